@@ -1,0 +1,44 @@
+import type { Replica } from '@shard-controller/shared/contracts';
+
+/** Writer of everything that the manager applies; never fights another writer's fields. */
+export const FIELD_MANAGER = 'shard-controller-manager';
+
+export const CONFIG_LABEL = 'shard.io/config';
+export const REPLICA_LABEL = 'shard.io/replica';
+export const REVISION_LABEL = 'shard.io/revision';
+
+/** Labels that select the worker pods of one ShardConfig; also the value of its `status.selector`. */
+export function workerSelector(config: string, replica?: Replica): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': 'shard-controller-worker',
+    'app.kubernetes.io/instance': config,
+    'app.kubernetes.io/component': 'worker',
+    ...(replica === undefined ? {} : { [REPLICA_LABEL]: replica }),
+  };
+}
+
+/** Labels of every object that belongs to a ShardConfig. */
+export function configLabels(config: string): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': 'shard-controller-worker',
+    'app.kubernetes.io/instance': config,
+    'app.kubernetes.io/managed-by': 'shard-controller',
+    [CONFIG_LABEL]: config,
+  };
+}
+
+/** Labels of a worker pod, without its revision. */
+export function workerLabels(config: string, replica: Replica): Record<string, string> {
+  return {
+    ...configLabels(config),
+    ...workerSelector(config, replica),
+  };
+}
+
+/** `a=b,c=d`, sorted: the form of a label selector in a query or in `status.selector`. */
+export function selectorText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(',');
+}

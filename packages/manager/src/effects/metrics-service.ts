@@ -1,0 +1,51 @@
+import type { V1PodDisruptionBudget, V1Service } from '@kubernetes/client-node';
+import type { ConfigIdentity } from './owner.ts';
+import { ownerReference } from './owner.ts';
+import { configLabels, workerSelector } from './labels.ts';
+
+/** Name of the headless Service in front of the workers' `/metrics`; also the StatefulSets' `serviceName`. */
+export const metricsServiceName = (config: string): string => `${config}-metrics`;
+
+/**
+ * Headless, and with pods that are not ready: a draining worker stays a target until its slots are scraped elsewhere,
+ * and a worker that is not yet warm answers for itself.
+ */
+export function metricsService(config: ConfigIdentity): V1Service {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name: metricsServiceName(config.name),
+      namespace: config.namespace,
+      labels: configLabels(config.name),
+      ownerReferences: [ownerReference(config)],
+    },
+    spec: {
+      clusterIP: 'None',
+      publishNotReadyAddresses: true,
+      selector: workerSelector(config.name),
+      ports: [{ name: 'http-metrics', port: 8080, targetPort: 'http-metrics', protocol: 'TCP' }],
+    },
+  };
+}
+
+/**
+ * Bounds voluntary evictions. `maxUnavailable` is kept below the number of shards, so that an eviction never takes all
+ * of them at once, and at 1 or more, so that a node can be drained.
+ */
+export function disruptionBudget(config: ConfigIdentity, shards: number, maxUnavailable: number): V1PodDisruptionBudget {
+  return {
+    apiVersion: 'policy/v1',
+    kind: 'PodDisruptionBudget',
+    metadata: {
+      name: config.name,
+      namespace: config.namespace,
+      labels: configLabels(config.name),
+      ownerReferences: [ownerReference(config)],
+    },
+    spec: {
+      maxUnavailable: Math.max(1, Math.min(maxUnavailable, shards - 1)),
+      selector: { matchLabels: workerSelector(config.name) },
+    },
+  };
+}

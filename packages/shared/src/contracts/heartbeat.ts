@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import { shardIdSchema } from './assignment.ts';
+
+const ms = z.number().min(0);
+const count = z.int().min(0);
+
+/** A client that reads `/metrics`: remote address and user agent. Times are on the sending worker's clock. */
+export const scraperSchema = z.object({
+  id: z.string().max(200),
+  /** Start of the newest completed scrape, ms since the epoch. */
+  lastStart: ms,
+  /** End of the newest completed scrape, ms since the epoch. */
+  lastEnd: ms,
+});
+
+/**
+ * Progress of one migration at this worker.
+ * target: `warming` -> `acknowledged` (everything is in the exporter's exposition), or `failed`.
+ * source: `releasing` -> `released`. `released` and `failed` are reported for as long as the assignment names the
+ * migration.
+ */
+export const handoverSchema = z.object({
+  migration: z.string().min(1).max(63),
+  role: z.enum(['target', 'source']),
+  state: z.enum(['warming', 'acknowledged', 'failed', 'releasing', 'released']),
+  /** When the exposition was complete, ms on this worker's clock; targets only. */
+  acknowledgedAt: ms.optional(),
+  /** Objects of the moving slots, over all feeds. */
+  objects: count,
+  error: z.string().max(500).optional(),
+});
+
+/** A worker's whole state, level-triggered: losing any number of them loses nothing. Below 64 KiB. */
+export const heartbeatSchema = z.object({
+  v: z.literal('shard.heartbeat.v1'),
+  /** uid of the ShardConfig. */
+  uid: z.string().min(1).max(64),
+  shardId: shardIdSchema,
+  replica: z.enum(['a', 'b']),
+  pod: z.string().max(253),
+  node: z.string().max(253),
+  /** Random per process start. */
+  boot: z.string().max(64),
+  /** Rises by one with each heartbeat of a boot. */
+  sequence: count,
+  /** Worker's clock, ms since the epoch. */
+  sentAt: ms,
+  /** Revision of the pod template this worker runs, label `shard.io/revision`. */
+  revision: z.string().max(63),
+  phase: z.enum(['Pending', 'Warming', 'Running', 'Draining', 'Failed', 'Terminated']),
+  /** Assignment in force; 0/0 when there is none yet. */
+  generation: count,
+  epoch: count,
+  /** Set while a newer assignment was refused, with the reason. */
+  refused: z.object({ generation: count, epoch: count, reason: z.string().max(500) }).optional(),
+  feeds: z.object({ synced: count, total: count, oldestProofMs: ms }),
+  exporter: z.object({ state: z.enum(['starting', 'running', 'unreachable']), since: ms }),
+  gateway: z.object({
+    state: z.enum(['warming', 'serving', 'fenced', 'standby', 'draining']),
+    reason: z.string().max(200),
+    scrapers: z.array(scraperSchema).max(64),
+  }),
+  /** Slots of `hashRanges`, and how many of them are acknowledged by the exporter. */
+  slots: z.object({ assigned: count, acknowledged: count }),
+  load: z.object({
+    objects: count,
+    /** Size of the newest complete exposition, bytes. */
+    expositionBytes: count,
+    /** Resident memory of worker and exporter, bytes. */
+    memoryBytes: count,
+    scrapeDurationMs: ms,
+    /** Events waiting for the exporter, over all subscriptions. */
+    queueDepth: count,
+    /** Objects per resource, `pods: 1234`. */
+    objectsByResource: z.record(z.string().max(120), count),
+  }),
+  handovers: z.array(handoverSchema).max(256),
+});
+
+export type Heartbeat = z.infer<typeof heartbeatSchema>;
+export type Handover = z.infer<typeof handoverSchema>;
+export type Scraper = z.infer<typeof scraperSchema>;

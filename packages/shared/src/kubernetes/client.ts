@@ -1,0 +1,432 @@
+import type { Readable } from 'node:stream';
+import type { Logger } from 'pino';
+import type { Dispatcher } from 'undici';
+import { type Clock, systemClock } from '../runtime/index.ts';
+import { ConnectionPool } from './connection-pool.ts';
+import { Deadline } from './deadline.ts';
+import type { KubernetesEndpoint } from './endpoint.ts';
+import {
+  errorOfResponse,
+  isGone,
+  isNotFound,
+  KubernetesError,
+  parseRetryAfter,
+  type RequestIdentity,
+} from './kubernetes-error.ts';
+import type { KubernetesObject, ObjectList } from './objects.ts';
+import { KindDirectory } from './kind-directory.ts';
+import { resourcePath } from './resource-path.ts';
+import { errorOfTransport, isStaleConnection, isTlsFailure } from './transport-error.ts';
+
+export type Query = URLSearchParams | Readonly<Record<string, string | number | boolean | undefined>>;
+export type RequestHeaders = Readonly<Record<string, string>>;
+export type ResponseHeaders = Record<string, string | string[] | undefined>;
+
+export interface KubernetesClientOptions {
+  readonly endpoint: KubernetesEndpoint;
+  readonly logger: Logger;
+  readonly userAgent: string;
+  readonly clock?: Clock;
+  /** Bound of a whole `request`, its retries and waits included, ms. */
+  readonly requestTimeoutMs?: number;
+  /** Uniform in [0, 1): jitter of waits. */
+  readonly random?: () => number;
+}
+
+export interface KubernetesRequest {
+  readonly method: string;
+  /** Path below the server, already encoded; may carry a query of its own. */
+  readonly path: string;
+  readonly query?: Query | undefined;
+  /** Sent as JSON; a string or bytes are sent as they are. */
+  readonly body?: unknown;
+  readonly contentType?: string | undefined;
+  readonly headers?: RequestHeaders | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface StreamRequest {
+  readonly path: string;
+  readonly query?: Query | undefined;
+  readonly headers?: RequestHeaders | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly method?: string | undefined;
+  readonly body?: string | Uint8Array | undefined;
+  /** Longest wait for the answer's headers, ms; 0 (default) waits for ever. */
+  readonly headersTimeoutMs?: number | undefined;
+}
+
+export interface StreamResponse {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  /** As received: not decompressed, not decoded. Destroy it, or read it to the end. */
+  readonly body: Readable;
+}
+
+export interface CallOptions {
+  readonly query?: Query | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface PatchOptions extends CallOptions {
+  /** Default `application/merge-patch+json`. */
+  readonly contentType?: string | undefined;
+}
+
+export interface DeleteOptions extends CallOptions {
+  readonly gracePeriodSeconds?: number | undefined;
+  readonly propagationPolicy?: 'Background' | 'Foreground' | 'Orphan' | undefined;
+  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string } | undefined;
+}
+
+export interface ApplyRequest extends CallOptions {
+  /** Needs apiVersion, kind, metadata.name and, for namespaced kinds, metadata.namespace. */
+  readonly object: KubernetesObject;
+  readonly fieldManager: string;
+  /** Take fields over from other managers instead of failing with 409. */
+  readonly force?: boolean | undefined;
+  readonly subresource?: string | undefined;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+const PAGE_SIZE = 500;
+const MAX_RETRIES = 4;
+const MAX_RETRY_AFTER_MS = 10_000;
+const APPLY = 'application/apply-patch+yaml';
+
+interface Answer {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  readonly body: Dispatcher.ResponseData['body'];
+}
+
+interface Outgoing extends RequestIdentity {
+  readonly target: string;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly headersTimeoutMs: number;
+}
+
+/**
+ * Speaks to one API server over pooled connections, raw JSON in and out. Credentials are taken from the endpoint at
+ * every request, so rotation needs no restart. All failures are KubernetesError.
+ */
+export class KubernetesClient {
+  readonly #endpoint: KubernetesEndpoint;
+  readonly #logger: Logger;
+  readonly #userAgent: string;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #random: () => number;
+  readonly #pool: ConnectionPool;
+  readonly #origin: string;
+  readonly #prefix: string;
+  readonly #kinds: KindDirectory;
+
+  constructor(options: KubernetesClientOptions) {
+    this.#endpoint = options.endpoint;
+    this.#logger = options.logger;
+    this.#userAgent = options.userAgent;
+    this.#clock = options.clock ?? systemClock;
+    this.#timeoutMs = options.requestTimeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#random = options.random ?? Math.random;
+    this.#pool = new ConnectionPool(options.endpoint);
+    const server = new URL(options.endpoint.server);
+    this.#origin = server.origin;
+    this.#prefix = server.pathname.replace(/\/+$/, '');
+    this.#kinds = new KindDirectory((path, signal) => this.request({ method: 'GET', path, signal }));
+  }
+
+  /** The server that this client speaks to, for messages. */
+  get server(): string {
+    return this.#endpoint.server;
+  }
+
+  /**
+   * One JSON request. A 401 re-reads the token and tries once more; 429 and 503 with Retry-After are obeyed a few times
+   * for idempotent verbs. Throws KubernetesError.
+   */
+  async request<T>(request: KubernetesRequest): Promise<T> {
+    const identity: RequestIdentity = { method: request.method, path: request.path };
+    using deadline = new Deadline(request.timeoutMs ?? this.#timeoutMs, request.signal);
+    const outgoing: Outgoing = { ...this.#outgoing(request), signal: deadline.signal };
+    for (let attempt = 0; ; attempt += 1) {
+      let failure: KubernetesError;
+      try {
+        const answer = await this.#open(outgoing);
+        const text = await answer.body.text();
+        if (answer.status < 400) return parseJson<T>(identity, text);
+        const retryAfterMs = parseRetryAfter(answer.headers['retry-after'], this.#clock.now());
+        failure = errorOfResponse(identity, answer.status, text, retryAfterMs);
+      } catch (error) {
+        throw this.#failureOf(identity, error, deadline, request.timeoutMs ?? this.#timeoutMs);
+      }
+      const waitMs = this.#retryWait(failure, outgoing, attempt);
+      if (waitMs === undefined || waitMs >= deadline.remainingMs()) throw failure;
+      this.#logger.debug(
+        { method: identity.method, path: identity.path, status: failure.status, waitMs },
+        'the API server asks to wait',
+      );
+      await this.#clock.sleep(waitMs, deadline.signal);
+    }
+  }
+
+  /**
+   * One request whose answer is handed over as it arrives. Never throws on a status and has no body time-out; a 401
+   * re-reads the token and tries once more. Throws KubernetesError when no answer comes.
+   */
+  async stream(request: StreamRequest): Promise<StreamResponse> {
+    const method = request.method ?? 'GET';
+    const identity: RequestIdentity = { method, path: request.path };
+    const outgoing = this.#outgoing({ ...request, method, contentType: undefined });
+    try {
+      return await this.#open({
+        ...outgoing,
+        signal: request.signal,
+        headersTimeoutMs: request.headersTimeoutMs ?? 0,
+      });
+    } catch (error) {
+      throw this.#failureOf(identity, error, undefined, request.headersTimeoutMs ?? 0, request.signal);
+    }
+  }
+
+  /** Server-side apply. The plural of the kind is looked up once per apiVersion. A conflict is a 409 KubernetesError. */
+  async apply<T>(request: ApplyRequest): Promise<T> {
+    const path = await this.pathOf(request.object, request.subresource, request.signal);
+    return this.request<T>({
+      ...callOf(request),
+      method: 'PATCH',
+      path,
+      query: withQuery(request.query, {
+        fieldManager: request.fieldManager,
+        force: request.force === true ? true : undefined,
+      }),
+      body: request.object,
+      contentType: APPLY,
+    });
+  }
+
+  /** The API path of an object, by its apiVersion, kind, namespace and name. */
+  async pathOf(object: KubernetesObject, subresource?: string, signal?: AbortSignal): Promise<string> {
+    const { apiVersion, kind, metadata } = object;
+    const name = metadata?.name;
+    if (apiVersion === undefined || kind === undefined || name === undefined) {
+      throw new KubernetesError({
+        code: 'SC_KUBERNETES_UNKNOWN_KIND',
+        status: 0,
+        reason: 'IncompleteObject',
+        method: 'PATCH',
+        path: '',
+        message: `an object to apply needs apiVersion, kind and metadata.name; got apiVersion=${apiVersion}, kind=${kind}, name=${name}`,
+      });
+    }
+    const found = await this.#kinds.find(apiVersion, kind, signal);
+    return resourcePath({ ...found, namespace: found.namespaced ? metadata?.namespace : undefined, name, subresource });
+  }
+
+  async get<T>(path: string, options: CallOptions = {}): Promise<T> {
+    return this.request<T>({ ...callOf(options), method: 'GET', path });
+  }
+
+  /** Like `get`, with undefined for an object that does not exist. */
+  async find<T>(path: string, options: CallOptions = {}): Promise<T | undefined> {
+    try {
+      return await this.get<T>(path, options);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The whole collection, page by page at one resourceVersion; starts over once when the server forgets the pages. */
+  async list<T>(path: string, options: CallOptions = {}): Promise<ObjectList<T>> {
+    try {
+      return await this.#listPages<T>(path, options, PAGE_SIZE);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      return this.#listPages<T>(path, options, undefined);
+    }
+  }
+
+  async create<T>(path: string, object: unknown, options: CallOptions = {}): Promise<T> {
+    return this.request<T>({ ...callOf(options), method: 'POST', path, body: object });
+  }
+
+  async update<T>(path: string, object: unknown, options: CallOptions = {}): Promise<T> {
+    return this.request<T>({ ...callOf(options), method: 'PUT', path, body: object });
+  }
+
+  async patch<T>(path: string, patch: unknown, options: PatchOptions = {}): Promise<T> {
+    const contentType = options.contentType ?? 'application/merge-patch+json';
+    return this.request<T>({ ...callOf(options), method: 'PATCH', path, body: patch, contentType });
+  }
+
+  /** Deletes with DeleteOptions in the body. Throws 404 when it is gone already (see `isNotFound`). */
+  async delete(path: string, options: DeleteOptions = {}): Promise<void> {
+    const { gracePeriodSeconds, propagationPolicy, preconditions } = options;
+    const body = { kind: 'DeleteOptions', apiVersion: 'v1', gracePeriodSeconds, propagationPolicy, preconditions };
+    await this.request<unknown>({ ...callOf(options), method: 'DELETE', path, body });
+  }
+
+  /** Ends all connections, open requests and streams included. Idempotent. */
+  async close(): Promise<void> {
+    await this.#pool.close();
+  }
+
+  async #listPages<T>(path: string, options: CallOptions, limit: number | undefined): Promise<ObjectList<T>> {
+    const items: T[] = [];
+    let token: string | undefined;
+    for (;;) {
+      const query = withQuery(options.query, { limit, continue: token });
+      const page = await this.get<ListPage<T>>(path, { ...options, query });
+      items.push(...(page.items ?? []));
+      token = page.metadata?.continue;
+      if (token === undefined || token === '') return { items, resourceVersion: page.metadata?.resourceVersion ?? '' };
+    }
+  }
+
+  async #open(outgoing: Outgoing): Promise<Answer> {
+    const isRead = outgoing.method === 'GET' || outgoing.method === 'HEAD';
+    let answer: Answer;
+    try {
+      answer = await this.#dispatch(outgoing);
+    } catch (error) {
+      if (outgoing.signal?.aborted === true) throw error;
+      const again = isTlsFailure(error) ? this.#endpoint.refresh?.() === true : isRead && isStaleConnection(error);
+      if (!again) throw error;
+      answer = await this.#dispatch(outgoing);
+    }
+    if (answer.status !== 401 || this.#endpoint.refresh?.() !== true) return answer;
+    await answer.body.dump();
+    this.#logger.info({ path: outgoing.path }, 'the API server refused the token: read it again');
+    return this.#dispatch(outgoing);
+  }
+
+  async #dispatch(outgoing: Outgoing): Promise<Answer> {
+    const token = this.#endpoint.token();
+    const authorization: Record<string, string> =
+      token === undefined || token === '' ? {} : { authorization: `Bearer ${token}` };
+    const answer = await this.#pool.dispatcher().request({
+      origin: this.#origin,
+      path: outgoing.target,
+      method: outgoing.method,
+      headers: { ...outgoing.headers, ...authorization },
+      body: outgoing.body ?? null,
+      signal: outgoing.signal ?? null,
+      headersTimeout: outgoing.headersTimeoutMs,
+      bodyTimeout: 0,
+    });
+    return { status: answer.statusCode, headers: answer.headers, body: answer.body };
+  }
+
+  #outgoing(request: KubernetesRequest): Outgoing {
+    const body = encodeBody(request.body);
+    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': this.#userAgent };
+    if (body !== undefined) {
+      headers['content-type'] = request.contentType ?? 'application/json';
+      // Without a length the server ignores the body of a DELETE, that is, its grace period and preconditions.
+      headers['content-length'] = String(body.byteLength);
+    }
+    for (const [name, value] of Object.entries(request.headers ?? {})) headers[name.toLowerCase()] = value;
+    return {
+      method: request.method,
+      path: request.path,
+      target: `${this.#prefix}${pathWithQuery(request.path, request.query)}`,
+      headers,
+      body,
+      signal: request.signal,
+      headersTimeoutMs: 0,
+    };
+  }
+
+  #retryWait(failure: KubernetesError, outgoing: Outgoing, attempt: number): number | undefined {
+    if (failure.status !== 429 && failure.status !== 503) return undefined;
+    if (failure.retryAfterMs === undefined || attempt >= MAX_RETRIES || !isIdempotent(outgoing)) return undefined;
+    if (failure.retryAfterMs > MAX_RETRY_AFTER_MS) return undefined;
+    // Never sooner than asked; spread, so that many clients do not come back at the same moment.
+    return failure.retryAfterMs * (1 + 0.25 * this.#random());
+  }
+
+  #failureOf(
+    identity: RequestIdentity,
+    error: unknown,
+    deadline: Deadline | undefined,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): KubernetesError {
+    if (deadline?.expired === true) {
+      return new KubernetesError({
+        ...identity,
+        code: 'SC_KUBERNETES_TIMEOUT',
+        status: 0,
+        reason: 'Timeout',
+        message: `${identity.method} ${identity.path} failed: no complete answer from ${this.server} within ${timeoutMs} ms. Remedy: check load and health of the API server and of etcd, and the network to it`,
+        cause: error,
+      });
+    }
+    if (deadline?.signal.aborted === true || signal?.aborted === true) {
+      return new KubernetesError({
+        ...identity,
+        code: 'SC_KUBERNETES_ABORTED',
+        status: 0,
+        reason: 'Aborted',
+        message: `${identity.method} ${identity.path} was stopped by its caller`,
+        cause: error,
+      });
+    }
+    return errorOfTransport(identity, this.server, error);
+  }
+}
+
+interface ListPage<T> {
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+  readonly items?: readonly T[] | null;
+}
+
+function isIdempotent(outgoing: Outgoing): boolean {
+  if (outgoing.method === 'PATCH') return outgoing.headers['content-type'] === APPLY;
+  return ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'].includes(outgoing.method);
+}
+
+function encodeBody(body: unknown): Uint8Array | undefined {
+  if (body === undefined || body === null) return undefined;
+  if (body instanceof Uint8Array) return body;
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body), 'utf8');
+}
+
+function parseJson<T>(identity: RequestIdentity, text: string): T {
+  try {
+    return (text === '' ? undefined : JSON.parse(text)) as T;
+  } catch (cause) {
+    throw new KubernetesError({
+      ...identity,
+      code: 'SC_KUBERNETES_BAD_ANSWER',
+      status: 0,
+      reason: 'NotJson',
+      message: `${identity.method} ${identity.path} was answered with something that is no JSON (${text.slice(0, 80)}…). Remedy: check that the configured server is a Kubernetes API server and no proxy answers in its place`,
+      cause,
+    });
+  }
+}
+
+function callOf(options: CallOptions): CallOptions {
+  return { query: options.query, signal: options.signal, timeoutMs: options.timeoutMs };
+}
+
+function withQuery(query: Query | undefined, more: Exclude<Query, URLSearchParams>): URLSearchParams {
+  const merged = new URLSearchParams(query instanceof URLSearchParams ? query : undefined);
+  const entries = query instanceof URLSearchParams ? [] : Object.entries(query ?? {});
+  for (const [name, value] of [...entries, ...Object.entries(more)]) {
+    if (value !== undefined) merged.set(name, String(value));
+  }
+  return merged;
+}
+
+function pathWithQuery(path: string, query: Query | undefined): string {
+  const text = withQuery(query, {}).toString();
+  if (text === '') return path;
+  return `${path}${path.includes('?') ? '&' : '?'}${text}`;
+}

@@ -1,0 +1,65 @@
+import { Agent, type Dispatcher } from 'undici';
+import type { KubernetesEndpoint } from './endpoint.ts';
+
+/** First TCP keep-alive probe after 5 s of silence: a dead peer shows after about 15 s (the kernel sends ten, 1 s apart). */
+const KEEP_ALIVE_DELAY_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Idle connections are closed by us before kube-apiserver (90 s) or a usual load balancer (60 s) does. */
+const IDLE_MS = 30_000;
+
+/**
+ * The pooled connections to one API server. HTTP/1.1 on purpose: each watch has a connection and its own TCP
+ * back-pressure, so a slow consumer never stalls another one.
+ */
+export class ConnectionPool {
+  readonly #endpoint: KubernetesEndpoint;
+  #agent: Agent | undefined;
+  #ca: string | undefined;
+  #closed = false;
+  /** Agents of an earlier CA whose last requests are still under way. */
+  readonly #retired = new Set<Agent>();
+
+  constructor(endpoint: KubernetesEndpoint) {
+    this.#endpoint = endpoint;
+  }
+
+  /** The dispatcher to use for the next request. Replaced when the CA has changed; open requests end on the old one. */
+  dispatcher(): Dispatcher {
+    if (this.#closed) throw Object.assign(new Error('the Kubernetes client is closed'), { code: 'UND_ERR_CLOSED' });
+    const ca = this.#endpoint.ca();
+    if (this.#agent !== undefined && ca === this.#ca) return this.#agent;
+    if (this.#agent !== undefined) this.#retire(this.#agent);
+    this.#ca = ca;
+    this.#agent = new Agent({
+      allowH2: false,
+      pipelining: 1,
+      keepAliveTimeout: IDLE_MS,
+      keepAliveMaxTimeout: IDLE_MS,
+      connect: {
+        timeout: CONNECT_TIMEOUT_MS,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+        ...(ca === undefined ? {} : { ca }),
+        ...(this.#endpoint.tlsServerName === undefined ? {} : { servername: this.#endpoint.tlsServerName }),
+      },
+    });
+    return this.#agent;
+  }
+
+  /** Ends everything, open requests included. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const agents = [...this.#retired, ...(this.#agent === undefined ? [] : [this.#agent])];
+    this.#agent = undefined;
+    this.#retired.clear();
+    await Promise.all(agents.map((agent) => agent.destroy()));
+  }
+
+  #retire(agent: Agent): void {
+    this.#retired.add(agent);
+    agent.close().then(
+      () => this.#retired.delete(agent),
+      () => this.#retired.delete(agent),
+    );
+  }
+}

@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs';
+import {
+  type Authenticator,
+  credsAuthenticator,
+  type NodeConnectionOptions,
+  nkeyAuthenticator,
+} from '@nats-io/transport-node';
+import { NatsConfigError } from './errors.ts';
+
+/** Who we are to NATS; files are read again at every connection attempt, so rotated credentials are taken up. */
+export type NatsAuth =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'user'; readonly user: string; readonly password: string }
+  | { readonly kind: 'nkey'; readonly seedFile: string }
+  | { readonly kind: 'credentials'; readonly file: string };
+
+/** TLS by files (PEM). A URL with `tls://` asks for TLS even without these. */
+export interface NatsTls {
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+}
+
+/** Everything about the connection that an operator sets. */
+export interface NatsConnectionConfig {
+  /** One or several `nats://host:port`, also comma-separated. */
+  readonly servers: string | readonly string[];
+  /** Shown by `nats server report connections`. */
+  readonly name: string;
+  readonly auth?: NatsAuth;
+  readonly tls?: NatsTls;
+  /** A dial that takes longer has failed, ms. Default 2000. */
+  readonly connectTimeoutMs?: number;
+  /** Interval of pings; two without an answer are a dead connection, ms. Default 2000. */
+  readonly pingIntervalMs?: number;
+}
+
+/** @throws NatsConfigError (SC_NATS_CONFIG) naming the file and the setting. */
+function readCredentials(path: string, setting: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new NatsConfigError(`${setting}: cannot read ${path}: check the path and the mounted secret`, { cause });
+  }
+}
+
+function authentication(auth: NatsAuth): Partial<NodeConnectionOptions> {
+  switch (auth.kind) {
+    case 'none':
+      return {};
+    case 'token':
+      return { token: auth.token };
+    case 'user':
+      return { user: auth.user, pass: auth.password };
+    case 'nkey': {
+      const seed = new TextDecoder().decode(readCredentials(auth.seedFile, 'NATS nkey seed file')).trim();
+      return { authenticator: guarded(nkeyAuthenticator(new TextEncoder().encode(seed)), auth.seedFile) };
+    }
+    case 'credentials':
+      return { authenticator: guarded(credsAuthenticator(readCredentials(auth.file, 'NATS credentials file')), auth.file) };
+  }
+}
+
+/** A malformed seed shows only when the server sends its nonce; name the file then. */
+function guarded(authenticator: Authenticator, file: string): Authenticator {
+  return (nonce) => {
+    try {
+      return authenticator(nonce);
+    } catch (cause) {
+      throw new NatsConfigError(`${file} holds no usable NATS key: create it with nsc or nk`, { cause });
+    }
+  };
+}
+
+export function serverList(servers: string | readonly string[]): string[] {
+  const list = typeof servers === 'string' ? servers.split(',') : [...servers];
+  const trimmed = list.map((server) => server.trim()).filter((server) => server !== '');
+  if (trimmed.length === 0) throw new NatsConfigError('no NATS server given: set NATS_URL to nats://host:4222');
+  return trimmed;
+}
+
+/** Options of one connection; reconnecting is the link's own business. */
+export function connectionOptions(config: NatsConnectionConfig): NodeConnectionOptions {
+  const tls = config.tls;
+  for (const [setting, file] of Object.entries(tls ?? {})) readCredentials(String(file), `NATS TLS ${setting}`);
+  return {
+    servers: serverList(config.servers),
+    name: config.name,
+    timeout: config.connectTimeoutMs ?? 2000,
+    pingInterval: config.pingIntervalMs ?? 2000,
+    maxPingOut: 2,
+    reconnect: false,
+    ...authentication(config.auth ?? { kind: 'none' }),
+    ...(tls === undefined ? {} : { tls: { ...tls } }),
+  };
+}

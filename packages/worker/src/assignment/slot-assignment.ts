@@ -1,0 +1,22 @@
+import type { Assignment, MigratingRange } from '@shard-controller/shared/contracts';
+import { rangesToSlots } from '@shard-controller/shared/hashing';
+import type { MigratingSlots, SlotAssignment } from '../resource-processor/data-plane.ts';
+
+/** An accepted assignment with its ranges turned into slots, and its migrations gathered by id. */
+export function slotAssignment(assignment: Assignment): SlotAssignment {
+  const { generation, epoch, slotCount, shardBy } = assignment;
+  return {
+    generation,
+    epoch,
+    slotCount,
+    shardBy,
+    owned: rangesToSlots(assignment.hashRanges, slotCount),
+    warm: byMigration(assignment.warmRanges, slotCount),
+    release: byMigration(assignment.releaseRanges, slotCount),
+  };
+}
+
+function byMigration(ranges: readonly MigratingRange[], slotCount: number): MigratingSlots[] {
+  const grouped = Map.groupBy(ranges, (range) => range.migration);
+  return [...grouped].map(([migration, members]) => ({ migration, slots: rangesToSlots(members, slotCount) }));
+}

@@ -1,0 +1,43 @@
+import type { Heartbeat } from '@shard-controller/shared/contracts';
+
+/** What decides whether a scrape may be answered. */
+export interface GatewayFacts {
+  /** The process has stalled and its assignment is being read again. */
+  readonly stalled: boolean;
+  /** Why the worker must not be read because it is cut off (`isolation: Fence`), or undefined. */
+  readonly isolated: string | undefined;
+  /** Another replica of the shard is the one to scrape. */
+  readonly standby: boolean;
+  /** An assignment is in force. */
+  readonly assigned: boolean;
+  /** Why no assignment is in force. */
+  readonly unassignedReason: string;
+  /** The exporter shows everything that this worker exposes. */
+  readonly warm: boolean;
+  readonly warmReason: string;
+  /** The process has been told to end. */
+  readonly draining: boolean;
+}
+
+export interface GatewayState {
+  readonly state: Heartbeat['gateway']['state'];
+  /** For people; empty while serving. */
+  readonly reason: string;
+  /** Whether a scrape is passed on to the exporter. */
+  readonly open: boolean;
+}
+
+/** Whether the gateway serves, and why not. The first fact that forbids it wins. */
+export function gatewayState(facts: GatewayFacts): GatewayState {
+  if (facts.stalled) {
+    return { state: 'fenced', reason: 'this process had stalled; its assignment is being read again', open: false };
+  }
+  if (facts.isolated !== undefined) return { state: 'fenced', reason: facts.isolated, open: false };
+  if (facts.standby) return { state: 'standby', reason: 'replica b is a standby; scrape replica a', open: false };
+  if (!facts.assigned) return { state: 'warming', reason: facts.unassignedReason, open: false };
+  if (!facts.warm) return { state: 'warming', reason: facts.warmReason, open: false };
+  if (facts.draining) {
+    return { state: 'draining', reason: 'terminating; serves until its slots are released', open: true };
+  }
+  return { state: 'serving', reason: '', open: true };
+}
