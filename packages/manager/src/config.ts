@@ -1,61 +1,48 @@
 import { hostname } from 'node:os';
-import { parseConfig, parseGoDuration } from '@shard-controller/shared/runtime';
+import { type Environment, env, parseConfig } from '@shard-controller/shared/runtime';
 import { z } from 'zod';
 
-const goDuration = (fallback: string) =>
-  z
-    .string()
-    .default(fallback)
-    .transform((text, context) => {
-      try {
-        return parseGoDuration(text);
-      } catch (error) {
-        context.addIssue(error instanceof Error ? error.message : String(error));
-        return z.NEVER;
-      }
-    });
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
+const namespace = () =>
+  env.text('the name of a namespace').regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'expected the name of a namespace');
+const natsUrls = () => env.urls(['nats', 'tls']);
 
-const dnsLabel = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be a DNS label');
-const port = z.coerce.number().int().min(0).max(65535);
-const optional = z.string().min(1).optional();
-
-/** Environment of the manager. Durations are Go duration strings (`2s`, `500ms`) and become milliseconds. */
+/** Environment of the manager. Durations are written as in Go (`2s`, `500ms`). */
 export const managerEnvironmentSchema = z
   .object({
     /** Name of this pod; part of the lease identity and of logs. */
-    POD_NAME: z.string().min(1).max(253).default(hostname()),
+    POD_NAME: env.text("this pod's name").default(hostname()),
     /** Namespace of the manager: home of its Lease. */
-    POD_NAMESPACE: dnsLabel,
+    POD_NAMESPACE: namespace(),
     /** Namespace whose ShardConfigs this manager runs; its own by default. */
-    WATCH_NAMESPACE: dnsLabel.optional(),
-    /** Where NATS is, comma separated. */
-    NATS_URL: z.string().min(1),
-    NATS_TOKEN: optional,
-    NATS_USER: optional,
-    NATS_PASSWORD: optional,
+    WATCH_NAMESPACE: namespace().optional(),
+    /** Where NATS is. */
+    NATS_URL: natsUrls(),
+    NATS_TOKEN: env.text().optional(),
+    NATS_USER: env.text().optional(),
+    NATS_PASSWORD: env.text().optional(),
     /** Copies of each JetStream stream: 1, or 3 on a NATS cluster. */
-    NATS_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
+    NATS_REPLICAS: env.integer(1, 5).default(1),
     /** Where the workers find NATS; `NATS_URL` by default. */
-    WORKER_NATS_URL: z.string().min(1).optional(),
+    WORKER_NATS_URL: natsUrls().optional(),
     /** Image of the `worker` container. */
-    WORKER_IMAGE: z.string().min(1).max(500).default('shard-controller-worker'),
+    WORKER_IMAGE: env.text('an image').default('shard-controller-worker'),
     /** ServiceAccount of worker pods. */
-    WORKER_SERVICE_ACCOUNT: z.string().min(1).max(253).default('shard-controller-worker'),
-    /** Log level of worker pods. */
-    WORKER_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
-    LEASE_NAME: z.string().min(1).max(253).default('shard-controller-manager'),
+    WORKER_SERVICE_ACCOUNT: env.text('the name of a ServiceAccount').default('shard-controller-worker'),
+    WORKER_LOG_LEVEL: env.oneOf(LOG_LEVELS).default('info'),
+    LEASE_NAME: env.text('the name of a Lease').default('shard-controller-manager'),
     /** A dead leader is replaced after this long. */
-    LEASE_DURATION: goDuration('8s'),
-    /** A leader that could not renew for this long stops by itself; shorter than LEASE_DURATION. */
-    LEASE_RENEW_DEADLINE: goDuration('5s'),
-    LEASE_RETRY_PERIOD: goDuration('1s'),
+    LEASE_DURATION: env.duration(2_000, 300_000).default(6_000),
+    /** A leader that could not renew for this long stops by itself. */
+    LEASE_RENEW_DEADLINE: env.duration(500, 300_000).default(4_000),
+    LEASE_RETRY_PERIOD: env.duration(100, 60_000).default(1_000),
     /** Port of /livez, /readyz and /metrics. */
-    HTTP_PORT: port.default(8080),
+    HTTP_PORT: env.port().default(8080),
     /** How often everything that state implies is compared with the cluster, even without a change. */
-    RESYNC_INTERVAL: goDuration('10s'),
+    RESYNC_INTERVAL: env.duration(500, 600_000).default(10_000),
     /** Longest time between two looks at deadlines and thresholds. */
-    TICK_INTERVAL: goDuration('500ms'),
-    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+    TICK_INTERVAL: env.duration(50, 5_000).default(500),
+    LOG_LEVEL: env.oneOf(LOG_LEVELS).default('info'),
   })
   .check((context) => {
     const { LEASE_DURATION, LEASE_RENEW_DEADLINE, LEASE_RETRY_PERIOD } = context.value;
@@ -64,7 +51,7 @@ export const managerEnvironmentSchema = z
         code: 'custom',
         path: ['LEASE_RENEW_DEADLINE'],
         input: context.value,
-        message: 'must be shorter than LEASE_DURATION, or two managers could decide at once',
+        message: 'a duration shorter than LEASE_DURATION, or two managers could decide at once',
       });
     }
     if (LEASE_RETRY_PERIOD >= LEASE_RENEW_DEADLINE) {
@@ -72,7 +59,7 @@ export const managerEnvironmentSchema = z
         code: 'custom',
         path: ['LEASE_RETRY_PERIOD'],
         input: context.value,
-        message: 'must be shorter than LEASE_RENEW_DEADLINE, or a leader could never renew in time',
+        message: 'a duration shorter than LEASE_RENEW_DEADLINE, or a leader could never renew in time',
       });
     }
   });
@@ -111,14 +98,14 @@ export interface WorkerSettings {
 }
 
 /** Reads the environment; the only place that does. Reports every problem at once. */
-export function loadManagerConfig(env: Readonly<Record<string, string | undefined>>): ManagerConfig {
-  const e = parseConfig(managerEnvironmentSchema, env);
+export function loadManagerConfig(environment: Environment): ManagerConfig {
+  const e = parseConfig(managerEnvironmentSchema, environment);
   return {
     podName: e.POD_NAME,
     namespace: e.POD_NAMESPACE,
     watchNamespace: e.WATCH_NAMESPACE ?? e.POD_NAMESPACE,
     nats: {
-      servers: e.NATS_URL.split(',').map((server) => server.trim()),
+      servers: e.NATS_URL,
       token: e.NATS_TOKEN,
       user: e.NATS_USER,
       password: e.NATS_PASSWORD,
@@ -127,7 +114,7 @@ export function loadManagerConfig(env: Readonly<Record<string, string | undefine
     worker: {
       image: e.WORKER_IMAGE,
       serviceAccount: e.WORKER_SERVICE_ACCOUNT,
-      natsUrl: e.WORKER_NATS_URL ?? e.NATS_URL,
+      natsUrl: (e.WORKER_NATS_URL ?? e.NATS_URL).join(','),
       logLevel: e.WORKER_LOG_LEVEL,
     },
     lease: {

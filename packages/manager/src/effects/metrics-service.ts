@@ -1,7 +1,16 @@
-import type { V1PodDisruptionBudget, V1Service } from '@kubernetes/client-node';
+import type { V1PodDisruptionBudgetSpec, V1ServiceSpec } from '@kubernetes/client-node';
+import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { ConfigIdentity } from './owner.ts';
 import { ownerReference } from './owner.ts';
 import { configLabels, workerSelector } from './labels.ts';
+
+export interface ServiceObject extends KubernetesObject {
+  readonly spec: V1ServiceSpec;
+}
+
+export interface DisruptionBudgetObject extends KubernetesObject {
+  readonly spec: V1PodDisruptionBudgetSpec;
+}
 
 /** Name of the headless Service in front of the workers' `/metrics`; also the StatefulSets' `serviceName`. */
 export const metricsServiceName = (config: string): string => `${config}-metrics`;
@@ -10,7 +19,7 @@ export const metricsServiceName = (config: string): string => `${config}-metrics
  * Headless, and with pods that are not ready: a draining worker stays a target until its slots are scraped elsewhere,
  * and a worker that is not yet warm answers for itself.
  */
-export function metricsService(config: ConfigIdentity): V1Service {
+export function metricsService(config: ConfigIdentity): ServiceObject {
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -33,7 +42,11 @@ export function metricsService(config: ConfigIdentity): V1Service {
  * Bounds voluntary evictions. `maxUnavailable` is kept below the number of shards, so that an eviction never takes all
  * of them at once, and at 1 or more, so that a node can be drained.
  */
-export function disruptionBudget(config: ConfigIdentity, shards: number, maxUnavailable: number): V1PodDisruptionBudget {
+export function disruptionBudget(
+  config: ConfigIdentity,
+  shards: number,
+  maxUnavailable: number,
+): DisruptionBudgetObject {
   return {
     apiVersion: 'policy/v1',
     kind: 'PodDisruptionBudget',

@@ -1,14 +1,11 @@
 import {
   ALL_HEARTBEATS,
   type Heartbeat,
+  heartbeatSchema,
   parseHeartbeatSubject,
   type WorkerAddress,
 } from '@shard-controller/shared/contracts';
 import type { MessageLink } from './message-link.ts';
-import { parseHeartbeat } from './ping.ts';
-
-/** Heartbeats are specified to stay below this; anything larger is refused unread. Bytes of UTF-16 text. */
-const MAX_HEARTBEAT_LENGTH = 64 * 1024;
 
 export interface HeartbeatListenerOptions {
   readonly link: MessageLink;
@@ -17,22 +14,19 @@ export interface HeartbeatListenerOptions {
   readonly onGarbage: (subject: string, reason: string) => void;
 }
 
-/** Hands on every well-formed heartbeat whose content agrees with its subject; everything else is counted. */
-export function listenForHeartbeats(options: HeartbeatListenerOptions, signal: AbortSignal): void {
-  const { link, onHeartbeat, onGarbage } = options;
-  link.subscribe(
-    ALL_HEARTBEATS,
-    (subject, data) => {
-      const address = parseHeartbeatSubject(subject);
-      if (address === undefined) return onGarbage(subject, 'subject is not shard.heartbeats.<namespace>.<config>.<shard>.<replica>');
-      if (data.length > MAX_HEARTBEAT_LENGTH) return onGarbage(subject, `${data.length} bytes are too large for a heartbeat`);
-      const heartbeat = parseHeartbeat(data);
-      if (heartbeat === undefined) return onGarbage(subject, 'not a shard.heartbeat.v1 message');
-      if (heartbeat.shardId !== address.shardId || heartbeat.replica !== address.replica) {
-        return onGarbage(subject, `says it is ${heartbeat.shardId}/${heartbeat.replica}`);
-      }
-      onHeartbeat(address, heartbeat);
-    },
-    signal,
-  );
+/** Hands on every well-formed heartbeat whose content agrees with its subject. Returns the end of it. */
+export function listenForHeartbeats({ link, onHeartbeat, onGarbage }: HeartbeatListenerOptions): () => void {
+  const subscription = link.subscribe({ subject: ALL_HEARTBEATS, schema: heartbeatSchema }, ({ subject, body }) => {
+    const address = parseHeartbeatSubject(subject);
+    if (address === undefined) {
+      return onGarbage(subject, 'the subject is not shard.heartbeats.<namespace>.<config>.<shard>.<replica>');
+    }
+    if (!body.ok) return onGarbage(subject, body.problem);
+    const { shardId, replica } = body.value;
+    if (shardId !== address.shardId || replica !== address.replica) {
+      return onGarbage(subject, `the sender says it is ${shardId}/${replica}`);
+    }
+    onHeartbeat(address, body.value);
+  });
+  return () => subscription.unsubscribe();
 }

@@ -46,7 +46,10 @@ export interface VerificationContext {
  * at exactly these positions, and compares. A difference counts when it is seen three times; no answer is asked again
  * until the deadline. Never rejects.
  */
-export async function verifyMigration(task: VerificationTask, context: VerificationContext): Promise<VerificationResult> {
+export async function verifyMigration(
+  task: VerificationTask,
+  context: VerificationContext,
+): Promise<VerificationResult> {
   let result: VerificationResult = { kind: 'unanswered', reason: 'the deadline had passed before the first question' };
   let mismatches = 0;
   while (!context.signal.aborted && context.clock.monotonic() < task.deadline) {
@@ -70,7 +73,9 @@ async function askBoth(task: VerificationTask, context: VerificationContext): Pr
   return compareReplies(source.reply, target.reply);
 }
 
-type Answer = { readonly kind: 'answered'; readonly reply: VerifyReply } | Extract<VerificationResult, { kind: 'unanswered' }>;
+type Answer =
+  | { readonly kind: 'answered'; readonly reply: VerifyReply }
+  | Extract<VerificationResult, { kind: 'unanswered' }>;
 
 async function ask(
   task: VerificationTask,
@@ -87,22 +92,14 @@ async function ask(
   };
   const subject = verifySubject({ namespace: task.namespace, config: task.config, shardId, replica: task.replica });
   const patience = Math.max(1, Math.min(ANSWER_TIMEOUT_MS, task.deadline - clock.monotonic()));
-  const outcome = await link.request(subject, JSON.stringify(request), patience);
+  const outcome = await link.request({ subject, body: request, schema: verifyReplySchema, timeoutMs: patience });
   if (outcome.kind !== 'reply') return { kind: 'unanswered', reason: `${shardId}: ${outcome.kind}` };
-  const reply = parseReply(outcome.data);
-  if (reply === undefined || reply.migration !== task.migration) {
-    return { kind: 'unanswered', reason: `${shardId} sent an answer that is not a verification reply` };
-  }
+  if (!outcome.reply.ok) return { kind: 'unanswered', reason: `${shardId}: ${outcome.reply.problem}` };
+  const reply = outcome.reply.value;
+  if (reply.migration !== task.migration)
+    return { kind: 'unanswered', reason: `${shardId} answered for ${reply.migration}` };
   if (reply.error !== undefined) return { kind: 'unanswered', reason: `${shardId}: ${reply.error}` };
   return { kind: 'answered', reply };
-}
-
-function parseReply(data: string): VerifyReply | undefined {
-  try {
-    return verifyReplySchema.safeParse(JSON.parse(data)).data;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Whether the target holds what the source holds, feed by feed, at the source's positions. */

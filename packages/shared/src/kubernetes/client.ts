@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
-import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
+import type { Logger } from '../observability/index.ts';
 import { type Clock, systemClock } from '../runtime/index.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { Deadline } from './deadline.ts';
@@ -15,11 +15,10 @@ import {
 } from './kubernetes-error.ts';
 import type { KubernetesObject, ObjectList } from './objects.ts';
 import { KindDirectory } from './kind-directory.ts';
+import { APPLY, encodeBody, isIdempotent, pathWithQuery, type Query, withQuery } from './request-encoding.ts';
 import { resourcePath } from './resource-path.ts';
 import { errorOfTransport, isStaleConnection, isTlsFailure } from './transport-error.ts';
 
-export type Query = URLSearchParams | Readonly<Record<string, string | number | boolean | undefined>>;
-export type RequestHeaders = Readonly<Record<string, string>>;
 export type ResponseHeaders = Record<string, string | string[] | undefined>;
 
 export interface KubernetesClientOptions {
@@ -41,7 +40,7 @@ export interface KubernetesRequest {
   /** Sent as JSON; a string or bytes are sent as they are. */
   readonly body?: unknown;
   readonly contentType?: string | undefined;
-  readonly headers?: RequestHeaders | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
 }
@@ -49,7 +48,7 @@ export interface KubernetesRequest {
 export interface StreamRequest {
   readonly path: string;
   readonly query?: Query | undefined;
-  readonly headers?: RequestHeaders | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly method?: string | undefined;
   readonly body?: string | Uint8Array | undefined;
@@ -94,7 +93,6 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 const PAGE_SIZE = 500;
 const MAX_RETRIES = 4;
 const MAX_RETRY_AFTER_MS = 10_000;
-const APPLY = 'application/apply-patch+yaml';
 
 interface Answer {
   readonly status: number;
@@ -344,7 +342,12 @@ export class KubernetesClient {
 
   #retryWait(failure: KubernetesError, outgoing: Outgoing, attempt: number): number | undefined {
     if (failure.status !== 429 && failure.status !== 503) return undefined;
-    if (failure.retryAfterMs === undefined || attempt >= MAX_RETRIES || !isIdempotent(outgoing)) return undefined;
+    if (
+      failure.retryAfterMs === undefined ||
+      attempt >= MAX_RETRIES ||
+      !isIdempotent(outgoing.method, outgoing.headers['content-type'])
+    )
+      return undefined;
     if (failure.retryAfterMs > MAX_RETRY_AFTER_MS) return undefined;
     // Never sooner than asked; spread, so that many clients do not come back at the same moment.
     return failure.retryAfterMs * (1 + 0.25 * this.#random());
@@ -386,17 +389,6 @@ interface ListPage<T> {
   readonly items?: readonly T[] | null;
 }
 
-function isIdempotent(outgoing: Outgoing): boolean {
-  if (outgoing.method === 'PATCH') return outgoing.headers['content-type'] === APPLY;
-  return ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'].includes(outgoing.method);
-}
-
-function encodeBody(body: unknown): Uint8Array | undefined {
-  if (body === undefined || body === null) return undefined;
-  if (body instanceof Uint8Array) return body;
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body), 'utf8');
-}
-
 function parseJson<T>(identity: RequestIdentity, text: string): T {
   try {
     return (text === '' ? undefined : JSON.parse(text)) as T;
@@ -414,19 +406,4 @@ function parseJson<T>(identity: RequestIdentity, text: string): T {
 
 function callOf(options: CallOptions): CallOptions {
   return { query: options.query, signal: options.signal, timeoutMs: options.timeoutMs };
-}
-
-function withQuery(query: Query | undefined, more: Exclude<Query, URLSearchParams>): URLSearchParams {
-  const merged = new URLSearchParams(query instanceof URLSearchParams ? query : undefined);
-  const entries = query instanceof URLSearchParams ? [] : Object.entries(query ?? {});
-  for (const [name, value] of [...entries, ...Object.entries(more)]) {
-    if (value !== undefined) merged.set(name, String(value));
-  }
-  return merged;
-}
-
-function pathWithQuery(path: string, query: Query | undefined): string {
-  const text = withQuery(query, {}).toString();
-  if (text === '') return path;
-  return `${path}${path.includes('?') ? '&' : '?'}${text}`;
 }

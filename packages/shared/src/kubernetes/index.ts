@@ -1,3 +1,4 @@
+export { type BackoffOptions, fullJitter } from './backoff.ts';
 export {
   type ApplyRequest,
   type CallOptions,
@@ -6,7 +7,6 @@ export {
   type KubernetesClientOptions,
   type KubernetesRequest,
   type PatchOptions,
-  type Query,
   type ResponseHeaders,
   type StreamRequest,
   type StreamResponse,
@@ -19,6 +19,7 @@ export {
   staticEndpoint,
   type StaticEndpointOptions,
 } from './endpoint.ts';
+export { type EventNote, EventRecorder, type EventRecorderOptions } from './event-recorder.ts';
 export {
   isAborted,
   isConflict,
@@ -28,6 +29,13 @@ export {
   type KubernetesErrorCode,
   type KubernetesErrorFields,
 } from './kubernetes-error.ts';
+export { LeaseElector, type LeaseElectorOptions, LeaseTimingError } from './lease-elector.ts';
+export type { Parsed } from './object-cache.ts';
 export type { KubernetesObject, ObjectList, ObjectMeta, OwnerReference } from './objects.ts';
+export { Reflector, type ReflectorHandler, type ReflectorOptions } from './reflector.ts';
+export type { ReflectorFailureCause } from './reflector-failure.ts';
+export { type ReflectorMetrics, reflectorMetrics } from './reflector-metrics.ts';
+export type { Query } from './request-encoding.ts';
 export { type ResourceAddress, resourcePath } from './resource-path.ts';
 export { compareResourceVersion, ResourceVersionError } from './resource-version.ts';
+export { WorkQueue, type WorkQueueOptions } from './work-queue.ts';

@@ -92,15 +92,17 @@ export function errorOfResponse(
   const parsed = parseStatusObject(body);
   const said = parsed.message ?? (body.trim() === '' ? 'no message' : body.trim().slice(0, 500));
   const reason = parsed.reason ?? REASONS[status] ?? `HTTP ${status}`;
-  const wait =
-    retryAfterMs ?? (parsed.retryAfterSeconds === undefined ? undefined : parsed.retryAfterSeconds * 1000);
+  const wait = retryAfterMs ?? (parsed.retryAfterSeconds === undefined ? undefined : parsed.retryAfterSeconds * 1000);
   return new KubernetesError({
     ...request,
     code: codeOfStatus(status),
     status,
     reason,
     retryAfterMs: wait,
-    message: withRemedy(`${request.method} ${request.path} failed with ${status} ${reason}: ${said}`, remedyOf(status, said)),
+    message: withRemedy(
+      `${request.method} ${request.path} failed with ${status} ${reason}: ${said}`,
+      remedyOf(status, said),
+    ),
   });
 }
 

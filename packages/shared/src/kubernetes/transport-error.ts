@@ -39,7 +39,8 @@ function diagnose(reason: string, server: string, said: string): Diagnosis {
     return {
       code: 'SC_KUBERNETES_UNREACHABLE',
       sentence: `the API server at ${server} refuses connections (${reason})`,
-      remedy: 'check that kube-apiserver runs and that the address and port are right; requests are tried again until it answers',
+      remedy:
+        'check that kube-apiserver runs and that the address and port are right; requests are tried again until it answers',
     };
   }
   if (reason === 'ENOTFOUND' || reason === 'EAI_AGAIN') {
@@ -61,13 +62,15 @@ function diagnose(reason: string, server: string, said: string): Diagnosis {
     return {
       code: 'SC_KUBERNETES_TIMEOUT',
       sentence: `no complete answer from ${server} in time (${reason})`,
-      remedy: 'check load and health of the API server and of etcd; raise the request time-out when lists are very large',
+      remedy:
+        'check load and health of the API server and of etcd; raise the request time-out when lists are very large',
     };
   }
   return {
     code: 'SC_KUBERNETES_UNREACHABLE',
     sentence: `the connection to ${server} failed: ${said} (${reason})`,
-    remedy: 'check the network between this pod and the API server (routes, NetworkPolicy, load balancer) and the health of kube-apiserver',
+    remedy:
+      'check the network between this pod and the API server (routes, NetworkPolicy, load balancer) and the health of kube-apiserver',
   };
 }
 

@@ -46,20 +46,18 @@ function readCredentials(path: string, setting: string): Uint8Array {
 }
 
 function authentication(auth: NatsAuth): Partial<NodeConnectionOptions> {
-  switch (auth.kind) {
-    case 'none':
-      return {};
-    case 'token':
-      return { token: auth.token };
-    case 'user':
-      return { user: auth.user, pass: auth.password };
-    case 'nkey': {
-      const seed = new TextDecoder().decode(readCredentials(auth.seedFile, 'NATS nkey seed file')).trim();
-      return { authenticator: guarded(nkeyAuthenticator(new TextEncoder().encode(seed)), auth.seedFile) };
-    }
-    case 'credentials':
-      return { authenticator: guarded(credsAuthenticator(readCredentials(auth.file, 'NATS credentials file')), auth.file) };
+  if (auth.kind === 'token') return { token: auth.token };
+  if (auth.kind === 'user') return { user: auth.user, pass: auth.password };
+  if (auth.kind === 'credentials') {
+    return {
+      authenticator: guarded(credsAuthenticator(readCredentials(auth.file, 'NATS credentials file')), auth.file),
+    };
   }
+  if (auth.kind === 'nkey') {
+    const seed = new TextDecoder().decode(readCredentials(auth.seedFile, 'NATS nkey seed file')).trim();
+    return { authenticator: guarded(nkeyAuthenticator(new TextEncoder().encode(seed)), auth.seedFile) };
+  }
+  return {};
 }
 
 /** A malformed seed shows only when the server sends its nonce; name the file then. */

@@ -1,1 +1,39 @@
-export { MAX_MESSAGE_BYTES, type Parsed, encodeMessage, parseMessage } from './message.ts';
+export type { AppendResult } from './append.ts';
+export type { NatsAuth, NatsConnectionConfig, NatsTls } from './connection-options.ts';
+export {
+  MessageTooLargeError,
+  NatsConfigError,
+  NatsError,
+  NatsUnavailableError,
+  NatsVersionError,
+  StreamConfigError,
+  StreamMissingError,
+} from './errors.ts';
+export { EventStream, type EventStreamOptions, type ReplayOptions, type StreamFollowOptions } from './event-stream.ts';
+export { LastValueStream, type LastValueStreamOptions, type WatchOptions } from './last-value-stream.ts';
+export {
+  connectNats,
+  type LinkCounters,
+  type LinkStatus,
+  NatsLink,
+  type NatsLinkOptions,
+  type NatsLogger,
+  type NatsMessage,
+  type NatsSubscription,
+  type PublishResult,
+  type RequestResult,
+  type SubscriptionOptions,
+} from './link.ts';
+export { encodeMessage, MAX_MESSAGE_BYTES, type Parsed, parseMessage } from './message.ts';
+export type { StoredRecord } from './stored-record.ts';
+export {
+  appendOnlyStream,
+  configDifferences,
+  type EnsuredStream,
+  ensureStream,
+  lastValueStream,
+  type StreamShape,
+  type WantedStream,
+} from './stream-config.ts';
+export type { StreamFacts } from './stream-facts.ts';
+export type { FollowOptions, StreamReset } from './stream-follower.ts';

@@ -19,7 +19,8 @@ export function encodeMessage(subject: string, body: unknown, limit: number = MA
 
 /** Never throws: bytes that are no UTF-8, no JSON, too large or of another shape come back as a problem. */
 export function parseMessage<T>(schema: z.ZodType<T>, data: Uint8Array): Parsed<T> {
-  if (data.byteLength > MAX_MESSAGE_BYTES) return { ok: false, problem: `message of ${data.byteLength} bytes is too large` };
+  if (data.byteLength > MAX_MESSAGE_BYTES)
+    return { ok: false, problem: `message of ${data.byteLength} bytes is too large` };
   let raw: unknown;
   try {
     raw = JSON.parse(decoder.decode(data));

@@ -1,1 +1,10 @@
-export {};
+export {
+  type HealthCheck,
+  type HealthRoute,
+  HealthServer,
+  HealthServerError,
+  type HealthServerErrorCode,
+  type HealthServerOptions,
+} from './health-server.ts';
+export { createLogger, LOG_LEVELS, type Logger, type LoggerOptions, type LogLevel } from './logger.ts';
+export { createMetrics, METRIC_PREFIX, MetricError, type Metrics } from './metrics.ts';

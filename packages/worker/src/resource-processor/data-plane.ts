@@ -1,4 +1,7 @@
 import type { Handover, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
+import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { Logger } from 'pino';
 
 /** Slots that take part in one migration. */
 export interface MigratingSlots {
@@ -31,6 +34,10 @@ export interface DataPlaneStatus {
   readonly queueDepth: number;
   readonly objects: number;
   readonly objectsByResource: Readonly<Record<string, number>>;
+  /** Slots that an assignment dropped without asking for their release: exposed until told otherwise. */
+  readonly keptSlots?: number;
+  /** Feeds that the API server refuses (missing right or kind), with the reason: they do not hold readiness back. */
+  readonly refusedFeeds?: readonly { readonly feed: string; readonly reason: string }[];
 }
 
 /**
@@ -45,4 +52,51 @@ export interface DataPlane {
   verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply>;
   /** Serves the exporter's API requests until `signal` aborts. */
   run(signal: AbortSignal): Promise<void>;
+}
+
+/** The way to the API server: the pooled client, or a scripted one in tests. */
+export type Upstream = Pick<KubernetesClient, 'stream'>;
+
+/** Counters of the data plane; whoever owns the metric registry implements them. */
+export interface DataPlaneMetrics {
+  /** Frames of watches and lists: read from the API server, and sent on to the exporter. */
+  frames(resource: string, received: number, kept: number): void;
+  /** A metadata list that compared the index with the cluster after the watch could not be resumed. */
+  relist(resource: string, cause: string): void;
+  /** An upstream watch that had to be opened again, by cause. */
+  reconnect(resource: string, cause: string): void;
+}
+
+/**
+ * Faults for tests of the manager's rollback. `omit-one`: a warm slot's load drops one object. `stop-feed`: after a warm
+ * was acknowledged, one feed stops and never comes back. `mute`: verification is never answered.
+ */
+export type DataPlaneFault = 'omit-one' | 'stop-feed' | 'mute';
+
+/** A kind that the exporter's custom-resource-state config names; `*` is any kind of the group. */
+export interface CustomResourceKind {
+  readonly group: string;
+  readonly kind: string;
+}
+
+export interface DataPlaneOptions {
+  readonly upstream: Upstream;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Address and port of the exporter's API endpoint; loopback, because it needs no credentials. Port 0 picks one. */
+  readonly host: string;
+  readonly port: number;
+  /**
+   * How a list that starts from nothing is answered. `Streamed`: at once as empty, objects follow in acknowledged
+   * batches (right for kube-state-metrics). `Full`: with everything that is exposed (generic clients).
+   */
+  readonly firstList: 'Streamed' | 'Full';
+  /** Kinds of custom-resource-state: only their CustomResourceDefinitions are shown to change. */
+  readonly customResources?: readonly CustomResourceKind[];
+  readonly metrics?: DataPlaneMetrics;
+  readonly fault?: DataPlaneFault | undefined;
+  /** Uniform in [0, 1): jitter. */
+  readonly random?: () => number;
+  /** Called with the port once the endpoint listens. */
+  readonly onListening?: (port: number) => void;
 }

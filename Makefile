@@ -1,0 +1,42 @@
+# Each target calls one script. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help tools demo test check unit integration e2e up down gen format clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+tools: ## Fetch and build every tool that the other targets need
+	@tools/setup.sh
+
+demo: ## A guided run: a real fleet is resharded under load (DEMO_OBJECTS, DEMO_CHURN, DEMO_SEED)
+	@tools/run.sh e2e/demo.sh
+
+test: ## Everything: check, unit, integration, e2e
+	@tools/test.sh
+
+check: ## Types, lint, format, dead code, generated files
+	@tools/run.sh --node-only tools/check.sh
+
+unit: ## Tests that need no other process
+	@tools/run.sh --node-only pnpm test:unit
+
+integration: ## Tests against a real API server, NATS and kube-state-metrics
+	@tools/run.sh pnpm test:integration
+
+e2e: ## The whole fleet, with faults
+	@tools/run.sh e2e/test.sh
+
+up: ## Start a playground cluster and print the kubectl settings
+	@tools/run.sh e2e/playground.sh up
+
+down: ## End the playground cluster
+	@tools/run.sh --node-only e2e/playground.sh down
+
+gen: ## Write the generated files (crds/)
+	@tools/run.sh --node-only pnpm gen
+
+format: ## Format all sources
+	@tools/run.sh --node-only pnpm format
+
+clean: ## Remove what builds and tests left in this checkout
+	@rm -rf node_modules tools/node_modules packages/*/dist e2e/dist packages/*/node_modules e2e/node_modules .cache coverage

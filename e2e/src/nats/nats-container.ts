@@ -1,0 +1,44 @@
+import { createServer } from 'node:net';
+import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
+import type { NatsServer } from './nats-server.ts';
+
+const IMAGE = process.env['SHARD_CONTROLLER_NATS_IMAGE'] ?? 'nats:2.12-alpine';
+
+/** A port that is free now. The container needs a fixed one, so that clients find it again after a restart. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  server.once('error', reject);
+  server.listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    if (address === null || typeof address === 'string') reject(new Error('no port'));
+    else resolve(address.port);
+  });
+  const port = await promise;
+  await new Promise((closed) => server.close(closed));
+  return port;
+}
+
+/** Starts the NATS image in the Docker engine that testcontainers finds. @throws when there is no engine or no image */
+export async function startNatsContainer(more: string): Promise<NatsServer> {
+  const runtime = await getContainerRuntimeClient();
+  const port = await freePort();
+  const config = ['jetstream { store_dir: "/data", sync_interval: always }', more, ''].join('\n');
+  const started = await new GenericContainer(IMAGE)
+    .withExposedPorts({ container: 4222, host: port })
+    .withCopyContentToContainer([{ content: config, target: '/etc/nats/test.conf' }])
+    .withCommand(['-c', '/etc/nats/test.conf', '-p', '4222'])
+    .withWaitStrategy(Wait.forLogMessage(/Server is ready/))
+    .start();
+  const container = runtime.container.getById(started.getId());
+  return {
+    url: `nats://${started.getHost()}:${port}`,
+    breakable: true,
+    stop: async () => void (await container.stop()),
+    kill: async () => void (await container.kill()),
+    restart: async () => void (await container.start()),
+    pause: async () => void (await container.pause()),
+    resume: async () => void (await container.unpause()),
+    dispose: async () => void (await started.stop({ remove: true, removeVolumes: true })),
+  };
+}

@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { NatsServer } from './nats-server.ts';
+
+const START_TIMEOUT_MS = 10_000;
+
+const portsFileSchema = z.object({ nats: z.array(z.string()).min(1) });
+
+/** Configuration of a server for tests: as in production, on loopback, with its own store. */
+export function serverConfig(port: number, store: string, more: string): string {
+  return [
+    'host: 127.0.0.1',
+    `port: ${port}`,
+    `jetstream { store_dir: ${JSON.stringify(store)}, sync_interval: always }`,
+    more,
+    '',
+  ].join('\n');
+}
+
+/** Starts `path` on a port that the system chooses. @throws Error with the server's output when it does not come up */
+export async function startNatsProcess(path: string, more: string): Promise<NatsServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'shard-nats-'));
+  const server = new NatsProcess(path, folder, more);
+  try {
+    await server.start();
+  } catch (error) {
+    await server.dispose();
+    throw error;
+  }
+  return server;
+}
+
+class NatsProcess implements NatsServer {
+  readonly breakable = true;
+  readonly #path: string;
+  readonly #folder: string;
+  readonly #more: string;
+  #port = -1;
+  #child: ChildProcess | undefined;
+  #output = '';
+  /** A test runner that ends early must not leave the server behind. */
+  readonly #reap = (): void => void this.#child?.kill('SIGKILL');
+
+  constructor(path: string, folder: string, more: string) {
+    this.#path = path;
+    this.#folder = folder;
+    this.#more = more;
+    process.on('exit', this.#reap);
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.#port}`;
+  }
+
+  async start(): Promise<void> {
+    const config = join(this.#folder, 'server.conf');
+    await writeFile(config, serverConfig(this.#port, join(this.#folder, 'store'), this.#more));
+    const ports = await mkdtemp(join(this.#folder, 'ports-'));
+    const child = spawn(this.#path, ['-c', config, '--ports_file_dir', ports], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = child;
+    child.stderr.on('data', (chunk: Buffer) => {
+      this.#output = (this.#output + chunk.toString()).slice(-4000);
+    });
+    let failure = '';
+    child.once('error', (error) => {
+      failure = error.message;
+    });
+    const giveUpAt = Date.now() + START_TIMEOUT_MS;
+    while (!(await this.#answers(ports))) {
+      await sleep(20);
+      if (failure !== '' || child.exitCode !== null || child.signalCode !== null || Date.now() > giveUpAt) {
+        throw new Error(`${this.#path} did not start: ${failure} ${this.#output}`);
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async restart(): Promise<void> {
+    if (this.#child !== undefined) throw new Error('the NATS server still runs: stop or kill it first');
+    await this.start();
+  }
+
+  async pause(): Promise<void> {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  async resume(): Promise<void> {
+    this.#child?.kill('SIGCONT');
+  }
+
+  async dispose(): Promise<void> {
+    await this.#end('SIGKILL');
+    process.off('exit', this.#reap);
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGCONT');
+    child.kill(signal);
+    await ended;
+  }
+
+  /** True when the client port is known and JetStream is up behind it. */
+  async #answers(portsFolder: string): Promise<boolean> {
+    const [file] = (await readdir(portsFolder)).filter((name) => name.endsWith('.ports'));
+    if (file === undefined) return false;
+    try {
+      const ports = portsFileSchema.parse(JSON.parse(await readFile(join(portsFolder, file), 'utf8')));
+      this.#port = Number(new URL(ports.nats[0] ?? '').port);
+      return await accepts(this.#port);
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** True when the server greets on its client port. */
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    const [greeting]: unknown[] = await once(socket, 'data', { signal: AbortSignal.timeout(1000) });
+    return String(greeting).startsWith('INFO ');
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,4 @@
+export { VerifierProcess } from './client.ts';
+export type { Expectation } from './judge.ts';
+export type { VerifierSettings } from './protocol.ts';
+export type { ComparisonOutcome, LiveFigures } from './verifier.ts';

@@ -1,0 +1,241 @@
+import { forEachSeries } from './exposition.ts';
+import { SeriesTable } from './series-table.ts';
+
+/** The bytes of one successful scrape, or nothing. Times are ms on one monotonic clock. */
+export interface Exposition {
+  readonly start: number;
+  readonly end: number;
+  readonly body: Buffer | undefined;
+}
+
+/** What a phase showed so far; times in ms. */
+export interface PhaseFigures {
+  readonly ticks: number;
+  /** Largest number of expected series that no target had, over the ticks. */
+  readonly missingMax: number;
+  /** Time in which at least one expected series was missing. */
+  readonly missingMs: number;
+  /** End of the last tick with a missing series, from the start of the phase; 0 when there was none. */
+  readonly missingUntilMs: number;
+  /** New series that were still in no target 1 s after the reference had them. */
+  readonly lateMax: number;
+  readonly lateMaxMs: number;
+  /** Series that two targets had at once: the most in a tick, the longest for one series, and in the last tick. */
+  readonly doubledMax: number;
+  readonly doubledMs: number;
+  readonly doubledNow: number;
+  /** Expected series in the last tick. */
+  readonly expected: number;
+  /** Some missing, late or doubled series by name. */
+  readonly samples: readonly string[];
+}
+
+/**
+ * `reference`: expected are the series in every reference scrape of the 2 s before the tick's scrapes and in the first
+ * one after them. `frozen`: expected are the series that the reference had when the phase began and still has when
+ * it ends; for a phase in which the reference itself loses its store.
+ */
+export type Expectation = 'reference' | 'frozen';
+
+const WINDOW_MS = 2000;
+const LATE_MS = 1000;
+const MAX_SAMPLES = 5;
+
+interface MissingTick {
+  readonly at: number;
+  readonly ms: number;
+  readonly ids: readonly number[];
+}
+
+/**
+ * Judges ticks. A tick is one scrape of every target at once and then one of the reference. Series are compared by
+ * name and labels; nothing corrects for skew between targets.
+ */
+export class Judge {
+  readonly #table = new SeriesTable();
+  // Per series: the newest reference scrape that had it, and where its unbroken run of reference scrapes began.
+  #referenceSeen = new Uint32Array(0);
+  #runStart = new Uint32Array(0);
+  #runStartTime = new Float64Array(0);
+  // Per series: the newest tick in which a target had it, and which one; since when it is doubled (0: it is not).
+  #tickSeen = new Uint32Array(0);
+  #tickTarget = new Uint16Array(0);
+  #doubledTick = new Uint32Array(0);
+  #doubledSince = new Float64Array(0);
+  #frozen = new Uint8Array(0);
+
+  #references: { number: number; start: number; end: number }[] = [];
+  #referenceNumber = 0;
+  #tick = 0;
+  #expectation: Expectation = 'reference';
+  #phaseStart = 0;
+  #lastTickAt = 0;
+  #ticks = 0;
+  #missing: MissingTick[] = [];
+  #lateMax = 0;
+  #lateMaxMs = 0;
+  #doubledMax = 0;
+  #doubledMs = 0;
+  #doubledNow = 0;
+  #expected = 0;
+  readonly #samples = new Map<string, number>();
+
+  startPhase(expectation: Expectation, now: number): void {
+    this.#expectation = expectation;
+    this.#phaseStart = now;
+    this.#lastTickAt = now;
+    this.#ticks = 0;
+    this.#missing = [];
+    this.#lateMax = 0;
+    this.#lateMaxMs = 0;
+    this.#doubledMax = 0;
+    this.#doubledMs = 0;
+    this.#doubledNow = 0;
+    this.#samples.clear();
+    this.#frozen = new Uint8Array(this.#table.capacity);
+    for (let id = 0; id < this.#table.size; id++) {
+      if (this.#referenceSeen[id] === this.#referenceNumber && this.#referenceNumber > 0) this.#frozen[id] = 1;
+    }
+  }
+
+  /**
+   * Takes one tick. Returns whether it counts: it does not while the reference has no scrape in the 2 s before (in
+   * `reference` mode) or gave none after.
+   */
+  tick(targets: readonly Exposition[], reference: Exposition): boolean {
+    const start = Math.min(reference.start, ...targets.map((t) => t.start));
+    const window = this.#references.filter((r) => r.start >= start - WINDOW_MS && r.end <= start);
+    this.#tick++;
+    targets.forEach((target, index) => this.#readTarget(target, index));
+    const hadReference = this.#readReference(reference);
+    if (this.#expectation === 'reference' && (!hadReference || window.length === 0)) return false;
+    this.#account(start, window[0]?.number ?? 0, reference);
+    return true;
+  }
+
+  /** Figures of the phase up to now. `final` drops from a frozen expectation what the reference no longer has. */
+  figures(final = false): PhaseFigures {
+    const missing = this.#missing
+      .map((tick) => (final ? { ...tick, ids: tick.ids.filter((id) => this.#stillExpected(id)) } : tick))
+      .filter((tick) => tick.ids.length > 0);
+    const last = missing.at(-1);
+    return {
+      ticks: this.#ticks,
+      missingMax: missing.reduce((most, tick) => Math.max(most, tick.ids.length), 0),
+      missingMs: Math.round(missing.reduce((sum, tick) => sum + tick.ms, 0)),
+      missingUntilMs: last === undefined ? 0 : Math.round(last.at + last.ms - this.#phaseStart),
+      lateMax: this.#lateMax,
+      lateMaxMs: Math.round(this.#lateMaxMs),
+      doubledMax: this.#doubledMax,
+      doubledMs: Math.round(this.#doubledMs),
+      doubledNow: this.#doubledNow,
+      expected: this.#expected,
+      samples: [...this.#samples].filter(([, id]) => !final || this.#stillExpected(id)).map(([text]) => text),
+    };
+  }
+
+  #stillExpected(id: number): boolean {
+    return this.#expectation === 'reference' || this.#referenceSeen[id] === this.#referenceNumber;
+  }
+
+  #intern(high: number, low: number): number {
+    const id = this.#table.intern(high, low);
+    if (id >= this.#referenceSeen.length) this.#growTo(this.#table.capacity);
+    return id;
+  }
+
+  #growTo(capacity: number): void {
+    const grown = <T extends Uint8Array | Uint16Array | Uint32Array | Float64Array>(to: T, from: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.#referenceSeen = grown(new Uint32Array(capacity), this.#referenceSeen);
+    this.#runStart = grown(new Uint32Array(capacity), this.#runStart);
+    this.#runStartTime = grown(new Float64Array(capacity), this.#runStartTime);
+    this.#tickSeen = grown(new Uint32Array(capacity), this.#tickSeen);
+    this.#tickTarget = grown(new Uint16Array(capacity), this.#tickTarget);
+    this.#doubledTick = grown(new Uint32Array(capacity), this.#doubledTick);
+    this.#doubledSince = grown(new Float64Array(capacity), this.#doubledSince);
+    this.#frozen = grown(new Uint8Array(capacity), this.#frozen);
+  }
+
+  #readTarget(target: Exposition, index: number): void {
+    if (target.body === undefined) return;
+    forEachSeries(target.body, target.body.length, (high, low) => {
+      const id = this.#intern(high, low);
+      if (this.#tickSeen[id] === this.#tick && this.#tickTarget[id] !== index) this.#doubledTick[id] = this.#tick;
+      this.#tickSeen[id] = this.#tick;
+      this.#tickTarget[id] = index;
+    });
+  }
+
+  #readReference(reference: Exposition): boolean {
+    if (reference.body === undefined) return false;
+    const before = this.#referenceNumber;
+    const number = ++this.#referenceNumber;
+    this.#references.push({ number, start: reference.start, end: reference.end });
+    this.#references = this.#references.filter((r) => r.start >= reference.start - 2 * WINDOW_MS);
+    forEachSeries(reference.body, reference.body.length, (high, low) => {
+      const id = this.#intern(high, low);
+      if (this.#referenceSeen[id] === number) return;
+      if (this.#referenceSeen[id] !== before || before === 0) {
+        this.#runStart[id] = number;
+        this.#runStartTime[id] = reference.end;
+      }
+      this.#referenceSeen[id] = number;
+    });
+    return true;
+  }
+
+  #account(start: number, firstInWindow: number, reference: Exposition): void {
+    const ms = start - this.#lastTickAt;
+    const ids: number[] = [];
+    const late: number[] = [];
+    const doubled: number[] = [];
+    let expected = 0;
+    for (let id = 0; id < this.#table.size; id++) {
+      if (this.#doubledTick[id] === this.#tick) {
+        if (this.#doubledSince[id] === 0) this.#doubledSince[id] = start;
+        this.#doubledMs = Math.max(this.#doubledMs, start - (this.#doubledSince[id] as number) + ms);
+        doubled.push(id);
+      } else this.#doubledSince[id] = 0;
+
+      const inTargets = this.#tickSeen[id] === this.#tick;
+      const isExpected =
+        this.#expectation === 'frozen'
+          ? this.#frozen[id] === 1
+          : this.#referenceSeen[id] === this.#referenceNumber && (this.#runStart[id] as number) <= firstInWindow;
+      if (isExpected) {
+        expected++;
+        if (!inTargets) ids.push(id);
+      } else if (!inTargets && this.#expectation === 'reference' && this.#referenceSeen[id] === this.#referenceNumber) {
+        const age = start - (this.#runStartTime[id] as number);
+        if (age > LATE_MS) {
+          late.push(id);
+          this.#lateMaxMs = Math.max(this.#lateMaxMs, age);
+        }
+      }
+    }
+    this.#lastTickAt = start;
+    this.#ticks++;
+    this.#expected = expected;
+    this.#lateMax = Math.max(this.#lateMax, late.length);
+    this.#doubledNow = doubled.length;
+    this.#doubledMax = Math.max(this.#doubledMax, doubled.length);
+    if (ids.length > 0) this.#missing.push({ at: start, ms, ids });
+    this.#sample('missing', ids, reference);
+    this.#sample('late', late, reference);
+  }
+
+  /** Names a few of `ids`; the names are in the reference's body only. */
+  #sample(kind: string, ids: readonly number[], reference: Exposition): void {
+    const body = reference.body;
+    if (ids.length === 0 || body === undefined || this.#samples.size >= MAX_SAMPLES) return;
+    const wanted = new Set(ids.slice(0, MAX_SAMPLES));
+    forEachSeries(body, body.length, (high, low, from, to) => {
+      const id = this.#intern(high, low);
+      if (!wanted.delete(id) || this.#samples.size >= MAX_SAMPLES) return;
+      this.#samples.set(`${kind}: ${body.toString('utf8', from, to)}`, id);
+    });
+  }
+}

@@ -1,0 +1,160 @@
+import { compareExpositions } from './compare.ts';
+import { type Expectation, Judge, type PhaseFigures } from './judge.ts';
+import { type Scrape, Scraper, type Target } from './scrape.ts';
+
+/** How one target does, as of its newest scrape. */
+export interface TargetView {
+  readonly name: string;
+  readonly bytes: number;
+  readonly ms: number;
+  readonly problem: string | undefined;
+}
+
+/** Figures of the running phase, with the verifier's own pace. */
+export interface LiveFigures extends PhaseFigures {
+  readonly phase: string;
+  /** Ms since the phase began. */
+  readonly ms: number;
+  /** Ticks that the interval promises for this time. */
+  readonly ticksPromised: number;
+  readonly intervalMs: number;
+  readonly targets: readonly TargetView[];
+}
+
+export type ComparisonOutcome =
+  | { readonly equal: true; readonly lines: number; readonly ms: number }
+  | { readonly equal: false; readonly difference: string; readonly ms: number };
+
+/** Bounds of the tick interval, ms. */
+const FASTEST_MS = 250;
+const SLOWEST_MS = 1000;
+
+export interface VerifierOptions {
+  readonly reference: Target;
+  /** Targets at this moment. */
+  readonly targets: () => readonly Target[];
+  /** CPU that the verifier may use, in cores; a quarter of the machine by default. */
+  readonly cores: number;
+  readonly onTick?: (live: LiveFigures) => void;
+}
+
+/**
+ * Looks at every series of every target again and again while someone changes the fleet. The interval is 250 ms, or as
+ * much more as its CPU budget asks for, up to 1 s; it is settled when a phase starts.
+ */
+export class Verifier {
+  readonly #options: VerifierOptions;
+  readonly #scraper = new Scraper('shard-controller-verifier');
+  readonly #judge = new Judge();
+  #phase = '';
+  #phaseStart = 0;
+  #intervalMs = FASTEST_MS;
+  #cpuMsPerTick = 0;
+  #views: readonly TargetView[] = [];
+  #busy: Promise<void> = Promise.resolve();
+  #paused = false;
+
+  constructor(options: VerifierOptions) {
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    let next = performance.now();
+    while (!signal.aborted) {
+      const wait = next - performance.now();
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      next = Math.max(next + this.#intervalMs, performance.now());
+      if (signal.aborted) break;
+      if (this.#paused) continue;
+      this.#busy = this.#tick();
+      await this.#busy;
+    }
+    this.#scraper.close();
+  }
+
+  /** Begins a phase: counts start at zero and the interval is settled anew. */
+  async startPhase(name: string, expectation: Expectation): Promise<void> {
+    await this.#busy;
+    const affordable = this.#cpuMsPerTick / Math.max(0.01, this.#options.cores);
+    this.#intervalMs = Math.min(SLOWEST_MS, Math.max(FASTEST_MS, Math.ceil(affordable / 10) * 10));
+    this.#phase = name;
+    this.#phaseStart = performance.now();
+    this.#judge.startPhase(expectation, this.#phaseStart);
+  }
+
+  live(final = false): LiveFigures {
+    const ms = performance.now() - this.#phaseStart;
+    return {
+      ...this.#judge.figures(final),
+      phase: this.#phase,
+      ms: Math.round(ms),
+      ticksPromised: Math.floor(ms / this.#intervalMs),
+      intervalMs: this.#intervalMs,
+      targets: this.#views,
+    };
+  }
+
+  /** Figures of the phase that ends now. */
+  async endPhase(): Promise<LiveFigures> {
+    await this.#busy;
+    return this.live(true);
+  }
+
+  /**
+   * Union of the targets against the reference, byte for byte, tried until they are equal or `withinMs` is over. A try
+   * needs the reference to be the same before and after the targets' scrapes, since both change while nodes renew leases.
+   */
+  async compare(withinMs: number): Promise<ComparisonOutcome> {
+    const start = performance.now();
+    this.#paused = true;
+    await this.#busy;
+    try {
+      for (;;) {
+        const outcome = await this.#compareOnce();
+        const ms = Math.round(performance.now() - start);
+        if (outcome.equal || ms > withinMs) return { ...outcome, ms };
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    } finally {
+      this.#paused = false;
+    }
+  }
+
+  async #compareOnce(): Promise<{ equal: true; lines: number } | { equal: false; difference: string }> {
+    const before = await this.#scraper.scrape(this.#options.reference);
+    if (before.body === undefined) return { equal: false, difference: `no reference: ${before.problem}` };
+    const reference = Buffer.from(before.body);
+    const scrapes = await this.#scrapeTargets();
+    const failed = scrapes.find((scrape) => scrape.body === undefined);
+    if (failed) return { equal: false, difference: `${failed.target}: ${failed.problem}` };
+    const after = await this.#scraper.scrape(this.#options.reference);
+    if (after.body === undefined || !reference.equals(after.body)) {
+      return { equal: false, difference: 'the reference changed meanwhile' };
+    }
+    return compareExpositions(
+      reference,
+      scrapes.map((scrape) => scrape.body ?? Buffer.alloc(0)),
+    );
+  }
+
+  #scrapeTargets(): Promise<Scrape[]> {
+    return Promise.all(this.#options.targets().map((target) => this.#scraper.scrape(target)));
+  }
+
+  async #tick(): Promise<void> {
+    const cpu = process.cpuUsage();
+    const scrapes = await this.#scrapeTargets();
+    const reference = await this.#scraper.scrape(this.#options.reference);
+    this.#views = [...scrapes, reference].map((s) => ({
+      name: s.target,
+      bytes: s.body?.length ?? 0,
+      ms: Math.round(s.end - s.start),
+      problem: s.problem,
+    }));
+    this.#judge.tick(scrapes, reference);
+    const used = process.cpuUsage(cpu);
+    const cpuMs = (used.user + used.system) / 1000;
+    this.#cpuMsPerTick = this.#cpuMsPerTick === 0 ? cpuMs : this.#cpuMsPerTick * 0.8 + cpuMs * 0.2;
+    this.#options.onTick?.(this.live());
+  }
+}

@@ -1,0 +1,84 @@
+import type { Assignment } from '@shard-controller/shared/contracts';
+import { slotsToRanges } from '@shard-controller/shared/hashing';
+import type { MigrationId, ShardConfigState, ShardId, SlotIndex } from './state.ts';
+
+interface MigratingSlots {
+  readonly migration: MigrationId;
+  readonly slots: readonly SlotIndex[];
+}
+
+/** What one shard has to do, in slots. */
+export interface AssignedSlots {
+  readonly owned: readonly SlotIndex[];
+  readonly warm: readonly MigratingSlots[];
+  readonly release: readonly MigratingSlots[];
+}
+
+/** The slots of every shard's assignment, by shard. */
+export function assignedSlots(state: ShardConfigState): ReadonlyMap<ShardId, AssignedSlots> {
+  const all = new Map(
+    Object.values(state.shards).map((shard) => [
+      shard.shardId,
+      {
+        owned: new Array<SlotIndex>(),
+        warm: new Array<MigratingSlots>(),
+        release: shard.stale === null ? [] : [{ migration: shard.stale.id, slots: shard.stale.slots }],
+      },
+    ]),
+  );
+  state.owners.forEach((owner, slot) => {
+    if (owner !== null) all.get(owner)?.owned.push(slot);
+  });
+  for (const { id, step, committed, source, target, slots } of Object.values(state.migrations)) {
+    if (committed) all.get(source)?.release.push({ migration: id, slots });
+    else if (step !== 'Planning') all.get(target)?.warm.push({ migration: id, slots });
+  }
+  return all;
+}
+
+/**
+ * `next` with the epoch of every shard whose assignment differs from the one in `previous` set to `sequence`: only a
+ * changed assignment gets a new epoch, so that workers are told nothing that is not news.
+ */
+export function withEpochs(previous: ShardConfigState, next: ShardConfigState, sequence: number): ShardConfigState {
+  const unchanged =
+    previous.owners === next.owners &&
+    previous.migrations === next.migrations &&
+    previous.shards === next.shards &&
+    previous.generation === next.generation;
+  if (unchanged) return next;
+  const before = assignedSlots(previous);
+  const shards = { ...next.shards };
+  for (const [shardId, slots] of assignedSlots(next)) {
+    const shard = shards[shardId];
+    const same = previous.generation === next.generation && isSame(before.get(shardId), slots);
+    if (shard !== undefined && !same) shards[shardId] = { ...shard, epoch: sequence };
+  }
+  return { ...next, shards };
+}
+
+function isSame(a: AssignedSlots | undefined, b: AssignedSlots): boolean {
+  return a !== undefined && JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** The message for one shard: content of ShardInstance.spec and of its assignment subject. */
+export function toAssignment(state: ShardConfigState, shardId: ShardId, slots: AssignedSlots): Assignment {
+  const settings = state.settings;
+  if (settings === null) throw new Error(`SC_NO_SETTINGS: ${state.uid} has no accepted config, so no assignment`);
+  const migrating = (list: readonly MigratingSlots[]): Assignment['warmRanges'] =>
+    list.flatMap(({ migration, slots: of }) =>
+      slotsToRanges(of, settings.slotCount).map((range) => ({ ...range, migration })),
+    );
+  return {
+    v: 'shard.assignment.v1',
+    shardConfig: { namespace: state.namespace, name: state.name, uid: state.uid },
+    shardId,
+    generation: state.generation,
+    epoch: state.shards[shardId]?.epoch ?? 0,
+    slotCount: settings.slotCount,
+    shardBy: settings.shardBy,
+    hashRanges: slotsToRanges(slots.owned, settings.slotCount),
+    warmRanges: migrating(slots.warm),
+    releaseRanges: migrating(slots.release),
+  };
+}

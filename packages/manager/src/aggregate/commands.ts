@@ -1,0 +1,91 @@
+import type { Settings } from './settings.ts';
+import type { MigrationId, ShardId, SlotIndex } from './state.ts';
+
+/**
+ * What the shell tells `decide`. Observations are level-triggered: the shell compares what it sees with the state and
+ * sends a command only where they differ (`shardCommand`, `handoverCommands` do that), so a lost command is made again.
+ */
+
+/** Every command carries the time and the newest figures; neither is stored unless a decision used it. */
+export interface CommandContext {
+  /** ms since the epoch, on this manager's clock. */
+  readonly now: number;
+  /** Objects that each shard last reported; absent = unknown. */
+  readonly objects: Readonly<Record<ShardId, number>>;
+}
+
+/** What one shard looks like from outside: `classify` makes it from signals. */
+export interface ShardObservation {
+  readonly shardId: ShardId;
+  /** Starting: its pod exists but is not (or no longer) able to serve. */
+  readonly health: 'Starting' | 'Healthy' | 'Suspect' | 'Failed';
+  readonly evidence: readonly string[];
+  readonly revision: string;
+  readonly draining: boolean;
+  /** Assignment that the worker says is in force; 0/0 = none. */
+  readonly generation: number;
+  readonly epoch: number;
+}
+
+/** What a ShardInstance said before the log was lost; slots from its ranges (`rangesToSlots`). */
+export interface ShardInstanceClaim {
+  readonly shardId: ShardId;
+  readonly generation: number;
+  readonly epoch: number;
+  readonly owned: readonly SlotIndex[];
+  readonly releasing: readonly SlotIndex[];
+}
+
+export interface ObservedConfig {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** metadata.generation. */
+  readonly specGeneration: number;
+  readonly settings: Settings;
+  /** Hash of the worker template: label `shard.io/revision`. */
+  readonly revision: string;
+}
+
+export type CommandBody =
+  | { readonly type: 'ConfigObserved'; readonly config: ObservedConfig }
+  /** The spec got past the API server but not past the schema. */
+  | { readonly type: 'ConfigInvalid'; readonly specGeneration: number; readonly problems: readonly string[] }
+  | { readonly type: 'ConfigDeleted' }
+  | { readonly type: 'ShardObserved'; readonly observation: ShardObservation }
+  /** No pod of a shard beyond the wanted ones exists any more. */
+  | { readonly type: 'PodGone'; readonly shardId: ShardId }
+  /** One entry of a heartbeat's `handovers`. */
+  | {
+      readonly type: 'HandoverObserved';
+      readonly shardId: ShardId;
+      readonly migration: MigrationId;
+      readonly role: 'target' | 'source';
+      readonly state: 'warming' | 'acknowledged' | 'failed' | 'releasing' | 'released';
+      readonly acknowledgedAt?: number | undefined;
+      readonly objects: number;
+      readonly error?: string | undefined;
+    }
+  /** Both sides answered, or did not; the shell has asked again often enough. Only for step Verification. */
+  | {
+      readonly type: 'VerificationFinished';
+      readonly migration: MigrationId;
+      readonly equal: boolean;
+      readonly detail: string;
+    }
+  /** Every scraper of the source has completed a scrape of the target. Only for step Cleanup before the commit. */
+  | { readonly type: 'ScrapersMoved'; readonly migration: MigrationId; readonly detail: string }
+  /** About once a second; deadlines and figures are looked at. Never rejected. */
+  | { readonly type: 'Tick' }
+  /** At the start of leadership: the log is empty, re-created or behind the ShardInstances. */
+  | {
+      readonly type: 'LogLost';
+      readonly config: ObservedConfig;
+      /** Higher than any generation seen in the ShardInstances. */
+      readonly generation: number;
+      readonly instances: readonly ShardInstanceClaim[];
+      readonly reason: string;
+    };
+
+export type Command = CommandContext & CommandBody;
+export type CommandType = CommandBody['type'];

@@ -1,0 +1,241 @@
+import { withEpochs } from './assignment.ts';
+import type { EventOf, ShardEvent } from './events.ts';
+import { recoveredState } from './log-recovery.ts';
+import {
+  type MigrationId,
+  type MigrationState,
+  pendingShard,
+  type ShardConfigState,
+  type ShardId,
+  type ShardState,
+  type SlotIndex,
+  shardIdOf,
+} from './state.ts';
+
+/**
+ * The state after `event`. Total and pure: it decides nothing and checks nothing, because the log is the truth.
+ * @param sequence JetStream sequence of the event; becomes the epoch of the assignments that the event changes.
+ */
+export function evolve(state: ShardConfigState, event: ShardEvent, sequence: number): ShardConfigState {
+  const next = withEpochs(state, apply(state, event), sequence);
+  const lastDecision =
+    'reason' in event ? { type: event.type, at: event.at, reason: event.reason } : next.lastDecision;
+  return { ...next, sequence, lastDecision };
+}
+
+function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
+  switch (event.type) {
+    case 'shard.config.accepted.v1':
+      return accepted(state, event);
+    case 'shard.config.rejected.v1':
+      return { ...state, rejected: { specGeneration: event.specGeneration, problems: event.problems } };
+    case 'shard.config.deleted.v1':
+      return { ...state, deleted: true };
+    case 'shard.scaled.v1':
+      return scaled(state, event);
+    case 'shard.load.crossed.v1':
+      return { ...state, scaling: { ...state.scaling, band: event.band, bandSince: event.at } };
+    case 'shard.health.changed.v1':
+      return healthChanged(state, event);
+    case 'shard.reported.v1':
+      return withShard(state, event.shardId, { revision: event.revision, draining: event.draining });
+    case 'shard.removed.v1':
+      return { ...state, shards: without(state.shards, event.shardId) };
+    case 'shard.slots.assigned.v1':
+      return slotsAssigned(state, event);
+    case 'shard.failover.held.v1':
+      return {
+        ...state,
+        failover: { ...state.failover, held: { since: event.at, until: event.until, shards: event.shards } },
+      };
+    case 'shard.failover.resumed.v1':
+      return { ...state, failover: { ...state.failover, held: null } };
+    case 'shard.release.confirmed.v1':
+      return state.shards[event.shardId]?.stale?.id === event.id
+        ? withShard(state, event.shardId, { stale: null })
+        : state;
+    case 'shard.migration.planned.v1':
+      return migrationPlanned(state, event);
+    case 'shard.migration.started.v1':
+      return withMigration(state, event.id, { step: 'Preparation', deadline: event.deadline });
+    case 'shard.migration.transferring.v1':
+      return withMigration(state, event.id, { step: 'Transfer', deadline: event.deadline });
+    case 'shard.migration.acknowledged.v1':
+      return withMigration(state, event.id, {
+        step: 'Verification',
+        deadline: event.deadline,
+        acknowledgedAt: event.acknowledgedAt,
+      });
+    case 'shard.migration.verified.v1':
+      return withMigration(state, event.id, { step: 'Cleanup', deadline: event.deadline });
+    case 'shard.migration.committed.v1':
+      return migrationCommitted(state, event);
+    case 'shard.migration.completed.v1':
+      return migrationCompleted(state, event);
+    case 'shard.migration.rolledback.v1':
+      return {
+        ...state,
+        migrations: without(state.migrations, event.id),
+        backoff:
+          event.retryAt > event.at ? { failures: state.backoff.failures + 1, until: event.retryAt } : state.backoff,
+      };
+    case 'shard.rollout.started.v1':
+      return {
+        ...state,
+        rollout: { startedAt: event.at, surge: event.surge, replacing: null },
+        shards: withPending(state.shards, event.surge, event.at),
+      };
+    case 'shard.rollout.replacing.v1':
+      return state.rollout === null
+        ? state
+        : { ...state, rollout: { ...state.rollout, replacing: event.shardId } };
+    case 'shard.rollout.completed.v1':
+      return { ...state, rollout: null };
+    case 'shard.log.recovered.v1':
+      return recoveredState(event);
+  }
+}
+
+function accepted(state: ShardConfigState, event: EventOf<'shard.config.accepted.v1'>): ShardConfigState {
+  const { uid, namespace, name, specGeneration, settings, revision } = event;
+  const next = { ...state, uid, namespace, name, specGeneration, settings, revision, rejected: null };
+  if (state.settings !== null) return next;
+  return {
+    ...next,
+    createdAt: event.at,
+    owners: new Array<ShardId | null>(settings.slotCount).fill(null),
+    scaling: { ...state.scaling, bandSince: event.at },
+  };
+}
+
+function scaled(state: ShardConfigState, event: EventOf<'shard.scaled.v1'>): ShardConfigState {
+  let shards = state.shards;
+  for (let ordinal = 0; ordinal < event.to; ordinal++) shards = withPending(shards, shardIdOf(ordinal), event.at);
+  return {
+    ...state,
+    desiredShards: event.to,
+    shards,
+    scaling: { band: 'within', bandSince: event.at, lastScaleAt: event.at },
+  };
+}
+
+function healthChanged(state: ShardConfigState, event: EventOf<'shard.health.changed.v1'>): ShardConfigState {
+  const { shardId, from, to, at } = event;
+  const returned = to === 'Recovering' || (to === 'Pending' && from !== 'Pending');
+  const next = withShard(state, shardId, {
+    health: to,
+    since: at,
+    ...(returned ? { joined: 'returned' as const } : {}),
+    // A new process starts without the SIGTERM of the old one.
+    ...(to === 'Pending' || to === 'Failed' ? { draining: false } : {}),
+  });
+  if (to !== 'Failed') return next;
+  const oldest = at - (state.settings?.failover.massWindowMs ?? 0);
+  const recent = [...state.failover.recent.filter((f) => f.at >= oldest && f.shardId !== shardId), { shardId, at }];
+  return { ...next, failover: { ...state.failover, recent } };
+}
+
+function slotsAssigned(state: ShardConfigState, event: EventOf<'shard.slots.assigned.v1'>): ShardConfigState {
+  const owners = [...state.owners];
+  let next = state;
+  for (const { from, to, slots } of event.moves) {
+    for (const slot of slots) owners[slot] = to;
+    const release = event.releases.find((r) => r.shardId === from);
+    if (from !== null && release !== undefined) next = withStale(next, from, release.id, slots);
+    next = withoutRelease(next, to, slots);
+  }
+  return {
+    ...next,
+    owners,
+    nextMigration: state.nextMigration + event.releases.length,
+    failover: event.cause === 'failover' ? { ...state.failover, held: null } : state.failover,
+  };
+}
+
+/** `shardId` owns `slots` again: it must not be told to release them. An emptied migration has nothing left to do. */
+function withoutRelease(state: ShardConfigState, shardId: ShardId, slots: readonly SlotIndex[]): ShardConfigState {
+  const migrations: Record<MigrationId, MigrationState> = {};
+  for (const migration of Object.values(state.migrations)) {
+    const kept = migration.source === shardId ? migration.slots.filter((s) => !slots.includes(s)) : migration.slots;
+    if (kept.length === migration.slots.length) migrations[migration.id] = migration;
+    else if (kept.length > 0) migrations[migration.id] = { ...migration, slots: kept };
+  }
+  return { ...state, migrations };
+}
+
+function migrationPlanned(state: ShardConfigState, event: EventOf<'shard.migration.planned.v1'>): ShardConfigState {
+  const migration: MigrationState = {
+    id: event.id,
+    cause: event.cause,
+    source: event.source,
+    target: event.target,
+    slots: event.slots,
+    step: 'Planning',
+    committed: false,
+    plannedAt: event.at,
+    deadline: null,
+    acknowledgedAt: null,
+  };
+  return {
+    ...state,
+    migrations: { ...state.migrations, [event.id]: migration },
+    nextMigration: state.nextMigration + 1,
+  };
+}
+
+function migrationCommitted(state: ShardConfigState, event: EventOf<'shard.migration.committed.v1'>): ShardConfigState {
+  const migration = state.migrations[event.id];
+  if (migration === undefined) return state;
+  const owners = [...state.owners];
+  for (const slot of migration.slots) owners[slot] = migration.target;
+  return { ...withMigration(state, event.id, { step: 'Cleanup', committed: true, deadline: null }), owners };
+}
+
+function migrationCompleted(state: ShardConfigState, event: EventOf<'shard.migration.completed.v1'>): ShardConfigState {
+  const migration = state.migrations[event.id];
+  const next = {
+    ...state,
+    migrations: without(state.migrations, event.id),
+    backoff: { failures: 0, until: 0 },
+  };
+  if (migration === undefined || event.release === undefined) return next;
+  return {
+    ...withStale(next, migration.source, event.release, migration.slots),
+    nextMigration: state.nextMigration + 1,
+  };
+}
+
+function withStale(
+  state: ShardConfigState,
+  shardId: ShardId,
+  id: MigrationId,
+  slots: readonly SlotIndex[],
+): ShardConfigState {
+  const shard = state.shards[shardId];
+  if (shard === undefined) return state;
+  const all = [...new Set([...(shard.stale?.slots ?? []), ...slots])].sort((a, b) => a - b);
+  return withShard(state, shardId, { stale: { id, slots: all } });
+}
+
+function withShard(state: ShardConfigState, shardId: ShardId, change: Partial<ShardState>): ShardConfigState {
+  const shard = state.shards[shardId];
+  return shard === undefined ? state : { ...state, shards: { ...state.shards, [shardId]: { ...shard, ...change } } };
+}
+
+function withMigration(state: ShardConfigState, id: MigrationId, change: Partial<MigrationState>): ShardConfigState {
+  const migration = state.migrations[id];
+  if (migration === undefined) return state;
+  return { ...state, migrations: { ...state.migrations, [id]: { ...migration, ...change } } };
+}
+
+function withPending(
+  shards: Readonly<Record<ShardId, ShardState>>,
+  shardId: ShardId,
+  at: number,
+): Readonly<Record<ShardId, ShardState>> {
+  return shards[shardId] === undefined ? { ...shards, [shardId]: pendingShard(shardId, at) } : shards;
+}
+
+function without<T>(record: Readonly<Record<string, T>>, key: string): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(record).filter(([k]) => k !== key));
+}

@@ -1,0 +1,58 @@
+import type { ShardInstanceClaim } from './commands.ts';
+import type { EventOf } from './events.ts';
+import { initialState, pendingShard, type ShardConfigState, type ShardId, type SlotIndex } from './state.ts';
+
+/** What one shard keeps after the log was lost. */
+export interface RecoveredShard {
+  readonly shardId: ShardId;
+  readonly owned: readonly SlotIndex[];
+  readonly stale: readonly SlotIndex[];
+}
+
+/**
+ * Owners as the ShardInstances tell them. Where two claim a slot (the manager died between two writes) the newer
+ * assignment is right, and the other shard may still expose the slot; so may one that was releasing it.
+ */
+export function recoverShards(instances: readonly ShardInstanceClaim[]): RecoveredShard[] {
+  const newestFirst = [...instances].sort(
+    (a, b) => b.generation - a.generation || b.epoch - a.epoch || (a.shardId < b.shardId ? -1 : 1),
+  );
+  const taken = new Set<SlotIndex>();
+  const shards = newestFirst.map((claim) => {
+    const owned = claim.owned.filter((slot) => !taken.has(slot));
+    for (const slot of owned) taken.add(slot);
+    const mine = new Set(owned);
+    const stale = new Set([...claim.owned, ...claim.releasing].filter((slot) => !mine.has(slot)));
+    return { shardId: claim.shardId, owned: sorted(owned), stale: sorted(stale) };
+  });
+  return shards.sort((a, b) => (a.shardId < b.shardId ? -1 : 1));
+}
+
+/** The state that a recovery event gives: nothing of before, except what the ShardInstances said. */
+export function recoveredState(event: EventOf<'shard.log.recovered.v1'>): ShardConfigState {
+  const owners = new Array<ShardId | null>(event.settings.slotCount).fill(null);
+  for (const { shardId, owned } of event.shards) for (const slot of owned) owners[slot] = shardId;
+  const shards = event.shards.map(({ shardId, stale, release }) => ({
+    ...pendingShard(shardId, event.at),
+    stale: stale.length === 0 ? null : { id: release, slots: stale },
+  }));
+  return {
+    ...initialState,
+    uid: event.uid,
+    namespace: event.namespace,
+    name: event.name,
+    generation: event.generation,
+    settings: event.settings,
+    specGeneration: event.specGeneration,
+    revision: event.revision,
+    createdAt: event.at,
+    desiredShards: event.desiredShards,
+    shards: Object.fromEntries(shards.map((shard) => [shard.shardId, shard])),
+    owners,
+    nextMigration: event.shards.length + 1,
+    scaling: { band: 'within', bandSince: event.at, lastScaleAt: event.at },
+    recovered: { at: event.at, reason: event.reason },
+  };
+}
+
+const sorted = (slots: Iterable<SlotIndex>): SlotIndex[] => [...slots].sort((a, b) => a - b);

@@ -1,0 +1,46 @@
+/**
+ * What the decision tables know of the aggregate. They import this door and `decide` imports them, so it must not
+ * reach back to `decide.ts`; everybody else imports `index.ts`.
+ */
+export { type AssignedSlots, assignedSlots } from './assignment.ts';
+export type {
+  Command,
+  CommandBody,
+  CommandContext,
+  ObservedConfig,
+  ShardInstanceClaim,
+  ShardObservation,
+} from './commands.ts';
+export { type DecisionTable, decisionTable, type TableConfig, type Verdict } from './decision-table.ts';
+export type { EventOf, ShardEvent } from './events.ts';
+export { recoverShards } from './log-recovery.ts';
+export type { Settings } from './settings.ts';
+export {
+  type Health,
+  type LoadBand,
+  type MigrationCause,
+  type MigrationId,
+  type MigrationState,
+  ordinalOf,
+  type ShardConfigState,
+  type ShardId,
+  type ShardState,
+  type SlotIndex,
+  shardIdOf,
+} from './state.ts';
+export {
+  awaitedShards,
+  failedOwners,
+  isIdle,
+  isOutdated,
+  isTarget,
+  isWanted,
+  migratingSlots,
+  openMigrations,
+  projectedOwners,
+  regularShards,
+  shardsOf,
+  slotsOf,
+  targetsOf,
+  type View,
+} from './view.ts';

@@ -1,0 +1,172 @@
+import type { Settings } from './settings.ts';
+
+/**
+ * State of one ShardConfig (the aggregate, by uid), folded from its events by `evolve`. Plain JSON, never mutated.
+ * All times are ms since the epoch on the deciding manager's clock, unless a field says otherwise.
+ */
+
+/** `shard-` and the StatefulSet ordinal in at least three digits: `shard-000`. */
+export type ShardId = string;
+/** 0 to slotCount - 1. */
+export type SlotIndex = number;
+/** Also the `migration` of warm and release ranges: `g1-m12` for a migration, `g1-r13` for the release of lost slots. */
+export type MigrationId = string;
+
+/** Removed is not stored: a removed shard is absent. */
+export type Health = 'Pending' | 'Healthy' | 'Suspect' | 'Failed' | 'Recovering';
+
+export interface ShardState {
+  readonly shardId: ShardId;
+  readonly ordinal: number;
+  readonly health: Health;
+  /** When `health` last changed. */
+  readonly since: number;
+  /** Template revision that its worker last reported; '' before the first heartbeat. */
+  readonly revision: string;
+  /** Its worker got SIGTERM: slots move away, none move to it. */
+  readonly draining: boolean;
+  /** `returned` once it was Healthy before; tells a resize from a recovery. */
+  readonly joined: 'new' | 'returned';
+  /** Slots it lost by failover and may still expose until it reports `released` for this id. */
+  readonly stale: { readonly id: MigrationId; readonly slots: readonly SlotIndex[] } | null;
+  /**
+   * Sequence of the event that last changed this shard's assignment: the epoch of its `Assignment`.
+   */
+  readonly epoch: number;
+}
+
+export type MigrationCause = 'resize' | 'rebalance' | 'rollout' | 'drain' | 'recovery';
+export type MigrationStep = 'Planning' | 'Preparation' | 'Transfer' | 'Verification' | 'Cleanup';
+
+/** An open migration; closed ones live in the log only. */
+export interface MigrationState {
+  readonly id: MigrationId;
+  readonly cause: MigrationCause;
+  readonly source: ShardId;
+  readonly target: ShardId;
+  /** Ascending. */
+  readonly slots: readonly SlotIndex[];
+  /**
+   * Planning: waits for its turn, nobody was told. Preparation: the target has the slots in `warmRanges`. Transfer: the
+   * target reports `warming`. Verification: the target acknowledged; the shell asks both sides and answers with
+   * `VerificationFinished`. Cleanup: verified; the shell waits for scrapers and answers with `ScrapersMoved`; once
+   * `committed` the target owns the slots, the source has them in `releaseRanges`, and its `released` ends it.
+   */
+  readonly step: MigrationStep;
+  readonly committed: boolean;
+  readonly plannedAt: number;
+  /** When the present step times out; Infinity is never stored: null is "no deadline". */
+  readonly deadline: number | null;
+  /** When the target's exposition was complete, ms on the target worker's clock; scrapes must begin after it. */
+  readonly acknowledgedAt: number | null;
+}
+
+export interface RolloutState {
+  readonly startedAt: number;
+  /** Extra worker outside `maxShards`, ordinal = desiredShards at the start. */
+  readonly surge: ShardId;
+  /** Shard whose pod is being replaced, or null. It exposes nothing and gets nothing until it is back. */
+  readonly replacing: ShardId | null;
+}
+
+export type LoadBand = 'above' | 'within' | 'below';
+
+export interface ScalingState {
+  /** Where the load is relative to the two thresholds, and since when. */
+  readonly band: LoadBand;
+  readonly bandSince: number;
+  readonly lastScaleAt: number;
+}
+
+export interface FailoverState {
+  /** Failures of shards that owned slots, newest last, within the mass-failure window of the newest. */
+  readonly recent: readonly { readonly shardId: ShardId; readonly at: number }[];
+  /** Set while a mass failure holds the failover back. */
+  readonly held: { readonly since: number; readonly until: number; readonly shards: readonly ShardId[] } | null;
+}
+
+export interface LastDecision {
+  readonly type: string;
+  readonly at: number;
+  readonly reason: string;
+}
+
+export interface ShardConfigState {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Incarnation of the log; 1 for the first. */
+  readonly generation: number;
+  /** JetStream sequence of the last folded event; 0 before the first. Also the expected sequence of the next append. */
+  readonly sequence: number;
+  /** null until the first `shard.config.accepted.v1`. */
+  readonly settings: Settings | null;
+  readonly specGeneration: number;
+  /** Why the newest spec is not in force, or null. */
+  readonly rejected: { readonly specGeneration: number; readonly problems: readonly string[] } | null;
+  readonly deleted: boolean;
+  /** Wanted revision of the worker template. */
+  readonly revision: string;
+  readonly createdAt: number;
+  readonly desiredShards: number;
+  readonly shards: Readonly<Record<ShardId, ShardState>>;
+  /** Responsible shard by slot; null = explicitly unassigned. Empty before the first config. */
+  readonly owners: readonly (ShardId | null)[];
+  readonly migrations: Readonly<Record<MigrationId, MigrationState>>;
+  /** Number of the next migration or release id. */
+  readonly nextMigration: number;
+  /** After a rolled-back migration none is planned before `until`. */
+  readonly backoff: { readonly failures: number; readonly until: number };
+  readonly rollout: RolloutState | null;
+  readonly scaling: ScalingState;
+  readonly failover: FailoverState;
+  /** Set when the log was rebuilt from ShardInstances; kept for the condition. */
+  readonly recovered: { readonly at: number; readonly reason: string } | null;
+  readonly lastDecision: LastDecision | null;
+}
+
+/** The state before any event. */
+export const initialState: ShardConfigState = {
+  uid: '',
+  namespace: '',
+  name: '',
+  generation: 1,
+  sequence: 0,
+  settings: null,
+  specGeneration: 0,
+  rejected: null,
+  deleted: false,
+  revision: '',
+  createdAt: 0,
+  desiredShards: 0,
+  shards: {},
+  owners: [],
+  migrations: {},
+  nextMigration: 1,
+  backoff: { failures: 0, until: 0 },
+  rollout: null,
+  scaling: { band: 'within', bandSince: 0, lastScaleAt: 0 },
+  failover: { recent: [], held: null },
+  recovered: null,
+  lastDecision: null,
+};
+
+export const shardIdOf = (ordinal: number): ShardId => `shard-${String(ordinal).padStart(3, '0')}`;
+
+export const ordinalOf = (shardId: ShardId): number => Number(shardId.slice('shard-'.length));
+
+/** A shard whose worker has not been heard yet. */
+export function pendingShard(shardId: ShardId, since: number): ShardState {
+  return {
+    shardId,
+    ordinal: ordinalOf(shardId),
+    health: 'Pending',
+    since,
+    revision: '',
+    draining: false,
+    joined: 'new',
+    stale: null,
+    epoch: 0,
+  };
+}
+

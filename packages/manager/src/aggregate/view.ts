@@ -1,0 +1,87 @@
+import type { CommandContext } from './commands.ts';
+import type { Settings } from './settings.ts';
+import type { MigrationState, ShardConfigState, ShardId, ShardState, SlotIndex } from './state.ts';
+
+/** What a decision is made from: the state, its settings, the time and the newest figures. */
+export interface View extends CommandContext {
+  readonly state: ShardConfigState;
+  readonly settings: Settings;
+}
+
+/** Shards by ordinal. */
+export function shardsOf(state: ShardConfigState): readonly ShardState[] {
+  return Object.values(state.shards).sort((a, b) => a.ordinal - b.ordinal);
+}
+
+/** Whether `shard` shall exist: up to the desired number, or the surge worker of a rollout. */
+export function isWanted(state: ShardConfigState, shard: ShardState): boolean {
+  return shard.ordinal < state.desiredShards || state.rollout?.surge === shard.shardId;
+}
+
+/** The wanted shards without the surge worker, by ordinal. */
+export function regularShards(state: ShardConfigState): readonly ShardState[] {
+  return shardsOf(state).filter((shard) => shard.ordinal < state.desiredShards);
+}
+
+/** Runs another worker template than the wanted one; false while its revision is not known. */
+export function isOutdated(state: ShardConfigState, shard: ShardState): boolean {
+  return shard.revision !== '' && shard.revision !== state.revision;
+}
+
+/** Whether slots may be moved to `shard`. */
+export function isTarget(state: ShardConfigState, shard: ShardState): boolean {
+  const leaving = state.rollout?.replacing === shard.shardId && isOutdated(state, shard);
+  return shard.health === 'Healthy' && !shard.draining && shard.stale === null && isWanted(state, shard) && !leaving;
+}
+
+export function targetsOf(state: ShardConfigState): readonly ShardState[] {
+  return shardsOf(state).filter((shard) => isTarget(state, shard));
+}
+
+/** Slots that `shardId` is responsible for, ascending. */
+export function slotsOf(state: ShardConfigState, shardId: ShardId): readonly SlotIndex[] {
+  return state.owners.flatMap((owner, slot) => (owner === shardId ? [slot] : []));
+}
+
+export function openMigrations(state: ShardConfigState): readonly MigrationState[] {
+  return Object.values(state.migrations);
+}
+
+/** Slots of open migrations; they stay as they are until it ends. */
+export function migratingSlots(state: ShardConfigState): ReadonlySet<SlotIndex> {
+  return new Set(openMigrations(state).flatMap((m) => m.slots));
+}
+
+/** Owners as they will be when all open migrations succeed. */
+export function projectedOwners(state: ShardConfigState): (ShardId | null)[] {
+  const owners = [...state.owners];
+  for (const { slots, target } of openMigrations(state)) {
+    for (const slot of slots) if (owners[slot] !== null) owners[slot] = target;
+  }
+  return owners;
+}
+
+/** Neither responsible for a slot nor exposing or about to expose one: its pod can go without a gap. */
+export function isIdle(state: ShardConfigState, shard: ShardState): boolean {
+  return (
+    shard.stale === null &&
+    !state.owners.includes(shard.shardId) &&
+    !openMigrations(state).some((m) => m.source === shard.shardId || m.target === shard.shardId)
+  );
+}
+
+/** Owners that are lost: their slots need a new owner. */
+export function failedOwners(state: ShardConfigState): readonly ShardState[] {
+  return shardsOf(state).filter((shard) => shard.health === 'Failed' && state.owners.includes(shard.shardId));
+}
+
+/**
+ * Shards that a plan should wait for: wanted, unable to take slots, but in that condition for less than the start
+ * grace. Planning without them would move slots twice.
+ */
+export function awaitedShards({ state, settings, now }: View): readonly ShardState[] {
+  return shardsOf(state).filter(
+    (shard) =>
+      isWanted(state, shard) && !isTarget(state, shard) && now - shard.since < settings.failover.startGraceMs,
+  );
+}

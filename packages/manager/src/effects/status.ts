@@ -1,0 +1,138 @@
+import { API_VERSION, type Condition, SHARD_CONFIG_KIND, type ShardConfigStatus } from '@shard-controller/shared/api';
+import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { DesiredCondition, DesiredStatus, ShardConfigState } from '../aggregate/index.ts';
+import { FIELD_MANAGER, selectorText, workerSelector } from './labels.ts';
+import type { ConfigIdentity } from './owner.ts';
+
+/** Figures such as load may change at every heartbeat: they are written at most so often, ms. */
+const QUIET_MS = 2_000;
+
+/** What the manager knows apart from its decisions: why it cannot decide or act. */
+export interface Obstacle {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** The status as decisions see it, in the resource's form. */
+export function statusOf(described: DesiredStatus, state: ShardConfigState, selectorOf: string): ShardConfigStatus {
+  const { coverage, lastDecision } = described;
+  const missing = coverage.missingShards.slice(0, 1000);
+  return {
+    observedGeneration: described.observedGeneration,
+    shards: described.shards,
+    readyShards: described.readyShards,
+    desiredShards: described.desiredShards,
+    updatedShards: Object.values(state.shards).filter(({ revision }) => revision === state.revision).length,
+    revision: state.revision,
+    selector: selectorText(workerSelector(selectorOf)),
+    ...(described.load === undefined ? {} : { load: Number(described.load.toFixed(3)) }),
+    logGeneration: state.generation,
+    epoch: described.epoch,
+    openMigrations: Object.keys(state.migrations).length,
+    coverage: {
+      configuredShards: coverage.configuredShards,
+      activeShards: coverage.activeShards,
+      coveragePercent: Number(coverage.coveragePercent.toFixed(2)),
+      missingShards: [...missing],
+      ...(coverage.warning === '' ? {} : { warning: coverage.warning.slice(0, 1024) }),
+    },
+    ...(lastDecision === undefined
+      ? {}
+      : {
+          lastDecision: {
+            action: lastDecision.type.slice(0, 63),
+            reason: camelCase(lastDecision.type),
+            message: lastDecision.reason.slice(0, 1024),
+            time: new Date(lastDecision.at).toISOString(),
+            epoch: described.epoch,
+          },
+        }),
+  };
+}
+
+/** `shard.migration.rolledback.v1` -> `MigrationRolledback`. */
+function camelCase(eventType: string): string {
+  const words = eventType.split('.').filter((word) => word !== 'shard' && !/^v[0-9]+$/.test(word));
+  const text = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
+  return text === '' ? 'Decided' : text;
+}
+
+/** Adds what keeps the manager from deciding or acting to what its decisions say. */
+export function withObstacle(
+  conditions: readonly DesiredCondition[],
+  obstacle: Obstacle | undefined,
+): DesiredCondition[] {
+  if (obstacle === undefined) return [...conditions];
+  const degraded: DesiredCondition = { type: 'Degraded', status: 'True', ...obstacle };
+  const ready = conditions.some(({ type }) => type === 'Ready')
+    ? []
+    : [{ type: 'Ready' as const, status: 'Unknown' as const, ...obstacle }];
+  return [...ready, ...conditions.filter(({ type }) => type !== 'Degraded'), degraded];
+}
+
+export interface StatusWriterOptions {
+  readonly client: KubernetesClient;
+  readonly clock: Clock;
+  readonly config: ConfigIdentity;
+  /** Conditions as they stand in the resource: their times are kept while their status stays. */
+  readonly present: readonly Condition[];
+}
+
+/** Writes the status of one ShardConfig by server-side apply: conditions at once, mere figures less often. */
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  #conditions: readonly Condition[];
+  #written = '';
+  #writtenConditions = '';
+  #writtenAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+    this.#conditions = options.present;
+  }
+
+  /** Returns false when something is left to be written later. @throws KubernetesError */
+  async write(status: ShardConfigStatus, desired: readonly DesiredCondition[], signal: AbortSignal): Promise<boolean> {
+    const { client, clock, config } = this.#options;
+    const conditions = this.#timed(desired, status.observedGeneration);
+    const full: ShardConfigStatus = { ...status, conditions };
+    const content = JSON.stringify(full);
+    if (content === this.#written) return true;
+    const urgent = JSON.stringify(conditions) !== this.#writtenConditions;
+    if (!urgent && clock.monotonic() - this.#writtenAt < QUIET_MS) return false;
+    const object = {
+      apiVersion: API_VERSION,
+      kind: SHARD_CONFIG_KIND,
+      metadata: { name: config.name, namespace: config.namespace, uid: config.uid },
+      status: full,
+    };
+    await client.apply({ object, fieldManager: FIELD_MANAGER, force: true, subresource: 'status', signal });
+    this.#written = content;
+    this.#writtenConditions = JSON.stringify(conditions);
+    this.#writtenAt = clock.monotonic();
+    this.#conditions = conditions;
+    return true;
+  }
+
+  /** Writes again at the next call even what seems to be written: at a resync. */
+  forget(): void {
+    this.#written = '';
+    this.#writtenAt = Number.NEGATIVE_INFINITY;
+  }
+
+  #timed(desired: readonly DesiredCondition[], observedGeneration: number | undefined): Condition[] {
+    const now = new Date(this.#options.clock.now()).toISOString().replace(/\.[0-9]{3}Z$/, 'Z');
+    return desired.map(({ type, status, reason, message }) => {
+      const before = this.#conditions.find((condition) => condition.type === type);
+      return {
+        type,
+        status,
+        reason,
+        message: message.slice(0, 4096),
+        lastTransitionTime: before?.status === status ? before.lastTransitionTime : now,
+        ...(observedGeneration === undefined ? {} : { observedGeneration }),
+      };
+    });
+  }
+}

@@ -1,0 +1,239 @@
+import {
+  GROUP,
+  SHARD_INSTANCE_PLURAL,
+  type ShardConfigSpec,
+  type ShardInstance,
+  shardInstanceName,
+  VERSION,
+} from '@shard-controller/shared/api';
+import type { Assignment } from '@shard-controller/shared/contracts';
+import { isNotFound, type KubernetesClient, KubernetesError, resourcePath } from '@shard-controller/shared/kubernetes';
+import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { Desired } from '../aggregate/index.ts';
+import type { WorkerSettings } from '../config.ts';
+import type { AssignmentPublisher } from './assignments.ts';
+import { FIELD_MANAGER } from './labels.ts';
+import { disruptionBudget, metricsService } from './metrics-service.ts';
+import type { ConfigIdentity } from './owner.ts';
+import { needsWrite, shardInstanceOf } from './shard-instance.ts';
+import { statefulSetName, workerStatefulSet } from './stateful-set.ts';
+import { templateRevision } from './worker-pod.ts';
+import type { WorkerPod } from './worker-pods.ts';
+
+export interface WorldOptions {
+  readonly client: KubernetesClient;
+  readonly publisher: AssignmentPublisher;
+  readonly worker: WorkerSettings;
+  readonly logger: Logger;
+}
+
+/** What the world should be, and what is seen of it. */
+export interface WorldInput {
+  readonly config: ConfigIdentity;
+  readonly spec: ShardConfigSpec;
+  readonly desired: Desired;
+  /** Wanted template revision of the state; a spec that renders another one is not in force (yet). */
+  readonly revision: string;
+  readonly instances: ReadonlyMap<string, ShardInstance>;
+  readonly pods: readonly WorkerPod[];
+  /** Compare everything with the cluster, also what was applied before. */
+  readonly resync: boolean;
+}
+
+export interface WorldOutcome {
+  /** Everything is as it should be; otherwise look again soon. */
+  readonly settled: boolean;
+  /** Somebody holds a newer assignment than ours: we are probably not the leader any more. */
+  readonly superseded: boolean;
+  /** What could not be done and why, one sentence each. */
+  readonly problems: readonly string[];
+}
+
+type Effect = () => Promise<boolean>;
+
+interface StatefulSetSeen extends KubernetesObject {
+  readonly status?: { readonly observedGeneration?: number };
+}
+
+/**
+ * Makes the world what the state says, for one ShardConfig. Idempotent: each call compares and changes the difference,
+ * and a failure of one effect does not hold up the others. Calls must not overlap.
+ */
+export class World {
+  readonly #options: WorldOptions;
+  /** JSON of what was applied last, by object. */
+  readonly #applied = new Map<string, string>();
+  /** StatefulSets whose controller has seen the applied template. */
+  readonly #templateSeen = new Set<string>();
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(input: WorldInput, signal: AbortSignal): Promise<WorldOutcome> {
+    if (input.resync) {
+      this.#applied.clear();
+      this.#options.publisher.forget();
+    }
+    const problems: string[] = [];
+    let settled = true;
+    let superseded = false;
+    const attempt = async (effect: Effect): Promise<void> => {
+      if (signal.aborted) return;
+      try {
+        if (!(await effect())) settled = false;
+      } catch (error) {
+        if (signal.aborted) return;
+        settled = false;
+        problems.push(error instanceof Error ? error.message : String(error));
+      }
+    };
+    const assign = async (assignment: Assignment): Promise<boolean> => {
+      const outcome = await this.#assign(assignment, input, signal);
+      if (outcome === 'superseded') superseded = true;
+      return outcome === 'done';
+    };
+    // Assignments first: a failover waits for nothing else.
+    await Promise.all(input.desired.assignments.map((assignment) => attempt(() => assign(assignment))));
+    await attempt(() => this.#apply(metricsService(input.config), signal));
+    await this.#workload(input, attempt, signal);
+    await this.#leftovers(input, attempt, signal);
+    return { settled, superseded, problems: [...new Set(problems)] };
+  }
+
+  /** The ShardInstance first, then NATS: a worker that hears of an assignment can always read it again. */
+  async #assign(
+    assignment: Assignment,
+    { instances }: WorldInput,
+    signal: AbortSignal,
+  ): Promise<'done' | 'later' | 'superseded'> {
+    const existing = instances.get(assignment.shardId);
+    if (existing !== undefined && existing.spec.shardConfigRef.uid !== assignment.shardConfig.uid) {
+      // Left by a ShardConfig of the same name; its owner reference will take it, too, but later.
+      await this.#deleteInstance(existing, signal);
+      return 'later';
+    }
+    const key = `ShardInstance/${shardInstanceName(assignment.shardConfig.name, assignment.shardId)}`;
+    if (needsWrite(existing, assignment) && this.#applied.get(key) !== JSON.stringify(assignment)) {
+      try {
+        const object = shardInstanceOf(assignment);
+        await this.#options.client.apply({ object, fieldManager: FIELD_MANAGER, force: true, signal });
+        this.#applied.set(key, JSON.stringify(assignment));
+      } catch (error) {
+        if (error instanceof KubernetesError && error.status === 422 && /generation and epoch/.test(error.message)) {
+          return 'superseded';
+        }
+        throw error;
+      }
+    }
+    const publication = await this.#options.publisher.publish(assignment);
+    if (publication === 'newer') return 'superseded';
+    return publication === 'failed' ? 'later' : 'done';
+  }
+
+  async #workload(input: WorldInput, attempt: (e: Effect) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const { config, spec, desired, revision } = input;
+    const pods = { config, spec, worker: this.#options.worker };
+    // A spec that was not accepted must not reach the pods; what runs stays as it is.
+    if (desired.statefulSets.length === 0 || templateRevision(pods) !== revision) return;
+    for (const { replica, replicas } of desired.statefulSets) {
+      await attempt(() => this.#applyStatefulSet(workerStatefulSet(pods, replica, replicas), signal));
+    }
+    if (spec.distribution.enablePDB) {
+      const shards = desired.statefulSets[0]?.replicas ?? 1;
+      const budget = disruptionBudget(config, shards, spec.distribution.maxUnavailable);
+      await attempt(() => this.#apply(budget, signal));
+    } else if (input.resync) {
+      const address = { group: 'policy', version: 'v1', resource: 'poddisruptionbudgets' };
+      await attempt(() =>
+        this.#delete(resourcePath({ ...address, namespace: config.namespace, name: config.name }), {}, signal),
+      );
+    }
+    for (const { shardId, replica, unlessRevision } of desired.podsToDelete) {
+      const pod = input.pods.find((candidate) => candidate.shardId === shardId && candidate.replica === replica);
+      if (pod === undefined || pod.deleting || pod.revision === unlessRevision) continue;
+      await attempt(() => this.#deletePod(pod, config, signal));
+    }
+  }
+
+  async #leftovers(input: WorldInput, attempt: (e: Effect) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const { config, desired, instances } = input;
+    // Without a wanted assignment nothing is known yet: then nothing is a leftover.
+    if (desired.assignments.length === 0) return;
+    const wanted = new Set(desired.assignments.map(({ shardId }) => shardId));
+    for (const [shardId, instance] of instances) {
+      if (wanted.has(shardId) || instance.metadata.deletionTimestamp !== undefined) continue;
+      await attempt(async () => {
+        await this.#deleteInstance(instance, signal);
+        await this.#options.publisher.remove(config.namespace, config.name, shardId);
+        this.#applied.delete(`ShardInstance/${instance.metadata.name}`);
+        return true;
+      });
+    }
+  }
+
+  async #apply(object: KubernetesObject, signal: AbortSignal): Promise<boolean> {
+    const key = `${object.kind}/${object.metadata?.name}`;
+    const content = JSON.stringify(object);
+    if (this.#applied.get(key) === content) return true;
+    await this.#options.client.apply({ object, fieldManager: FIELD_MANAGER, force: true, signal });
+    this.#applied.set(key, content);
+    return true;
+  }
+
+  async #applyStatefulSet(object: KubernetesObject, signal: AbortSignal): Promise<boolean> {
+    const name = object.metadata?.name ?? '';
+    const key = `StatefulSet/${name}`;
+    const content = JSON.stringify(object);
+    if (this.#applied.get(key) === content && this.#templateSeen.has(name)) return true;
+    const applied = await this.#options.client.apply<StatefulSetSeen>({
+      object,
+      fieldManager: FIELD_MANAGER,
+      force: true,
+      signal,
+    });
+    this.#applied.set(key, content);
+    const seen = (applied.status?.observedGeneration ?? 0) >= (applied.metadata?.generation ?? 0);
+    if (seen) this.#templateSeen.add(name);
+    else this.#templateSeen.delete(name);
+    return seen;
+  }
+
+  /** Only once the StatefulSet's controller knows the new template; else it would make the old pod again. */
+  async #deletePod(pod: WorkerPod, config: ConfigIdentity, signal: AbortSignal): Promise<boolean> {
+    if (!this.#templateSeen.has(statefulSetName(config.name, pod.replica))) return false;
+    this.#options.logger.info(
+      { pod: pod.name, revision: pod.revision },
+      'deleting an outdated worker that serves nothing',
+    );
+    const path = resourcePath({
+      group: '',
+      version: 'v1',
+      resource: 'pods',
+      namespace: config.namespace,
+      name: pod.name,
+    });
+    return this.#delete(path, { uid: pod.uid }, signal);
+  }
+
+  async #deleteInstance({ metadata }: ShardInstance, signal: AbortSignal): Promise<boolean> {
+    const path = resourcePath({
+      group: GROUP,
+      version: VERSION,
+      resource: SHARD_INSTANCE_PLURAL,
+      namespace: metadata.namespace,
+      name: metadata.name,
+    });
+    return this.#delete(path, { uid: metadata.uid }, signal);
+  }
+
+  async #delete(path: string, preconditions: { readonly uid?: string }, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#options.client.delete(path, { preconditions, signal });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    return true;
+  }
+}

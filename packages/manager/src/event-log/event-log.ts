@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto';
+import type { EventStream, NatsLogger, StoredRecord, StreamReset } from '@shard-controller/shared/nats';
+import type { z } from 'zod';
+import {
+  DECISION_V1,
+  type Decision,
+  type DecisionEnvelope,
+  decisionSchema,
+  type NewDecision,
+  type StoredDecision,
+  shortText,
+} from './decision.ts';
+import { UnknownEventError } from './errors.ts';
+import { EventCodec, type Upcasters } from './event-codec.ts';
+import type { FoundLog } from './log-comparison.ts';
+
+export interface EventLogOptions<E, S> {
+  readonly stream: EventStream<DecisionEnvelope>;
+  /** `eventSubject(namespace, config, uid)`. */
+  readonly subject: string;
+  /** Union of the present event types, discriminated by `type`. */
+  readonly schema: z.ZodType<E>;
+  readonly upcasters?: Upcasters;
+  readonly initial: S;
+  /** Plain and total. All events of one decision have the same `sequence`. */
+  readonly evolve: (state: S, event: E, sequence: number) => S;
+  readonly logger: NatsLogger;
+}
+
+/** State after a decision, and where in the log that is. */
+export interface LogHead<S> extends FoundLog {
+  readonly state: S;
+  /** Newest message of the subject, garbage included: the expected sequence of the next append. */
+  readonly sequence: number;
+  /** Decisions folded so far. */
+  readonly decisions: number;
+  /** Messages that were no decisions and have been skipped. */
+  readonly garbage: number;
+}
+
+/**
+ * - appended: stored; `head` is the state after it.
+ * - conflict: somebody else wrote. Another manager leads, or garbage was written: stop deciding, load again.
+ * - unavailable: NATS gave no answer. With `stored: 'unknown'` load again before the next decision.
+ */
+export type LogAppendResult<S> =
+  | { readonly kind: 'appended'; readonly head: LogHead<S> }
+  | { readonly kind: 'conflict'; readonly lastSequence: number }
+  | { readonly kind: 'unavailable'; readonly stored: 'no' | 'unknown'; readonly problem: string };
+
+export interface LogFollowOptions<E, S> {
+  readonly signal: AbortSignal;
+  /** After each decision, and after garbage (then without a decision). */
+  readonly onHead: (head: LogHead<S>, decision: Decision<E> | undefined) => void | Promise<void>;
+  /** The stream was re-created, or went back: the state starts again from `initial`. */
+  readonly onReset?: (reset: StreamReset) => void | Promise<void>;
+  /** A decision that cannot be read; following has ended, because nothing after it can be folded. */
+  readonly onUnreadable: (error: Error) => void;
+  readonly probeMs?: number;
+}
+
+/** The log of one ShardConfig: decisions in, state out. It keeps no state itself; heads are passed in and out. */
+export class EventLog<E, S> {
+  readonly #options: EventLogOptions<E, S>;
+  readonly #codec: EventCodec<E>;
+
+  constructor(options: EventLogOptions<E, S>) {
+    this.#options = options;
+    this.#codec = new EventCodec(options.schema, options.upcasters);
+  }
+
+  /**
+   * Folds the whole log. Garbage is skipped, counted and logged.
+   * @throws NatsUnavailableError, StreamMissingError; UnknownEventError, InvalidEventError for a log this version
+   *   cannot read
+   */
+  async load(signal?: AbortSignal): Promise<LogHead<S>> {
+    const { created } = await this.#options.stream.facts();
+    let head = this.#empty(created);
+    for await (const record of this.#replay(1, signal)) head = this.#fold(head, record).head;
+    // A stream that was replaced while it was read gives a mixed state.
+    const after = await this.#options.stream.facts();
+    return after.created === created ? head : this.load(signal);
+  }
+
+  /** The decisions from a sequence on, for explanations. @throws as `load` */
+  async *decisions(fromSequence = 1, signal?: AbortSignal): AsyncGenerator<Decision<E>, void, void> {
+    for await (const record of this.#replay(fromSequence, signal)) {
+      const decision = this.#read(record);
+      if (decision !== undefined) yield decision;
+    }
+  }
+
+  /**
+   * Stores one decision after `head`, whole or not at all.
+   * @throws MessageTooLargeError (SC_MESSAGE_TOO_LARGE): decide about less at a time
+   * @throws InvalidEventError (SC_EVENT_INVALID): a bug, nothing is stored
+   * @throws StreamMissingError
+   */
+  async append(head: LogHead<S>, decision: NewDecision<E>): Promise<LogAppendResult<S>> {
+    const { subject } = this.#options;
+    const stored: StoredDecision = {
+      v: DECISION_V1,
+      id: randomUUID(),
+      at: decision.at,
+      manager: { identity: decision.manager.identity, term: decision.manager.term },
+      generation: decision.generation,
+      stream: head.created,
+      command: shortText(decision.command),
+      reason: shortText(decision.reason),
+      events: decision.events.map((event) => this.#codec.encode(event, { subject })),
+    };
+    const result = await this.#options.stream.append(subject, decisionSchema.parse(stored), head.sequence);
+    if (result.ok) {
+      return { kind: 'appended', head: this.#advance(head, this.#decode(stored, result.sequence)) };
+    }
+    if (result.conflict) return { kind: 'conflict', lastSequence: result.lastSequence };
+    return { kind: 'unavailable', stored: result.stored, problem: result.problem };
+  }
+
+  /** Folds on from a head as the log grows, for a warm standby; resolves when the signal ends it. */
+  async follow(from: LogHead<S>, options: LogFollowOptions<E, S>): Promise<void> {
+    let head = from;
+    const unreadable = new AbortController();
+    await this.#options.stream.follow(this.#options.subject, {
+      fromSequence: from.sequence + 1,
+      created: from.created,
+      signal: AbortSignal.any([options.signal, unreadable.signal]),
+      ...(options.probeMs === undefined ? {} : { probeMs: options.probeMs }),
+      onReset: async (reset) => {
+        head = this.#empty(reset.now.created);
+        await options.onReset?.(reset);
+      },
+      onRecord: async (record) => {
+        let folded: { readonly head: LogHead<S>; readonly decision: Decision<E> | undefined };
+        try {
+          folded = this.#fold(head, record);
+        } catch (error) {
+          unreadable.abort();
+          options.onUnreadable(error instanceof Error ? error : new Error(String(error)));
+          return;
+        }
+        // Only then: a callback that failed gets the same record again.
+        await options.onHead(folded.head, folded.decision);
+        head = folded.head;
+      },
+    });
+  }
+
+  #replay(fromSequence: number, signal: AbortSignal | undefined): AsyncGenerator<StoredRecord<DecisionEnvelope>> {
+    const { stream, subject } = this.#options;
+    return stream.replay(subject, { fromSequence, ...(signal === undefined ? {} : { signal }) });
+  }
+
+  #empty(created: string): LogHead<S> {
+    return {
+      state: this.#options.initial,
+      sequence: 0,
+      lastSequence: 0,
+      generation: 0,
+      decisions: 0,
+      garbage: 0,
+      created,
+      writtenUnder: undefined,
+    };
+  }
+
+  #fold(
+    head: LogHead<S>,
+    record: StoredRecord<DecisionEnvelope>,
+  ): { readonly head: LogHead<S>; readonly decision: Decision<E> | undefined } {
+    const decision = this.#read(record);
+    if (decision === undefined) {
+      return { head: { ...head, sequence: record.sequence, garbage: head.garbage + 1 }, decision };
+    }
+    return { head: this.#advance(head, decision), decision };
+  }
+
+  #advance(head: LogHead<S>, decision: Decision<E>): LogHead<S> {
+    const { evolve } = this.#options;
+    return {
+      ...head,
+      state: decision.events.reduce((state, event) => evolve(state, event, decision.sequence), head.state),
+      sequence: decision.sequence,
+      lastSequence: decision.sequence,
+      generation: decision.generation,
+      decisions: head.decisions + 1,
+      writtenUnder: decision.stream,
+    };
+  }
+
+  /** The decision in a message; undefined for garbage, which is logged. @throws UnknownEventError, InvalidEventError */
+  #read(record: StoredRecord<DecisionEnvelope>): Decision<E> | undefined {
+    if (!record.body.ok) return this.#skip(record, record.body.problem);
+    if (record.body.value.v !== DECISION_V1) {
+      throw new UnknownEventError(record.body.value.v, record.subject, record.sequence);
+    }
+    const stored = decisionSchema.safeParse(record.body.value);
+    if (!stored.success) return this.#skip(record, stored.error.issues[0]?.message ?? 'not a decision');
+    return this.#decode(stored.data, record.sequence);
+  }
+
+  #skip(record: StoredRecord<DecisionEnvelope>, problem: string): undefined {
+    const { subject, sequence } = record;
+    this.#options.logger.warn(
+      { code: 'SC_EVENT_GARBAGE', subject, sequence, problem },
+      'message in the event log is not a decision: skipped',
+    );
+    return undefined;
+  }
+
+  #decode(stored: StoredDecision, sequence: number): Decision<E> {
+    const place = { subject: this.#options.subject, sequence };
+    const { id, at, manager, generation, stream, command, reason } = stored;
+    const events = stored.events.map((event) => this.#codec.decode(event, place));
+    return { id, at, manager, generation, stream, command, reason, events, sequence };
+  }
+}

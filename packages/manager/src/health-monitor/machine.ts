@@ -1,0 +1,124 @@
+import {
+  type DecisionTable,
+  decisionTable,
+  type Health,
+  isIdle,
+  isWanted,
+  type ShardEvent,
+  type ShardObservation,
+  type ShardState,
+  type TableConfig,
+  type View,
+} from '../aggregate/model.ts';
+
+export interface HealthSignal {
+  /** STARTING to FAILED: the observed health. REPORT: revision and draining. GONE: no pod exists. */
+  readonly type: 'STARTING' | 'HEALTHY' | 'SUSPECT' | 'FAILED' | 'REPORT' | 'GONE';
+  readonly observation?: ShardObservation;
+}
+
+export interface HealthFacts {
+  readonly view: View;
+  readonly shard: ShardState;
+}
+
+export type HealthTable = DecisionTable<HealthFacts, HealthSignal, ShardEvent>;
+
+const config: TableConfig = {
+  id: 'health-monitor',
+  initial: 'Pending',
+  on: {
+    REPORT: [{ guard: 'isNews', actions: 'report' }],
+    GONE: [{ guard: 'isUnwanted', target: '.Removed', actions: 'remove' }],
+  },
+  states: {
+    Pending: {
+      on: {
+        HEALTHY: [{ target: 'Healthy', actions: 'becomeHealthy' }],
+        // A shard without slots cannot fail anybody; it stays a starting one.
+        FAILED: [{ guard: 'isNeeded', target: 'Failed', actions: 'fail' }],
+      },
+    },
+    Healthy: {
+      on: {
+        STARTING: [{ target: 'Pending', actions: 'restart' }],
+        SUSPECT: [{ target: 'Suspect', actions: 'suspect' }],
+        FAILED: [
+          { guard: 'isNeeded', target: 'Failed', actions: 'fail' },
+          { target: 'Pending', actions: 'restart' },
+        ],
+      },
+    },
+    Suspect: {
+      on: {
+        STARTING: [{ target: 'Pending', actions: 'restart' }],
+        HEALTHY: [{ target: 'Healthy', actions: 'becomeHealthy' }],
+        FAILED: [
+          { guard: 'isNeeded', target: 'Failed', actions: 'fail' },
+          { target: 'Pending', actions: 'restart' },
+        ],
+      },
+    },
+    Failed: {
+      on: {
+        STARTING: [{ target: 'Recovering', actions: 'recover' }],
+        HEALTHY: [{ target: 'Recovering', actions: 'recover' }],
+      },
+    },
+    Recovering: {
+      on: {
+        HEALTHY: [{ guard: 'hasCaughtUp', target: 'Healthy', actions: 'becomeHealthy' }],
+        // It was dead a moment ago: being silent again is no new suspicion.
+        SUSPECT: [{ target: 'Failed', actions: 'fail' }],
+        FAILED: [{ target: 'Failed', actions: 'fail' }],
+      },
+    },
+    Removed: {},
+  },
+};
+
+const becomes =
+  (to: Health) =>
+  ({ view, shard }: HealthFacts, { observation }: HealthSignal): readonly ShardEvent[] => [
+    {
+      type: 'shard.health.changed.v1',
+      at: view.now,
+      shardId: shard.shardId,
+      from: shard.health,
+      to,
+      evidence: [...(observation?.evidence ?? [])],
+    },
+  ];
+
+export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal, ShardEvent>(config, {
+  guards: {
+    isNews: ({ shard }, { observation: o }) =>
+      o !== undefined && o.revision !== '' && (o.revision !== shard.revision || o.draining !== shard.draining),
+    isUnwanted: ({ view, shard }) => !isWanted(view.state, shard) && isIdleOrDead(view, shard),
+    isNeeded: ({ view, shard }) => !isIdle(view.state, shard),
+    hasCaughtUp: ({ view, shard }, { observation: o }) =>
+      shard.stale === null && o !== undefined && o.generation === view.state.generation && o.epoch >= shard.epoch,
+  },
+  decisions: {
+    report: ({ view, shard: { shardId } }, { observation }) => [
+      {
+        type: 'shard.reported.v1',
+        at: view.now,
+        shardId,
+        revision: observation?.revision ?? '',
+        draining: observation?.draining ?? false,
+      },
+    ],
+    remove: ({ view, shard: { shardId } }) => [{ type: 'shard.removed.v1', at: view.now, shardId }],
+    becomeHealthy: becomes('Healthy'),
+    restart: becomes('Pending'),
+    suspect: becomes('Suspect'),
+    fail: becomes('Failed'),
+    recover: becomes('Recovering'),
+  },
+});
+
+/** A dead shard without slots may still have some to release, but its pod is gone, and with it what it exposed. */
+function isIdleOrDead({ state }: View, shard: ShardState): boolean {
+  return isIdle(state, { ...shard, stale: null });
+}

@@ -1,0 +1,62 @@
+import type { Handover } from '@shard-controller/shared/contracts';
+import type { CommandBody, MigrationState, ShardConfigState, ShardId } from '../aggregate/model.ts';
+import type { MigrationSignal } from './machine.ts';
+
+type HandoverObserved = Extract<CommandBody, { type: 'HandoverObserved' }>;
+
+/**
+ * Commands for the handovers of one heartbeat that are news to `state`. Heartbeats repeat themselves every second;
+ * what has been decided already, or belongs to a closed migration, makes none.
+ */
+export function handoverCommands(
+  state: ShardConfigState,
+  shardId: ShardId,
+  handovers: readonly Handover[],
+): readonly HandoverObserved[] {
+  return handovers
+    .map((handover): HandoverObserved => ({ type: 'HandoverObserved', shardId, ...handover }))
+    .filter((command) => isNews(state, command));
+}
+
+function isNews(state: ShardConfigState, command: HandoverObserved): boolean {
+  const migration = state.migrations[command.migration];
+  if (migration === undefined) {
+    return state.shards[command.shardId]?.stale?.id === command.migration && command.state === 'released';
+  }
+  if (migration[command.role] !== command.shardId) return false;
+  switch (command.state) {
+    case 'warming':
+      return !migration.committed && migration.step !== 'Planning' && migration.step !== 'Transfer';
+    case 'acknowledged':
+      return migration.step === 'Preparation' || migration.step === 'Transfer';
+    case 'failed':
+      return !migration.committed && migration.step !== 'Planning';
+    case 'releasing':
+      return false;
+    case 'released':
+      return migration.committed;
+  }
+}
+
+/** What a handover means for `migration`, or undefined when it is none of this shard's business. */
+export function signalOf(migration: MigrationState, command: HandoverObserved): MigrationSignal | undefined {
+  if (migration[command.role] !== command.shardId) return undefined;
+  const { shardId, objects, error, acknowledgedAt } = command;
+  switch (command.state) {
+    case 'warming':
+      return { type: 'WARMING', detail: `${shardId} is warming` };
+    case 'acknowledged':
+      return {
+        type: 'ACKNOWLEDGED',
+        detail: `${shardId} exposes ${objects} objects`,
+        objects,
+        ...(acknowledgedAt === undefined ? {} : { acknowledgedAt }),
+      };
+    case 'failed':
+      return { type: 'TARGET_FAILED', detail: `target ${shardId} could not warm: ${error ?? 'no reason given'}` };
+    case 'releasing':
+      return undefined;
+    case 'released':
+      return { type: 'RELEASED', detail: `${shardId} has released` };
+  }
+}

@@ -1,0 +1,2 @@
+export { handoverCommands, signalOf } from './handover.ts';
+export { type MigrationSignal, type MigrationTable, migrationTable, signalsFromState, tableStateOf } from './machine.ts';

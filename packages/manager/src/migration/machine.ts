@@ -1,0 +1,228 @@
+import {
+  type DecisionTable,
+  decisionTable,
+  isWanted,
+  type MigrationState,
+  openMigrations,
+  type ShardEvent,
+  type TableConfig,
+  type View,
+} from '../aggregate/model.ts';
+
+/** What happens to one migration. `detail` is for people. */
+export interface MigrationSignal {
+  readonly type:
+    | 'START'
+    | 'WARMING'
+    | 'ACKNOWLEDGED'
+    | 'TARGET_FAILED'
+    | 'VERIFIED'
+    | 'MISMATCH'
+    | 'SCRAPED'
+    | 'RELEASED'
+    | 'DEADLINE'
+    | 'SOURCE_LOST'
+    | 'TARGET_LOST'
+    | 'TARGET_UNWANTED';
+  readonly detail: string;
+  /** With ACKNOWLEDGED: on the target worker's clock. */
+  readonly acknowledgedAt?: number;
+  readonly objects?: number;
+}
+
+export interface MigrationFacts {
+  readonly view: View;
+  readonly migration: MigrationState;
+}
+
+export type MigrationTable = DecisionTable<MigrationFacts, MigrationSignal, ShardEvent>;
+
+/** A target that is gone, or that shall not have the slots any more, ends every migration that is not committed. */
+const givenUp = {
+  TARGET_LOST: [{ target: 'RolledBack', actions: 'rollBack' }],
+  TARGET_UNWANTED: [{ target: 'RolledBack', actions: 'rollBack' }],
+};
+
+/** Once the target was told, a dead source makes it responsible at once; until it has loaded, nobody can do better. */
+const begun = {
+  ...givenUp,
+  SOURCE_LOST: [{ target: 'Releasing', actions: 'commit' }],
+  TARGET_FAILED: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
+};
+
+/** `Releasing` is the step Cleanup after the commit. */
+const config: TableConfig = {
+  id: 'migration',
+  initial: 'Planning',
+  states: {
+    Planning: {
+      on: {
+        ...givenUp,
+        SOURCE_LOST: [{ target: 'RolledBack', actions: 'rollBack' }],
+        START: [{ guard: 'hasTurn', target: 'Preparation', actions: 'start' }],
+      },
+    },
+    Preparation: {
+      on: {
+        ...begun,
+        DEADLINE: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
+        WARMING: [{ target: 'Transfer', actions: 'transfer' }],
+        ACKNOWLEDGED: [{ target: 'Verification', actions: 'acknowledge' }],
+      },
+    },
+    Transfer: {
+      on: {
+        ...begun,
+        DEADLINE: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
+        ACKNOWLEDGED: [{ target: 'Verification', actions: 'acknowledge' }],
+      },
+    },
+    Verification: {
+      on: {
+        ...begun,
+        DEADLINE: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
+        VERIFIED: [{ target: 'Cleanup', actions: 'verify' }],
+        MISMATCH: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
+        // Its process restarted: it exposes nothing of what it had acknowledged.
+        WARMING: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
+      },
+    },
+    Cleanup: {
+      on: {
+        ...begun,
+        DEADLINE: [{ target: 'Releasing', actions: 'commit' }],
+        SCRAPED: [{ target: 'Releasing', actions: 'commit' }],
+        WARMING: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
+      },
+    },
+    Releasing: {
+      on: {
+        RELEASED: [{ target: 'Completed', actions: 'complete' }],
+        SOURCE_LOST: [{ target: 'Completed', actions: 'completeWithoutSource' }],
+      },
+    },
+    Completed: {},
+    RolledBack: {},
+  },
+};
+
+const FIRST_WAIT_MS = 5_000;
+const LONGEST_WAIT_MS = 60_000;
+
+export const migrationTable: MigrationTable = decisionTable(config, {
+  guards: {
+    hasTurn: ({ view }) =>
+      openMigrations(view.state).filter((m) => m.step !== 'Planning' && !m.committed).length <
+      view.settings.rebalance.maxConcurrentMigrations,
+  },
+  decisions: {
+    start: ({ view: { now, settings }, migration: { id } }) => [
+      {
+        type: 'shard.migration.started.v1',
+        at: now,
+        id,
+        deadline: now + settings.handover.preparationTimeoutMs,
+      },
+    ],
+    transfer: ({ view: { now, settings }, migration: { id } }) => [
+      {
+        type: 'shard.migration.transferring.v1',
+        at: now,
+        id,
+        deadline: now + settings.handover.transferTimeoutMs,
+      },
+    ],
+    acknowledge: ({ view: { now, settings }, migration: { id } }, { acknowledgedAt, objects }) => [
+      {
+        type: 'shard.migration.acknowledged.v1',
+        at: now,
+        id,
+        acknowledgedAt: acknowledgedAt ?? now,
+        objects: objects ?? 0,
+        deadline: now + settings.handover.verificationTimeoutMs,
+      },
+    ],
+    verify: ({ view: { now, settings }, migration: { id } }, { detail }) => [
+      {
+        type: 'shard.migration.verified.v1',
+        at: now,
+        id,
+        deadline: now + settings.handover.maxOverlapMs,
+        detail,
+      },
+    ],
+    commit: ({ view: { now }, migration: { id } }, signal) => [
+      { type: 'shard.migration.committed.v1', at: now, id, because: becauseOf(signal), reason: signal.detail },
+    ],
+    complete: ({ view: { now }, migration: { id, plannedAt } }) => [
+      {
+        type: 'shard.migration.completed.v1',
+        at: now,
+        id,
+        durationMs: Math.max(0, now - plannedAt),
+        released: true,
+      },
+    ],
+    completeWithoutSource: ({ view: { now, state }, migration: { id, plannedAt, source } }) => [
+      {
+        type: 'shard.migration.completed.v1',
+        at: now,
+        id,
+        durationMs: Math.max(0, now - plannedAt),
+        released: false,
+        ...(state.shards[source] === undefined
+          ? {}
+          : { release: `g${state.generation}-r${state.nextMigration}` }),
+      },
+    ],
+    rollBack: (facts, signal) => [rolledBack(facts, signal, 0)],
+    // The longer it keeps failing, the longer until the next try.
+    rollBackAndWait: (facts, signal) => [
+      rolledBack(facts, signal, Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** facts.view.state.backoff.failures)),
+    ],
+  },
+});
+
+function rolledBack({ view: { now }, migration }: MigrationFacts, { detail }: MigrationSignal, waitMs: number): ShardEvent {
+  const { id, step } = migration;
+  return { type: 'shard.migration.rolledback.v1', at: now, id, step, reason: detail, retryAt: now + waitMs };
+}
+
+function becauseOf({ type }: MigrationSignal): 'scraped' | 'overlap-expired' | 'source-lost' {
+  if (type === 'SCRAPED') return 'scraped';
+  return type === 'SOURCE_LOST' ? 'source-lost' : 'overlap-expired';
+}
+
+/** State of the table that `migration` is in. */
+export function tableStateOf(migration: MigrationState): string {
+  return migration.committed ? 'Releasing' : migration.step;
+}
+
+/** What the state itself says about a migration, most pressing first; the first that a row handles counts. */
+export function signalsFromState({ view: { state, now }, migration }: MigrationFacts): readonly MigrationSignal[] {
+  const source = state.shards[migration.source];
+  const target = state.shards[migration.target];
+  const signals: MigrationSignal[] = [];
+  if (target === undefined || target.health === 'Failed') {
+    signals.push({ type: 'TARGET_LOST', detail: `target ${migration.target} is lost` });
+  }
+  if (source === undefined || source.health === 'Failed') {
+    signals.push({ type: 'SOURCE_LOST', detail: `source ${migration.source} is lost` });
+  }
+  if (target !== undefined && (target.draining || !isWanted(state, target))) {
+    const why = target.draining ? 'terminates' : 'is no longer wanted';
+    signals.push({ type: 'TARGET_UNWANTED', detail: `target ${migration.target} ${why}` });
+  }
+  if (migration.deadline !== null && migration.deadline <= now) {
+    signals.push({ type: 'DEADLINE', detail: deadlineText(migration) });
+  }
+  if (migration.step === 'Planning') signals.push({ type: 'START', detail: 'its turn' });
+  return signals;
+}
+
+function deadlineText({ step, source, target }: MigrationState): string {
+  if (step === 'Preparation') return `target ${target} did not begin to warm in time`;
+  if (step === 'Transfer') return `target ${target} did not finish warming in time`;
+  if (step === 'Verification') return `${source} and ${target} did not answer the verification in time`;
+  return `some scraper of ${source} did not move to ${target} within the longest overlap`;
+}

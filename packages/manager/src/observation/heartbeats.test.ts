@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { listenForHeartbeats } from './heartbeats.ts';
+import { ping } from './ping.ts';
+import { FakeLink } from './testing.ts';
+
+const heartbeat = {
+  v: 'shard.heartbeat.v1',
+  uid: 'uid-1',
+  shardId: 'shard-001',
+  replica: 'a',
+  pod: 'main-a-1',
+  node: 'n1',
+  boot: 'b1',
+  sequence: 4,
+  sentAt: 1000,
+  revision: 'r1',
+  phase: 'Running',
+  generation: 1,
+  epoch: 3,
+  feeds: { synced: 2, total: 2, oldestProofMs: 10 },
+  exporter: { state: 'running', since: 1 },
+  gateway: { state: 'serving', reason: '', scrapers: [] },
+  slots: { assigned: 128, acknowledged: 128 },
+  load: {
+    objects: 1,
+    expositionBytes: 2,
+    memoryBytes: 3,
+    scrapeDurationMs: 4,
+    queueDepth: 0,
+    objectsByResource: { pods: 1 },
+  },
+  handovers: [],
+};
+
+function listen(): { heard: string[]; garbage: string[]; link: FakeLink } {
+  const link = new FakeLink();
+  const heard: string[] = [];
+  const garbage: string[] = [];
+  listenForHeartbeats({
+    link,
+    onHeartbeat: (address, { boot }) => heard.push(`${address.config}/${address.shardId}/${boot}`),
+    onGarbage: (subject, reason) => garbage.push(`${subject}: ${reason}`),
+  });
+  return { heard, garbage, link };
+}
+
+describe('listenForHeartbeats', () => {
+  it('hands on a heartbeat with the address of its subject', () => {
+    const { heard, garbage, link } = listen();
+    link.deliver('shard.heartbeats.monitoring.main.shard-001.a', heartbeat);
+    expect(heard).toEqual(['main/shard-001/b1']);
+    expect(garbage).toEqual([]);
+  });
+
+  it.each([
+    ['text', 'shard.heartbeats.monitoring.main.shard-001.a', 'hello'],
+    ['a missing field', 'shard.heartbeats.monitoring.main.shard-001.a', { ...heartbeat, boot: undefined }],
+    ['a subject of another form', 'shard.heartbeats.monitoring.main', heartbeat],
+    ["another shard's subject", 'shard.heartbeats.monitoring.main.shard-002.a', heartbeat],
+    ["another replica's subject", 'shard.heartbeats.monitoring.main.shard-001.b', heartbeat],
+  ])('counts %s as garbage and goes on', (_, subject, data) => {
+    const { heard, garbage, link } = listen();
+    link.deliver(subject, data);
+    link.deliver('shard.heartbeats.monitoring.main.shard-001.a', heartbeat);
+    expect(garbage).toHaveLength(1);
+    expect(heard).toHaveLength(1);
+  });
+});
+
+describe('ping', () => {
+  const address = { namespace: 'monitoring', config: 'main', shardId: 'shard-001', replica: 'a' } as const;
+
+  it.each([
+    ['no-responders', 'gone'],
+    ['timeout', 'silent'],
+    ['disconnected', 'unknown'],
+  ] as const)('takes %s for %s', async (answer, kind) => {
+    expect((await ping(new FakeLink(() => answer), address, 100)).kind).toBe(kind);
+  });
+
+  it('returns the heartbeat of a worker that answers, and no evidence when the answer is garbage', async () => {
+    expect(await ping(new FakeLink(() => heartbeat), address, 100)).toMatchObject({
+      kind: 'alive',
+      heartbeat: { boot: 'b1' },
+    });
+    expect((await ping(new FakeLink(() => ({ a: 1 })), address, 100)).kind).toBe('unknown');
+  });
+});

@@ -1,0 +1,101 @@
+import type { VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
+import { verifyRequestSchema } from '@shard-controller/shared/contracts';
+import { describe, expect, it } from 'vitest';
+import { type FakeAnswer, FakeLink, SteppingClock } from './testing.ts';
+import { type VerificationResult, type VerificationTask, verifyMigration } from './verification.ts';
+
+const SOURCE = 'shard.verify.monitoring.main.shard-000.a';
+const TARGET = 'shard.verify.monitoring.main.shard-002.a';
+
+const task: VerificationTask = {
+  namespace: 'monitoring',
+  config: 'main',
+  uid: 'uid-1',
+  migration: 'm1',
+  source: 'shard-000',
+  target: 'shard-002',
+  replica: 'a',
+  ranges: [{ start: 0, end: 16777215 }],
+  deadline: 10_000,
+};
+
+const feed = (name: string, at: string, count: number, digest = '00000000000000aa') => ({
+  feed: name,
+  at,
+  count,
+  digest,
+});
+const reply = (...feeds: VerifyReply['feeds']): VerifyReply => ({ v: 'shard.verify.v1', migration: 'm1', feeds });
+
+interface Run {
+  readonly result: VerificationResult;
+  readonly link: FakeLink;
+  readonly clock: SteppingClock;
+}
+
+async function run(answer: (subject: string, request: VerifyRequest) => FakeAnswer): Promise<Run> {
+  const link = new FakeLink((subject, body) => answer(subject, verifyRequestSchema.parse(body)));
+  const clock = new SteppingClock();
+  const result = await verifyMigration(task, { link, clock, signal: new AbortController().signal });
+  return { result, link, clock };
+}
+
+describe('verifyMigration', () => {
+  it('asks the target for exactly the positions that the source proved', async () => {
+    const { result, link } = await run((subject) =>
+      subject === SOURCE || subject === TARGET
+        ? reply(feed('pods', '101', 7), feed('nodes', '99', 2))
+        : 'no-responders',
+    );
+    expect(result).toEqual({ kind: 'equal', feeds: 2, objects: 9 });
+    expect(link.asked.map(({ subject }) => subject)).toEqual([SOURCE, TARGET]);
+    expect(verifyRequestSchema.parse(link.asked[0]?.body).at).toEqual([]);
+    expect(verifyRequestSchema.parse(link.asked[1]?.body).at).toEqual([
+      { feed: 'pods', resourceVersion: '101' },
+      { feed: 'nodes', resourceVersion: '99' },
+    ]);
+  });
+
+  it('counts a difference only when it is seen three times', async () => {
+    const { result, link } = await run((subject) => reply(feed('pods', '101', subject === SOURCE ? 7 : 6)));
+    expect(result).toMatchObject({ kind: 'different' });
+    expect(result.kind === 'different' && result.reason).toContain('source has 7 objects');
+    expect(link.asked).toHaveLength(6);
+  });
+
+  it('accepts a target that agrees when asked again', async () => {
+    let asked = 0;
+    const { result } = await run((subject) => {
+      if (subject === TARGET) asked += 1;
+      return reply(feed('pods', '101', 7, subject === TARGET && asked === 1 ? '00000000000000ab' : '00000000000000aa'));
+    });
+    expect(result.kind).toBe('equal');
+    expect(asked).toBe(2);
+  });
+
+  it('treats an answer for another position as no answer', async () => {
+    const { result } = await run((subject) => reply(feed('pods', subject === SOURCE ? '101' : '100', 7)));
+    expect(result).toMatchObject({ kind: 'unanswered' });
+  });
+
+  it('does not take zero feeds for agreement', async () => {
+    const { result } = await run(() => reply());
+    expect(result).toEqual({ kind: 'unanswered', reason: 'source shard-000 answered for no feed' });
+  });
+
+  it('gives up at the deadline when the target stays silent, and says who', async () => {
+    const { result, clock } = await run((subject) => (subject === SOURCE ? reply(feed('pods', '1', 1)) : 'timeout'));
+    expect(result).toEqual({ kind: 'unanswered', reason: 'shard-002: timeout' });
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(task.deadline);
+  });
+
+  it('passes on why a worker could not answer', async () => {
+    const { result } = await run(() => ({ ...reply(), error: 'feed pods never reached 101' }));
+    expect(result).toEqual({ kind: 'unanswered', reason: 'shard-000: feed pods never reached 101' });
+  });
+
+  it('is not confused by garbage or by an answer to another question', async () => {
+    expect((await run(() => ({ hello: 'world' }))).result.kind).toBe('unanswered');
+    expect((await run(() => ({ ...reply(feed('pods', '1', 1)), migration: 'm2' }))).result.kind).toBe('unanswered');
+  });
+});

@@ -1,0 +1,142 @@
+import type { Metrics } from '@shard-controller/shared/observability';
+import type { DesiredStatus, ShardConfigState, ShardEvent } from '../aggregate/index.ts';
+
+const CONFIG_LABELS = ['namespace', 'shardconfig'] as const;
+
+/** Metrics of decisions and their outcome, per ShardConfig. Only the leader sets the gauges; the others drop them. */
+export class DecisionMetrics {
+  readonly #shards;
+  readonly #load;
+  readonly #scalings;
+  readonly #migrationSeconds;
+  readonly #openMigrations;
+  readonly #coverage;
+  readonly #ready;
+  readonly #slotsMoved;
+  readonly #events;
+  readonly #rejections;
+  readonly #garbage;
+  readonly #effectProblems;
+  readonly #leader;
+
+  constructor(metrics: Metrics) {
+    const gauge = (name: string, help: string) => metrics.gauge({ name, help, labelNames: CONFIG_LABELS });
+    this.#shards = gauge('shard_controller_shards_total', 'Shards that exist.');
+    this.#load = gauge('shard_controller_load_average', 'Mean load of the shards; 1 is their capacity.');
+    this.#openMigrations = gauge('shard_controller_open_migrations', 'Migrations that are under way.');
+    this.#coverage = gauge(
+      'shard_controller_coverage_ratio',
+      'Share of the slots whose shard is able to serve, 0 to 1.',
+    );
+    this.#ready = gauge('shard_controller_ready_shards', 'Shards that serve all their slots.');
+    this.#scalings = metrics.counter({
+      name: 'shard_controller_scaling_operations_total',
+      help: 'Decisions that changed the number of shards.',
+      labelNames: [...CONFIG_LABELS, 'direction', 'trigger'],
+    });
+    this.#migrationSeconds = metrics.histogram({
+      name: 'shard_controller_migration_duration_seconds',
+      help: 'Time from the plan of a migration to its end.',
+      labelNames: [...CONFIG_LABELS, 'outcome'],
+      buckets: [0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600],
+    });
+    this.#slotsMoved = metrics.counter({
+      name: 'shard_controller_slots_moved_total',
+      help: 'Slots that got another responsible shard.',
+      labelNames: [...CONFIG_LABELS, 'cause'],
+    });
+    this.#events = metrics.counter({
+      name: 'shard_controller_events_total',
+      help: 'Events appended to the log, by type.',
+      labelNames: [...CONFIG_LABELS, 'type'],
+    });
+    this.#rejections = metrics.counter({
+      name: 'shard_controller_commands_rejected_total',
+      help: 'Commands that no state of a machine handles.',
+      labelNames: [...CONFIG_LABELS, 'machine', 'command'],
+    });
+    this.#garbage = metrics.counter({
+      name: 'shard_controller_garbage_messages_total',
+      help: 'NATS messages that were not of the expected form.',
+      labelNames: ['kind'],
+    });
+    this.#effectProblems = metrics.counter({
+      name: 'shard_controller_effect_failures_total',
+      help: 'Rounds of effects in which something could not be done.',
+      labelNames: CONFIG_LABELS,
+    });
+    this.#leader = metrics.gauge({ name: 'shard_controller_leader', help: '1 while this manager leads, else 0.' });
+    this.#leader.set(0);
+  }
+
+  leader(leading: boolean): void {
+    this.#leader.set(leading ? 1 : 0);
+  }
+
+  garbage(kind: string): void {
+    this.#garbage.inc({ kind });
+  }
+
+  rejected(config: ConfigName, machine: string, command: string): void {
+    this.#rejections.inc({ ...labels(config), machine, command });
+  }
+
+  effectsFailed(config: ConfigName): void {
+    this.#effectProblems.inc(labels(config));
+  }
+
+  /** Counts an event that was stored; `before` is the state that it was decided on. */
+  event(config: ConfigName, event: ShardEvent, before: ShardConfigState): void {
+    const of = labels(config);
+    this.#events.inc({ ...of, type: event.type });
+    switch (event.type) {
+      case 'shard.scaled.v1':
+        this.#scalings.inc({ ...of, direction: event.to >= event.from ? 'up' : 'down', trigger: event.trigger });
+        return;
+      case 'shard.migration.completed.v1':
+        this.#migrationSeconds.observe({ ...of, outcome: 'completed' }, event.durationMs / 1000);
+        return;
+      case 'shard.migration.rolledback.v1': {
+        const planned = before.migrations[event.id]?.plannedAt ?? event.at;
+        this.#migrationSeconds.observe({ ...of, outcome: 'rolledback' }, (event.at - planned) / 1000);
+        return;
+      }
+      case 'shard.migration.committed.v1': {
+        const migration = before.migrations[event.id];
+        if (migration !== undefined) this.#slotsMoved.inc({ ...of, cause: migration.cause }, migration.slots.length);
+        return;
+      }
+      case 'shard.slots.assigned.v1':
+        this.#slotsMoved.inc(
+          { ...of, cause: event.cause },
+          event.moves.reduce((sum, { slots }) => sum + slots.length, 0),
+        );
+        return;
+      default:
+        return;
+    }
+  }
+
+  status(config: ConfigName, status: DesiredStatus, openMigrations: number): void {
+    const of = labels(config);
+    this.#shards.set(of, status.shards);
+    this.#ready.set(of, status.readyShards);
+    this.#load.set(of, status.load ?? 0);
+    this.#openMigrations.set(of, openMigrations);
+    this.#coverage.set(of, status.coverage.coveragePercent / 100);
+  }
+
+  /** Drops the gauges of a ShardConfig that is gone or that another manager leads now. */
+  forget(config: ConfigName): void {
+    for (const gauge of [this.#shards, this.#ready, this.#load, this.#openMigrations, this.#coverage]) {
+      gauge.remove(labels(config));
+    }
+  }
+}
+
+interface ConfigName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const labels = ({ namespace, name }: ConfigName) => ({ namespace, shardconfig: name });

@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import { isSlotCount } from '../hashing/index.ts';
+import { conditions, count, duration, metadataSchema, ratio, resourceRequirements } from './fields.ts';
+import { API_VERSION, SHARD_CONFIG_KIND } from './group.ts';
+import { podFields } from './pod-fields.ts';
+import { withRules } from './rules.ts';
+import {
+  capacity,
+  coverage,
+  decision,
+  distribution,
+  exporter,
+  handover,
+  rebalance,
+  scaling,
+} from './shard-config-sections.ts';
+
+/** Most shards of one ShardConfig. */
+export const MAX_SHARDS = 1000;
+
+const SLOT_COUNTS = [64, 128, 256, 512, 1024, 2048, 4096] as const;
+
+const shardCount = () => z.int().min(1).max(MAX_SHARDS);
+
+const slots = () =>
+  withRules(z.int().min(64).max(4096), [
+    { cel: `self in [${SLOT_COUNTS.join(', ')}]`, message: 'must be a power of two', check: isSlotCount },
+    { cel: 'self == oldSelf', message: 'is immutable: create a new ShardConfig and move over to it' },
+  ]);
+
+const shardBy = () =>
+  withRules(z.enum(['uid', 'namespace']), [
+    { cel: 'self == oldSelf', message: 'is immutable: create a new ShardConfig and move over to it' },
+  ]);
+
+const specFields = z.object({
+  mode: z
+    .enum(['Auto', 'Manual', 'Paused'])
+    .default('Auto')
+    .describe(
+      'Auto: the number of shards follows the load. Manual: it is spec.shards. Paused: no planned change is begun; failover goes on.',
+    ),
+  minShards: shardCount().default(2).describe('Fewest shards.'),
+  maxShards: shardCount().default(10).describe('Most shards; a rolling update adds one worker beyond it.'),
+  shards: shardCount()
+    .optional()
+    .describe('Wanted shards in mode Manual. Set by kubectl scale and by autoscalers through the scale subresource.'),
+  replicasPerShard: z
+    .int()
+    .min(1)
+    .max(2)
+    .default(1)
+    .describe('Workers per shard: 2 keeps a hot standby for each shard.'),
+  scaleUpThreshold: z.number().gt(0).max(1).default(0.8).describe('Load above which shards are added, 0 to 1.'),
+  scaleDownThreshold: z.number().min(0).max(1).default(0.3).describe('Load below which shards are removed, 0 to 1.'),
+  loadBalanceStrategy: z
+    .enum(['consistent-hash', 'round-robin', 'least-loaded'])
+    .default('consistent-hash')
+    .describe('How slots are placed on shards.'),
+  healthCheckInterval: duration(500, 300_000)
+    .default('2s')
+    .describe('Time between two health checks of a shard; it bounds how fast a failure can be found.'),
+  slots: slots()
+    .default(256)
+    .describe('Slots that the hash space is cut into: a power of two from 64 to 4096, immutable.'),
+  shardBy: shardBy()
+    .default('uid')
+    .describe(
+      'What is hashed: the uid of each object, or its namespace. By namespace, all cluster-scoped objects share one slot. Immutable.',
+    ),
+  resources: resourceRequirements().optional().describe("Compute resources of a worker pod's exporter container."),
+  workerResources: resourceRequirements().optional().describe("Compute resources of a worker pod's worker container."),
+  capacity: capacity().prefault({}).describe('What load 1.0 of a shard means; load is the largest of the ratios.'),
+  scaling: scaling().prefault({}).describe('When and how fast the number of shards changes in mode Auto.'),
+  rebalance: rebalance().prefault({}).describe('When slots move between shards although their number stays.'),
+  handover: handover().prefault({}).describe('How a slot moves from one shard to another.'),
+  isolation: z
+    .enum(['Serve', 'Fence'])
+    .default('Serve')
+    .describe(
+      'What a worker does that reaches neither API server nor NATS: Serve keeps serving (duplicates rather than loss), Fence answers 503.',
+    ),
+  exporter: exporter().prefault({}).describe('The kube-state-metrics beside each worker.'),
+  distribution: distribution().prefault({}).describe('Where worker pods run and how many may be evicted at once.'),
+  ...podFields(),
+});
+
+export const shardConfigSpecSchema = withRules(specFields, [
+  {
+    cel: 'self.minShards <= self.maxShards',
+    message: 'minShards must not be above maxShards',
+    fieldPath: '.minShards',
+    check: (spec) => spec.minShards <= spec.maxShards,
+  },
+  {
+    cel: 'self.scaleDownThreshold < self.scaleUpThreshold',
+    message: 'scaleDownThreshold must be below scaleUpThreshold, or shards would be added and removed in turns',
+    fieldPath: '.scaleDownThreshold',
+    check: (spec) => spec.scaleDownThreshold < spec.scaleUpThreshold,
+  },
+  {
+    cel: 'self.maxShards <= self.slots',
+    message: 'maxShards must not be above slots: a shard needs at least one slot',
+    fieldPath: '.maxShards',
+    check: (spec) => spec.maxShards <= spec.slots,
+  },
+  {
+    cel: "self.mode != 'Manual' || has(self.shards)",
+    message: 'mode Manual needs shards: the number of shards that you want',
+    fieldPath: '.mode',
+    check: (spec) => spec.mode !== 'Manual' || spec.shards !== undefined,
+  },
+  {
+    cel: "self.mode != 'Manual' || !has(self.shards) || (self.shards >= self.minShards && self.shards <= self.maxShards)",
+    message: 'in mode Manual shards must be from minShards to maxShards',
+    fieldPath: '.shards',
+    check: (spec) =>
+      spec.mode !== 'Manual' ||
+      spec.shards === undefined ||
+      (spec.shards >= spec.minShards && spec.shards <= spec.maxShards),
+  },
+]).describe('What the user wants.');
+
+export const shardConfigStatusSchema = z
+  .object({
+    observedGeneration: count().optional().describe('metadata.generation that this status speaks about.'),
+    conditions: conditions().optional().describe('Ready, Progressing, Degraded and ScalingLimited.'),
+    shards: count().optional().describe('Shards that exist.'),
+    readyShards: count().optional().describe('Shards that serve all their slots.'),
+    desiredShards: count().optional().describe('Shards that the controller works towards.'),
+    updatedShards: count().optional().describe('Shards whose workers run the newest revision.'),
+    revision: z.string().max(63).optional().describe('Newest revision of the worker pods.'),
+    selector: z.string().max(1024).optional().describe('Label selector of the worker pods, for autoscalers.'),
+    load: ratio().optional().describe('Mean load of the shards; 1.0 is their capacity.'),
+    logGeneration: count().optional().describe('Incarnation of the event log.'),
+    epoch: count().optional().describe('Newest event of the log that changed an assignment.'),
+    openMigrations: count().optional().describe('Migrations that are under way.'),
+    coverage: coverage().optional().describe('How much of the hash space is served.'),
+    lastDecision: decision().optional().describe('The last decision about the number or the places of the shards.'),
+  })
+  .describe('What the controller sees.');
+
+const NAME = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
+
+export const shardConfigSchema = withRules(
+  z.object({
+    apiVersion: z.literal(API_VERSION),
+    kind: z.literal(SHARD_CONFIG_KIND),
+    metadata: metadataSchema,
+    spec: shardConfigSpecSchema,
+    status: shardConfigStatusSchema.optional(),
+  }),
+  [
+    {
+      cel: `self.metadata.name.size() <= 40 && self.metadata.name.matches('${NAME.source}')`,
+      message:
+        'the name must be a DNS label of at most 40 characters that begins with a letter: pods are named after it',
+      check: ({ metadata: { name } }) => name.length <= 40 && NAME.test(name),
+    },
+  ],
+).describe('A fleet of kube-state-metrics that shares the objects of a cluster and resizes without losing a series.');
+
+export type ShardConfigSpec = z.output<typeof shardConfigSpecSchema>;
+/** The spec as a user writes it, defaults left out. */
+export type ShardConfigSpecInput = z.input<typeof shardConfigSpecSchema>;
+export type ShardConfigStatus = z.output<typeof shardConfigStatusSchema>;
+export type ShardConfig = z.output<typeof shardConfigSchema>;

@@ -1,0 +1,396 @@
+import type { Readable } from 'node:stream';
+import type { Logger } from '../observability/index.ts';
+import { type Clock, systemClock } from '../runtime/index.ts';
+import { fullJitter } from './backoff.ts';
+import type { KubernetesClient, StreamResponse } from './client.ts';
+import { errorOfResponse, parseRetryAfter } from './kubernetes-error.ts';
+import { type Invalid, ObjectCache, type Parsed } from './object-cache.ts';
+import { ReflectorFailure, type ReflectorFailureCause, reflectorFailureOf } from './reflector-failure.ts';
+import { noReflectorMetrics, type ReflectorMetrics } from './reflector-metrics.ts';
+import { compareResourceVersion } from './resource-version.ts';
+import { endsInitialEvents, resourceVersionOf, type WatchFrame, watchFrames } from './watch-frames.ts';
+import { WatchGuard } from './watch-guard.ts';
+
+/**
+ * Receives the collection. Calls come one at a time and in order. A throw is logged and counted, and does not stop the
+ * reflector; the object counts as delivered.
+ */
+export interface ReflectorHandler<T> {
+  /** The whole collection as of `resourceVersion`; everything not in it is gone. */
+  replace(items: readonly T[], resourceVersion: string): void;
+  upsert(object: T): void;
+  /** The last state seen of an object that was deleted. */
+  remove(object: T): void;
+  /**
+   * An object that `parse` refused, each time it is seen. Its last valid form, if there was one, stays in force: it is
+   * neither removed nor missing from `replace` until the object itself is deleted.
+   */
+  invalid?(raw: Readonly<Record<string, unknown>>, problems: readonly string[]): void;
+}
+
+export interface ReflectorOptions<T> {
+  readonly client: KubernetesClient;
+  /** Path of the collection, see `resourcePath`. */
+  readonly path: string;
+  /** Selectors, sent with list and watch. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly parse: (raw: Readonly<Record<string, unknown>>) => Parsed<T>;
+  readonly handler: ReflectorHandler<T>;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  readonly metrics?: ReflectorMetrics;
+  /** Paged: a list of pages, then a watch. Streaming: one WatchList (KEP-3157), Paged where the server has none. */
+  readonly listMode?: 'Paged' | 'Streaming';
+  /** Objects a page. */
+  readonly pageSize?: number;
+  /** Longest wait between two tries, ms: 2,000 to 30,000 in production. */
+  readonly maxBackoffMs?: number;
+  /** A watch without a single byte for so long is taken for dead and opened again, ms. Bookmarks come about once a minute. */
+  readonly silenceMs?: number;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+}
+
+const BASE_BACKOFF_MS = 100;
+const MAX_RETRY_AFTER_MS = 10_000;
+/** A watch that ends sooner and empty did not work, whatever the server says. */
+const SHORT_WATCH_MS = 1_000;
+/** After so many watches that the server refused or broke in a row, its answer to a fresh list is worth more than our position. */
+const FAILED_WATCHES_BEFORE_LIST = 5;
+const SILENT_WATCHES_BEFORE_LIST = 2;
+const WARN_AGAIN_MS = 60_000;
+/** What servers without WatchList answer to sendInitialEvents. */
+const NO_STREAMING = [400, 405, 422];
+const SILENCE_MS = 90_000;
+
+/**
+ * Keeps a handler in step with one collection of the API server for as long as it runs: list, watch, and whatever it
+ * takes to go on. No failure is final: 410 lists again, everything else is tried again with full-jitter back-off.
+ */
+export class Reflector<T> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #metrics: ReflectorMetrics;
+  readonly #random: () => number;
+  readonly #silenceMs: number;
+  readonly #cache: ObjectCache<T>;
+  readonly #synced = Promise.withResolvers<void>();
+  #running: Promise<void> | undefined;
+  #resourceVersion: string | undefined;
+  #streamingRefused = false;
+  #lastProofMs: number | undefined;
+  /** Failures since the last progress. */
+  #attempt = 0;
+  #failedWatches = 0;
+  #silentWatches = 0;
+  #warned: { readonly cause: ReflectorFailureCause; readonly at: number } | undefined;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#logger = options.logger.child({ path: options.path });
+    this.#clock = options.clock ?? systemClock;
+    this.#metrics = options.metrics ?? noReflectorMetrics;
+    this.#random = options.random ?? Math.random;
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS;
+    this.#cache = new ObjectCache(options.parse);
+  }
+
+  /** Resolves when the first complete list was handed to the handler. Never rejects. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  /** Monotonic time of the newest sign of life of the server on this collection, ms; undefined before the first. */
+  get lastProofMs(): number | undefined {
+    return this.#lastProofMs;
+  }
+
+  /** Position up to which everything was handed over; undefined before the first list. */
+  get resourceVersion(): string | undefined {
+    return this.#resourceVersion;
+  }
+
+  /**
+   * Runs until `signal` aborts; then nothing is left open. A call while it runs joins that run. Never rejects; after the
+   * end it can be run again, and lists anew.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#running ??= this.#loop(signal).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    this.#resourceVersion = undefined;
+    while (!signal.aborted) {
+      try {
+        await this.#step(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#clock.sleep(this.#failed(reflectorFailureOf(error)), signal);
+      }
+    }
+  }
+
+  /** One list, one watch, or one streaming list that goes on as a watch. */
+  async #step(signal: AbortSignal): Promise<void> {
+    if (this.#resourceVersion !== undefined) return this.#watch(signal, this.#resourceVersion);
+    if (this.#options.listMode === 'Streaming' && !this.#streamingRefused) return this.#watch(signal, undefined);
+    await this.#listPages(signal);
+  }
+
+  async #listPages(signal: AbortSignal): Promise<void> {
+    const { client, path, query, pageSize = 500 } = this.#options;
+    const raw: Readonly<Record<string, unknown>>[] = [];
+    let token: string | undefined;
+    let resourceVersion = '';
+    do {
+      const page = await client.get<ListPage>(path, {
+        query: { ...query, limit: pageSize, continue: token },
+        signal,
+      });
+      this.#proof();
+      const apiVersion = page.apiVersion;
+      const kind = page.kind?.replace(/List$/, '');
+      // Items of built-in kinds come without these two, though watch events have them.
+      for (const item of page.items ?? []) raw.push({ apiVersion, kind, ...item });
+      token = page.metadata?.continue;
+      resourceVersion = page.metadata?.resourceVersion ?? '';
+    } while (token !== undefined && token !== '');
+    if (resourceVersion === '') throw new ReflectorFailure('malformed', `the list of ${path} has no resourceVersion`);
+    this.#replace(raw, resourceVersion);
+  }
+
+  #replace(raw: readonly Readonly<Record<string, unknown>>[], resourceVersion: string): void {
+    const { items, invalid } = this.#cache.replace(raw);
+    for (const one of invalid) this.#reportInvalid(one);
+    this.#call('replace', () => this.#options.handler.replace(items, resourceVersion));
+    this.#resourceVersion = resourceVersion;
+    this.#failedWatches = 0;
+    this.#metrics.listed();
+    this.#logger.debug({ objects: items.length, resourceVersion }, 'listed');
+    this.#synced.resolve();
+  }
+
+  async #watch(signal: AbortSignal, from: string | undefined): Promise<void> {
+    using watch = new WatchGuard(signal, this.#clock, this.#silenceMs);
+    const openedAt = this.#clock.monotonic();
+    let frames = 0;
+    try {
+      const body = await this.#openWatch(watch, from);
+      this.#metrics.watched();
+      const initial: Readonly<Record<string, unknown>>[] | undefined = from === undefined ? [] : undefined;
+      frames = await this.#readFrames(
+        watch.alive(body, () => this.#proof()),
+        initial,
+      );
+    } catch (error) {
+      if (watch.silent) throw new ReflectorFailure('silent', `no byte for ${this.#silenceMs} ms`);
+      throw error;
+    }
+    if (this.#resourceVersion === undefined) {
+      throw new ReflectorFailure('truncated', 'the streaming list ended before it was complete');
+    }
+    if (frames === 0 && this.#clock.monotonic() - openedAt < SHORT_WATCH_MS) {
+      throw new ReflectorFailure('short-watch', 'the server ended the watch at once');
+    }
+    this.#progress();
+  }
+
+  async #openWatch(watch: WatchGuard, from: string | undefined): Promise<Readable> {
+    const { client, path, query } = this.#options;
+    const start: Record<string, string> =
+      from === undefined
+        ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
+        : { resourceVersion: from };
+    const timeoutSeconds = 240 + Math.floor(this.#random() * 241);
+    const response = await client.stream({
+      path,
+      query: { ...query, ...start, watch: true, allowWatchBookmarks: true, timeoutSeconds },
+      headers: { accept: 'application/json' },
+      signal: watch.signal,
+    });
+    if (response.status === 200) return response.body;
+    const error = await errorOfStream(path, response, this.#clock.now());
+    if (from === undefined && NO_STREAMING.includes(response.status)) {
+      this.#streamingRefused = true;
+      this.#logger.info('the API server has no streaming lists: list page by page');
+    }
+    throw error;
+  }
+
+  /** Hands the frames of one watch over. `initial` collects those of a streaming list until its closing bookmark. */
+  async #readFrames(
+    body: AsyncIterable<Uint8Array>,
+    initial: Readonly<Record<string, unknown>>[] | undefined,
+  ): Promise<number> {
+    let collecting = initial;
+    let frames = 0;
+    for await (const frame of watchFrames(body)) {
+      frames += 1;
+      if (frame.type === 'ERROR') throw failureOfErrorEvent(this.#options.path, frame);
+      const resourceVersion = resourceVersionOf(frame);
+      if (collecting !== undefined) {
+        if (frame.type === 'ADDED') collecting.push(frame.object);
+        else if (frame.type === 'BOOKMARK' && endsInitialEvents(frame)) {
+          this.#replace(collecting, resourceVersion);
+          collecting = undefined;
+          this.#progress();
+        }
+        continue;
+      }
+      this.#deliver(frame, resourceVersion);
+      this.#progress();
+    }
+    return frames;
+  }
+
+  #deliver(frame: WatchFrame, resourceVersion: string): void {
+    if (isOlder(resourceVersion, this.#resourceVersion)) {
+      throw new ReflectorFailure(
+        'went-back',
+        `the server sent resourceVersion ${resourceVersion} after ${this.#resourceVersion}: its data is older than ours (restored etcd?)`,
+      );
+    }
+    const { handler } = this.#options;
+    switch (frame.type) {
+      case 'ADDED':
+      case 'MODIFIED': {
+        const outcome = this.#cache.upsert(frame.object);
+        if (outcome.ok) this.#call('upsert', () => handler.upsert(outcome.value));
+        else this.#reportInvalid({ raw: frame.object, problems: outcome.problems });
+        break;
+      }
+      case 'DELETED': {
+        const last = this.#cache.remove(frame.object);
+        if (last !== undefined) this.#call('remove', () => handler.remove(last));
+        break;
+      }
+      case 'BOOKMARK':
+        break;
+      default:
+        throw new ReflectorFailure('malformed', `unknown watch event type ${frame.type}`);
+    }
+    this.#resourceVersion = resourceVersion;
+  }
+
+  #reportInvalid({ raw, problems }: Invalid): void {
+    this.#metrics.invalid();
+    this.#logger.warn({ object: nameOf(raw), problems }, 'an object is not valid; its last valid form stays in force');
+    this.#call('invalid', () => this.#options.handler.invalid?.(raw, problems));
+  }
+
+  /** A callback's failure is its own: it is logged and counted, also when it comes later from an async function. */
+  #call(callback: string, run: () => unknown): void {
+    const failed = (error: unknown): void => {
+      this.#metrics.handlerFailed();
+      this.#logger.error({ err: error, callback }, 'a handler of watched objects failed');
+    };
+    try {
+      const result = run();
+      if (result instanceof Promise) result.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #proof(): void {
+    this.#lastProofMs = this.#clock.monotonic();
+  }
+
+  #progress(): void {
+    if (this.#warned !== undefined) this.#logger.info({ after: this.#warned.cause }, 'watching again');
+    this.#warned = undefined;
+    this.#attempt = 0;
+    this.#failedWatches = 0;
+    this.#silentWatches = 0;
+  }
+
+  /** Counts a failure, decides whether our position is still worth something, and returns the time to wait, ms. */
+  #failed(failure: ReflectorFailure): number {
+    const cause = failure.failure;
+    this.#metrics.failure(cause);
+    this.#warn(failure);
+    const wasWatching = this.#resourceVersion !== undefined;
+    if (wasWatching && !isTransport(cause)) this.#failedWatches += 1;
+    this.#silentWatches = cause === 'silent' ? this.#silentWatches + 1 : 0;
+    const positionLost =
+      cause === 'gone' ||
+      cause === 'went-back' ||
+      this.#failedWatches >= FAILED_WATCHES_BEFORE_LIST ||
+      this.#silentWatches >= SILENT_WATCHES_BEFORE_LIST;
+    if (positionLost) this.#resourceVersion = undefined;
+    if (positionLost) this.#silentWatches = 0;
+    const attempt = this.#attempt;
+    this.#attempt += 1;
+    const capMs = this.#options.maxBackoffMs ?? 2_000;
+    const jittered = fullJitter(attempt, { baseMs: BASE_BACKOFF_MS, capMs }, this.#random);
+    return Math.max(jittered, Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS));
+  }
+
+  /** One line when trouble begins, changes its cause, or goes on for another minute. */
+  #warn(failure: ReflectorFailure): void {
+    const now = this.#clock.monotonic();
+    const known = this.#warned;
+    if (known !== undefined && known.cause === failure.failure && now - known.at < WARN_AGAIN_MS) return;
+    // An expired position is everyday life, and a relist is not a problem.
+    const level = failure.failure === 'gone' ? 'info' : 'warn';
+    this.#logger[level]({ cause: failure.failure, reason: failure.message }, 'a list or watch failed; trying again');
+    this.#warned = { cause: failure.failure, at: now };
+  }
+}
+
+interface ListPage {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+  readonly items?: readonly Readonly<Record<string, unknown>>[] | null;
+}
+
+async function errorOfStream(path: string, response: StreamResponse, now: number): Promise<Error> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body) {
+    if (chunk instanceof Uint8Array && length < 64 * 1024) chunks.push(chunk);
+    length += chunk instanceof Uint8Array ? chunk.length : 0;
+  }
+  const retryAfterMs = parseRetryAfter(response.headers['retry-after'], now);
+  return errorOfResponse(
+    { method: 'WATCH', path },
+    response.status,
+    Buffer.concat(chunks).toString('utf8'),
+    retryAfterMs,
+  );
+}
+
+function failureOfErrorEvent(path: string, frame: WatchFrame): ReflectorFailure {
+  const status = typeof frame.object['code'] === 'number' ? frame.object['code'] : 500;
+  const error = errorOfResponse({ method: 'WATCH', path }, status, JSON.stringify(frame.object), undefined);
+  const known = reflectorFailureOf(error);
+  if (known.failure === 'gone' || known.failure === 'went-back') return known;
+  if (error.reason === 'Expired' || error.reason === 'Gone') return new ReflectorFailure('gone', error.message);
+  return new ReflectorFailure('error-event', error.message, { cause: error });
+}
+
+function isOlder(next: string, current: string | undefined): boolean {
+  if (current === undefined) return false;
+  try {
+    return compareResourceVersion(next, current) < 0;
+  } catch {
+    // An aggregated API with opaque versions: nothing can be said.
+    return false;
+  }
+}
+
+function isTransport(cause: ReflectorFailureCause): boolean {
+  return cause === 'connection' || cause === 'tls' || cause === 'timeout' || cause === 'throttled';
+}
+
+function nameOf(raw: Readonly<Record<string, unknown>>): string {
+  const metadata = raw['metadata'];
+  if (typeof metadata !== 'object' || metadata === null) return '(no metadata)';
+  const namespace = 'namespace' in metadata ? `${String(metadata.namespace)}/` : '';
+  return `${namespace}${'name' in metadata ? String(metadata.name) : '(no name)'}`;
+}

@@ -1,0 +1,421 @@
+import { errors, type Msg, type NatsConnection, connect, type Subscription } from '@nats-io/transport-node';
+import { jetstream, type JetStreamClient, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import type { z } from 'zod';
+import { type Clock, systemClock } from '../runtime/index.ts';
+import { connectionOptions, type NatsConnectionConfig, serverList } from './connection-options.ts';
+import { NatsConfigError, NatsUnavailableError, NatsVersionError } from './errors.ts';
+import { encodeMessage, type Parsed, parseMessage } from './message.ts';
+import { deadline, delayBeforeAttempt, isOldVersion, MINIMUM_SERVER, serverNames } from './link-policy.ts';
+
+/** The part of a pino logger that is used here. */
+export interface NatsLogger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface NatsLinkOptions extends NatsConnectionConfig {
+  readonly logger: NatsLogger;
+  readonly clock?: Clock;
+  /** Default time a request or a JetStream call waits for its answer, ms. Default 2000. */
+  readonly requestTimeoutMs?: number;
+}
+
+/** State of the connection at the moment `since`. */
+export interface LinkStatus {
+  /** True only when all subscriptions are live at the server too. */
+  readonly connected: boolean;
+  /** Since when, ms on the clock's wall time. */
+  readonly since: number;
+  /** Server of the connection, `host:port`. */
+  readonly server?: string;
+  /** Why there is no connection. */
+  readonly problem?: string;
+}
+
+/** A message that came in on a subscription. */
+export interface NatsMessage<T> {
+  readonly subject: string;
+  readonly body: Parsed<T>;
+  /** True when the sender waits for an answer. */
+  readonly wantsReply: boolean;
+  /** Answers a request; false when nobody waits, the connection is gone or the answer is too large. */
+  respond(body: unknown): boolean;
+}
+
+export interface SubscriptionOptions<T> {
+  readonly subject: string;
+  readonly schema: z.ZodType<T>;
+  /** Queue group: each message goes to one member. */
+  readonly queue?: string;
+}
+
+/** A subscription; it outlives connections until it is ended. */
+export interface NatsSubscription {
+  unsubscribe(): void;
+}
+
+export type PublishResult = { readonly ok: true } | { readonly ok: false; readonly problem: string };
+
+/**
+ * Outcome of a request. `no-responders` is positive evidence that no process listens on the subject; `timeout` is not
+ * evidence of anything; `disconnected` says that this process, not the other one, has no connection.
+ */
+export type RequestResult<T> =
+  | { readonly kind: 'reply'; readonly reply: Parsed<T> }
+  | { readonly kind: 'no-responders' }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'disconnected' };
+
+export interface LinkCounters {
+  /** Connections made so far; all but the first are reconnects. */
+  readonly connects: number;
+  /** Messages that were not JSON or not of the expected shape. */
+  readonly garbage: number;
+  /** Subscription handlers that threw. */
+  readonly handlerErrors: number;
+}
+
+interface Registration {
+  readonly subject: string;
+  readonly queue?: string;
+  readonly deliver: (message: Msg) => void;
+  live: Subscription | undefined;
+}
+
+interface Session {
+  readonly connection: NatsConnection;
+  readonly js: JetStreamClient;
+  readonly jsm: JetStreamManager;
+}
+
+const VERSION_RETRY_MS = 5000;
+const REMINDER_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 2000;
+
+/**
+ * One process's connection to NATS. It never gives up: a lost connection is dialled again (first at once, then with
+ * jitter, at most 1 s apart) and every subscription is made again before `connected` turns true. Nothing is buffered
+ * while there is no connection: calls fail at once, with a value that says so.
+ */
+export class NatsLink {
+  readonly #options: NatsLinkOptions;
+  readonly #clock: Clock;
+  readonly #registrations = new Set<Registration>();
+  readonly #listeners = new Set<(status: LinkStatus) => void>();
+  readonly #stop = new AbortController();
+  readonly #counters = { connects: 0, garbage: 0, handlerErrors: 0 };
+  #session: Session | undefined;
+  #status: LinkStatus;
+  #refused: NatsVersionError | undefined;
+  #firstAttempt: PromiseWithResolvers<void> = Promise.withResolvers();
+  #running: Promise<void> | undefined;
+  #remindedAt = Number.NEGATIVE_INFINITY;
+
+  /** Use `connectNats`. */
+  constructor(options: NatsLinkOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#status = { connected: false, since: this.#clock.now(), problem: 'not connected yet' };
+  }
+
+  get connected(): boolean {
+    return this.#status.connected;
+  }
+
+  get status(): LinkStatus {
+    return this.#status;
+  }
+
+  get counters(): LinkCounters {
+    return { ...this.#counters };
+  }
+
+  get requestTimeoutMs(): number {
+    return this.#options.requestTimeoutMs ?? 2000;
+  }
+
+  get logger(): NatsLogger {
+    return this.#options.logger;
+  }
+
+  get clock(): Clock {
+    return this.#clock;
+  }
+
+  /** Aborted by `close()`. */
+  get closed(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** Starts dialling; resolves with the outcome of the first attempt. @throws NatsVersionError, NatsConfigError */
+  async open(): Promise<void> {
+    connectionOptions(this.#options);
+    this.#running ??= this.#run();
+    await this.#firstAttempt.promise;
+    if (this.#refused !== undefined) {
+      await this.close();
+      throw this.#refused;
+    }
+  }
+
+  /** Calls back on every change of `connected` (not for the present state). Returns the end of it. */
+  onStatus(listener: (status: LinkStatus) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** True when connected, false when `signal` or `timeoutMs` came first. */
+  async waitConnected(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    if (this.connected) return true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const off = this.onStatus((status) => status.connected && resolve());
+    const ended = AbortSignal.any([this.closed, ...(signal === undefined ? [] : [signal])]);
+    const timer = new AbortController();
+    await Promise.race([promise, this.#clock.sleep(timeoutMs, AbortSignal.any([ended, timer.signal]))]);
+    timer.abort();
+    off();
+    return this.connected;
+  }
+
+  /** Sends to whoever listens now. Never waits, never buffers. @throws MessageTooLargeError */
+  publish(subject: string, body: unknown): PublishResult {
+    const data = encodeMessage(subject, body);
+    const session = this.#session;
+    if (session === undefined || !this.connected) return { ok: false, problem: this.#noConnection() };
+    try {
+      session.connection.publish(subject, data);
+      return { ok: true };
+    } catch (error) {
+      return { ok: false, problem: messageOf(error) };
+    }
+  }
+
+  /** Asks once and waits for one answer, `timeoutMs` at most. @throws MessageTooLargeError */
+  async request<T>(r: {
+    readonly subject: string;
+    readonly body: unknown;
+    readonly schema: z.ZodType<T>;
+    readonly timeoutMs?: number;
+  }): Promise<RequestResult<T>> {
+    const data = encodeMessage(r.subject, r.body);
+    const session = this.#session;
+    if (session === undefined || !this.connected) return { kind: 'disconnected' };
+    try {
+      const answer = await session.connection.request(r.subject, data, {
+        timeout: r.timeoutMs ?? this.requestTimeoutMs,
+      });
+      return { kind: 'reply', reply: this.parse(r.schema, answer.data) };
+    } catch (error) {
+      if (error instanceof errors.TimeoutError) return { kind: 'timeout' };
+      if (isNoResponders(error)) return { kind: 'no-responders' };
+      return { kind: 'disconnected' };
+    }
+  }
+
+  /**
+   * Hears a subject for as long as the link lives. Garbage reaches the handler as a problem and is counted; a handler
+   * that throws is logged and counted, and the subscription goes on.
+   */
+  subscribe<T>(
+    options: SubscriptionOptions<T>,
+    handler: (message: NatsMessage<T>) => void | Promise<void>,
+  ): NatsSubscription {
+    const registration: Registration = {
+      subject: options.subject,
+      ...(options.queue === undefined ? {} : { queue: options.queue }),
+      deliver: (raw) => void this.#deliver(options.schema, raw, handler),
+      live: undefined,
+    };
+    return this.#register(registration);
+  }
+
+  /** Calls back for each message on a subject without looking at it; for wake-ups. */
+  subscribeRaw(subject: string, deliver: (message: Msg) => void): NatsSubscription {
+    return this.#register({ subject, deliver, live: undefined });
+  }
+
+  /** Present JetStream session. @throws NatsUnavailableError while there is no connection */
+  session(): Session {
+    const session = this.#session;
+    if (session === undefined || !this.connected) throw new NatsUnavailableError(this.#noConnection());
+    return session;
+  }
+
+  parse<T>(schema: z.ZodType<T>, data: Uint8Array): Parsed<T> {
+    const parsed = parseMessage(schema, data);
+    if (!parsed.ok) this.#counters.garbage += 1;
+    return parsed;
+  }
+
+  /** Sends what is under way (2 s at most), then ends the connection and all subscriptions. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    const connection = this.#session?.connection;
+    if (connection !== undefined && !connection.isClosed()) {
+      await deadline(
+        connection.drain().catch(() => undefined),
+        CLOSE_TIMEOUT_MS,
+      );
+      await deadline(
+        connection.close().catch(() => undefined),
+        CLOSE_TIMEOUT_MS,
+      );
+    }
+    await this.#running;
+  }
+
+  #register(registration: Registration): NatsSubscription {
+    this.#registrations.add(registration);
+    const connection = this.#session?.connection;
+    if (connection !== undefined && !connection.isClosed()) this.#activate(connection, registration);
+    return {
+      unsubscribe: () => {
+        this.#registrations.delete(registration);
+        registration.live?.unsubscribe();
+      },
+    };
+  }
+
+  #activate(connection: NatsConnection, registration: Registration): void {
+    registration.live = connection.subscribe(registration.subject, {
+      ...(registration.queue === undefined ? {} : { queue: registration.queue }),
+      callback: (error, message) => {
+        if (error === null) registration.deliver(message);
+        else this.logger.error({ subject: registration.subject, error: error.message }, 'NATS subscription refused');
+      },
+    });
+  }
+
+  async #deliver<T>(
+    schema: z.ZodType<T>,
+    raw: Msg,
+    handler: (message: NatsMessage<T>) => void | Promise<void>,
+  ): Promise<void> {
+    const wantsReply = raw.reply !== undefined && raw.reply !== '';
+    const respond = (body: unknown): boolean => {
+      if (!wantsReply) return false;
+      try {
+        return raw.respond(encodeMessage(raw.subject, body));
+      } catch (error) {
+        this.logger.warn({ subject: raw.subject, error: messageOf(error) }, 'answer to a NATS request was not sent');
+        return false;
+      }
+    };
+    try {
+      await handler({ subject: raw.subject, body: this.parse(schema, raw.data), wantsReply, respond });
+    } catch (error) {
+      this.#counters.handlerErrors += 1;
+      this.logger.error({ subject: raw.subject, error: messageOf(error) }, 'handler of a NATS message failed');
+    }
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.closed.aborted) {
+      const connection = await this.#dial();
+      if (connection === undefined) {
+        failures += 1;
+      } else {
+        failures = 0;
+        const why = await connection.closed();
+        this.#session = undefined;
+        this.#change({ connected: false, problem: why instanceof Error ? why.message : 'connection closed' });
+      }
+      this.#firstAttempt.resolve();
+      await this.#clock.sleep(
+        this.#refused === undefined ? delayBeforeAttempt(failures, Math.random()) : VERSION_RETRY_MS,
+        this.closed,
+      );
+    }
+  }
+
+  /** One attempt. Undefined when there is no usable connection; the reason is logged and kept. */
+  async #dial(): Promise<NatsConnection | undefined> {
+    let connection: NatsConnection | undefined;
+    try {
+      connection = await connect(connectionOptions(this.#options));
+      if (this.closed.aborted) throw new NatsUnavailableError('closed');
+      const version = connection.info?.version ?? 'unknown';
+      this.#refused = isOldVersion(version)
+        ? new NatsVersionError(connection.getServer(), version, MINIMUM_SERVER)
+        : undefined;
+      if (this.#refused !== undefined) throw this.#refused;
+      this.#session = {
+        connection,
+        js: jetstream(connection, { timeout: this.requestTimeoutMs }),
+        jsm: await jetstreamManager(connection, { timeout: this.requestTimeoutMs, checkAPI: false }),
+      };
+      for (const registration of this.#registrations) this.#activate(connection, registration);
+      await connection.flush();
+      this.#counters.connects += 1;
+      this.#change({ connected: true, server: connection.getServer() });
+      this.#firstAttempt.resolve();
+      return connection;
+    } catch (error) {
+      this.#session = undefined;
+      await connection?.close().catch(() => undefined);
+      this.#reportFailure(error);
+      return undefined;
+    }
+  }
+
+  #reportFailure(error: unknown): void {
+    if (this.closed.aborted) return;
+    const problem = messageOf(error);
+    const changed = problem !== this.#status.problem;
+    if (changed) this.#change({ connected: false, problem });
+    const now = this.#clock.monotonic();
+    if (!changed && now - this.#remindedAt < REMINDER_MS) return;
+    this.#remindedAt = now;
+    const code =
+      error instanceof NatsVersionError || error instanceof NatsConfigError ? error.code : 'SC_NATS_UNAVAILABLE';
+    this.logger.warn({ code, servers: serverNames(serverList(this.#options.servers)), problem }, remedy(error));
+  }
+
+  #change(status: Omit<LinkStatus, 'since'>): void {
+    const was = this.#status.connected;
+    const since = was === status.connected ? this.#status.since : this.#clock.now();
+    this.#status = { ...status, since };
+    if (was === status.connected) return;
+    if (status.connected)
+      this.logger.info({ server: status.server, connects: this.#counters.connects }, 'connected to NATS');
+    else if (!this.closed.aborted)
+      this.logger.warn({ problem: status.problem }, 'lost the connection to NATS: dialling again');
+    for (const listener of this.#listeners) listener(this.#status);
+  }
+
+  #noConnection(): string {
+    const servers = serverNames(serverList(this.#options.servers)).join(', ');
+    return `no connection to NATS at ${servers} (${this.#status.problem ?? 'dialling'})`;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function isNoResponders(error: unknown): boolean {
+  if (error instanceof errors.NoRespondersError) return true;
+  return error instanceof errors.RequestError && error.isNoResponders();
+}
+
+function remedy(error: unknown): string {
+  if (error instanceof NatsVersionError || error instanceof NatsConfigError) return error.message;
+  if (error instanceof errors.AuthorizationError) {
+    return 'NATS refuses the credentials: check the NATS user, token or credentials file; trying again';
+  }
+  return 'NATS cannot be reached: check NATS_URL and that nats-server runs there; trying again until it answers';
+}
+
+/**
+ * Opens the link and returns after the first attempt, whether NATS is there or not (`link.connected` tells).
+ * @throws NatsVersionError (SC_NATS_VERSION) when the server of the first attempt is older than 2.12
+ * @throws NatsConfigError (SC_NATS_CONFIG) for missing servers or unreadable files
+ */
+export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
+  const link = new NatsLink(options);
+  await link.open();
+  return link;
+}

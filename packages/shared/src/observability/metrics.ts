@@ -1,0 +1,69 @@
+import {
+  Counter,
+  type CounterConfiguration,
+  collectDefaultMetrics,
+  Gauge,
+  type GaugeConfiguration,
+  Histogram,
+  type HistogramConfiguration,
+  Registry,
+} from 'prom-client';
+
+/** All metrics of ours begin so. */
+export const METRIC_PREFIX = 'shard_controller_';
+
+const NAME = /^shard_controller_[a-z0-9_]*[a-z0-9]$/;
+
+/** Thrown for a metric that must not exist: wrong name, no help, or registered twice. */
+export class MetricError extends Error {
+  readonly code = 'SC_METRIC';
+  override readonly name = 'MetricError';
+}
+
+/** Metrics of one process or part, in a registry of their own; nothing is registered globally. */
+export interface Metrics {
+  readonly registry: Registry;
+  /** Value of the Content-Type header for `text`. */
+  readonly contentType: string;
+  counter<L extends string = string>(configuration: Omit<CounterConfiguration<L>, 'registers'>): Counter<L>;
+  gauge<L extends string = string>(configuration: Omit<GaugeConfiguration<L>, 'registers'>): Gauge<L>;
+  histogram<L extends string = string>(configuration: Omit<HistogramConfiguration<L>, 'registers'>): Histogram<L>;
+  /** Adds `process_*` and `nodejs_*`: CPU, memory, event-loop lag, garbage collection. */
+  collectProcessMetrics(): void;
+  /** The exposition, in the Prometheus text format. */
+  text(): Promise<string>;
+}
+
+/** @throws MetricError from `counter`, `gauge` and `histogram` */
+export function createMetrics(registry: Registry = new Registry()): Metrics {
+  const check = (name: string, help: string): void => {
+    if (!NAME.test(name)) {
+      throw new MetricError(`metric "${name}" must begin with ${METRIC_PREFIX} and use only a-z, 0-9 and _`);
+    }
+    if (help.trim() === '') throw new MetricError(`metric ${name} needs a help text that says what it counts`);
+    if (registry.getSingleMetric(name) !== undefined) {
+      throw new MetricError(`metric ${name} is registered already: create it once and pass it on`);
+    }
+  };
+  return {
+    registry,
+    contentType: registry.contentType,
+    counter: (configuration) => {
+      check(configuration.name, configuration.help);
+      if (!configuration.name.endsWith('_total')) {
+        throw new MetricError(`counter ${configuration.name} must end with _total`);
+      }
+      return new Counter({ ...configuration, registers: [registry] });
+    },
+    gauge: (configuration) => {
+      check(configuration.name, configuration.help);
+      return new Gauge({ ...configuration, registers: [registry] });
+    },
+    histogram: (configuration) => {
+      check(configuration.name, configuration.help);
+      return new Histogram({ ...configuration, registers: [registry] });
+    },
+    collectProcessMetrics: () => collectDefaultMetrics({ register: registry }),
+    text: () => registry.metrics(),
+  };
+}

@@ -1,0 +1,81 @@
+import type { Assignment } from '@shard-controller/shared/contracts';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { DataPlane } from '../resource-processor/data-plane.ts';
+import type { WorkerIdentity } from '../worker-identity.ts';
+import { Fence, label, type Refusal, type Verdict } from './fence.ts';
+import { slotAssignment } from './slot-assignment.ts';
+
+/** Where an assignment came from. */
+export type AssignmentSource = 'shardinstance' | 'nats';
+
+export interface AssignmentKeeperOptions {
+  readonly identity: WorkerIdentity;
+  readonly dataPlane: DataPlane;
+  readonly logger: Logger;
+  /** The assignment in force or the refusal has changed. */
+  readonly onChange: () => void;
+  /** Counts every offer. */
+  readonly onOffer: (source: AssignmentSource, kind: Verdict['kind']) => void;
+}
+
+/** The assignment in force: lets offers from all sources through the fence and hands accepted ones to the data plane. */
+export class AssignmentKeeper {
+  readonly #options: AssignmentKeeperOptions;
+  readonly #fence: Fence;
+  /** The newest refused or ignored offer that was logged: a source may repeat it for ever. */
+  #logged = '';
+
+  constructor(options: AssignmentKeeperOptions) {
+    this.#options = options;
+    this.#fence = new Fence(options.identity, () => options.dataPlane.status().exposedSlots);
+  }
+
+  get current(): Assignment | undefined {
+    return this.#fence.current;
+  }
+
+  get refusal(): Refusal | undefined {
+    return this.#fence.refusal;
+  }
+
+  offer(raw: unknown, source: AssignmentSource): Verdict {
+    const verdict = this.#fence.offer(raw);
+    this.#options.onOffer(source, verdict.kind);
+    this.#log(verdict, source);
+    if (verdict.kind === 'accepted') {
+      this.#options.dataPlane.applyAssignment(slotAssignment(verdict.assignment));
+    }
+    if (verdict.kind === 'accepted' || verdict.kind === 'refused') this.#options.onChange();
+    return verdict;
+  }
+
+  /** Something arrived that cannot even be offered. */
+  garbage(source: AssignmentSource, problem: string): void {
+    this.#options.onOffer(source, 'garbage');
+    this.#log({ kind: 'garbage', reason: problem }, source);
+  }
+
+  #log(verdict: Verdict, source: AssignmentSource): void {
+    if (verdict.kind === 'current') return;
+    if (verdict.kind === 'accepted') {
+      const { owned, warm, release } = slotAssignment(verdict.assignment);
+      const epoch = label(verdict.assignment);
+      this.#options.logger.info(
+        { source, epoch, owned: owned.length, warm: slotCount(warm), release: slotCount(release) },
+        'assignment accepted',
+      );
+      return;
+    }
+    const entry = JSON.stringify([source, verdict]);
+    if (entry === this.#logged) return;
+    this.#logged = entry;
+    const { kind, reason } = verdict;
+    if (kind === 'garbage') return this.#options.logger.warn({ source, reason }, 'not an assignment: ignored');
+    const fields = { source, epoch: label(verdict), inForce: this.current && label(this.current), reason };
+    if (kind === 'older') this.#options.logger.warn(fields, 'older assignment ignored');
+    else this.#options.logger.error(fields, 'assignment refused; the one in force is kept');
+  }
+}
+
+const slotCount = (moves: readonly { readonly slots: readonly number[] }[]): number =>
+  moves.reduce((sum, { slots }) => sum + slots.length, 0);

@@ -1,0 +1,165 @@
+import {
+  assignmentOf,
+  GROUP,
+  parseShardInstance,
+  SHARD_INSTANCE_PLURAL,
+  type ShardInstance,
+  VERSION,
+} from '@shard-controller/shared/api';
+import { isAborted, type KubernetesClient, Reflector, type ReflectorMetrics, resourcePath } from '@shard-controller/shared/kubernetes';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { WorkerIdentity } from '../worker-identity.ts';
+import type { AssignmentKeeper } from './assignment-keeper.ts';
+
+export interface ShardInstanceSourceOptions {
+  readonly client: KubernetesClient;
+  readonly identity: WorkerIdentity;
+  readonly keeper: AssignmentKeeper;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly metrics?: ReflectorMetrics;
+  /** The reason for waiting, or the active replica, has changed. */
+  readonly onChange: () => void;
+}
+
+/** Tries for the first read of the ShardInstance are at most this far apart, ms. */
+const MAX_RETRY_MS = 2000;
+/** A wait that goes on is said again after so long, ms. */
+const REMINDER_MS = 30_000;
+const READ_TIMEOUT_MS = 5000;
+
+/**
+ * Assignments from the own ShardInstance: first a consistent read, so that a restarted worker never begins with what
+ * some cache remembers, then a watch.
+ */
+export class ShardInstanceSource {
+  readonly #options: ShardInstanceSourceOptions;
+  readonly #path: string;
+  readonly #loaded = Promise.withResolvers<void>();
+  readonly #reflector: Reflector<ShardInstance>;
+  #waiting = 'the ShardInstance has not been read yet';
+  #activeReplica: 'a' | 'b' = 'a';
+  #lastReadMs: number | undefined;
+
+  constructor(options: ShardInstanceSourceOptions) {
+    this.#options = options;
+    const { identity, client, logger, clock, metrics } = options;
+    const collection = {
+      group: GROUP,
+      version: VERSION,
+      resource: SHARD_INSTANCE_PLURAL,
+      namespace: identity.namespace,
+    };
+    this.#path = resourcePath({ ...collection, name: identity.shardInstance });
+    this.#reflector = new Reflector<ShardInstance>({
+      client,
+      path: resourcePath(collection),
+      query: { fieldSelector: `metadata.name=${identity.shardInstance}` },
+      parse: parseShardInstance,
+      handler: {
+        replace: (items) => (items[0] === undefined ? this.#gone() : this.#take(items[0])),
+        upsert: (instance) => this.#take(instance),
+        remove: () => this.#gone(),
+        invalid: (_raw, problems) => this.#options.keeper.garbage('shardinstance', problems.join('; ')),
+      },
+      logger,
+      clock,
+      ...(metrics === undefined ? {} : { metrics }),
+    });
+  }
+
+  /** Resolves after the first consistent read that found the ShardInstance. */
+  get loaded(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
+  /** Why there is no assignment from here yet. */
+  get waiting(): string {
+    return this.#waiting;
+  }
+
+  /** The replica to scrape, as the manager has it in the ShardInstance's status; `a` when it says nothing. */
+  get activeReplica(): 'a' | 'b' {
+    return this.#activeReplica;
+  }
+
+  /** Monotonic time of the API server's newest sign of life here, ms; undefined before the first. */
+  get lastProofMs(): number | undefined {
+    const proofs = [this.#lastReadMs, this.#reflector.lastProofMs].filter((at) => at !== undefined);
+    return proofs.length === 0 ? undefined : Math.max(...proofs);
+  }
+
+  /**
+   * One consistent read (no resourceVersion, so the server answers from the quorum). Resolves with the reason when there
+   * is no usable ShardInstance. @throws KubernetesError when the server gave no answer.
+   */
+  async read(signal: AbortSignal, timeoutMs = READ_TIMEOUT_MS): Promise<string | undefined> {
+    const raw = await this.#options.client.find<unknown>(this.#path, { signal, timeoutMs });
+    this.#lastReadMs = this.#options.clock.monotonic();
+    if (raw === undefined) return `ShardInstance ${this.#name()} does not exist yet; the manager creates it`;
+    const parsed = parseShardInstance(raw);
+    if (parsed.ok) {
+      this.#take(parsed.value);
+      return undefined;
+    }
+    const problem = parsed.problems.join('; ');
+    this.#options.keeper.garbage('shardinstance', problem);
+    return `ShardInstance ${this.#name()} is not valid: ${problem}`;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#firstRead(signal);
+    if (signal.aborted) return;
+    this.#loaded.resolve();
+    await this.#reflector.run(signal);
+  }
+
+  async #firstRead(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#options;
+    let said = '';
+    let saidAt = -Infinity;
+    for (let wait = 200; !signal.aborted; wait = Math.min(MAX_RETRY_MS, wait * 2)) {
+      try {
+        const problem = await this.read(signal);
+        if (problem === undefined) return;
+        this.#wait(problem);
+      } catch (error) {
+        if (isAborted(error)) return;
+        this.#wait(`ShardInstance ${this.#name()} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      if (this.#waiting !== said || clock.monotonic() - saidAt > REMINDER_MS) {
+        logger.warn({ shardInstance: this.#name() }, `waiting for an assignment: ${this.#waiting}`);
+        [said, saidAt] = [this.#waiting, clock.monotonic()];
+      }
+      await clock.sleep(wait, signal);
+    }
+  }
+
+  #take(instance: ShardInstance): void {
+    this.#waiting = '';
+    const active = instance.status?.activeReplica ?? 'a';
+    const changed = active !== this.#activeReplica;
+    this.#activeReplica = active;
+    this.#options.keeper.offer(assignmentOf(instance), 'shardinstance');
+    if (changed) {
+      this.#options.logger.info({ activeReplica: active }, 'another replica is the active one now');
+      this.#options.onChange();
+    }
+  }
+
+  /** The ShardConfig is being deleted, or somebody made a mistake: what is served stays, nothing was reassigned. */
+  #gone(): void {
+    this.#options.logger.warn({ shardInstance: this.#name() }, 'the ShardInstance is gone; the assignment in force stays');
+  }
+
+  #wait(reason: string): void {
+    if (reason === this.#waiting) return;
+    this.#waiting = reason;
+    this.#options.onChange();
+  }
+
+  #name(): string {
+    return `${this.#options.identity.namespace}/${this.#options.identity.shardInstance}`;
+  }
+}

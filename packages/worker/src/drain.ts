@@ -1,0 +1,77 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { Clock } from '@shard-controller/shared/runtime';
+import { ChangeNotifier } from './change-notifier.ts';
+
+export interface DrainOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Longest time from `begin` to the end, ms. */
+  readonly timeoutMs: number;
+  /** Why slots still depend on this worker, or undefined when none does. */
+  readonly needed: () => string | undefined;
+  /** Announces every possible change of `needed`. */
+  readonly changes: ChangeNotifier;
+}
+
+/** kubelet ends the containers of a pod at the same moment, but not in the same instant. */
+const NOTICE_MS = 3000;
+
+/**
+ * The end of a worker: it goes on serving until the manager has moved its slots away, or its time is over. The exporter
+ * must live as long; its container's preStop hook waits here.
+ */
+export class Drain {
+  readonly #options: DrainOptions;
+  readonly #own = new ChangeNotifier();
+  #draining = false;
+  #drained = false;
+
+  constructor(options: DrainOptions) {
+    this.#options = options;
+  }
+
+  /** Told to end. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Calls back when the draining begins and ends. */
+  onChange(listener: () => void): () => void {
+    return this.#own.onChange(listener);
+  }
+
+  /** Resolves when this worker may end. */
+  async run(): Promise<void> {
+    const { clock, logger, timeoutMs, needed, changes } = this.#options;
+    const began = clock.monotonic();
+    this.#draining = true;
+    this.#own.notify();
+    const first = needed();
+    if (first !== undefined) logger.info({ timeoutMs }, `draining: ${first}`);
+    const left = (): number => timeoutMs - (clock.monotonic() - began);
+    let free = needed() === undefined;
+    // Looked at now and then too: an end must not hang on one lost notice.
+    while (!free && left() > 0) free = await changes.until(() => needed() === undefined, Math.min(1000, left()));
+    const ms = Math.round(clock.monotonic() - began);
+    if (free) logger.info({ ms }, 'drained: no slot depends on this worker');
+    else logger.warn({ ms, needed: needed() }, 'the time to drain is over: ending although slots depend on this worker');
+    this.#drained = true;
+    this.#own.notify();
+  }
+
+  /**
+   * Answers when the exporter may end: after the drain, or soon when no drain begins, because then kubelet restarts the
+   * exporter's container alone.
+   */
+  readonly wait = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    request.once('error', () => gone.abort());
+    const began = await this.#own.until(() => this.#draining, NOTICE_MS, gone.signal);
+    if (began) await this.#own.until(() => this.#drained, this.#options.timeoutMs + NOTICE_MS, gone.signal);
+    if (gone.signal.aborted) return;
+    response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+    response.end(began ? 'drained\n' : 'this worker is not ending\n');
+  };
+}

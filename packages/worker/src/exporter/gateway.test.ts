@@ -1,0 +1,421 @@
+import { createServer, type IncomingHttpHeaders, request, type RequestListener, type Server } from 'node:http';
+import { connect } from 'node:net';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { createLogger } from '@shard-controller/shared/observability';
+import { systemClock } from '@shard-controller/shared/runtime';
+import { afterEach, describe, expect, it } from 'vitest';
+import { ChangeNotifier } from '../change-notifier.ts';
+import { Gateway, type ScrapeOutcome } from './gateway.ts';
+import type { GatewayState } from './gateway-state.ts';
+import type { ScrapeLimits } from './scrape-limits.ts';
+import { ScraperTracker } from './scraper-tracker.ts';
+
+const OPEN: GatewayState = { state: 'serving', reason: '', open: true };
+const WARMING: GatewayState = { state: 'warming', reason: 'pods: 3 of 8 slots are loaded', open: false };
+
+const cleanups: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** A real HTTP server in the exporter's place. */
+async function exporter(listener: RequestListener): Promise<number> {
+  const server = createServer(listener);
+  const port = await listening(server);
+  cleanups.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return port;
+}
+
+async function gatewayBefore(exporterPort: number, options: { state?: GatewayState; limits?: Partial<ScrapeLimits> } = {}) {
+  let state = options.state ?? OPEN;
+  const outcomes: ScrapeOutcome[] = [];
+  const expositions: number[] = [];
+  const reachable: boolean[] = [];
+  const tracker = new ScraperTracker();
+  const changes = new ChangeNotifier();
+  const gateway = new Gateway({
+    host: '127.0.0.1',
+    port: 0,
+    exporter: { host: '127.0.0.1', port: exporterPort },
+    state: () => state,
+    changes,
+    tracker,
+    reports: {
+      scrape: (outcome) => outcomes.push(outcome),
+      held: () => undefined,
+      exposition: (bytes) => expositions.push(bytes),
+      exporterReachable: (yes) => reachable.push(yes),
+    },
+    limits: { holdMs: 300, ...options.limits },
+    clock: systemClock,
+    logger: createLogger({ name: 'test', level: 'silent' }),
+  });
+  await gateway.start();
+  cleanups.push(() => gateway.stop(100));
+  const set = (next: GatewayState): void => {
+    state = next;
+    changes.notify();
+  };
+  return { gateway, outcomes, expositions, reachable, tracker, set, port: gateway.port };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+async function scrape(port: number, path = '/metrics', headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+  return await new Promise((resolve, reject) => {
+    const outgoing = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (answer) => {
+      const chunks: Buffer[] = [];
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+      answer.on('error', reject);
+      answer.on('end', () =>
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks) }),
+      );
+    });
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+}
+
+async function eventually(check: () => void): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    try {
+      return check();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  check();
+}
+
+const text: RequestListener = (_request, response) => {
+  response.setHeader('content-type', 'text/plain; version=0.0.4');
+  response.write('a 1\n');
+  response.end('b 2\n');
+};
+
+describe('the gateway while it is open', () => {
+  it('passes the exposition through with its content type and remembers the scraper', async () => {
+    const { port, tracker, outcomes, expositions } = await gatewayBefore(await exporter(text));
+    const before = Date.now();
+    const answer = await scrape(port, '/metrics', { 'user-agent': 'Prometheus/3.5' });
+    expect(answer.status).toBe(200);
+    expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4');
+    expect(answer.body.toString()).toBe('a 1\nb 2\n');
+    await eventually(() => expect(outcomes).toEqual(['complete']));
+    expect(expositions).toEqual([8]);
+    const [seen] = tracker.scrapers();
+    expect(seen?.id).toBe('127.0.0.1 Prometheus/3.5');
+    expect(seen?.lastStart).toBeGreaterThanOrEqual(before);
+    expect(seen?.lastEnd).toBeGreaterThanOrEqual(seen?.lastStart ?? 0);
+  });
+
+  it('passes content negotiation both ways and does not unpack gzip', async () => {
+    const seen: IncomingHttpHeaders[] = [];
+    const upstream = await exporter((incoming, response) => {
+      seen.push(incoming.headers);
+      response.setHeader('content-encoding', 'gzip');
+      response.setHeader('content-type', 'application/openmetrics-text; version=1.0.0');
+      response.end(gzipSync('a 1\n# EOF\n'));
+    });
+    const { port } = await gatewayBefore(upstream);
+    const answer = await scrape(port, '/metrics?resources=pods', {
+      accept: 'application/openmetrics-text;version=1.0.0',
+      'accept-encoding': 'gzip',
+      'x-prometheus-scrape-timeout-seconds': '10',
+      authorization: 'Bearer secret',
+    });
+    expect(answer.headers['content-encoding']).toBe('gzip');
+    expect(answer.headers['content-type']).toContain('openmetrics');
+    expect(gunzipSync(answer.body).toString()).toBe('a 1\n# EOF\n');
+    expect(seen[0]).toMatchObject({
+      accept: 'application/openmetrics-text;version=1.0.0',
+      'accept-encoding': 'gzip',
+      'x-prometheus-scrape-timeout-seconds': '10',
+    });
+    expect(seen[0]).not.toHaveProperty('authorization');
+  });
+
+  it('hands on the first bytes while the exporter is still rendering', async () => {
+    const rest = Promise.withResolvers<void>();
+    const upstream = await exporter((_incoming, response) => {
+      response.write('first 1\n');
+      void rest.promise.then(() => response.end('last 1\n'));
+    });
+    const { port, tracker } = await gatewayBefore(upstream);
+    const first = Promise.withResolvers<string>();
+    const whole = new Promise<string>((resolve, reject) => {
+      request({ host: '127.0.0.1', port, path: '/metrics', agent: false }, (answer) => {
+        let all = '';
+        answer.on('data', (chunk: Buffer) => {
+          all += chunk.toString();
+          first.resolve(all);
+        });
+        answer.on('end', () => resolve(all));
+        answer.on('error', reject);
+      })
+        .on('error', reject)
+        .end();
+    });
+    expect(await first.promise).toBe('first 1\n');
+    expect(tracker.scrapers()).toEqual([]);
+    rest.resolve();
+    expect(await whole).toBe('first 1\nlast 1\n');
+    await eventually(() => expect(tracker.scrapers()).toHaveLength(1));
+  });
+
+  it('does not read ahead of a slow scraper', async () => {
+    let written = 0;
+    const upstream = await exporter((_incoming, response) => {
+      const more = (): void => {
+        while (written < 256 * 1024 * 1024) {
+          written += 65536;
+          if (!response.write(Buffer.alloc(65536, 'x'))) return void response.once('drain', more);
+        }
+        response.end();
+      };
+      more();
+    });
+    const { port } = await gatewayBefore(upstream);
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
+    socket.pause();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const then = written;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    socket.destroy();
+    expect(written).toBe(then);
+    expect(written).toBeLessThan(64 * 1024 * 1024);
+  });
+
+  it('answers HEAD without a body and without taking it for a scrape', async () => {
+    const { port, tracker, expositions } = await gatewayBefore(await exporter(text));
+    const answer = await scrape(port, '/metrics', {}, 'HEAD');
+    expect(answer.status).toBe(200);
+    expect(answer.body).toHaveLength(0);
+    expect(tracker.scrapers()).toEqual([]);
+    expect(expositions).toEqual([]);
+  });
+
+  it.each([
+    ['GET', '/', 404, /metrics are at \/metrics/],
+    ['GET', '/metrics/pods', 404, /metrics are at \/metrics/],
+    ['POST', '/metrics', 405, /GET or HEAD/],
+    ['DELETE', '/metrics', 405, /GET or HEAD/],
+  ])('answers %s %s with %i and a hint', async (method, path, status, hint) => {
+    const { port } = await gatewayBefore(await exporter(text));
+    const answer = await scrape(port, path, {}, method);
+    expect(answer.status).toBe(status);
+    expect(answer.body.toString()).toMatch(hint);
+  });
+});
+
+describe('the gateway while the exporter is not warm', () => {
+  it('holds a scrape and answers it in full once it is', async () => {
+    const { port, set, outcomes, tracker } = await gatewayBefore(await exporter(text), {
+      state: WARMING,
+      limits: { holdMs: 5000 },
+    });
+    const answer = scrape(port);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const opened = Date.now();
+    set(OPEN);
+    expect((await answer).status).toBe(200);
+    await eventually(() => expect(outcomes).toEqual(['complete']));
+    // What counts is when the exporter was asked, not when the scraper came.
+    expect(tracker.scrapers()[0]?.lastStart).toBeGreaterThanOrEqual(opened);
+  });
+
+  it('gives up after the hold time with 503 and the reason', async () => {
+    const { port, outcomes, tracker } = await gatewayBefore(await exporter(text), { state: WARMING });
+    const began = Date.now();
+    const answer = await scrape(port);
+    expect(answer.status).toBe(503);
+    expect(answer.headers['content-type']).toContain('text/plain');
+    expect(answer.body.toString()).toBe('warming: pods: 3 of 8 slots are loaded\n');
+    expect(Date.now() - began).toBeGreaterThanOrEqual(290);
+    expect(tracker.scrapers()).toEqual([]);
+    await eventually(() => expect(outcomes).toEqual(['not_open']));
+  });
+
+  it('answers before the scraper gives up', async () => {
+    const { port } = await gatewayBefore(await exporter(text), { state: WARMING, limits: { holdMs: 5000 } });
+    const began = Date.now();
+    const answer = await scrape(port, '/metrics', { 'x-prometheus-scrape-timeout-seconds': '0.8' });
+    expect(answer.status).toBe(503);
+    expect(Date.now() - began).toBeLessThan(800);
+  });
+
+  it('waits again when it closes while the exporter is rendering', async () => {
+    const held = Promise.withResolvers<void>();
+    let calls = 0;
+    const upstream = await exporter((incoming, response) => {
+      calls += 1;
+      if (calls > 1) return text(incoming, response);
+      void held.promise.then(() => response.end('partial 1\n'));
+    });
+    const { port, set } = await gatewayBefore(upstream, { limits: { holdMs: 5000 } });
+    const answer = scrape(port);
+    await eventually(() => expect(calls).toBe(1));
+    set(WARMING);
+    held.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    set(OPEN);
+    expect((await answer).body.toString()).toBe('a 1\nb 2\n');
+  });
+
+  it('breaks off a scrape during which it closes, instead of ending it as if it were complete', async () => {
+    const rest = Promise.withResolvers<void>();
+    const upstream = await exporter((_incoming, response) => {
+      response.write('a 1\n');
+      void rest.promise.then(() => response.end());
+    });
+    const { port, set, tracker, outcomes } = await gatewayBefore(upstream);
+    const answer = scrape(port);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    set(WARMING);
+    rest.resolve();
+    await expect(answer).rejects.toThrow();
+    await eventually(() => expect(outcomes).toEqual(['cut']));
+    expect(tracker.scrapers()).toEqual([]);
+  });
+});
+
+describe('the gateway and an exporter in trouble', () => {
+  it('says 503 and where to look when nothing listens', async () => {
+    const upstream = createServer();
+    const closed = await listening(upstream);
+    await new Promise((resolve) => upstream.close(resolve));
+    const { port, reachable, outcomes } = await gatewayBefore(closed);
+    const answer = await scrape(port);
+    expect(answer.status).toBe(503);
+    expect(answer.body.toString()).toMatch(/kube-state-metrics at 127\.0\.0\.1:\d+ refuses connections.*container's log/);
+    expect(reachable).toEqual([false]);
+    await eventually(() => expect(outcomes).toEqual(['exporter_unreachable']));
+  });
+
+  it('says 503 when it answers nothing in the scraper’s time', async () => {
+    const { port } = await gatewayBefore(await exporter(() => undefined));
+    const answer = await scrape(port, '/metrics', { 'x-prometheus-scrape-timeout-seconds': '0.9' });
+    expect(answer.status).toBe(503);
+    expect(answer.body.toString()).toMatch(/did not answer within/);
+  });
+
+  it('breaks off when it dies in the middle, and does not count that as a scrape', async () => {
+    const upstream = await exporter((_incoming, response) => {
+      response.write('a 1\n');
+      setTimeout(() => response.destroy(), 50);
+    });
+    const { port, tracker, outcomes } = await gatewayBefore(upstream);
+    await expect(scrape(port)).rejects.toThrow();
+    await eventually(() => expect(outcomes).toEqual(['cut']));
+    expect(tracker.scrapers()).toEqual([]);
+  });
+
+  it('passes its own error on and does not count that as a scrape', async () => {
+    const upstream = await exporter((_incoming, response) => {
+      response.statusCode = 500;
+      response.end('boom\n');
+    });
+    const { port, tracker, outcomes } = await gatewayBefore(upstream);
+    const answer = await scrape(port);
+    expect(answer.status).toBe(500);
+    expect(answer.body.toString()).toBe('boom\n');
+    await eventually(() => expect(outcomes).toEqual(['exporter_error']));
+    expect(tracker.scrapers()).toEqual([]);
+  });
+});
+
+describe('the gateway and its clients', () => {
+  it('does not count a scraper that goes away in the middle', async () => {
+    const upstream = await exporter((_incoming, response) => void response.write('a 1\n'));
+    const { port, tracker, outcomes } = await gatewayBefore(upstream);
+    await new Promise<void>((resolve) => {
+      const outgoing = request({ host: '127.0.0.1', port, path: '/metrics', agent: false }, (answer) => {
+        answer.on('error', () => undefined);
+        answer.once('data', () => {
+          outgoing.destroy();
+          resolve();
+        });
+      });
+      outgoing.on('error', () => undefined);
+      outgoing.end();
+    });
+    await eventually(() => expect(outcomes).toEqual(['client_gone']));
+    expect(tracker.scrapers()).toEqual([]);
+  });
+
+  it('ends a scraper that takes nothing', async () => {
+    const upstream = await exporter((_incoming, response) => void response.end(Buffer.alloc(64 * 1024 * 1024, 'x')));
+    const { port, outcomes } = await gatewayBefore(upstream, { limits: { idleMs: 300 } });
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    cleanups.push(() => void socket.destroy());
+    socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
+    socket.pause();
+    await eventually(() => expect(outcomes).toEqual(['client_gone']));
+  });
+
+  it('answers the one that is too many with 503 at once, and serves again afterwards', async () => {
+    const { port, set, outcomes } = await gatewayBefore(await exporter(text), {
+      state: WARMING,
+      limits: { holdMs: 5000, concurrent: 2 },
+    });
+    const waiting = [scrape(port), scrape(port)];
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const third = await scrape(port);
+    expect(third.status).toBe(503);
+    expect(third.body.toString()).toMatch(/2 scrapes are running/);
+    set(OPEN);
+    for (const answer of waiting) expect((await answer).status).toBe(200);
+    expect((await scrape(port)).status).toBe(200);
+    expect(outcomes[0]).toBe('too_many');
+  });
+
+  it('refuses headers beyond 16 KiB', async () => {
+    const { port } = await gatewayBefore(await exporter(text));
+    expect((await scrape(port, '/metrics', { 'x-long': 'x'.repeat(20_000) })).status).toBe(431);
+  });
+
+  it('names port and variable when the port is taken', async () => {
+    const { gateway, port } = await gatewayBefore(await exporter(text));
+    expect(gateway.port).toBe(port);
+    const taken = new Gateway({
+      host: '127.0.0.1',
+      port,
+      exporter: { host: '127.0.0.1', port: 1 },
+      state: () => OPEN,
+      changes: new ChangeNotifier(),
+      tracker: new ScraperTracker(),
+      reports: { scrape: () => 0, held: () => 0, exposition: () => 0, exporterReachable: () => 0 },
+      clock: systemClock,
+      logger: createLogger({ name: 'test', level: 'silent' }),
+    });
+    await expect(taken.start()).rejects.toThrow(new RegExp(`port ${port} of the metrics gateway is in use.*GATEWAY_PORT`));
+  });
+
+  it('lets a scrape in flight finish when it stops', async () => {
+    const upstream = await exporter((_incoming, response) => {
+      response.write('a 1\n');
+      setTimeout(() => response.end('b 2\n'), 200);
+    });
+    const { gateway, port } = await gatewayBefore(upstream);
+    const answer = scrape(port);
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    await gateway.stop();
+    expect((await answer).body.toString()).toBe('a 1\nb 2\n');
+  });
+});

@@ -1,0 +1,269 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { ChangeNotifier } from '../change-notifier.ts';
+import { type ExporterAddress, ExporterError, openExposition, passedHeaders } from './exposition-source.ts';
+import type { GatewayState } from './gateway-state.ts';
+import { ListenError } from './listen-error.ts';
+import { announcedTimeout, DEFAULT_LIMITS, type ScrapeLimits, scrapeBudget } from './scrape-limits.ts';
+import { type ScraperTracker, scraperId } from './scraper-tracker.ts';
+
+/** How a scrape ended; the label `outcome` of the scrape counter. */
+export type ScrapeOutcome =
+  | 'complete'
+  /** Not answered by this worker: `warming`, `fenced`, `standby`. */
+  | 'not_open'
+  | 'exporter_unreachable'
+  /** The exporter answered with another status than 200. */
+  | 'exporter_error'
+  /** Begun, and cut because the exporter failed or its exposition was no longer complete. */
+  | 'cut'
+  /** The scraper went away or took too long. */
+  | 'client_gone'
+  | 'too_many';
+
+export interface GatewayReports {
+  /** @param seconds from request to last byte. */
+  scrape(outcome: ScrapeOutcome, seconds: number): void;
+  /** A scrape waited for the gateway to open. */
+  held(seconds: number): void;
+  /** A complete exposition was served. */
+  exposition(bytes: number, durationMs: number): void;
+  exporterReachable(reachable: boolean): void;
+}
+
+export interface GatewayOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly exporter: ExporterAddress;
+  /** Looks at everything that decides whether a scrape may be answered, at the moment of the call. */
+  readonly state: () => GatewayState;
+  /** Announces every possible change of `state`. */
+  readonly changes: ChangeNotifier;
+  readonly tracker: ScraperTracker;
+  readonly reports: GatewayReports;
+  readonly limits?: Partial<ScrapeLimits>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_CONNECTIONS = 256;
+
+/** Ends a response whose content can no longer be trusted. */
+class CutError extends Error {
+  override readonly name = 'CutError';
+}
+
+/**
+ * `/metrics` of a shard. Passes scrapes on to the exporter while its exposition is complete, and streams the answer
+ * through without keeping it; otherwise waits a little and then says 503 and why, because a partial exposition looks
+ * like deleted objects and a 503 does not.
+ */
+export class Gateway {
+  readonly #options: GatewayOptions;
+  readonly #limits: ScrapeLimits;
+  readonly #server: Server;
+  #active = 0;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#server = createServer(
+      { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 75_000 },
+      (request, response) => void this.#answer(request, response),
+    );
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    // Node counts it as activity when a client takes some of what waits, so that only a standstill ends a connection.
+    this.#server.setTimeout(this.#limits.idleMs);
+  }
+
+  /** @throws ListenError when the port is taken. */
+  async start(): Promise<void> {
+    const { host, port } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (cause) => reject(new ListenError('metrics gateway', port, 'GATEWAY_PORT', cause)));
+      this.#server.listen(port, host, resolve);
+    });
+  }
+
+  /** The port in use, also when 0 was asked for. */
+  get port(): number {
+    const address: AddressInfo | string | null = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : this.#options.port;
+  }
+
+  /** Lets scrapes in flight finish, for at most `graceMs`. */
+  async stop(graceMs = 5000): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const timer = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Without a listener an aborted request would end the process.
+    request.on('error', () => undefined);
+    response.on('error', () => undefined);
+    const [path = '', ...query] = (request.url ?? '').split('?');
+    const { method } = request;
+    if (path !== '/metrics') return say(response, 404, 'not found: the metrics are at /metrics');
+    if (method !== 'GET' && method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      return say(response, 405, `${method ?? 'this method'} is not allowed: read /metrics with GET or HEAD`);
+    }
+    const started = this.#options.clock.monotonic();
+    const outcome = await this.#counted(request, response, method, query.length === 0 ? '' : `?${query.join('?')}`);
+    this.#options.reports.scrape(outcome, (this.#options.clock.monotonic() - started) / 1000);
+  }
+
+  async #counted(
+    request: IncomingMessage,
+    response: ServerResponse,
+    method: 'GET' | 'HEAD',
+    search: string,
+  ): Promise<ScrapeOutcome> {
+    if (this.#active >= this.#limits.concurrent) {
+      say(response, 503, `${this.#active} scrapes are running, no more than that at a time: try again`);
+      return 'too_many';
+    }
+    this.#active += 1;
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    try {
+      return await this.#scrape(request, response, { method, search, gone: gone.signal });
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'scrape failed');
+      if (!response.headersSent) say(response, 503, 'internal error of the worker; see its log');
+      else response.destroy();
+      return 'cut';
+    } finally {
+      this.#active -= 1;
+    }
+  }
+
+  async #scrape(
+    request: IncomingMessage,
+    response: ServerResponse,
+    scrape: { readonly method: 'GET' | 'HEAD'; readonly search: string; readonly gone: AbortSignal },
+  ): Promise<ScrapeOutcome> {
+    const { clock, state, tracker, reports } = this.#options;
+    const began = clock.monotonic();
+    const budget = scrapeBudget(this.#limits, announcedTimeout(request.headers));
+    const left = (of: number): number => of - (clock.monotonic() - began);
+    for (;;) {
+      const refusal = await this.#hold(left(budget.hold), scrape.gone);
+      if (scrape.gone.aborted) return 'client_gone';
+      if (refusal !== undefined) {
+        say(response, 503, refusal);
+        return 'not_open';
+      }
+      const startedAt = clock.now();
+      const asked = clock.monotonic();
+      const answer = await this.#open(request, scrape, Math.max(100, left(budget.total) - this.#limits.marginMs));
+      if (scrape.gone.aborted) {
+        if (!(answer instanceof ExporterError)) answer.destroy();
+        return 'client_gone';
+      }
+      if (answer instanceof ExporterError) {
+        say(response, 503, answer.message);
+        return 'exporter_unreachable';
+      }
+      // It may have closed while the exporter was rendering: nothing has been sent, so the scrape can wait again.
+      if (!state().open) {
+        answer.destroy();
+        continue;
+      }
+      const bytes = await this.#stream(answer, response, left(budget.total));
+      if (typeof bytes === 'string') return bytes;
+      if (answer.statusCode !== 200) return 'exporter_error';
+      if (scrape.method === 'HEAD') return 'complete';
+      if (scrape.search === '') reports.exposition(bytes, clock.monotonic() - asked);
+      tracker.completed(scraperId(request.socket.remoteAddress, request.headers['user-agent']), startedAt, clock.now());
+      return 'complete';
+    }
+  }
+
+  /** Waits until the gateway is open; the reason when it did not open in time. */
+  async #hold(ms: number, gone: AbortSignal): Promise<string | undefined> {
+    const { clock, changes, state, reports } = this.#options;
+    if (state().open) return undefined;
+    const began = clock.monotonic();
+    const opened = await changes.until(() => state().open, ms, gone);
+    reports.held((clock.monotonic() - began) / 1000);
+    if (opened) return undefined;
+    const { state: name, reason } = state();
+    return `${name}: ${reason}`;
+  }
+
+  async #open(
+    request: IncomingMessage,
+    scrape: { readonly method: 'GET' | 'HEAD'; readonly search: string; readonly gone: AbortSignal },
+    answerTimeoutMs: number,
+  ): Promise<IncomingMessage | ExporterError> {
+    const { exporter, reports } = this.#options;
+    try {
+      const { method, search, gone: signal } = scrape;
+      const answer = await openExposition(exporter, { method, search, headers: request.headers, answerTimeoutMs, signal });
+      reports.exporterReachable(true);
+      return answer;
+    } catch (error) {
+      if (!(error instanceof ExporterError)) throw error;
+      if (!scrape.gone.aborted) reports.exporterReachable(false);
+      return error;
+    }
+  }
+
+  /** Passes the answer on; resolves with its size in bytes, or with the outcome when it was not complete. */
+  async #stream(
+    answer: IncomingMessage,
+    response: ServerResponse,
+    ms: number,
+  ): Promise<number | 'client_gone' | 'cut'> {
+    const { state } = this.#options;
+    let bytes = 0;
+    const check = (): CutError | null => {
+      const now = state();
+      return now.open ? null : new CutError(now.reason);
+    };
+    const meter = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        bytes += chunk.length;
+        const cut = check();
+        if (cut === null) done(null, chunk);
+        else done(cut);
+      },
+      // An exposition during which the exporter lost its objects ends like a complete one, so that is asked once more.
+      flush: (done) => done(check()),
+    });
+    response.writeHead(answer.statusCode ?? 502, passedHeaders(answer));
+    const deadline = AbortSignal.timeout(Math.max(1, Math.ceil(ms)));
+    // Each side's end ends the other's, so what counts is which came first.
+    let ended: 'client_gone' | 'cut' | undefined;
+    answer.once('error', () => (ended ??= 'cut'));
+    response.once('close', () => (ended ??= 'client_gone'));
+    try {
+      await pipeline(answer, meter, response, { signal: deadline });
+      return bytes;
+    } catch (error) {
+      response.destroy();
+      if (error instanceof CutError) return 'cut';
+      return deadline.aborted ? 'client_gone' : (ended ?? 'cut');
+    }
+  }
+}
+
+function say(response: ServerResponse, status: number, text: string): void {
+  const body = `${text}\n`;
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...(status === 503 ? { 'retry-after': '1' } : {}),
+  });
+  response.end(body);
+}

@@ -1,0 +1,40 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
+export interface ScrapeLimits {
+  /** Longest time that a scrape waits for the gateway to open, ms. */
+  readonly holdMs: number;
+  /** Kept free for the answer when the scraper announces its time-out, ms. */
+  readonly marginMs: number;
+  /** Longest time of a whole scrape, ms. */
+  readonly totalMs: number;
+  /** Longest time that a client takes no byte while some wait for it, ms. */
+  readonly idleMs: number;
+  /** Scrapes at the same time, waiting ones included. */
+  readonly concurrent: number;
+}
+
+export const DEFAULT_LIMITS: ScrapeLimits = {
+  holdMs: 2000,
+  marginMs: 500,
+  totalMs: 60_000,
+  // A slow client holds the exporter's store lock, because nothing is buffered between them.
+  idleMs: 15_000,
+  concurrent: 16,
+};
+
+/** The scraper's own time-out, ms, from the header that Prometheus sends; undefined when absent or unreadable. */
+export function announcedTimeout(headers: IncomingHttpHeaders): number | undefined {
+  const text = headers['x-prometheus-scrape-timeout-seconds'];
+  if (typeof text !== 'string' || text.trim() === '') return undefined;
+  const seconds = Number(text);
+  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
+}
+
+/** How long this scrape may wait for the gateway, and how long it may take in all, ms. */
+export function scrapeBudget(limits: ScrapeLimits, announcedMs: number | undefined): { hold: number; total: number } {
+  const announced = announcedMs ?? Infinity;
+  return {
+    hold: Math.max(0, Math.min(limits.holdMs, announced - limits.marginMs)),
+    total: Math.min(limits.totalMs, announced),
+  };
+}

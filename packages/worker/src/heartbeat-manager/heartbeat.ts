@@ -1,0 +1,81 @@
+import type { Assignment, Heartbeat, Scraper } from '@shard-controller/shared/contracts';
+import type { Refusal } from '../assignment/index.ts';
+import type { GatewayState } from '../exporter/index.ts';
+import type { DataPlaneStatus } from '../resource-processor/data-plane.ts';
+import type { WorkerIdentity } from '../worker-identity.ts';
+import { phaseOf } from './phase.ts';
+
+/** Everything that a heartbeat tells, taken at one moment. */
+export interface WorkerSnapshot {
+  readonly assignment: Assignment | undefined;
+  readonly refusal: Refusal | undefined;
+  readonly dataPlane: DataPlaneStatus;
+  readonly gateway: GatewayState;
+  readonly scrapers: readonly Scraper[];
+  readonly exporter: Heartbeat['exporter'];
+  /** How long the exporter has not answered, ms. */
+  readonly exporterUnreachableMs: number;
+  /** Newest complete exposition: bytes, and ms that it took. */
+  readonly exposition: { readonly bytes: number; readonly durationMs: number };
+  /** Resident memory of worker and exporter, bytes. */
+  readonly memoryBytes: number;
+  readonly draining: boolean;
+  readonly terminated: boolean;
+}
+
+/** Most handovers of a heartbeat, contracts/heartbeat.ts. */
+const MAX_HANDOVERS = 256;
+const MAX_REASON = 200;
+const MAX_RESOURCE_NAME = 120;
+
+/** A heartbeat of this moment. */
+export function heartbeatOf(
+  identity: WorkerIdentity,
+  snapshot: WorkerSnapshot,
+  sequence: number,
+  sentAt: number,
+): Heartbeat {
+  const { dataPlane, assignment, refusal } = snapshot;
+  return {
+    v: 'shard.heartbeat.v1',
+    uid: identity.uid,
+    shardId: identity.shardId,
+    replica: identity.replica,
+    pod: identity.pod,
+    node: identity.node,
+    boot: identity.boot,
+    sequence,
+    sentAt,
+    revision: identity.revision,
+    phase: phaseOf({ ...snapshot, ...dataPlane, assigned: assignment !== undefined }),
+    generation: assignment?.generation ?? 0,
+    epoch: assignment?.epoch ?? 0,
+    ...(refusal === undefined ? {} : { refused: refusal }),
+    feeds: { ...dataPlane.feeds, oldestProofMs: Math.max(0, finite(dataPlane.feeds.oldestProofMs)) },
+    exporter: snapshot.exporter,
+    gateway: {
+      state: snapshot.gateway.state,
+      reason: snapshot.gateway.reason.slice(0, MAX_REASON),
+      scrapers: [...snapshot.scrapers],
+    },
+    slots: dataPlane.slots,
+    load: {
+      objects: dataPlane.objects,
+      expositionBytes: snapshot.exposition.bytes,
+      memoryBytes: snapshot.memoryBytes,
+      scrapeDurationMs: snapshot.exposition.durationMs,
+      queueDepth: dataPlane.queueDepth,
+      objectsByResource: shortNames(dataPlane.objectsByResource),
+    },
+    handovers: dataPlane.handovers.slice(0, MAX_HANDOVERS),
+  };
+}
+
+/** JSON has no infinity: a feed without any proof yet is as old as can be said. */
+function finite(ms: number): number {
+  return Number.isFinite(ms) ? ms : Number.MAX_SAFE_INTEGER;
+}
+
+function shortNames(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name.slice(0, MAX_RESOURCE_NAME), count]));
+}

@@ -1,0 +1,84 @@
+import {
+  type Heartbeat,
+  heartbeatSubject,
+  pingSubject,
+  type VerifyReply,
+  type VerifyRequest,
+  verifyRequestSchema,
+  verifySubject,
+} from '@shard-controller/shared/contracts';
+import type { NatsLink } from '@shard-controller/shared/nats';
+import type { Logger } from '@shard-controller/shared/observability';
+import { z } from 'zod';
+import type { DataPlane } from '../resource-processor/data-plane.ts';
+import type { WorkerIdentity } from '../worker-identity.ts';
+
+export interface NatsPresenceOptions {
+  readonly identity: WorkerIdentity;
+  readonly dataPlane: Pick<DataPlane, 'verify'>;
+  readonly heartbeat: () => Heartbeat;
+  readonly logger: Logger;
+  readonly onHeartbeat: (outcome: 'sent' | 'not_connected') => void;
+  /** Test fault `mute`: verification requests get no answer. */
+  readonly mute: boolean;
+}
+
+/** Longest time that a verification may take, ms; the manager asks again. */
+const VERIFY_TIMEOUT_MS = 15_000;
+/** Verifications at the same time: each makes consistent reads of all feeds. */
+const MAX_VERIFICATIONS = 4;
+const MAX_ERROR = 500;
+
+/** What the manager hears of this worker on NATS: heartbeats, and answers to ping and verify. */
+export class NatsPresence {
+  readonly #options: NatsPresenceOptions;
+  #verifying = 0;
+
+  constructor(options: NatsPresenceOptions) {
+    this.#options = options;
+  }
+
+  /** Subscribes on a link; call once per link. */
+  join(link: NatsLink): void {
+    const { identity, heartbeat } = this.#options;
+    link.subscribe({ subject: pingSubject(identity), schema: z.unknown() }, (message) => {
+      message.respond(heartbeat());
+    });
+    link.subscribe({ subject: verifySubject(identity), schema: verifyRequestSchema }, async (message) => {
+      if (this.#options.mute || !message.wantsReply) return;
+      message.respond(message.body.ok ? await this.#verify(message.body.value) : refusal('', message.body.problem));
+    });
+  }
+
+  /** Sends a heartbeat; without a connection it is dropped, because the next one says the same. */
+  beat(link: NatsLink | undefined): void {
+    const { identity, heartbeat, onHeartbeat } = this.#options;
+    const sent = link?.publish(heartbeatSubject(identity), heartbeat());
+    onHeartbeat(sent?.ok === true ? 'sent' : 'not_connected');
+  }
+
+  async #verify(request: VerifyRequest): Promise<VerifyReply> {
+    const { identity, dataPlane, logger } = this.#options;
+    const { migration } = request;
+    if (request.uid !== identity.uid) {
+      return refusal(migration, `this worker is of ShardConfig uid ${identity.uid}, not ${request.uid}`);
+    }
+    if (this.#verifying >= MAX_VERIFICATIONS) {
+      return refusal(migration, `${this.#verifying} verifications are running: ask again`);
+    }
+    this.#verifying += 1;
+    try {
+      return await dataPlane.verify(request, AbortSignal.timeout(VERIFY_TIMEOUT_MS));
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      logger.warn({ migration, err: error }, 'verification failed');
+      return refusal(migration, text);
+    } finally {
+      this.#verifying -= 1;
+    }
+  }
+}
+
+function refusal(migration: string, error: string): VerifyReply {
+  return { v: 'shard.verify.v1', migration, feeds: [], error: error.slice(0, MAX_ERROR) };
+}

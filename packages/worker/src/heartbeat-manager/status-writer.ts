@@ -1,0 +1,112 @@
+import { GROUP, SHARD_INSTANCE_PLURAL, VERSION } from '@shard-controller/shared/api';
+import type { Heartbeat } from '@shard-controller/shared/contracts';
+import { isAborted, isNotFound, type KubernetesClient, resourcePath } from '@shard-controller/shared/kubernetes';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { WorkerIdentity } from '../worker-identity.ts';
+import { type Capacity, loadRatio } from './load-ratio.ts';
+import { Pacemaker } from './pacemaker.ts';
+import { statusObject, statusSignature } from './shard-instance-status.ts';
+
+export interface StatusWriterOptions {
+  readonly client: KubernetesClient;
+  readonly identity: WorkerIdentity;
+  readonly heartbeat: () => Heartbeat;
+  readonly capacity: Capacity;
+  /** Whether this replica is the one to scrape. */
+  readonly active: () => boolean;
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onWrite: (outcome: 'written' | 'failed') => void;
+}
+
+/** Least time between two writes, ms. */
+const MIN_GAP_MS = 500;
+const RETRY_MS = 2000;
+const TIMEOUT_MS = 5000;
+
+/**
+ * Applies this worker's part of its ShardInstance's status: the slow sign of life, for people and for a manager without
+ * NATS. A failed write is tried again and never disturbs anything else.
+ */
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  readonly #path: string;
+  readonly #pacemaker: Pacemaker;
+  #signal: AbortSignal | undefined;
+  #written = '';
+  #problem = '';
+  #writtenAt: number | undefined;
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+    const { identity } = options;
+    this.#path = resourcePath({
+      group: GROUP,
+      version: VERSION,
+      resource: SHARD_INSTANCE_PLURAL,
+      namespace: identity.namespace,
+      name: identity.shardInstance,
+      subresource: 'status',
+    });
+    this.#pacemaker = new Pacemaker({
+      clock: options.clock,
+      intervalMs: options.intervalMs,
+      minGapMs: MIN_GAP_MS,
+      beat: () => this.#write(this.#signal),
+    });
+  }
+
+  /** Monotonic time of the newest successful write, ms. */
+  get writtenAt(): number | undefined {
+    return this.#writtenAt;
+  }
+
+  /** Something may have changed: writes soon when it is worth it. */
+  readonly consider = (heartbeat: Heartbeat): void => {
+    if (statusSignature(heartbeat) !== this.#written) this.#pacemaker.hurry();
+  };
+
+  async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    await this.#pacemaker.run(signal);
+  }
+
+  /** Writes once more, for the last time. */
+  async last(): Promise<void> {
+    await this.#write(AbortSignal.timeout(1000));
+  }
+
+  async #write(signal: AbortSignal | undefined): Promise<void> {
+    const { client, identity, heartbeat, capacity, active, onWrite } = this.#options;
+    const now = heartbeat();
+    const object = statusObject(identity, now, loadRatio(now.load, capacity), active());
+    try {
+      await client.patch(this.#path, object, {
+        contentType: 'application/apply-patch+yaml',
+        query: { fieldManager: `shard-controller-worker-${identity.replica}`, force: true },
+        timeoutMs: TIMEOUT_MS,
+        signal,
+      });
+      this.#written = statusSignature(now);
+      this.#writtenAt = this.#options.clock.monotonic();
+      onWrite('written');
+      this.#say('');
+    } catch (error) {
+      if (isAborted(error)) return;
+      onWrite('failed');
+      this.#say(isNotFound(error) ? 'the ShardInstance does not exist' : error instanceof Error ? error.message : String(error));
+      await this.#options.clock.sleep(RETRY_MS, signal);
+      this.#pacemaker.hurry();
+    }
+  }
+
+  /** One line per change of the problem. */
+  #say(problem: string): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    if (problem === '') this.#options.logger.info('ShardInstance status is written again');
+    else this.#options.logger.warn(`ShardInstance status cannot be written: ${problem}`);
+  }
+}

@@ -1,0 +1,154 @@
+import type { Metrics } from '@shard-controller/shared/observability';
+import type { AssignmentSource, Verdict } from './assignment/index.ts';
+import type { GatewayReports, ScrapeOutcome } from './exporter/index.ts';
+import type { WorkerSnapshot } from './heartbeat-manager/index.ts';
+import type { DataPlaneMetrics } from './resource-processor/data-plane.ts';
+
+/** What the worker counts about itself; the exporter's series are not among it. */
+export interface WorkerMetrics extends Pick<GatewayReports, 'scrape' | 'held'> {
+  offer(source: AssignmentSource, kind: Verdict['kind']): void;
+  heartbeat(outcome: 'sent' | 'not_connected'): void;
+  statusWrite(outcome: 'written' | 'failed'): void;
+  stall(): void;
+}
+
+/** State that is read at the moment of a scrape. */
+export interface WorkerGauges {
+  readonly snapshot: () => WorkerSnapshot;
+  readonly natsConnected: () => boolean;
+  readonly isolated: () => boolean;
+}
+
+const P = 'shard_controller_worker_';
+
+/** Registers the worker's own metrics, `shard_controller_worker_*`. */
+export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMetrics {
+  registerGauges(metrics, gauges);
+  const scrapes = metrics.counter<'outcome'>({
+    name: `${P}scrapes_total`,
+    help: 'Scrapes of /metrics by outcome.',
+    labelNames: ['outcome'],
+  });
+  const outcomes: readonly ScrapeOutcome[] = ['complete', 'not_open', 'exporter_unreachable', 'cut'];
+  for (const outcome of outcomes) scrapes.inc({ outcome }, 0);
+  const duration = metrics.histogram({
+    name: `${P}scrape_duration_seconds`,
+    help: 'Time from request to last byte of complete scrapes, waiting included.',
+    buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
+  });
+  const holds = metrics.histogram({
+    name: `${P}scrape_hold_seconds`,
+    help: 'Time that scrapes waited for the exposition to be complete.',
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2],
+  });
+  const offers = metrics.counter<'source' | 'verdict'>({
+    name: `${P}assignments_total`,
+    help: 'Assignments received, by source and by what the fence said: accepted, current, older, refused, garbage.',
+    labelNames: ['source', 'verdict'],
+  });
+  const heartbeats = metrics.counter<'outcome'>({
+    name: `${P}heartbeats_total`,
+    help: 'Heartbeats by outcome: sent, or not_connected to NATS.',
+    labelNames: ['outcome'],
+  });
+  const writes = metrics.counter<'outcome'>({
+    name: `${P}status_writes_total`,
+    help: 'Writes of the ShardInstance status by outcome.',
+    labelNames: ['outcome'],
+  });
+  const stalls = metrics.counter({
+    name: `${P}stalls_total`,
+    help: 'Times that this process did not run for more than 3 s, or that the clock jumped.',
+  });
+  return {
+    scrape: (outcome, seconds) => {
+      scrapes.inc({ outcome });
+      if (outcome === 'complete') duration.observe(seconds);
+    },
+    held: (seconds) => holds.observe(seconds),
+    offer: (source, verdict) => offers.inc({ source, verdict }),
+    heartbeat: (outcome) => heartbeats.inc({ outcome }),
+    statusWrite: (outcome) => writes.inc({ outcome }),
+    stall: () => stalls.inc(),
+  };
+}
+
+function registerGauges(metrics: Metrics, { snapshot, natsConnected, isolated }: WorkerGauges): void {
+  const values: readonly (readonly [name: string, help: string, value: () => number])[] = [
+    ['feeds', 'Feeds from the API server.', () => snapshot().dataPlane.feeds.total],
+    ['feeds_synced', 'Feeds that are open and complete.', () => snapshot().dataPlane.feeds.synced],
+    [
+      'feeds_oldest_proof_seconds',
+      "Age of the oldest feed's newest sign of life.",
+      () => snapshot().dataPlane.feeds.oldestProofMs / 1000,
+    ],
+    ['slots_assigned', 'Slots that this worker is responsible for.', () => snapshot().dataPlane.slots.assigned],
+    [
+      'slots_acknowledged',
+      'Assigned slots that the exporter shows completely.',
+      () => snapshot().dataPlane.slots.acknowledged,
+    ],
+    ['slots_exposed', 'Slots that the exporter shows: owned, warm or not yet released.', () => snapshot().dataPlane.exposedSlots],
+    ['queue_depth', 'Events waiting for the exporter.', () => snapshot().dataPlane.queueDepth],
+    ['exposition_bytes', 'Size of the newest complete exposition.', () => snapshot().exposition.bytes],
+    ['assignment_epoch', 'Epoch of the assignment in force; 0 for none.', () => snapshot().assignment?.epoch ?? 0],
+    [
+      'assignment_generation',
+      'Generation of the assignment in force; 0 for none.',
+      () => snapshot().assignment?.generation ?? 0,
+    ],
+    ['assignment_refused', '1 while a newer assignment is refused.', () => Number(snapshot().refusal !== undefined)],
+    ['gateway_open', '1 while scrapes are answered.', () => Number(snapshot().gateway.open)],
+    ['exporter_up', '1 while the exporter answers.', () => Number(snapshot().exporter.state === 'running')],
+    ['nats_connected', '1 while connected to NATS.', () => Number(natsConnected())],
+    ['isolated', '1 while neither the API server nor NATS can be reached.', () => Number(isolated())],
+    ['draining', '1 after the signal to end.', () => Number(snapshot().draining)],
+  ];
+  for (const [name, help, value] of values) {
+    metrics.gauge({
+      name: `${P}${name}`,
+      help,
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+  metrics.gauge<'resource'>({
+    name: `${P}objects`,
+    help: 'Objects exposed, by resource.',
+    labelNames: ['resource'],
+    collect() {
+      this.reset();
+      for (const [resource, count] of Object.entries(snapshot().dataPlane.objectsByResource)) {
+        this.set({ resource }, count);
+      }
+    },
+  });
+}
+
+/** Counters of the data plane, `shard_controller_worker_*`. */
+export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
+  const frames = metrics.counter<'resource' | 'direction'>({
+    name: `${P}frames_total`,
+    help: 'Frames of lists and watches: received from the API server, and kept for the exporter.',
+    labelNames: ['resource', 'direction'],
+  });
+  const relists = metrics.counter<'resource' | 'cause'>({
+    name: `${P}relists_total`,
+    help: 'Metadata lists that compared the index with the cluster, by cause.',
+    labelNames: ['resource', 'cause'],
+  });
+  const reconnects = metrics.counter<'resource' | 'cause'>({
+    name: `${P}reconnects_total`,
+    help: 'Watches of the API server that were opened again, by cause.',
+    labelNames: ['resource', 'cause'],
+  });
+  return {
+    frames: (resource, received, kept) => {
+      frames.inc({ resource, direction: 'received' }, received);
+      frames.inc({ resource, direction: 'kept' }, kept);
+    },
+    relist: (resource, cause) => relists.inc({ resource, cause }),
+    reconnect: (resource, cause) => reconnects.inc({ resource, cause }),
+  };
+}

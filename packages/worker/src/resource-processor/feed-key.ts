@@ -1,0 +1,91 @@
+/** What an exporter's list or watch asks for; equal keys share one upstream watch. */
+export interface FeedKey {
+  /** Path of the collection: `/api/v1/pods`, `/apis/apps/v1/namespaces/x/deployments`. */
+  readonly path: string;
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly namespace: string;
+  readonly fieldSelector: string;
+  readonly labelSelector: string;
+  /** The Accept header that decides encoding and shape. */
+  readonly accept: string;
+}
+
+/** A request to the Kubernetes API, taken apart. */
+export type ApiTarget =
+  | { readonly type: 'collection'; readonly address: CollectionAddress }
+  | { readonly type: 'object'; readonly address: CollectionAddress; readonly subresource: string | undefined }
+  | { readonly type: 'other' };
+
+export interface CollectionAddress {
+  readonly path: string;
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly namespace: string;
+}
+
+/** Takes the path of a Kubernetes API request apart (apiserver: RequestInfo). */
+export function parseApiPath(path: string): ApiTarget {
+  const parts = path.split('/').filter((part) => part !== '');
+  let at: number;
+  let group = '';
+  if (parts[0] === 'api') at = 1;
+  else if (parts[0] === 'apis') {
+    group = parts[1] ?? '';
+    at = 2;
+  } else return { type: 'other' };
+  const version = parts[at];
+  let rest = parts.slice(at + 1);
+  if (version === undefined || rest.length === 0) return { type: 'other' };
+  let namespace = '';
+  // `namespaces/x` alone is an object of the collection `namespaces`; with a resource behind it, it is a scope.
+  if (rest[0] === 'namespaces' && rest.length > 2 && rest[2] !== 'status' && rest[2] !== 'finalize') {
+    namespace = decodeURIComponent(rest[1] ?? '');
+    rest = rest.slice(2);
+  }
+  const resource = rest[0] as string;
+  const scope = namespace === '' ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
+  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
+  const address: CollectionAddress = { path: `${root}${scope}/${resource}`, group, version, resource, namespace };
+  if (rest.length === 1) return { type: 'collection', address };
+  return { type: 'object', address, subresource: rest[2] };
+}
+
+export function feedKeyOf(address: CollectionAddress, query: URLSearchParams, accept: string): FeedKey {
+  return {
+    ...address,
+    fieldSelector: query.get('fieldSelector') ?? '',
+    labelSelector: query.get('labelSelector') ?? '',
+    accept,
+  };
+}
+
+/** One text per key: identifies the feed within the process. */
+export function feedId(key: FeedKey): string {
+  return [feedName(key), key.accept].join(' ');
+}
+
+/** Name of a feed towards other workers and people: equal on all workers of a ShardConfig, whatever the encoding. */
+export function feedName(key: FeedKey): string {
+  const selectors = [
+    key.fieldSelector === '' ? '' : `fields(${key.fieldSelector})`,
+    key.labelSelector === '' ? '' : `labels(${key.labelSelector})`,
+  ];
+  return [key.path, ...selectors].filter((part) => part !== '').join(' ');
+}
+
+/** Name of the resource in counts: `pods`, or `widgets.example.com` where the group is not one of Kubernetes' own. */
+export function resourceName(key: Pick<FeedKey, 'group' | 'resource'>): string {
+  const builtIn = key.group === '' || !key.group.includes('.') || key.group.endsWith('.k8s.io');
+  return builtIn ? key.resource : `${key.resource}.${key.group}`;
+}
+
+/** Query that narrows a request to the feed's objects. */
+export function selectorQuery(key: FeedKey): Record<string, string> {
+  const query: Record<string, string> = {};
+  if (key.fieldSelector !== '') query['fieldSelector'] = key.fieldSelector;
+  if (key.labelSelector !== '') query['labelSelector'] = key.labelSelector;
+  return query;
+}

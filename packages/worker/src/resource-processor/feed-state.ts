@@ -1,0 +1,501 @@
+import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
+import { isExposedRole, MembershipRing, type SlotCensus, type SlotRoles } from '../migration-handler/index.ts';
+import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
+import type { FrameView } from './frame-view.ts';
+import { type IndexEntry, ObjectIndex } from './object-index.ts';
+import type { SlotHash } from './slot-hash.ts';
+import { SlotState, Subscription } from './subscription.ts';
+import { isNewer, newerOf } from './version-order.ts';
+import type { ServerResponse } from 'node:http';
+
+/** Which slots of which subscriptions a load serves: the mark of each slot when the load began, 0 where it does not. */
+export type LoadCoverage = ReadonlyMap<Subscription, Uint32Array>;
+
+export interface FeedStateOptions {
+  readonly kind: ObjectKind;
+  readonly codec: FrameCodec;
+  readonly slotCount: number;
+  readonly slotHash: SlotHash;
+  /** resourceVersion from which the watch runs. */
+  readonly position: string;
+  /**
+   * Slot whose later events are withheld once a subscription has had its first state: objects that may exist, but must
+   * not be seen to change. Only for CustomResourceDefinitions.
+   */
+  readonly quietSlot?: number | undefined;
+  /** The slots of this feed are always exposed, whatever the assignment. */
+  readonly unsharded?: boolean;
+  readonly now: () => number;
+  readonly onChange: () => void;
+}
+
+const MAX_SUBSCRIPTIONS = 31;
+
+/** A feed has more open watches than it can tell apart. */
+export class SubscriptionLimitError extends Error {
+  override readonly name = 'SubscriptionLimitError';
+  readonly code = 'SC_SUBSCRIPTION_LIMIT';
+}
+
+/**
+ * What a feed knows, and the rules by which events and list items become the exporter's events. Synchronous and free
+ * of I/O: `feed.ts` reads the API server, `subscription.ts` writes to the exporter.
+ *
+ * The index follows the watch; a load (a list of what was there before) may run ahead of it. Per object the newer
+ * resourceVersion wins, so that whatever order items and events arrive in, the exporter ends with the newest state.
+ */
+export class FeedState {
+  readonly kind: ObjectKind;
+  readonly codec: FrameCodec;
+  readonly index: ObjectIndex;
+  readonly ring: MembershipRing;
+  readonly subscriptions: Subscription[] = [];
+  /** resourceVersion of the newest event of the watch. */
+  position: string;
+  /** Newest resourceVersion known from any source: a load must not be older. */
+  horizon: string;
+  /** Counts are exact for positions from here on: where the newest load or relist stood. */
+  censusFloor: string;
+  /** All objects of the cluster are in the index. */
+  filled = false;
+  received = 0;
+  kept = 0;
+  readonly #slotHash: SlotHash;
+  readonly #slotCount: number;
+  readonly #quietSlot: number | undefined;
+  readonly #unsharded: boolean;
+  readonly #now: () => number;
+  readonly #onChange: () => void;
+  #tombstones: Map<string, string> | undefined;
+  #markSequence = 0;
+  #subscriptionSequence = 0;
+
+  constructor(options: FeedStateOptions) {
+    this.kind = options.kind;
+    this.codec = options.codec;
+    this.position = options.position;
+    this.horizon = options.position;
+    this.censusFloor = options.position;
+    this.index = new ObjectIndex(options.slotCount);
+    this.ring = new MembershipRing(options.position);
+    this.#slotHash = options.slotHash;
+    this.#slotCount = options.slotCount;
+    this.#quietSlot = options.quietSlot;
+    this.#unsharded = options.unsharded ?? false;
+    this.#now = options.now;
+    this.#onChange = options.onChange;
+  }
+
+  // ---- subscriptions -------------------------------------------------------------------------------------------
+
+  subscribe(): Subscription {
+    const used = this.subscriptions.reduce((bits, subscription) => bits | subscription.bit, 0);
+    let bit = 1;
+    while ((used & bit) !== 0) bit <<= 1;
+    if (this.subscriptions.length >= MAX_SUBSCRIPTIONS) {
+      throw new SubscriptionLimitError(
+        `${MAX_SUBSCRIPTIONS} watches of ${this.kind.kind} are open already: close some, or run another worker for that client`,
+      );
+    }
+    const subscription = new Subscription({
+      id: ++this.#subscriptionSequence,
+      bit,
+      slotCount: this.#slotCount,
+      codec: this.codec,
+      kind: this.kind,
+      now: this.#now,
+      onClosed: (closed) => this.#unsubscribe(closed),
+    });
+    this.subscriptions.push(subscription);
+    return subscription;
+  }
+
+  #unsubscribe(subscription: Subscription): void {
+    const at = this.subscriptions.indexOf(subscription);
+    if (at < 0) return;
+    this.subscriptions.splice(at, 1);
+    for (const [, entry] of this.index.entries()) this.index.clearSent(entry, subscription.bit);
+    this.#onChange();
+  }
+
+  /** The subscription that waits for a watch with this resourceVersion. */
+  awaiting(version: string): Subscription | undefined {
+    return this.subscriptions.find((subscription) => subscription.awaitedVersion === version);
+  }
+
+  // ---- slots ---------------------------------------------------------------------------------------------------
+
+  /** Brings each subscription's slots towards `roles`; returns whether something has to be loaded. */
+  plan(roles: SlotRoles | undefined): boolean {
+    let load = false;
+    for (const subscription of this.subscriptions) {
+      if (this.#planSubscription(subscription, roles)) load = true;
+    }
+    return load;
+  }
+
+  #planSubscription(subscription: Subscription, roles: SlotRoles | undefined): boolean {
+    const { slots, marks } = subscription;
+    let load = false;
+    let leaving: number[] | undefined;
+    for (let slot = 0; slot < slots.length; slot++) {
+      const wanted = this.#unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
+      const state = slots[slot] as number;
+      if (wanted && state < SlotState.Loading) {
+        slots[slot] = SlotState.Loading;
+        marks[slot] = ++this.#markSequence;
+      } else if (!wanted && state >= SlotState.Loading) {
+        slots[slot] = SlotState.Leaving;
+        marks[slot] = ++this.#markSequence;
+        leaving ??= [];
+        leaving.push(slot);
+      }
+      if (slots[slot] === SlotState.Loading) load = true;
+    }
+    if (leaving !== undefined) this.#withdraw(subscription, leaving);
+    return load;
+  }
+
+  #withdraw(subscription: Subscription, leaving: readonly number[]): void {
+    const { bit, slots, marks } = subscription;
+    for (const [uid, entry] of this.index.entries()) {
+      if ((entry.sent & bit) === 0 || slots[entry.slot] !== SlotState.Leaving) continue;
+      this.index.clearSent(entry, bit);
+      this.#sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+    }
+    const taken = leaving.map((slot) => marks[slot] as number);
+    void subscription.acknowledge(this.position).then((acknowledged) => {
+      if (!acknowledged) return;
+      for (const [i, slot] of leaving.entries()) {
+        if (marks[slot] === taken[i] && slots[slot] === SlotState.Leaving) slots[slot] = SlotState.Hidden;
+      }
+      this.#onChange();
+    });
+  }
+
+  /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
+  #sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
+    subscription.remove(identity.uid, this.codec.deleted(this.kind, identity, this.position));
+    this.kept++;
+  }
+
+  // ---- live events ---------------------------------------------------------------------------------------------
+
+  /** Applies one watch event; `wireStart` and `wireEnd` bound the whole frame in the view's buffer. */
+  live(view: FrameView, wireStart: number, wireEnd: number): void {
+    this.received++;
+    const version = view.resourceVersion();
+    if (view.type === 'BOOKMARK') {
+      this.#advance(version);
+      for (const subscription of this.subscriptions) subscription.bookmark(version);
+      return;
+    }
+    const uid = view.uid();
+    if (uid === '') return;
+    if (view.type === 'DELETED') this.#deleted(uid, version, view, wireStart, wireEnd);
+    else this.#upserted(uid, version, view, wireStart, wireEnd);
+    this.#advance(version);
+  }
+
+  #advance(version: string): void {
+    if (isNewer(version, this.position)) this.position = version;
+    this.horizon = newerOf(version, this.horizon);
+  }
+
+  #deleted(uid: string, version: string, view: FrameView, wireStart: number, wireEnd: number): void {
+    this.#tombstones?.set(uid, version);
+    const entry = this.index.get(uid);
+    this.ring.push({ uid, version, slot: entry?.slot ?? this.#slotHash(view), joined: false });
+    if (entry === undefined) return;
+    if (entry.sent !== 0) {
+      const frame = view.bytes.subarray(wireStart, wireEnd);
+      for (const subscription of this.subscriptions) {
+        if ((entry.sent & subscription.bit) === 0 || this.#isQuiet(subscription, entry.slot)) continue;
+        subscription.remove(uid, frame);
+        this.kept++;
+      }
+    }
+    this.index.remove(uid);
+  }
+
+  #upserted(uid: string, version: string, view: FrameView, wireStart: number, wireEnd: number): void {
+    let entry = this.index.get(uid);
+    if (entry === undefined) {
+      const slot = this.#slotHash(view);
+      entry = this.index.add(uid, slot, view.namespace(), view.name(), version);
+      this.ring.push({ uid, version, slot, joined: true });
+    } else if (isNewer(version, entry.version)) entry.version = version;
+    else return;
+    for (const subscription of this.subscriptions) {
+      if ((subscription.slots[entry.slot] as number) < SlotState.Loading) continue;
+      if (this.#isQuiet(subscription, entry.slot)) continue;
+      this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
+    }
+  }
+
+  #isQuiet(subscription: Subscription, slot: number): boolean {
+    return slot === this.#quietSlot && !subscription.initialPending;
+  }
+
+  #sendObject(
+    subscription: Subscription,
+    uid: string,
+    entry: IndexEntry,
+    view: FrameView,
+    wireStart: number,
+    wireEnd: number,
+  ): void {
+    const isNew = (entry.sent & subscription.bit) === 0;
+    if (isNew) this.index.markSent(entry, subscription.bit);
+    subscription.upsert(uid, view, wireStart, wireEnd, isNew);
+    this.kept++;
+  }
+
+  // ---- loads ---------------------------------------------------------------------------------------------------
+
+  /** Begins a load of all slots that are marked for it. Tombstones are kept until `endLoad`. */
+  beginLoad(): LoadCoverage {
+    this.#tombstones = new Map();
+    const coverage = new Map<Subscription, Uint32Array>();
+    for (const subscription of this.subscriptions) {
+      const marks = new Uint32Array(this.#slotCount);
+      let any = false;
+      for (let slot = 0; slot < marks.length; slot++) {
+        if (subscription.slots[slot] !== SlotState.Loading) continue;
+        marks[slot] = subscription.marks[slot] as number;
+        any = true;
+      }
+      if (any) coverage.set(subscription, marks);
+    }
+    return coverage;
+  }
+
+  /**
+   * Applies one object of a load. It goes to a subscription that has not been sent it, unless it was deleted after the
+   * load's snapshot.
+   * @param omit drops the object as if it had not been there (test fault).
+   */
+  offer(coverage: LoadCoverage, view: FrameView, wireStart: number, wireEnd: number, omit = false): void {
+    this.received++;
+    const uid = view.uid();
+    if (uid === '') return;
+    const version = view.resourceVersion();
+    const grave = this.#tombstones?.get(uid);
+    if (grave !== undefined && !isNewer(version, grave)) return;
+    const entry = this.index.get(uid) ?? this.#indexAhead(uid, version, view);
+    if (isNewer(version, entry.version)) {
+      // The watch will bring the same state again; whoever was sent this object before has to get that one.
+      if (entry.sent !== 0) return this.#offerNewer(coverage, uid, entry, version, view, wireStart, wireEnd);
+      entry.version = version;
+    }
+    if (omit) return;
+    for (const [subscription, marks] of coverage) {
+      if ((entry.sent & subscription.bit) !== 0) continue;
+      if (covers(subscription, marks, entry.slot)) {
+        this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
+      }
+    }
+  }
+
+  /** An object that some subscriptions have in an older state: all of them get the newer one, or they would miss it. */
+  #offerNewer(
+    coverage: LoadCoverage,
+    uid: string,
+    entry: IndexEntry,
+    version: string,
+    view: FrameView,
+    wireStart: number,
+    wireEnd: number,
+  ): void {
+    entry.version = version;
+    for (const subscription of this.subscriptions) {
+      const has = (entry.sent & subscription.bit) !== 0;
+      const marks = coverage.get(subscription);
+      if (has ? !this.#isQuiet(subscription, entry.slot) : marks !== undefined && covers(subscription, marks, entry.slot)) {
+        this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
+      }
+    }
+  }
+
+  #indexAhead(uid: string, version: string, view: FrameView): IndexEntry {
+    return this.index.add(uid, this.#slotHash(view), view.namespace(), view.name(), version);
+  }
+
+  slotOf(view: FrameView): number {
+    return this.#slotHash(view);
+  }
+
+  /**
+   * The load has delivered everything as of `version`: its slots are sent, and acknowledged in due course.
+   */
+  completeLoad(coverage: LoadCoverage, version: string): void {
+    this.filled = true;
+    this.horizon = newerOf(version, this.horizon);
+    this.censusFloor = newerOf(version, this.censusFloor);
+    this.#tombstones = undefined;
+    for (const [subscription, marks] of coverage) {
+      if (subscription.closed) continue;
+      for (let slot = 0; slot < marks.length; slot++) {
+        if (covers(subscription, marks, slot)) subscription.slots[slot] = SlotState.Sent;
+      }
+      this.#finishState(subscription, marks);
+    }
+    this.#onChange();
+  }
+
+  abandonLoad(): void {
+    this.#tombstones = undefined;
+  }
+
+  /** Closes what the subscription waits for, and asks for its acknowledgement. */
+  #finishState(subscription: Subscription, marks: Uint32Array): void {
+    if (subscription.collecting) subscription.finishCollecting(this.position);
+    else if (subscription.closesInitialEvents) {
+      subscription.closesInitialEvents = false;
+      subscription.bookmark(this.position, true);
+    }
+    subscription.flush();
+    if (this.#unsharded) {
+      this.#shown(subscription, marks);
+      return;
+    }
+    void subscription.acknowledge(this.position).then((acknowledged) => {
+      if (acknowledged) this.#shown(subscription, marks);
+    });
+  }
+
+  #shown(subscription: Subscription, marks: Uint32Array): void {
+    const { slots } = subscription;
+    for (let slot = 0; slot < marks.length; slot++) {
+      const isSame = marks[slot] !== 0 && subscription.marks[slot] === marks[slot];
+      if (isSame && slots[slot] === SlotState.Sent) slots[slot] = SlotState.Shown;
+    }
+    if (!slots.includes(SlotState.Loading)) subscription.initialPending = false;
+    this.#onChange();
+  }
+
+  /** Acknowledges a subscription that has nothing to load: its empty state is complete. */
+  completeEmpty(subscription: Subscription): void {
+    this.#finishState(subscription, new Uint32Array(this.#slotCount));
+  }
+
+  // ---- resuming an exporter that this process does not know ----------------------------------------------------
+
+  /**
+   * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not
+   * to be shown are deleted there; everything else is loaded by the caller's next plan. Undefined when the deletions
+   * since `version` are no longer known.
+   */
+  resume(version: string, roles: SlotRoles | undefined): Subscription | undefined {
+    const changes = this.ring.since(version);
+    if (changes === undefined) return undefined;
+    const subscription = this.subscribe();
+    for (const { uid, joined } of changes) {
+      if (!joined) this.#sendDeletion(subscription, { uid, namespace: '', name: '' });
+    }
+    for (const [uid, entry] of this.index.entries()) {
+      if (this.#unsharded) {
+        if (entry.slot === this.#quietSlot || !isNewer(entry.version, version)) {
+          this.index.markSent(entry, subscription.bit);
+        }
+      } else if (roles === undefined || !isExposedRole(roles[entry.slot] ?? 0)) {
+        this.#sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+      }
+    }
+    return subscription;
+  }
+
+  // ---- relist --------------------------------------------------------------------------------------------------
+
+  /**
+   * Compares the index with a complete metadata list as of `version`: deletes what is gone, and returns the uids whose
+   * newer state has to be fetched because a subscription shows their slot.
+   */
+  compare(
+    seen: ReadonlyMap<string, { readonly version: string; readonly namespace: string; readonly name: string; readonly slot: number }>,
+    version: string,
+  ): Map<string, { readonly namespace: string; readonly name: string }> {
+    for (const [uid, entry] of this.index.entries()) {
+      if (seen.has(uid) || isNewer(entry.version, version)) continue;
+      for (const subscription of this.subscriptions) {
+        if ((entry.sent & subscription.bit) === 0 || this.#isQuiet(subscription, entry.slot)) continue;
+        this.#sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+      }
+      this.ring.push({ uid, version, slot: entry.slot, joined: false });
+      this.index.remove(uid);
+    }
+    const stale = new Map<string, { readonly namespace: string; readonly name: string }>();
+    for (const [uid, object] of seen) {
+      const entry = this.index.get(uid);
+      if (entry !== undefined && !isNewer(object.version, entry.version)) continue;
+      const isShown = this.subscriptions.some(
+        (subscription) =>
+          (subscription.slots[object.slot] as number) >= SlotState.Loading && !this.#isQuiet(subscription, object.slot),
+      );
+      if (isShown) stale.set(uid, object);
+      else if (entry === undefined) this.index.add(uid, object.slot, object.namespace, object.name, object.version);
+      else entry.version = object.version;
+    }
+    return stale;
+  }
+
+  /** Applies an object that was fetched because it differed. */
+  refetched(view: FrameView): void {
+    this.received++;
+    const frame = this.codec.event('MODIFIED', this.kind, view.bytes.subarray(view.objectStart, view.objectEnd));
+    this.#upserted(view.uid(), view.resourceVersion(), view, -1, -1, frame);
+  }
+
+  /** The difference is written: the watch goes on from `version`. */
+  completeRelist(version: string): void {
+    this.position = version;
+    this.horizon = newerOf(version, this.horizon);
+    this.censusFloor = newerOf(version, this.censusFloor);
+    for (const subscription of this.subscriptions) subscription.bookmark(version);
+    this.flush();
+  }
+
+  // ---- counting ------------------------------------------------------------------------------------------------
+
+  /** Objects of `slots` that every open subscription was sent, as of `version`. Throws when it cannot say. */
+  census(slots: ReadonlySet<number>, version: string): SlotCensus {
+    if (isNewer(this.censusFloor, version)) {
+      throw new Error(`position ${version} is older than the newest load at ${this.censusFloor}`);
+    }
+    const changes = this.ring.since(version);
+    if (changes === undefined) throw new Error(`position ${version} is too long ago; ask for a newer one`);
+    if (this.subscriptions.length === 0) throw new Error('the exporter has no watch open');
+    const everyone = this.subscriptions.reduce((bits, subscription) => bits | subscription.bit, 0);
+    let count = 0;
+    let digest = 0n;
+    for (const [uid, entry] of this.index.entries()) {
+      if (!slots.has(entry.slot) || (entry.sent & everyone) !== everyone) continue;
+      count++;
+      digest += hashToBigInt(fnv1a64(uid));
+    }
+    for (const change of changes) {
+      if (!slots.has(change.slot)) continue;
+      const hash = hashToBigInt(fnv1a64(change.uid));
+      count += change.joined ? -1 : 1;
+      digest += change.joined ? -hash : hash;
+    }
+    return { count, digest: BigInt.asUintN(64, digest) };
+  }
+
+  // ---- flow ----------------------------------------------------------------------------------------------------
+
+  flush(): void {
+    for (const subscription of [...this.subscriptions]) subscription.flush();
+  }
+
+  /** Resolves once every subscription has room: the way by which a slow exporter slows the API server's stream. */
+  async room(): Promise<void> {
+    for (const subscription of [...this.subscriptions]) if (subscription.full) await subscription.room();
+  }
+}
+
+function covers(subscription: Subscription, marks: Uint32Array, slot: number): boolean {
+  return (
+    marks[slot] !== 0 && subscription.marks[slot] === marks[slot] && subscription.slots[slot] === SlotState.Loading
+  );
+}

@@ -1,0 +1,207 @@
+import { FrameView, INITIAL_EVENTS_END, type WatchEventType, type WireEncoding } from './frame-view.ts';
+import { readJsonFrame, readJsonList, readJsonMeta, readJsonStatus } from './json-frame.ts';
+import {
+  readEnvelope,
+  readProtobufFrame,
+  readProtobufMeta,
+  readProtobufStatus,
+  type StatusSummary,
+} from './protobuf-frame.ts';
+import { ProtobufReader } from './protobuf-reader.ts';
+import { block, blockHead } from './protobuf-writer.ts';
+
+/** Kind of the objects of a feed, as their envelopes name it. */
+export interface ObjectKind {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+
+/** Identity of an object, enough for a deletion. */
+export interface ObjectIdentity {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** One page of a list. */
+export interface ListPage {
+  readonly resourceVersion: string;
+  readonly continueToken: string;
+  /** Objects beyond this page, when the server counts them. */
+  readonly remaining: number | undefined;
+}
+
+/** Reads and writes the watch frames and lists of one encoding. */
+export interface FrameCodec {
+  readonly encoding: WireEncoding;
+  readonly watchContentType: string;
+  readonly listContentType: string;
+  readFrame(bytes: Buffer, start: number, end: number, view: FrameView): void;
+  readStatus(view: FrameView): StatusSummary;
+  /** A whole watch event around an object's own bytes (as in `FrameView.objectStart`). */
+  event(type: WatchEventType, kind: ObjectKind, object: Uint8Array): Buffer;
+  /** A DELETED event whose object holds nothing but its identity. */
+  deleted(kind: ObjectKind, identity: ObjectIdentity, resourceVersion: string): Buffer;
+  bookmark(kind: ObjectKind, resourceVersion: string, initialEventsEnd: boolean): Buffer;
+  /** Calls `item` for each object of a list body. */
+  readList(body: Buffer, view: FrameView, item: () => void): ListPage;
+  list(kind: ObjectKind, resourceVersion: string, objects: readonly Uint8Array[]): Buffer;
+  /** The object in the body of a single GET: metadata in `view`. */
+  readObject(body: Buffer, view: FrameView): void;
+}
+
+const MAGIC = Buffer.from([0x6b, 0x38, 0x73, 0x00]);
+/** `contentEncoding` and `contentType` of the envelope: always written, always empty. */
+const ENVELOPE_TAIL = Buffer.from([0x1a, 0x00, 0x22, 0x00]);
+
+function envelope(apiVersion: string, kind: string, message: Uint8Array): Buffer {
+  const typeMeta = Buffer.concat([block(1, apiVersion), block(2, kind)]);
+  return Buffer.concat([MAGIC, block(1, typeMeta), blockHead(2, message.length), message, ENVELOPE_TAIL]);
+}
+
+function protobufEvent(type: WatchEventType, kind: ObjectKind, object: Uint8Array): Buffer {
+  const event = Buffer.concat([block(1, type), block(2, block(1, envelope(kind.apiVersion, kind.kind, object)))]);
+  const length = Buffer.allocUnsafe(4);
+  length.writeUInt32BE(event.length);
+  return Buffer.concat([length, event]);
+}
+
+function protobufMeta(identity: ObjectIdentity, resourceVersion: string, annotation?: string): Buffer {
+  const fields = [
+    block(1, identity.name),
+    block(3, identity.namespace),
+    block(5, identity.uid),
+    block(6, resourceVersion),
+  ];
+  if (annotation !== undefined) fields.push(block(12, Buffer.concat([block(1, annotation), block(2, 'true')])));
+  return block(1, Buffer.concat(fields));
+}
+
+const NOBODY: ObjectIdentity = { uid: '', namespace: '', name: '' };
+const listReader = new ProtobufReader();
+
+function readProtobufList(body: Buffer, view: FrameView, item: () => void): ListPage {
+  const { start, end } = readEnvelope(body, view);
+  let resourceVersion = '';
+  let continueToken = '';
+  let remaining: number | undefined;
+  listReader.reset(body, start, end);
+  while (listReader.next()) {
+    const { field } = listReader;
+    if ((field !== 1 && field !== 2) || listReader.wireType !== 2) {
+      listReader.skip();
+      continue;
+    }
+    const stop = listReader.block();
+    const at = listReader.position;
+    if (field === 2) {
+      view.clear(body);
+      view.objectStart = at;
+      view.objectEnd = stop;
+      readProtobufMeta(body, at, stop, view);
+      item();
+      listReader.position = stop;
+      continue;
+    }
+    listReader.end = stop;
+    while (listReader.next()) {
+      if (listReader.field === 4 && listReader.wireType === 0) remaining = listReader.varint();
+      else if ((listReader.field === 2 || listReader.field === 3) && listReader.wireType === 2) {
+        const to = listReader.block();
+        const text = body.latin1Slice(listReader.position, to);
+        if (listReader.field === 2) resourceVersion = text;
+        else continueToken = text;
+        listReader.position = to;
+      } else listReader.skip();
+    }
+    listReader.end = end;
+  }
+  return { resourceVersion, continueToken, remaining };
+}
+
+export const protobufCodec: FrameCodec = {
+  encoding: 'protobuf',
+  watchContentType: 'application/vnd.kubernetes.protobuf;stream=watch',
+  listContentType: 'application/vnd.kubernetes.protobuf',
+  readFrame: readProtobufFrame,
+  readStatus: (view) => readProtobufStatus(view.bytes, view.objectStart, view.objectEnd),
+  event: protobufEvent,
+  deleted: (kind, identity, resourceVersion) => protobufEvent('DELETED', kind, protobufMeta(identity, resourceVersion)),
+  bookmark: (kind, resourceVersion, initialEventsEnd) =>
+    protobufEvent(
+      'BOOKMARK',
+      kind,
+      protobufMeta(NOBODY, resourceVersion, initialEventsEnd ? INITIAL_EVENTS_END : undefined),
+    ),
+  readList: readProtobufList,
+  list: (kind, resourceVersion, objects) => {
+    const parts: Uint8Array[] = [block(1, block(2, resourceVersion))];
+    for (const object of objects) parts.push(blockHead(2, object.length), object);
+    return envelope(kind.apiVersion, `${kind.kind}List`, Buffer.concat(parts));
+  },
+  readObject: (body, view) => {
+    const { start, end } = readEnvelope(body, view);
+    readProtobufMeta(body, start, end, view);
+  },
+};
+
+function jsonEvent(type: WatchEventType, object: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), object, Buffer.from('}\n')]);
+}
+
+function jsonMetaObject(kind: ObjectKind, metadata: Record<string, unknown>): Buffer {
+  return Buffer.from(JSON.stringify({ apiVersion: kind.apiVersion, kind: kind.kind, metadata }));
+}
+
+export const jsonCodec: FrameCodec = {
+  encoding: 'json',
+  watchContentType: 'application/json',
+  listContentType: 'application/json',
+  readFrame: readJsonFrame,
+  readStatus: (view) => readJsonStatus(view.bytes.utf8Slice(view.objectStart, view.objectEnd)),
+  event: (type, _kind, object) => jsonEvent(type, object),
+  deleted: (kind, identity, resourceVersion) => {
+    const namespace = identity.namespace === '' ? {} : { namespace: identity.namespace };
+    const metadata = { name: identity.name, ...namespace, uid: identity.uid, resourceVersion };
+    return jsonEvent('DELETED', jsonMetaObject(kind, metadata));
+  },
+  bookmark: (kind, resourceVersion, initialEventsEnd) => {
+    const annotations = initialEventsEnd ? { annotations: { [INITIAL_EVENTS_END]: 'true' } } : {};
+    return jsonEvent('BOOKMARK', jsonMetaObject(kind, { resourceVersion, creationTimestamp: null, ...annotations }));
+  },
+  readList: (body, view, item) => {
+    const { resourceVersion, continueToken } = readJsonList(body, (start, end) => {
+      view.clear(body);
+      view.objectStart = start;
+      view.objectEnd = end;
+      readJsonMeta(body, start, end, view);
+      item();
+    });
+    return { resourceVersion, continueToken, remaining: undefined };
+  },
+  list: (kind, resourceVersion, objects) => {
+    const head = JSON.stringify({
+      kind: `${kind.kind}List`,
+      apiVersion: kind.apiVersion,
+      metadata: { resourceVersion },
+    });
+    const parts: Uint8Array[] = [Buffer.from(`${head.slice(0, -1)},"items":[`)];
+    for (const [i, object] of objects.entries()) {
+      if (i > 0) parts.push(Buffer.from(','));
+      parts.push(object);
+    }
+    parts.push(Buffer.from(']}\n'));
+    return Buffer.concat(parts);
+  },
+  readObject: (body, view) => {
+    view.clear(body);
+    view.objectStart = 0;
+    view.objectEnd = body.length;
+    readJsonMeta(body, 0, body.length, view);
+  },
+};
+
+/** The codec for what the server answered, by its Content-Type. */
+export function codecOf(contentType: string): FrameCodec {
+  return contentType.includes('protobuf') ? protobufCodec : jsonCodec;
+}

@@ -1,0 +1,55 @@
+/** How a feed's bytes are written. */
+export type WireEncoding = 'protobuf' | 'json';
+
+export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR' | 'UNKNOWN';
+
+/**
+ * Where the interesting parts of one watch frame or list item lie in its buffer. Reused for every frame, so that the
+ * hot path allocates nothing but the strings it keeps. An absent part has start === end.
+ */
+export class FrameView {
+  bytes: Buffer = EMPTY;
+  type: WatchEventType = 'UNKNOWN';
+  /** The object itself: protobuf without envelope, or its JSON text. */
+  objectStart = 0;
+  objectEnd = 0;
+  uidStart = 0;
+  uidEnd = 0;
+  namespaceStart = 0;
+  namespaceEnd = 0;
+  nameStart = 0;
+  nameEnd = 0;
+  versionStart = 0;
+  versionEnd = 0;
+  /** The bookmark that ends the initial events of a WatchList. */
+  initialEventsEnd = false;
+
+  clear(bytes: Buffer): void {
+    this.bytes = bytes;
+    this.type = 'UNKNOWN';
+    this.objectStart = this.objectEnd = 0;
+    this.uidStart = this.uidEnd = 0;
+    this.namespaceStart = this.namespaceEnd = 0;
+    this.nameStart = this.nameEnd = 0;
+    this.versionStart = this.versionEnd = 0;
+    this.initialEventsEnd = false;
+  }
+
+  uid(): string {
+    return this.bytes.latin1Slice(this.uidStart, this.uidEnd);
+  }
+  namespace(): string {
+    return this.bytes.latin1Slice(this.namespaceStart, this.namespaceEnd);
+  }
+  name(): string {
+    return this.bytes.utf8Slice(this.nameStart, this.nameEnd);
+  }
+  resourceVersion(): string {
+    return this.bytes.latin1Slice(this.versionStart, this.versionEnd);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Name of the annotation on the bookmark that closes a WatchList's initial events (KEP-3157). */
+export const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';

@@ -1,0 +1,260 @@
+import type { ServerResponse } from 'node:http';
+import type { FrameCodec, ObjectKind } from './frame-codec.ts';
+import type { FrameView } from './frame-view.ts';
+
+/** What the exporter behind one subscription has of a slot. Live events pass from `Loading` on. */
+export const SlotState = {
+  Hidden: 0,
+  /** Deletions are written; not acknowledged yet. */
+  Leaving: 1,
+  /** Live events pass; the objects that were there before are being listed. */
+  Loading: 2,
+  /** Everything is written; not acknowledged yet. */
+  Sent: 3,
+  /** The exporter has rendered it. */
+  Shown: 4,
+} as const;
+
+/** Bytes that may wait for one exporter before its feed stops reading from the API server. */
+const QUEUE_LIMIT = 4 * 1024 * 1024;
+const RESUME_BELOW = QUEUE_LIMIT / 2;
+
+type QueueItem =
+  | { readonly type: 'frames'; readonly bytes: Buffer; readonly count: number }
+  | { readonly type: 'acknowledge'; readonly version: string; readonly settle: ((acknowledged: boolean) => void)[] };
+
+export interface SubscriptionOptions {
+  readonly id: number;
+  /** Its bit in `IndexEntry.sent`. */
+  readonly bit: number;
+  readonly slotCount: number;
+  readonly codec: FrameCodec;
+  readonly kind: ObjectKind;
+  readonly now: () => number;
+  readonly onClosed: (subscription: Subscription) => void;
+}
+
+/**
+ * One open watch of the exporter, across the several HTTP responses that carry it: what it has been sent, what waits
+ * for it, and how it acknowledges. Everything goes through one ordered queue.
+ *
+ * Acknowledgement: BOOKMARK at R, clean end of the response, and the exporter's new watch with `resourceVersion=R`.
+ * client-go handles events one by one, so everything before R is then in its store.
+ */
+export class Subscription {
+  readonly id: number;
+  readonly bit: number;
+  /** SlotState per slot. */
+  readonly slots: Uint8Array;
+  /** Changes with every transition of a slot, so that late completions of an older one are recognised. */
+  readonly marks: Uint32Array;
+  /** Until the first complete state was acknowledged; a scrape would be partial. */
+  initialPending = true;
+  /** The next complete state ends with the bookmark that closes a WatchList. */
+  closesInitialEvents = false;
+  readonly #codec: FrameCodec;
+  readonly #kind: ObjectKind;
+  readonly #now: () => number;
+  readonly #onClosed: (subscription: Subscription) => void;
+  #response: ServerResponse | undefined;
+  #blocked = false;
+  #blockedAt = 0;
+  #queue: QueueItem[] = [];
+  #batch: Buffer[] = [];
+  #queuedBytes = 0;
+  #queuedFrames = 0;
+  #awaited: { readonly version: string; readonly since: number; readonly settle: ((ok: boolean) => void)[] } | undefined;
+  #collected: Map<string, Buffer> | undefined;
+  #collectedDone: ((objects: readonly Buffer[], version: string) => void) | undefined;
+  #closed = false;
+  #drainWaiters: (() => void)[] = [];
+
+  constructor(options: SubscriptionOptions) {
+    this.id = options.id;
+    this.bit = options.bit;
+    this.slots = new Uint8Array(options.slotCount);
+    this.marks = new Uint32Array(options.slotCount);
+    this.#codec = options.codec;
+    this.#kind = options.kind;
+    this.#now = options.now;
+    this.#onClosed = options.onClosed;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+  get queuedFrames(): number {
+    return this.#queuedFrames;
+  }
+  /** The resourceVersion with which the exporter has to come back, while it has no response open. */
+  get awaitedVersion(): string | undefined {
+    return this.#awaited?.version;
+  }
+  /** How long the exporter has not come back, ms. */
+  awaitedMs(): number {
+    return this.#awaited === undefined ? 0 : this.#now() - this.#awaited.since;
+  }
+  /** How long the exporter has taken nothing although the queue is full, ms. */
+  stalledMs(): number {
+    return this.#blocked && this.#queuedBytes >= QUEUE_LIMIT ? this.#now() - this.#blockedAt : 0;
+  }
+  get collecting(): boolean {
+    return this.#collected !== undefined;
+  }
+
+  /** Collects the coming objects for one list body instead of writing events. */
+  collect(done: (objects: readonly Buffer[], version: string) => void): void {
+    this.#collected = new Map();
+    this.#collectedDone = done;
+  }
+
+  /** Hands over what was collected; from now on the subscription waits for a watch with `resourceVersion=version`. */
+  finishCollecting(version: string): void {
+    const objects = [...(this.#collected ?? new Map<string, Buffer>()).values()];
+    const done = this.#collectedDone;
+    this.#collected = undefined;
+    this.#collectedDone = undefined;
+    this.expect(version);
+    done?.(objects, version);
+  }
+
+  /** Waits for the exporter's watch with this resourceVersion. */
+  expect(version: string): void {
+    this.#awaited = { version, since: this.#now(), settle: [] };
+  }
+
+  /** Continues on a new response; settles what the exporter has acknowledged by asking for it. */
+  attach(response: ServerResponse): void {
+    const settle = this.#awaited?.settle ?? [];
+    this.#awaited = undefined;
+    this.#response = response;
+    this.#blocked = false;
+    response.on('drain', () => {
+      if (this.#response !== response) return;
+      this.#blocked = false;
+      this.#pump();
+    });
+    response.on('close', () => {
+      if (this.#response === response) this.close();
+    });
+    for (const done of settle) done(true);
+    this.#pump();
+  }
+
+  /** An object's event as it came over the wire, or rewritten to ADDED when the exporter does not have it yet. */
+  upsert(uid: string, view: FrameView, wireStart: number, wireEnd: number, asAdded: boolean): void {
+    if (this.#collected !== undefined) {
+      this.#collected.set(uid, Buffer.from(view.bytes.subarray(view.objectStart, view.objectEnd)));
+      return;
+    }
+    const rewrite = asAdded && view.type !== 'ADDED';
+    this.#batch.push(
+      rewrite
+        ? this.#codec.event('ADDED', this.#kind, view.bytes.subarray(view.objectStart, view.objectEnd))
+        : view.bytes.subarray(wireStart, wireEnd),
+    );
+  }
+
+  /** A whole DELETED event. */
+  remove(uid: string, frame: Buffer): void {
+    if (this.#collected === undefined) this.#batch.push(frame);
+    else this.#collected.delete(uid);
+  }
+
+  bookmark(version: string, initialEventsEnd = false): void {
+    if (this.#collected === undefined) this.#batch.push(this.#codec.bookmark(this.#kind, version, initialEventsEnd));
+  }
+
+  /** Queues what was pushed since the last flush, copied once, so that the upstream chunk can go. */
+  flush(): void {
+    const count = this.#batch.length;
+    if (count === 0) return;
+    const bytes = Buffer.concat(this.#batch);
+    this.#batch = [];
+    if (this.#closed) return;
+    this.#queue.push({ type: 'frames', bytes, count });
+    this.#queuedBytes += bytes.length;
+    this.#queuedFrames += count;
+    this.#pump();
+  }
+
+  /**
+   * Resolves true once the exporter has rendered everything pushed so far, false when this subscription ends before.
+   * @param version the feed's position: everything pushed later is newer.
+   */
+  acknowledge(version: string): Promise<boolean> {
+    this.flush();
+    if (this.#closed) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const last = this.#queue.at(-1);
+      if (last?.type === 'acknowledge') last.settle.push(resolve);
+      else if (this.#queue.length === 0 && this.#awaited !== undefined) this.#awaited.settle.push(resolve);
+      else {
+        this.#queue.push({ type: 'acknowledge', version, settle: [resolve] });
+        this.#pump();
+      }
+    });
+  }
+
+  /** Whether the feed has to stop reading until the exporter has taken more. */
+  get full(): boolean {
+    return !this.#closed && this.#queuedBytes >= QUEUE_LIMIT;
+  }
+
+  /** Resolves when the queue has room again or the subscription ends. */
+  room(): Promise<void> {
+    if (!this.full) return Promise.resolve();
+    return new Promise((resolve) => this.#drainWaiters.push(resolve));
+  }
+
+  /** Ends the subscription and its response; the exporter has to start over. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const settle = [...(this.#awaited?.settle ?? [])];
+    for (const item of this.#queue) if (item.type === 'acknowledge') settle.push(...item.settle);
+    this.#queue = [];
+    this.#batch = [];
+    this.#queuedBytes = 0;
+    this.#queuedFrames = 0;
+    this.#awaited = undefined;
+    const response = this.#response;
+    this.#response = undefined;
+    response?.destroy();
+    for (const done of settle) done(false);
+    this.#wake();
+    this.#onClosed(this);
+  }
+
+  #pump(): void {
+    let taken = 0;
+    while (this.#response !== undefined && !this.#blocked && taken < this.#queue.length) {
+      const item = this.#queue[taken++] as QueueItem;
+      if (item.type === 'acknowledge') {
+        this.#endResponse(this.#response, item);
+        break;
+      }
+      this.#queuedBytes -= item.bytes.length;
+      this.#queuedFrames -= item.count;
+      if (!this.#response.write(item.bytes)) {
+        this.#blocked = true;
+        this.#blockedAt = this.#now();
+      }
+    }
+    if (taken > 0) this.#queue = this.#queue.slice(taken);
+    if (this.#queuedBytes < RESUME_BELOW) this.#wake();
+  }
+
+  #endResponse(response: ServerResponse, item: Extract<QueueItem, { type: 'acknowledge' }>): void {
+    this.#response = undefined;
+    this.#awaited = { version: item.version, since: this.#now(), settle: item.settle };
+    response.end(this.#codec.bookmark(this.#kind, item.version, false));
+  }
+
+  #wake(): void {
+    const waiters = this.#drainWaiters;
+    this.#drainWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}
+
