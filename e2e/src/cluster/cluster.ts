@@ -8,8 +8,8 @@ import { API_SERVER_PORT, API_SERVER_URL, type ControlPlane, controlPlane, NATS_
 import { type Credentials, kubeconfig, makeCredentials } from './credentials.ts';
 import { kwokRights } from './kwok-rights.ts';
 import { sweepLeftOvers } from './leftovers.ts';
-import { PodAddresses } from './process-node/pod-addresses.ts';
-import { ProcessNode, type ProcessNodeOptions } from './process-node/process-node.ts';
+import { MetricsFront, type MetricsFrontOptions } from './metrics-front.ts';
+import { freezeAll, PodAddresses, ProcessNode, type ProcessNodeOptions } from './process-node/index.ts';
 
 const HARNESS = 'shard-controller-harness';
 
@@ -105,6 +105,7 @@ export class Cluster {
   readonly #addresses = new PodAddresses();
   readonly #clients: KubernetesClient[] = [];
   readonly #outside: OutsidePort[] = [];
+  readonly #fronts: MetricsFront[] = [];
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
@@ -126,7 +127,14 @@ export class Cluster {
 
   /** A short-lived token of a ServiceAccount, as `kubectl create token` makes it. */
   async serviceAccountToken(namespace: string, name: string, expirationSeconds = 3600): Promise<string> {
-    const path = resourcePath({ group: '', version: 'v1', resource: 'serviceaccounts', namespace, name, subresource: 'token' });
+    const path = resourcePath({
+      group: '',
+      version: 'v1',
+      resource: 'serviceaccounts',
+      namespace,
+      name,
+      subresource: 'token',
+    });
     const answer = await this.admin.create<{ readonly status: { readonly token: string } }>(path, {
       apiVersion: 'authentication.k8s.io/v1',
       kind: 'TokenRequest',
@@ -210,8 +218,9 @@ export class Cluster {
   }
 
   /** It keeps its connections and answers nothing. */
-  pauseNats(): void {
-    this.#parts.plane.nats.pause();
+  async pauseNats(): Promise<void> {
+    const { pid } = this.#parts.plane.nats;
+    if (pid !== undefined) await freezeAll([pid]);
   }
 
   resumeNats(): void {
@@ -235,9 +244,19 @@ export class Cluster {
     return outside;
   }
 
+  /** One URL on the user's 127.0.0.1 that shows `/metrics` of the pods with these labels; see {@link MetricsFront}. */
+  async exposeMetrics(options: Omit<MetricsFrontOptions, 'client'>): Promise<{ readonly url: string }> {
+    const front = new MetricsFront({ ...options, client: this.admin });
+    this.#fronts.push(front);
+    const address = await front.start();
+    const { port } = await this.expose(() => address);
+    return { url: `http://127.0.0.1:${port}` };
+  }
+
   /** Ends everything in order: pods, what acts on the API, the API server, its store. */
   async stop(): Promise<void> {
     await Promise.all(this.#outside.splice(0).map((port) => port.close()));
+    await Promise.all(this.#fronts.splice(0).map((front) => front.stop()));
     await Promise.all(this.nodes.map((node) => node.stop()));
     await Promise.all(this.#clients.map((client) => client.close()));
     await stopPlane(this.#parts.plane);
@@ -250,7 +269,7 @@ function logLevel(): LogLevel {
 }
 
 async function stopPlane(plane: ControlPlane): Promise<void> {
-  await Promise.all([plane.kwok, plane.scheduler, plane.controllerManager].map((part) => part?.stop()));
+  await Promise.all([plane.kwok?.stop(), plane.scheduler.stop(), plane.controllerManager.stop()]);
   await plane.apiServer.stop();
   await Promise.all([plane.etcd.stop(), plane.nats.stop()]);
 }

@@ -8,8 +8,8 @@ import { answersHttp, answersHttps } from './readiness.ts';
 
 /** The namespace is private, so ports can be fixed: a restarted part is found where it was. */
 export const API_SERVER_PORT = 6443;
-export const NATS_PORT = 4222;
-export const NATS_MONITOR_PORT = 8222;
+const NATS_PORT = 4222;
+const NATS_MONITOR_PORT = 8222;
 const KWOK_PORT = 10_247;
 
 export interface ControlPlaneOptions {
@@ -128,72 +128,91 @@ function nats(part: PartFactory, executable: string): ManagedProcess {
 
 function etcd(part: PartFactory, executable: string): ManagedProcess {
   const client = 'http://127.0.0.1:2379';
-  const args = [
-    ...['--data-dir', part.path('etcd')],
-    ...['--listen-client-urls', client, '--advertise-client-urls', client],
-    ...['--listen-peer-urls', 'http://127.0.0.1:2380'],
-    ...['--unsafe-no-fsync', '--log-level', 'warn'],
-  ];
+  const args = flags({
+    'data-dir': part.path('etcd'),
+    'listen-client-urls': client,
+    'advertise-client-urls': client,
+    'listen-peer-urls': 'http://127.0.0.1:2380',
+    'unsafe-no-fsync': true,
+    'log-level': 'warn',
+  });
   return part.make('etcd', executable, () => args, answersHttp(`${client}/health`));
 }
 
 function apiServer(part: PartFactory, executable: string, caFile: string): ManagedProcess {
   const { credentials, lostNodeTolerationSeconds: toleration, shardedListAndWatch } = part.options;
-  const args = [
-    ...['--etcd-servers', 'http://127.0.0.1:2379', '--secure-port', String(API_SERVER_PORT)],
-    ...['--cert-dir', part.path('certificates'), '--token-auth-file', credentials.tokenFile],
-    ...['--authorization-mode', 'Node,RBAC', '--enable-admission-plugins', 'NodeRestriction'],
-    ...['--service-account-issuer', 'https://kubernetes.default.svc'],
-    ...['--service-account-key-file', credentials.serviceAccountPublicKey],
-    ...['--service-account-signing-key-file', credentials.serviceAccountKey],
+  const args = flags({
+    'etcd-servers': 'http://127.0.0.1:2379',
+    'secure-port': API_SERVER_PORT,
+    'cert-dir': part.path('certificates'),
+    'token-auth-file': credentials.tokenFile,
+    'authorization-mode': 'Node,RBAC',
+    'enable-admission-plugins': 'NodeRestriction',
+    'service-account-issuer': 'https://kubernetes.default.svc',
+    'service-account-key-file': credentials.serviceAccountPublicKey,
+    'service-account-signing-key-file': credentials.serviceAccountKey,
+    'service-cluster-ip-range': '10.96.0.0/16',
     // The endpoint of the Service `kubernetes`; it must exist and must not be a loopback address.
-    ...['--service-cluster-ip-range', '10.96.0.0/16', '--advertise-address', API_SERVER_ADDRESS],
-    `--feature-gates=ShardedListAndWatch=${shardedListAndWatch}`,
+    'advertise-address': API_SERVER_ADDRESS,
+    'feature-gates': `ShardedListAndWatch=${shardedListAndWatch}`,
     // Otherwise an ordered stop waits 60 s for open watches.
-    '--shutdown-watch-termination-grace-period=1s',
-    ...(toleration === undefined
-      ? []
-      : [
-          `--default-not-ready-toleration-seconds=${toleration}`,
-          `--default-unreachable-toleration-seconds=${toleration}`,
-        ]),
-  ];
+    'shutdown-watch-termination-grace-period': '1s',
+    'default-not-ready-toleration-seconds': toleration,
+    'default-unreachable-toleration-seconds': toleration,
+  });
   const ready = answersHttps(`${API_SERVER_URL}/readyz`, caFile, credentials.admin.token);
   return part.make('kube-apiserver', executable, () => args, ready, 15_000);
 }
 
 function controllerManager(part: PartFactory, executable: string, caFile: string): ManagedProcess {
   const { credentials, nodeMonitorGraceSeconds: grace } = part.options;
-  const args = (): readonly string[] => [
-    ...['--kubeconfig', part.kubeconfigOf(credentials.controllerManager, caFile)],
-    ...['--use-service-account-credentials', '--root-ca-file', caFile],
-    ...['--service-account-private-key-file', credentials.serviceAccountKey],
-    ...['--leader-elect=false', '--bind-address', '127.0.0.1'],
-    // One token request per controller: with the default rate the controllers start 5 s later.
-    ...['--kube-api-qps=500', '--kube-api-burst=1000'],
-    // It cannot work with a self-made certificate and complains for ever.
-    '--controllers=*,-kube-apiserver-serving-clustertrustbundle-publisher-controller',
-    ...(grace === undefined ? [] : ['--node-monitor-period=1s', `--node-monitor-grace-period=${grace}s`]),
-  ];
+  const args = (): readonly string[] =>
+    flags({
+      kubeconfig: part.kubeconfigOf(credentials.controllerManager, caFile),
+      'use-service-account-credentials': true,
+      'root-ca-file': caFile,
+      'service-account-private-key-file': credentials.serviceAccountKey,
+      'leader-elect': false,
+      'bind-address': '127.0.0.1',
+      // One token request per controller: with the default rate the controllers start 5 s later.
+      'kube-api-qps': 500,
+      'kube-api-burst': 1000,
+      // The one that is left out cannot work with a self-made certificate and complains for ever.
+      controllers: '*,-kube-apiserver-serving-clustertrustbundle-publisher-controller',
+      'node-monitor-period': grace === undefined ? undefined : '1s',
+      'node-monitor-grace-period': grace === undefined ? undefined : `${grace}s`,
+    });
   return part.make('kube-controller-manager', executable, args, answersHttps('https://127.0.0.1:10257/healthz'));
 }
 
 function scheduler(part: PartFactory, executable: string, caFile: string): ManagedProcess {
-  const args = (): readonly string[] => [
-    ...['--kubeconfig', part.kubeconfigOf(part.options.credentials.scheduler, caFile)],
-    ...['--leader-elect=false', '--bind-address', '127.0.0.1'],
-  ];
+  const args = (): readonly string[] =>
+    flags({
+      kubeconfig: part.kubeconfigOf(part.options.credentials.scheduler, caFile),
+      'leader-elect': false,
+      'bind-address': '127.0.0.1',
+    });
   return part.make('kube-scheduler', executable, args, answersHttps('https://127.0.0.1:10259/healthz'));
 }
 
 function kwok(part: PartFactory, executable: string, caFile: string): ManagedProcess {
   const stages = resolveKwokStages();
-  const args = (): readonly string[] => [
-    ...['--kubeconfig', part.kubeconfigOf(part.options.credentials.kwok, caFile), '--config', stages],
-    '--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake',
-    // The fake pods' addresses must not collide with real ones.
-    ...['--node-lease-duration-seconds=40', '--cidr=10.89.0.0/16'],
-    ...[`--node-ip=${BRIDGE_ADDRESS}`, `--node-port=${KWOK_PORT}`, `--server-address=127.0.0.1:${KWOK_PORT}`],
-  ];
+  const args = (): readonly string[] =>
+    flags({
+      kubeconfig: part.kubeconfigOf(part.options.credentials.kwok, caFile),
+      config: stages,
+      'manage-nodes-with-annotation-selector': 'kwok.x-k8s.io/node=fake',
+      'node-lease-duration-seconds': 40,
+      // The fake pods' addresses must not collide with real ones.
+      cidr: '10.89.0.0/16',
+      'node-ip': BRIDGE_ADDRESS,
+      'node-port': KWOK_PORT,
+      'server-address': `127.0.0.1:${KWOK_PORT}`,
+    });
   return part.make('kwok', executable, args, answersHttp(`http://127.0.0.1:${KWOK_PORT}/healthz`));
+}
+
+/** `--name=value`; a flag without a value is left out. */
+function flags(values: Readonly<Record<string, string | number | boolean | undefined>>): readonly string[] {
+  return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
 }

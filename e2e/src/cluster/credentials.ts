@@ -10,10 +10,10 @@ export interface StaticUser {
 }
 
 /** Names under which the stock components are known to the API server's built-in RBAC. */
-export const CONTROLLER_MANAGER_USER = 'system:kube-controller-manager';
-export const SCHEDULER_USER = 'system:kube-scheduler';
+const CONTROLLER_MANAGER_USER = 'system:kube-controller-manager';
+const SCHEDULER_USER = 'system:kube-scheduler';
 export const KWOK_USER = 'kwok';
-export const ADMIN_USER = 'shard-controller-harness';
+const ADMIN_USER = 'shard-controller-harness';
 
 /** Secrets of one cluster; files are readable by the owner only. */
 export interface Credentials {

@@ -1,8 +1,11 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { requireNamespace } from '../namespace/index.ts';
 import { HARNESS_MARK } from './managed-process.ts';
-import { deletePodNetwork, podNetworkNames } from './process-node/pod-network.ts';
+import { deletePodNetwork, podNetworkNames, processes, signalAll } from './process-node/index.ts';
+
+const DYING_MS = 10_000;
 
 /**
  * Ends what an earlier cluster in this namespace left when its process was killed: parts, pods' processes and pods'
@@ -13,41 +16,13 @@ import { deletePodNetwork, podNetworkNames } from './process-node/pod-network.ts
  */
 export async function sweepLeftOvers(): Promise<number> {
   requireNamespace();
-  let killed = 0;
-  for (const pid of processes()) {
-    if (pid === process.pid || !isMarked(pid)) continue;
-    process.kill(pid, 'SIGKILL');
-    killed += 1;
-  }
+  const left = processes().filter((pid) => pid !== process.pid && isMarked(pid));
+  signalAll(left, 'SIGKILL');
+  // A dying process still holds its ports, and the next cluster uses the same ones.
+  const deadline = performance.now() + DYING_MS;
+  while (left.some((pid) => existsSync(join('/proc', String(pid)))) && performance.now() < deadline) await sleep(10);
   for (const name of await podNetworkNames()) await deletePodNetwork(name);
-  return killed;
-}
-
-/** All processes of this pid namespace. */
-export function processes(): readonly number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
-}
-
-/** Processes whose network namespace is the one bound to `file`, zombies excluded. */
-export function processesInNetwork(file: string): readonly number[] {
-  const wanted = `net:[${inode(file)}]`;
-  return processes().filter((pid) => {
-    try {
-      return readlinkSync(join('/proc', String(pid), 'ns', 'net')) === wanted;
-    } catch {
-      return false;
-    }
-  });
-}
-
-function inode(file: string): number | undefined {
-  try {
-    return statSync(file).ino;
-  } catch {
-    return undefined;
-  }
+  return left.length;
 }
 
 function isMarked(pid: number): boolean {

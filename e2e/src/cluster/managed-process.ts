@@ -113,11 +113,7 @@ export class ManagedProcess {
     await this.#exit;
   }
 
-  /** SIGSTOP: the kernel still accepts connections, nothing answers. */
-  pause(): void {
-    this.#child?.kill('SIGSTOP');
-  }
-
+  /** SIGCONT. */
   resume(): void {
     this.#child?.kill('SIGCONT');
   }

@@ -188,10 +188,14 @@ class Instance implements StandaloneApiServer {
 
 function etcdArgs(folder: string, client: string, peer: string): readonly string[] {
   return [
-    ...['--data-dir', join(folder, 'etcd')],
-    ...['--listen-client-urls', client, '--advertise-client-urls', client],
-    ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `default=${peer}`],
-    ...['--unsafe-no-fsync', '--log-level', 'warn'],
+    `--data-dir=${join(folder, 'etcd')}`,
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=default=${peer}`,
+    '--unsafe-no-fsync',
+    '--log-level=warn',
   ];
 }
 
@@ -205,18 +209,25 @@ function apiServerArgs(from: {
 }): readonly string[] {
   const gates = { ShardedListAndWatch: true, ...from.options.featureGates };
   return [
-    ...['--etcd-servers', from.etcdUrl, '--secure-port', String(from.port), '--bind-address', '127.0.0.1'],
+    `--etcd-servers=${from.etcdUrl}`,
+    `--secure-port=${from.port}`,
+    '--bind-address=127.0.0.1',
     // The lease reconciler refuses a loopback address; nobody reads the Service `kubernetes` here.
-    ...['--advertise-address', '127.0.0.1', '--endpoint-reconciler-type=none'],
-    ...['--cert-dir', from.certificates, '--token-auth-file', from.credentials.tokenFile],
-    ...['--authentication-token-webhook-config-file', from.webhook, '--authentication-token-webhook-version=v1'],
-    ...['--authorization-mode', 'Node,RBAC', '--enable-admission-plugins', 'NodeRestriction'],
+    '--advertise-address=127.0.0.1',
+    '--endpoint-reconciler-type=none',
+    `--cert-dir=${from.certificates}`,
+    `--token-auth-file=${from.credentials.tokenFile}`,
+    `--authentication-token-webhook-config-file=${from.webhook}`,
+    '--authentication-token-webhook-version=v1',
+    '--authorization-mode=Node,RBAC',
+    '--enable-admission-plugins=NodeRestriction',
     // No controller manager makes ServiceAccounts here, and pods without one would be refused.
-    ...['--disable-admission-plugins', 'ServiceAccount'],
-    ...['--service-account-issuer', 'https://kubernetes.default.svc'],
-    ...['--service-account-key-file', from.credentials.serviceAccountPublicKey],
-    ...['--service-account-signing-key-file', from.credentials.serviceAccountKey],
-    ...['--service-cluster-ip-range', '10.96.0.0/16', '--shutdown-watch-termination-grace-period=1s'],
+    '--disable-admission-plugins=ServiceAccount',
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-key-file=${from.credentials.serviceAccountPublicKey}`,
+    `--service-account-signing-key-file=${from.credentials.serviceAccountKey}`,
+    '--service-cluster-ip-range=10.96.0.0/16',
+    '--shutdown-watch-termination-grace-period=1s',
     `--feature-gates=${Object.entries(gates)
       .map(([gate, on]) => `${gate}=${on}`)
       .join(',')}`,

@@ -201,7 +201,7 @@ export class Fleet {
   }
 
   async pods(selector: string): Promise<readonly PodView[]> {
-    const path = resourcePath({ version: 'v1', resource: 'pods', namespace: NAMESPACE });
+    const path = resourcePath({ group: '', version: 'v1', resource: 'pods', namespace: NAMESPACE });
     const list = await this.cluster.admin.list(path, { query: { labelSelector: selector } });
     return list.items.map((item) => podSchema.parse(item));
   }
@@ -290,7 +290,13 @@ async function startReference(cluster: Cluster): Promise<string> {
     customResourceState: CUSTOM_RESOURCE_STATE,
   });
   await cluster.admin.apply({ object: pod, fieldManager: 'demo' });
-  const path = resourcePath({ version: 'v1', resource: 'pods', namespace: NAMESPACE, name: pod.metadata.name });
+  const path = resourcePath({
+    group: '',
+    version: 'v1',
+    resource: 'pods',
+    namespace: NAMESPACE,
+    name: pod.metadata.name,
+  });
   const deadline = performance.now() + 60_000;
   while (performance.now() < deadline) {
     const { status } = podSchema.parse(await cluster.admin.get(path));

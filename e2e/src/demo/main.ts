@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseConfig } from '@shard-controller/shared/runtime';
 import { z } from 'zod';
-import { findBinary } from '../cluster/index.ts';
+import { resolveBinary } from '../cluster/index.ts';
 import { CONFIG, Fleet, NAMESPACE, pause } from './fleet.ts';
 import { type PhaseResult, runPhase } from './phase.ts';
 import { FAILOVER_BAR_MS, TOUR } from './phases.ts';
@@ -124,7 +124,7 @@ Ctrl-C ends it.`);
 
 /** The exporter under the workers and the reference is one and the same file. */
 function exporterIdentity(): string {
-  const path = findBinary('kube-state-metrics');
+  const path = resolveBinary('kube-state-metrics');
   const version = execFileSync(path, ['version'], { encoding: 'utf8' }).split('\n')[0] ?? '';
   const hash = createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 16);
   return `exporter: ${version.trim()} (sha256 ${hash}…), the same file for the workers and for the reference`;

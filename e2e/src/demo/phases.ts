@@ -112,9 +112,7 @@ export function managerKill(from: number, to: number): Phase {
       say(
         `          ${migration.id} is in ${migration.step} with ${migration.slots.length} slots: SIGKILL ${leader.metadata.name}`,
       );
-      await fleet.cluster
-        .nodeOf(NAMESPACE, leader.metadata.name)
-        ?.killContainer(NAMESPACE, leader.metadata.name, 'manager');
+      await fleet.cluster.nodeOf(NAMESPACE, leader.metadata.name)?.killContainer(leader.metadata.name, 'manager');
       await fleet.converged(to, CONVERGE_MS);
     },
   };

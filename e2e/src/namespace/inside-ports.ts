@@ -13,7 +13,7 @@ export interface OutsidePort {
 }
 
 /** The launcher did not open the port. */
-export class OutsidePortError extends Error {
+class OutsidePortError extends Error {
   readonly code = 'SC_OUTSIDE_PORT';
 
   constructor(message: string, options?: ErrorOptions) {

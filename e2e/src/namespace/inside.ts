@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { FOLDER_VARIABLE, INSIDE_VARIABLE } from './setup-script.ts';
 
 /** Something that starts processes and signals them was run outside the namespace made for it. */
-export class OutsideNamespaceError extends Error {
+class OutsideNamespaceError extends Error {
   readonly code = 'SC_OUTSIDE_NAMESPACE';
 
   constructor(reason: string) {

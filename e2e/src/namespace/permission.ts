@@ -5,7 +5,7 @@ import { PROBE_SCRIPT } from './setup-script.ts';
 const NAMESPACES = ['--mount', '--pid', '--net', '--fork', '--kill-child', '--propagation', 'private'] as const;
 
 /** The kernel or a security policy does not let this user make the namespace. */
-export class NamespaceForbiddenError extends Error {
+class NamespaceForbiddenError extends Error {
   readonly code = 'SC_NAMESPACE_FORBIDDEN';
 
   constructor(message: string) {
@@ -15,7 +15,7 @@ export class NamespaceForbiddenError extends Error {
 }
 
 /** The command line up to, not including, the shell script that PID 1 runs. */
-export type UnshareCommand = readonly [executable: string, ...args: string[]];
+type UnshareCommand = readonly [executable: string, ...args: string[]];
 
 /**
  * Finds an unshare command that works here by running it with the real set-up. Root may not need a user namespace,

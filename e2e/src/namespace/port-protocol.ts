@@ -11,7 +11,7 @@ const listenRequest = z.object({
 });
 const listenAnswer = z.union([z.object({ port: z.int() }), z.object({ error: z.string() })]);
 
-export type ListenRequest = z.infer<typeof listenRequest>;
+type ListenRequest = z.infer<typeof listenRequest>;
 export type ListenAnswer = z.infer<typeof listenAnswer>;
 
 export function parseListenRequest(line: string): ListenRequest | undefined {

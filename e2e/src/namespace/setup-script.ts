@@ -53,7 +53,7 @@ export const INIT_SCRIPT = `${SETUP}
   while read -r name <&${LIFELINE_FD}; do
     read -r main </run/main.pid && kill -s "$name" "$main"
   done
-  kill -s KILL -1
+  kill -s KILL -- -1
 } 2>/dev/null &
 sh -c 'echo $$ >/run/main.pid; exec "$@"' command "$@" ${LIFELINE_FD}<&-
 exit $?

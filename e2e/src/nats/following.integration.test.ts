@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { headers } from '@nats-io/transport-node';
 import {
   appendOnlyStream,
   connectNats,
@@ -13,6 +14,7 @@ import {
 } from '@shard-controller/shared/nats';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { NatsFront } from './nats-front.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
 import { RecordingLogger } from './recording-logger.ts';
 
@@ -128,6 +130,53 @@ describe('following a stream', () => {
     await vi.waitFor(() => expect(seen).toEqual([1]));
   });
 
+  it('reports a restored backup that lacks what was read', async () => {
+    await write(1);
+    await server.stop();
+    await server.backUp();
+    await server.restart();
+    await link.waitConnected(3000);
+    follow();
+    for (const n of numbers(2, 4)) await write(n);
+    await vi.waitFor(() => expect(seen).toEqual([1, 2, 3, 4]));
+    await server.kill();
+    await server.restoreBackup();
+    await server.restart();
+    await vi.waitFor(() => expect(resets).toMatchObject([{ reason: 'behind', before: { cursor: 4 } }]), 3000);
+    await vi.waitFor(() => expect(seen).toEqual([1, 2, 3, 4, 1]));
+  });
+
+  it('reports a restored backup even when others have written past the old position meanwhile', async () => {
+    const path = await NatsFront.start(server.url);
+    const far = await connectNats({ servers: path.url, name: 'far', logger: new RecordingLogger() });
+    await server.stop();
+    await server.backUp();
+    await server.restart();
+    await link.waitConnected(3000);
+    await far.waitConnected(3000);
+    following.push(
+      new EventStream({ link: far, stream: 'LOG', schema }).follow(SUBJECT, {
+        fromSequence: 1,
+        signal: stop.signal,
+        onRecord: ({ body }) => void seen.push(body.ok ? body.value.n : Number.NaN),
+        onReset: (reset) => void resets.push(reset),
+      }),
+    );
+    for (const n of numbers(1, 3)) await write(n);
+    await vi.waitFor(() => expect(seen).toEqual([1, 2, 3]));
+    path.block();
+    await server.kill();
+    await server.restoreBackup();
+    await server.restart();
+    await link.waitConnected(3000);
+    for (const n of numbers(11, 15)) await write(n);
+    path.unblock();
+    await vi.waitFor(() => expect(seen).toEqual([1, 2, 3, 11, 12, 13, 14, 15]), 3000);
+    expect(resets).toMatchObject([{ reason: 'rewritten', before: { cursor: 3 } }]);
+    await far.close();
+    await path.close();
+  });
+
   it('finds messages whose notice it never got, by looking', async () => {
     const { republish: _, ...silent } = log;
     const name = 'SILENT';
@@ -150,7 +199,6 @@ describe('following a stream', () => {
     follow({ probeMs: 500 });
     await write(1);
     const { connection } = link.session();
-    const { headers } = await import('@nats-io/transport-node');
     const forged = headers();
     forged.set('Nats-Sequence', '999999999');
     connection.publish(`shard.stored.events.ns.config.uid`, '', { headers: forged });

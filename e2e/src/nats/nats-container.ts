@@ -19,6 +19,10 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+const noBackups = async (): Promise<void> => {
+  throw new Error('backups are for NATS server processes: run this test with NATS_SERVER_BIN');
+};
+
 /** Starts the NATS image in the Docker engine that testcontainers finds. @throws when there is no engine or no image */
 export async function startNatsContainer(more: string): Promise<NatsServer> {
   const runtime = await getContainerRuntimeClient();
@@ -39,6 +43,8 @@ export async function startNatsContainer(more: string): Promise<NatsServer> {
     restart: async () => void (await container.start()),
     pause: async () => void (await container.pause()),
     resume: async () => void (await container.unpause()),
+    backUp: noBackups,
+    restoreBackup: noBackups,
     dispose: async () => void (await started.stop({ remove: true, removeVolumes: true })),
   };
 }

@@ -6,6 +6,7 @@ export class NatsFront {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #deaf = false;
+  #blocked = false;
   #rewriteGreeting: ((greeting: string) => string) | undefined;
 
   private constructor(target: string) {
@@ -39,6 +40,16 @@ export class NatsFront {
     this.cut();
   }
 
+  /** Breaks all connections and takes no new ones. */
+  block(): void {
+    this.#blocked = true;
+    this.cut();
+  }
+
+  unblock(): void {
+    this.#blocked = false;
+  }
+
   /** Breaks all connections. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -55,6 +66,10 @@ export class NatsFront {
   }
 
   #forward(client: Socket): void {
+    if (this.#blocked) {
+      client.destroy();
+      return;
+    }
     const server = connect(Number(this.#target.port), this.#target.hostname);
     for (const socket of [client, server]) {
       this.#sockets.add(socket);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -101,10 +101,24 @@ class NatsProcess implements NatsServer {
     this.#child?.kill('SIGCONT');
   }
 
+  async backUp(): Promise<void> {
+    await this.#copyStore('store', 'backup');
+  }
+
+  async restoreBackup(): Promise<void> {
+    await this.#copyStore('backup', 'store');
+  }
+
   async dispose(): Promise<void> {
     await this.#end('SIGKILL');
     process.off('exit', this.#reap);
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #copyStore(from: string, to: string): Promise<void> {
+    if (this.#child !== undefined) throw new Error('the NATS server still runs: stop or kill it first');
+    await rm(join(this.#folder, to), { recursive: true, force: true });
+    await cp(join(this.#folder, from), join(this.#folder, to), { recursive: true });
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

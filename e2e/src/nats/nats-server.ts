@@ -15,11 +15,20 @@ export interface NatsServer {
   /** Freezes it: connections stay open, nothing answers. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /** Keeps a copy of the stored data, as a backup would. Only while it is stopped; rejects where it cannot be done. */
+  backUp(): Promise<void>;
+  /** Puts the copy back in place of the present data. Only while it is stopped. */
+  restoreBackup(): Promise<void>;
   /** Ends it and deletes its data. */
   dispose(): Promise<void>;
 }
 
 export interface NatsServerOptions {
+  /**
+   * The test neither breaks the server nor deletes streams: a server that others use will do, and NATS_URL is taken
+   * when it is set. Default false.
+   */
+  readonly shared?: boolean;
   /** More lines of nats-server configuration, such as `authorization { token: "…" }`. */
   readonly config?: string;
 }
@@ -45,13 +54,13 @@ function binary(): string | undefined {
 
 /**
  * Starts a NATS server for a test: a process of the binary that NATS_SERVER_BIN or SHARD_CONTROLLER_BIN_DIR names, or
- * a container when SHARD_CONTROLLER_NATS is `container` or no binary is named. With NATS_URL set, and no special
- * configuration asked for, the server that runs there is used as it is.
+ * a container when SHARD_CONTROLLER_NATS is `container` or no binary is named. A test that may share one gets the
+ * server at NATS_URL where that is set.
  * @throws NatsServerMissingError when there is neither
  */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
   const url = process.env['NATS_URL'];
-  if (url !== undefined && options.config === undefined) return external(url);
+  if (url !== undefined && options.shared === true && options.config === undefined) return external(url);
   const path = binary();
   if (path !== undefined) return startNatsProcess(path, options.config ?? '');
   try {
@@ -78,6 +87,8 @@ function external(url: string): NatsServer {
     restart: refuse,
     pause: refuse,
     resume: refuse,
+    backUp: refuse,
+    restoreBackup: refuse,
     dispose: async () => undefined,
   };
 }

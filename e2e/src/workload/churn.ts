@@ -46,6 +46,7 @@ export class Churn {
   #mode: ChurnMode = 'everything';
   #perSecond: number;
   #paused = false;
+  #lastFailure = '';
 
   constructor(workload: Workload, perSecond: number) {
     this.#workload = workload;
@@ -54,6 +55,11 @@ export class Churn {
 
   get counts(): ChurnCounts {
     return { ...this.#counts };
+  }
+
+  /** Why the newest failed request failed. */
+  get lastFailure(): string {
+    return this.#lastFailure;
   }
 
   setMode(mode: ChurnMode): void {
@@ -91,7 +97,10 @@ export class Churn {
     const change = this.#mode === 'values' ? 'status' : this.#draw();
     const work = this.#apply(change).then(
       () => void this.#counts[change]++,
-      () => void this.#counts.failed++,
+      (error: unknown) => {
+        this.#counts.failed++;
+        this.#lastFailure = error instanceof Error ? error.message : String(error);
+      },
     );
     const tracked = work.finally(() => this.#pending.delete(tracked));
     this.#pending.add(tracked);

@@ -1,1 +1,1 @@
-export {};
+export { loadManagerConfig, type ManagerConfig } from './config.ts';

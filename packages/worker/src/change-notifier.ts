@@ -6,7 +6,7 @@ export class ChangeNotifier {
   readonly #listeners = new Set<() => void>();
 
   readonly notify = (): void => {
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of this.#listeners) listener();
   };
 
   /** Calls `listener` on every change; returns the way to stop that. */

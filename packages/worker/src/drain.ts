@@ -55,7 +55,8 @@ export class Drain {
     while (!free && left() > 0) free = await changes.until(() => needed() === undefined, Math.min(1000, left()));
     const ms = Math.round(clock.monotonic() - began);
     if (free) logger.info({ ms }, 'drained: no slot depends on this worker');
-    else logger.warn({ ms, needed: needed() }, 'the time to drain is over: ending although slots depend on this worker');
+    else
+      logger.warn({ ms, needed: needed() }, 'the time to drain is over: ending although slots depend on this worker');
     this.#drained = true;
     this.#own.notify();
   }

@@ -1,13 +1,13 @@
 import type { Metrics } from '@shard-controller/shared/observability';
 import type { AssignmentSource, Verdict } from './assignment/index.ts';
 import type { GatewayReports, ScrapeOutcome } from './exporter/index.ts';
-import type { WorkerSnapshot } from './heartbeat-manager/index.ts';
+import type { HeartbeatOutcome, WorkerSnapshot } from './heartbeat-manager/index.ts';
 import type { DataPlaneMetrics } from './resource-processor/data-plane.ts';
 
 /** What the worker counts about itself; the exporter's series are not among it. */
 export interface WorkerMetrics extends Pick<GatewayReports, 'scrape' | 'held'> {
   offer(source: AssignmentSource, kind: Verdict['kind']): void;
-  heartbeat(outcome: 'sent' | 'not_connected'): void;
+  heartbeat(outcome: HeartbeatOutcome): void;
   statusWrite(outcome: 'written' | 'failed'): void;
   stall(): void;
 }
@@ -48,7 +48,7 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   });
   const heartbeats = metrics.counter<'outcome'>({
     name: `${P}heartbeats_total`,
-    help: 'Heartbeats by outcome: sent, or not_connected to NATS.',
+    help: 'Heartbeats by outcome: sent, not_connected to NATS, or failed.',
     labelNames: ['outcome'],
   });
   const writes = metrics.counter<'outcome'>({
@@ -88,7 +88,21 @@ function registerGauges(metrics: Metrics, { snapshot, natsConnected, isolated }:
       'Assigned slots that the exporter shows completely.',
       () => snapshot().dataPlane.slots.acknowledged,
     ],
-    ['slots_exposed', 'Slots that the exporter shows: owned, warm or not yet released.', () => snapshot().dataPlane.exposedSlots],
+    [
+      'slots_exposed',
+      'Slots that the exporter shows: owned, warm or not yet released.',
+      () => snapshot().dataPlane.exposedSlots,
+    ],
+    [
+      'feeds_refused',
+      'Feeds that the API server refuses, for lack of a right or of the kind.',
+      () => snapshot().dataPlane.refusedFeeds?.length ?? 0,
+    ],
+    [
+      'slots_kept',
+      'Slots dropped from the assignment without a release, and still exposed.',
+      () => snapshot().dataPlane.keptSlots ?? 0,
+    ],
     ['queue_depth', 'Events waiting for the exporter.', () => snapshot().dataPlane.queueDepth],
     ['exposition_bytes', 'Size of the newest complete exposition.', () => snapshot().exposition.bytes],
     ['assignment_epoch', 'Epoch of the assignment in force; 0 for none.', () => snapshot().assignment?.epoch ?? 0],

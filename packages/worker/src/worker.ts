@@ -1,28 +1,28 @@
 import { randomUUID } from 'node:crypto';
 import { shardInstanceName } from '@shard-controller/shared/api';
 import { inClusterEndpoint, KubernetesClient, reflectorMetrics } from '@shard-controller/shared/kubernetes';
-import { createMetrics, HealthServer, type Logger } from '@shard-controller/shared/observability';
+import type { NatsConnectionConfig } from '@shard-controller/shared/nats';
+import { createMetrics, HealthServer, type Logger, type Metrics } from '@shard-controller/shared/observability';
 import { type Clock, type Component, type Environment, runComponents, task } from '@shard-controller/shared/runtime';
 import { AssignmentKeeper, followAssignments, ShardInstanceSource } from './assignment/index.ts';
 import { ChangeNotifier } from './change-notifier.ts';
 import type { WorkerConfig } from './config.ts';
 import { Drain } from './drain.ts';
+import { ExporterMonitor, Gateway, ScraperTracker, StallGuard } from './exporter/index.ts';
 import {
-  ExporterMonitor,
-  Gateway,
-  type GatewayState,
-  gatewayState,
-  ScraperTracker,
-  StallGuard,
-} from './exporter/index.ts';
-import { HeartbeatSource, NatsPresence, Pacemaker, StatusWriter, type WorkerSnapshot } from './heartbeat-manager/index.ts';
-import { isolationOf } from './isolation.ts';
-import { dataPlaneMetrics, workerMetrics } from './metrics.ts';
+  type Capacity,
+  ChangeDetector,
+  HeartbeatSource,
+  NatsPresence,
+  Pacemaker,
+  StatusWriter,
+} from './heartbeat-manager/index.ts';
+import { dataPlaneMetrics, type WorkerMetrics, workerMetrics } from './metrics.ts';
 import { NatsConnection } from './nats-connection.ts';
-import { registerReadiness } from './readiness.ts';
-import { createDataPlane } from './resource-processor/index.ts';
-import { dataPlaneComponent } from './data-plane-component.ts';
+import { readinessOf, registerReadiness } from './readiness.ts';
+import { createDataPlane, type DataPlane } from './resource-processor/index.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
+import { WorkerState } from './worker-state.ts';
 
 export interface WorkerDependencies {
   readonly config: WorkerConfig;
@@ -44,17 +44,17 @@ export async function runWorker(dependencies: WorkerDependencies): Promise<void>
   const identity = identityOf(config);
   const logger = dependencies.logger.child({ shardConfig: config.SHARD_CONFIG, shard: identity.shardId });
   logger.info({ pod: identity.pod, replica: identity.replica, boot: identity.boot }, 'worker starts');
-  const parts = assemble({ ...dependencies, logger }, identity);
+  const worker = new Worker({ ...dependencies, logger, identity });
   const end = new AbortController();
-  const running = runComponents(parts.components, { signal: end.signal, logger, graceMs: STOP_GRACE_MS, clock });
-  const drained = aborted(signal).then(async () => {
-    await parts.drain.run();
-    await parts.farewell();
-    end.abort();
-  });
-  await Promise.race([running, drained]);
-  await running;
-  await parts.close();
+  const drain = (): void => void worker.drain().finally(() => end.abort());
+  if (signal.aborted) drain();
+  else signal.addEventListener('abort', drain, { once: true });
+  try {
+    await runComponents(worker.components(), { signal: end.signal, logger, graceMs: STOP_GRACE_MS, clock });
+  } finally {
+    await worker.close();
+  }
+  logger.info('worker has ended');
 }
 
 function identityOf(config: WorkerConfig): WorkerIdentity {
@@ -73,181 +73,302 @@ function identityOf(config: WorkerConfig): WorkerIdentity {
   };
 }
 
-interface Parts {
-  readonly components: readonly Component[];
-  readonly drain: Drain;
-  /** Says for the last time how this worker is. */
-  readonly farewell: () => Promise<void>;
-  readonly close: () => Promise<void>;
+interface WorkerOptions extends WorkerDependencies {
+  readonly identity: WorkerIdentity;
 }
 
-/** The composition of the worker: who gets what. */
-function assemble({ config, environment, logger, clock }: WorkerDependencies, identity: WorkerIdentity): Parts {
-  const endpoint = inClusterEndpoint({ env: environment, folder: config.SERVICE_ACCOUNT_FOLDER, clock });
-  const client = new KubernetesClient({ endpoint, logger, clock, userAgent: `shard-controller-worker/${identity.pod}` });
-  const metrics = createMetrics();
-  metrics.collectProcessMetrics();
-  const changes = new ChangeNotifier();
-  const fault = config.SHARD_CONTROLLER_TEST_FAULT;
-  if (fault !== undefined) logger.warn({ fault }, 'SHARD_CONTROLLER_TEST_FAULT is set: this worker misbehaves on purpose');
+/** The composition of a worker: which part gets what, and in which order they start. */
+class Worker {
+  readonly #options: WorkerOptions;
+  readonly #changes = new ChangeNotifier();
+  readonly #metrics: Metrics;
+  readonly #client: KubernetesClient;
+  readonly #listening = Promise.withResolvers<void>();
+  readonly #dataPlane: DataPlane;
+  readonly #tracker = new ScraperTracker();
+  readonly #exporter: ExporterMonitor;
+  readonly #drain: Drain;
+  readonly #source: ShardInstanceSource;
+  readonly #guard: StallGuard;
+  readonly #presence: NatsPresence;
+  readonly #nats: NatsConnection;
+  readonly #heart: Pacemaker;
+  readonly #statusWriter: StatusWriter;
+  readonly #state: WorkerState;
+  readonly #counts: WorkerMetrics;
 
-  const listening = Promise.withResolvers<void>();
-  const dataPlane = createDataPlane({
-    upstream: client,
-    logger,
-    clock,
-    host: LOOPBACK,
-    port: config.PROXY_PORT,
-    firstList: 'Streamed',
-    customResources: config.CUSTOM_RESOURCES,
-    metrics: dataPlaneMetrics(metrics),
-    fault,
-    onListening: () => listening.resolve(),
-  });
-  dataPlane.onChange(changes.notify);
-
-  const tracker = new ScraperTracker();
-  const exposition = { bytes: 0, durationMs: 0 };
-  const exporter = new ExporterMonitor({
-    exporter: { host: LOOPBACK, port: config.EXPORTER_PORT },
-    telemetry: { host: LOOPBACK, port: config.EXPORTER_TELEMETRY_PORT },
-    clock,
-    onChange: ({ state }) => {
-      if (state === 'running') logger.info('the exporter answers');
-      else logger.warn('the exporter does not answer: see the log of the container kube-state-metrics');
-      changes.notify();
-    },
-  });
-  const drain = new Drain({
-    clock,
-    logger,
-    timeoutMs: config.DRAIN_TIMEOUT_MS,
-    needed: () => neededFor(dataPlane.status(), source.activeReplica === identity.replica),
-    changes,
-  });
-  drain.onChange(changes.notify);
-
-  const keeper: AssignmentKeeper = new AssignmentKeeper({
-    identity,
-    dataPlane,
-    logger,
-    onChange: changes.notify,
-    onOffer: (from, kind) => counts.offer(from, kind),
-  });
-  const source: ShardInstanceSource = new ShardInstanceSource({
-    client,
-    identity,
-    keeper,
-    logger,
-    clock,
-    metrics: reflectorMetrics(metrics.registry, 'shardinstances.shard.io'),
-    onChange: changes.notify,
-  });
-  const guard = new StallGuard({
-    clock,
-    confirm: async (stop) => void (await source.read(stop, CONFIRM_TIMEOUT_MS)),
-    onStall: (gapMs) => {
-      counts.stall();
-      logger.warn({ gapMs: Math.round(gapMs) }, 'this process had stalled: no scrape is answered until its assignment was read');
-    },
-    onOpen: ({ confirmed, afterMs, error }) => {
-      const fields = { afterMs: Math.round(afterMs) };
-      if (confirmed) logger.info(fields, 'assignment read after the stall');
-      else logger.warn({ ...fields, err: error }, 'nothing answered after the stall: serving the assignment as it was');
-      changes.notify();
-    },
-  });
-
-  let terminated = false;
-  const isolation = (): string | undefined =>
-    isolationOf({ natsConnected: nats.connected, apiProofMs: apiProof() }, clock);
-  const apiProof = (): number | undefined => {
-    const { feeds } = dataPlane.status();
-    const feedProof = feeds.total > 0 && Number.isFinite(feeds.oldestProofMs) ? clock.monotonic() - feeds.oldestProofMs : undefined;
-    const proofs = [source.lastProofMs, statusWriter.writtenAt, feedProof].filter((at) => at !== undefined);
-    return proofs.length === 0 ? undefined : Math.max(...proofs);
-  };
-  const gatewayNow = (): GatewayState => {
-    const { warm, warmReason } = dataPlane.status();
-    return gatewayState({
-      stalled: guard.closed(),
-      isolated: config.ISOLATION === 'Fence' ? isolation() : undefined,
-      standby: source.activeReplica !== identity.replica,
-      assigned: keeper.current !== undefined,
-      unassignedReason: source.waiting,
-      warm,
-      warmReason,
-      draining: drain.draining,
-    });
-  };
-  const snapshot = (): WorkerSnapshot => ({
-    assignment: keeper.current,
-    refusal: keeper.refusal,
-    dataPlane: dataPlane.status(),
-    gateway: gatewayNow(),
-    scrapers: tracker.scrapers(),
-    exporter: exporter.state,
-    exporterUnreachableMs: exporter.unreachableMs,
-    exposition,
-    memoryBytes: process.memoryUsage.rss() + exporter.memoryBytes,
-    draining: drain.draining,
-    terminated,
-  });
-  const heartbeats = new HeartbeatSource(identity, snapshot, clock);
-  const presence = new NatsPresence({
-    identity,
-    dataPlane,
-    heartbeat: () => heartbeats.next(),
-    logger,
-    onHeartbeat: (outcome) => counts.heartbeat(outcome),
-    mute: fault === 'mute',
-  });
-  const nats = new NatsConnection({
-    link: {
-      servers: config.NATS_URL,
-      name: identity.pod,
-      ...(config.NATS_CREDENTIALS_FILE === undefined
-        ? {}
-        : { auth: { kind: 'credentials', file: config.NATS_CREDENTIALS_FILE } }),
-      ...(config.NATS_CA_FILE === undefined ? {} : { tls: { caFile: config.NATS_CA_FILE } }),
+  constructor(options: WorkerOptions) {
+    const { config, clock, logger, identity } = options;
+    this.#options = options;
+    this.#metrics = createMetrics();
+    this.#metrics.collectProcessMetrics();
+    this.#client = new KubernetesClient({
+      endpoint: inClusterEndpoint({ env: options.environment, folder: config.SERVICE_ACCOUNT_FOLDER, clock }),
       logger,
       clock,
-    },
-    logger,
-    clock,
-    onLink: (link) => {
-      presence.join(link);
-      void source.loaded.then(() => followAssignments(link, identity, keeper, link.closed));
-    },
-    onStatus: changes.notify,
-  });
-  const counts = workerMetrics(metrics, {
-    snapshot,
-    natsConnected: () => nats.connected,
-    isolated: () => isolation() !== undefined,
-  });
-  const heart = new Pacemaker({
-    clock,
-    intervalMs: config.HEARTBEAT_INTERVAL_MS,
-    minGapMs: HEARTBEAT_MIN_GAP_MS,
-    beat: () => presence.beat(nats.link),
-  });
-  const statusWriter: StatusWriter = new StatusWriter({
-    client,
-    identity,
-    heartbeat: heartbeats.peek,
-    capacity: {
-      objects: config.CAPACITY_OBJECTS,
-      expositionBytes: config.CAPACITY_EXPOSITION_BYTES,
-      memoryBytes: config.CAPACITY_MEMORY_BYTES,
-      scrapeDurationMs: config.CAPACITY_SCRAPE_DURATION_MS,
-      queueDepth: config.CAPACITY_QUEUE_DEPTH,
-    },
-    active: () => source.activeReplica === identity.replica,
-    intervalMs: config.STATUS_INTERVAL_MS,
-    clock,
-    logger,
-    onWrite: (outcome) => counts.statusWrite(outcome),
-  });
-  changes.onChange(heart.hurry);
-  changes.onChange(statusWriter.consider);
+      userAgent: `shard-controller-worker/${identity.pod}`,
+    });
+    this.#dataPlane = this.#newDataPlane();
+    this.#exporter = this.#newExporterMonitor();
+    this.#drain = new Drain({
+      clock,
+      logger,
+      timeoutMs: config.DRAIN_TIMEOUT_MS,
+      needed: () => this.#state.needed(),
+      changes: this.#changes,
+    });
+    const keeper = new AssignmentKeeper({
+      identity,
+      dataPlane: this.#dataPlane,
+      logger,
+      onChange: this.#changes.notify,
+      onOffer: (from, kind) => this.#counts.offer(from, kind),
+    });
+    this.#source = new ShardInstanceSource({
+      client: this.#client,
+      identity,
+      keeper,
+      logger,
+      clock,
+      metrics: reflectorMetrics(this.#metrics.registry, 'shardinstances.shard.io'),
+      onChange: this.#changes.notify,
+    });
+    this.#guard = this.#newStallGuard();
+    this.#state = new WorkerState({
+      identity,
+      clock,
+      isolationFences: config.ISOLATION === 'Fence',
+      dataPlane: this.#dataPlane,
+      keeper,
+      source: this.#source,
+      guard: this.#guard,
+      exporter: this.#exporter,
+      tracker: this.#tracker,
+      drain: this.#drain,
+      natsConnected: () => this.#nats.connected,
+      statusWrittenAt: () => this.#statusWriter.writtenAt,
+    });
+    const heartbeats = new HeartbeatSource(identity, this.#state.snapshot, clock);
+    this.#presence = new NatsPresence({
+      identity,
+      dataPlane: this.#dataPlane,
+      heartbeat: () => heartbeats.next(),
+      logger,
+      onHeartbeat: (outcome) => this.#counts.heartbeat(outcome),
+      mute: config.SHARD_CONTROLLER_TEST_FAULT === 'mute',
+    });
+    this.#nats = this.#newNatsConnection(keeper);
+    this.#heart = new Pacemaker({
+      clock,
+      intervalMs: config.HEARTBEAT_INTERVAL_MS,
+      minGapMs: HEARTBEAT_MIN_GAP_MS,
+      beat: () => this.#presence.beat(this.#nats.link),
+    });
+    this.#statusWriter = new StatusWriter({
+      client: this.#client,
+      identity,
+      heartbeat: heartbeats.peek,
+      capacity: capacityOf(config),
+      active: () => this.#state.active,
+      intervalMs: config.STATUS_INTERVAL_MS,
+      clock,
+      logger,
+      onWrite: (outcome) => this.#counts.statusWrite(outcome),
+    });
+    this.#counts = workerMetrics(this.#metrics, {
+      snapshot: this.#state.snapshot,
+      natsConnected: () => this.#nats.connected,
+      isolated: () => this.#state.isolation() !== undefined,
+    });
+    this.#dataPlane.onChange(this.#changes.notify);
+    this.#drain.onChange(this.#changes.notify);
+    const detector = new ChangeDetector(heartbeats.peek, (heartbeat) => {
+      this.#heart.hurry();
+      this.#statusWriter.consider(heartbeat);
+    });
+    this.#changes.onChange(detector.notice);
+  }
+
+  /** In the order of their start; the first one that fails ends the worker. */
+  components(): Component[] {
+    return [
+      this.#healthServer(),
+      this.#proxy(),
+      this.#gateway(),
+      task('stall-guard', (signal) => this.#guard.run(signal)),
+      task('exporter-monitor', (signal) => this.#exporter.run(signal)),
+      task('shard-instance', (signal) => this.#source.run(signal)),
+      task('nats', (signal) => this.#nats.run(signal)),
+      task('heartbeat', (signal) => this.#heart.run(signal)),
+      task('status', async (signal) => {
+        await Promise.race([this.#source.loaded, aborted(signal)]);
+        await this.#statusWriter.run(signal);
+      }),
+    ];
+  }
+
+  /** Serves until nothing depends on this worker, then says goodbye. */
+  async drain(): Promise<void> {
+    await this.#drain.run();
+    this.#state.terminate();
+    this.#presence.beat(this.#nats.link);
+    if (this.#statusWriter.writtenAt !== undefined) await this.#statusWriter.last();
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  #newDataPlane(): DataPlane {
+    const { config, logger, clock } = this.#options;
+    const fault = config.SHARD_CONTROLLER_TEST_FAULT;
+    if (fault !== undefined) logger.warn({ fault }, 'SHARD_CONTROLLER_TEST_FAULT is set: this worker fails on purpose');
+    return createDataPlane({
+      upstream: this.#client,
+      logger,
+      clock,
+      host: LOOPBACK,
+      port: config.PROXY_PORT,
+      firstList: 'Streamed',
+      customResources: config.CUSTOM_RESOURCES,
+      metrics: dataPlaneMetrics(this.#metrics),
+      fault,
+      onListening: () => this.#listening.resolve(),
+    });
+  }
+
+  #newExporterMonitor(): ExporterMonitor {
+    const { config, logger, clock } = this.#options;
+    const where = `kube-state-metrics at ${LOOPBACK}:${config.EXPORTER_PORT}`;
+    return new ExporterMonitor({
+      exporter: { host: LOOPBACK, port: config.EXPORTER_PORT },
+      telemetry: { host: LOOPBACK, port: config.EXPORTER_TELEMETRY_PORT },
+      clock,
+      onChange: ({ state }) => {
+        if (state === 'running') logger.info(`${where} answers`);
+        else logger.warn(`${where} does not answer any more: see the log of its container`);
+        this.#changes.notify();
+      },
+      onSilence: (ms) => {
+        logger.warn({ ms: Math.round(ms) }, `${where} does not answer: see the log and the arguments of its container`);
+      },
+    });
+  }
+
+  #newStallGuard(): StallGuard {
+    const { logger, clock } = this.#options;
+    return new StallGuard({
+      clock,
+      confirm: async (signal) => void (await this.#source.read(signal, CONFIRM_TIMEOUT_MS)),
+      onStall: (gapMs) => {
+        this.#counts.stall();
+        logger.warn(
+          { gapMs: Math.round(gapMs) },
+          'this process had stalled: scrapes wait until its assignment is read',
+        );
+      },
+      onOpen: ({ confirmed, afterMs, error }) => {
+        const fields = { afterMs: Math.round(afterMs) };
+        if (confirmed) logger.info(fields, 'assignment read after the stall');
+        else logger.warn({ ...fields, err: error }, 'nothing answered after the stall: serving as before');
+        this.#changes.notify();
+      },
+    });
+  }
+
+  #newNatsConnection(keeper: AssignmentKeeper): NatsConnection {
+    const { config, logger, clock, identity } = this.#options;
+    return new NatsConnection({
+      link: { ...natsConfig(config), name: identity.pod, logger, clock },
+      logger,
+      clock,
+      onLink: (link) => {
+        this.#presence.join(link);
+        // Before the first consistent read of the ShardInstance there is nothing to compare a message with.
+        void this.#source.loaded.then(() => followAssignments(link, identity, keeper, link.closed));
+      },
+      onStatus: (connected) => {
+        if (connected) this.#heart.hurry();
+        this.#changes.notify();
+      },
+    });
+  }
+
+  #healthServer(): HealthServer {
+    const { config, logger } = this.#options;
+    const health = new HealthServer({
+      port: config.HEALTH_PORT,
+      ...host(config),
+      portVariable: 'HEALTH_PORT',
+      logger,
+      metrics: this.#metrics,
+      routes: new Map([['/drain/wait', this.#drain.wait]]),
+    });
+    registerReadiness(health, () => readinessOf(this.#state.snapshot(), this.#source.waiting));
+    return health;
+  }
+
+  #proxy(): Component {
+    const running = task('watch-proxy', (signal) => this.#dataPlane.run(signal));
+    return {
+      name: running.name,
+      start: async (signal) => {
+        await running.start(signal);
+        await Promise.race([this.#listening.promise, running.ended]);
+      },
+      stop: () => running.stop(),
+      get ended() {
+        return running.ended ?? Promise.resolve();
+      },
+    };
+  }
+
+  #gateway(): Component {
+    const { config, logger, clock } = this.#options;
+    const gateway = new Gateway({
+      host: config.LISTEN_HOST,
+      port: config.GATEWAY_PORT,
+      exporter: { host: LOOPBACK, port: config.EXPORTER_PORT },
+      state: this.#state.gateway,
+      changes: this.#changes,
+      tracker: this.#tracker,
+      reports: {
+        scrape: this.#counts.scrape,
+        held: this.#counts.held,
+        exposition: (bytes, durationMs) => this.#state.served(bytes, durationMs),
+        exporterReachable: (reachable) => this.#exporter.report(reachable),
+      },
+      limits: { holdMs: config.SCRAPE_HOLD_MS, concurrent: config.MAX_SCRAPES },
+      clock,
+      logger,
+    });
+    return { name: 'gateway', start: () => gateway.start(), stop: () => gateway.stop() };
+  }
+}
+
+function natsConfig(config: WorkerConfig): Omit<NatsConnectionConfig, 'name'> {
+  const { NATS_CREDENTIALS_FILE: file, NATS_CA_FILE: caFile } = config;
+  return {
+    servers: config.NATS_URL,
+    ...(file === undefined ? {} : { auth: { kind: 'credentials', file } }),
+    ...(caFile === undefined ? {} : { tls: { caFile } }),
+  };
+}
+
+function capacityOf(config: WorkerConfig): Capacity {
+  return {
+    objects: config.CAPACITY_OBJECTS,
+    expositionBytes: config.CAPACITY_EXPOSITION_BYTES,
+    memoryBytes: config.CAPACITY_MEMORY_BYTES,
+    scrapeDurationMs: config.CAPACITY_SCRAPE_DURATION_MS,
+    queueDepth: config.CAPACITY_QUEUE_DEPTH,
+  };
+}
+
+const host = (config: WorkerConfig): { readonly host?: string } =>
+  config.LISTEN_HOST === undefined ? {} : { host: config.LISTEN_HOST };
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 
 /** A short system command failed. */
-export class CommandError extends Error {
+class CommandError extends Error {
   readonly code = 'SC_COMMAND_FAILED';
 
   constructor(command: readonly string[], reason: string) {

@@ -29,18 +29,23 @@ export interface ProcessEnd {
 const MOUNT_SCRIPT = `
 scratch=$1 count=$2; shift 2
 fail() { echo "process node: $*" >&2; exit 125; }
+layers=
+own() {
+  case $1/ in /run/*|/var/run/*) return 0 ;; esac
+  for layer in $layers; do case $1/ in "$layer"/*) return 0 ;; esac; done
+  return 1
+}
 point() {
   [ -e "$1" ] && return
   parent=$(dirname "$1")
   while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
-  case $parent/ in
-    /run/*|/var/run/*) ;;
-    //) fail "mount path $1 must lie below a folder that exists on this machine" ;;
-    *)
-      layer=$(mktemp -d "$scratch/layer-XXXXXX") && mkdir "$layer/upper" "$layer/work" &&
-        mount -t overlay -o "lowerdir=$parent,upperdir=$layer/upper,workdir=$layer/work" overlay "$parent" ||
-        fail "cannot make mount path $1" ;;
-  esac
+  if ! own "$parent"; then
+    [ "$parent" != / ] || fail "mount path $1 must lie below a folder that exists on this machine"
+    new=$(mktemp -d "$scratch/layer-XXXXXX") && mkdir "$new/upper" "$new/work" &&
+      mount -t overlay -o "lowerdir=$parent,upperdir=$new/upper,workdir=$new/work" overlay "$parent" ||
+      fail "cannot make mount path $1"
+    layers="$layers $parent"
+  fi
   if [ -d "$2" ]; then mkdir -p "$1"; else mkdir -p "$(dirname "$1")" && : >"$1"; fi
 }
 while [ "$count" -gt 0 ]; do
@@ -68,9 +73,19 @@ export class ContainerProcess {
       this.#child = spawn(
         resolveSystemTool('nsenter', 'util-linux'),
         [
-          ...[`--net=${spec.networkFile}`, resolveSystemTool('unshare', 'util-linux')],
-          ...['--mount', '--propagation', 'private', '/bin/sh', '-c', MOUNT_SCRIPT, 'mounts'],
-          ...[spec.scratchFolder, String(spec.mounts.length), ...mounts, ...spec.command],
+          `--net=${spec.networkFile}`,
+          resolveSystemTool('unshare', 'util-linux'),
+          '--mount',
+          '--propagation',
+          'private',
+          '/bin/sh',
+          '-c',
+          MOUNT_SCRIPT,
+          'mounts',
+          spec.scratchFolder,
+          String(spec.mounts.length),
+          ...mounts,
+          ...spec.command,
         ],
         {
           cwd: spec.workingDir,

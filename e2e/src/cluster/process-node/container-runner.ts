@@ -11,7 +11,7 @@ import {
 } from './container-status.ts';
 import { ContainerConfigError, containerEnvironment, expand, type KeyReader, type PodPlace } from './environment.ts';
 import { findProgram, type ImageCatalog, type ImageProgram } from './images.ts';
-import type { Container, Hook, Pod } from './pod.ts';
+import type { Container, Hook, Pod, Probe } from './pod.ts';
 import { check, get, type ProbeTarget, repeatProbe } from './probe.ts';
 import type { Mount } from './volumes.ts';
 
@@ -110,18 +110,18 @@ export class ContainerRunner {
       // A container that was never started has nothing that could be restarted at once.
       const delayMs = restartDelayMs(end === undefined ? inARow + 1 : inARow);
       inARow += 1;
-      if (end !== undefined) this.#waitForRestart(delayMs);
-      await clock.sleep(delayMs, this.#ending.signal);
+      if (end === undefined) {
+        await clock.sleep(delayMs, this.#ending.signal);
+        continue;
+      }
+      this.#lastState = this.#state;
+      if (delayMs > 0) {
+        const message = `back-off ${delayMs / 1000}s restarting failed container=${this.name}`;
+        this.#set({ waiting: { reason: 'CrashLoopBackOff', message } });
+        await clock.sleep(delayMs, this.#ending.signal);
+      }
+      if (!this.#ending.signal.aborted) this.#restartCount += 1;
     }
-  }
-
-  #waitForRestart(delayMs: number): void {
-    this.#lastState = this.#state;
-    this.#restartCount += 1;
-    if (delayMs === 0) return;
-    const { name } = this.#options.container;
-    const message = `back-off ${delayMs / 1000}s restarting failed container=${name}`;
-    this.#set({ waiting: { reason: 'CrashLoopBackOff', message } });
   }
 
   /** One life of the process; undefined if it could not be started. */
@@ -198,7 +198,8 @@ export class ContainerRunner {
       void repeatProbe({
         probe: startupProbe,
         check: () => check(startupProbe, target),
-        onVerdict: (healthy, reason) => (healthy ? startup.abort() : this.#onUnhealthy('startup', reason)),
+        onVerdict: (healthy, reason) =>
+          healthy ? startup.abort() : this.#onUnhealthy('startup', startupProbe, reason),
         clock,
         signal: both,
       });
@@ -214,7 +215,7 @@ export class ContainerRunner {
         repeatProbe({
           probe: livenessProbe,
           check: () => check(livenessProbe, target),
-          onVerdict: (healthy, reason) => (healthy ? undefined : this.#onUnhealthy('liveness', reason)),
+          onVerdict: (healthy, reason) => (healthy ? undefined : this.#onUnhealthy('liveness', livenessProbe, reason)),
           clock,
           signal: AbortSignal.any([signal, this.#ending.signal]),
         }),
@@ -237,15 +238,16 @@ export class ContainerRunner {
     await Promise.all(running);
   }
 
-  #onUnhealthy(kind: 'startup' | 'liveness', reason: string): void {
+  #onUnhealthy(kind: 'startup' | 'liveness', probe: Probe, reason: string): void {
     this.#options.logger.warn({ probe: kind, reason }, 'probe failed, container is restarted');
-    void this.#endProcess((this.#options.pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
+    const seconds = probe.terminationGracePeriodSeconds ?? this.#options.pod.spec.terminationGracePeriodSeconds ?? 30;
+    void this.#endProcess(seconds * 1000);
   }
 
   async #endProcess(graceMs: number): Promise<void> {
     const process = this.#process;
     if (process?.pid === undefined) return;
-    const { clock, container } = this.#options;
+    const { container } = this.#options;
     const timer = setTimeout(() => process.kill(), graceMs);
     const preStop = container.lifecycle?.preStop;
     if (preStop !== undefined && graceMs > 0) {
@@ -257,7 +259,6 @@ export class ContainerRunner {
     if (graceMs > 0) process.terminate();
     await process.ended;
     clearTimeout(timer);
-    await clock.sleep(0);
   }
 
   async #hook(hook: Hook, process: ContainerProcess, graceMs: number, signal: AbortSignal): Promise<void> {

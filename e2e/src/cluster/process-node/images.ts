@@ -32,6 +32,8 @@ export function source(path: string): ImageProgram {
   return {
     entrypoint: [process.execPath, '--conditions=@shard/source', join(REPOSITORY, path)],
     workingDir: REPOSITORY,
+    // Compiled once, not at each start: a second less per process on a busy machine.
+    env: { NODE_COMPILE_CACHE: join(REPOSITORY, '.cache', 'node-compile') },
   };
 }
 

@@ -1,14 +1,5 @@
-export {
-  findProgram,
-  type ImageCatalog,
-  type ImageProgram,
-  KUBE_STATE_METRICS_IMAGE,
-  MANAGER_IMAGE,
-  productImages,
-  source,
-  WORKER_IMAGE,
-} from './images.ts';
-export { type Pod } from './pod.ts';
+export { KUBE_STATE_METRICS_IMAGE, MANAGER_IMAGE, WORKER_IMAGE } from './images.ts';
 export { PodAddresses } from './pod-addresses.ts';
-export type { Peer } from './pod-network.ts';
+export { deletePodNetwork, podNetworkNames } from './pod-network.ts';
 export { ProcessNode, type ProcessNodeOptions } from './process-node.ts';
+export { freezeAll, processes, signalAll } from './processes.ts';

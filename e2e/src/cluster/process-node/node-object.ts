@@ -2,7 +2,7 @@ import { BRIDGE_ADDRESS } from '../../namespace/index.ts';
 import { timestamp } from './container-status.ts';
 
 /** How long the API server's node controller trusts one renewal, seconds; the kubelet's own figures. */
-export const LEASE_SECONDS = 40;
+const LEASE_SECONDS = 40;
 export const HEARTBEAT_MS = 10_000;
 
 export function nodeObject(name: string, labels: Readonly<Record<string, string>>): Record<string, unknown> {

@@ -10,7 +10,6 @@ import {
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { BRIDGE_ADDRESS } from '../../namespace/index.ts';
-import { processesInNetwork } from '../leftovers.ts';
 import { ContainerRunner } from './container-runner.ts';
 import { timestamp } from './container-status.ts';
 import type { PodPlace } from './environment.ts';
@@ -26,6 +25,7 @@ import {
   type Peer,
 } from './pod-network.ts';
 import { desiredStatus, earlierRestarts, isCurrent } from './pod-status.ts';
+import { freezeAll, processesInNetwork, signalAll } from './processes.ts';
 import { PodVolumes } from './volumes.ts';
 
 export interface PodRunnerOptions {
@@ -53,7 +53,10 @@ export class PodRunner {
   #networked = false;
   #problem: string | undefined;
   #over = false;
+  /** Nothing is said to the API server, as if this machine were gone. */
   #silent = false;
+  /** This machine is gone, or the object is: not even a deletion is answered. */
+  #lost = false;
   #terminating: Promise<void> | undefined;
   #starting: Promise<void> | undefined;
   #pushing: Promise<void> | undefined;
@@ -111,14 +114,20 @@ export class PodRunner {
     await Promise.all(this.#containers.map((container) => container.destroy()));
   }
 
+  /** The machine is gone. */
+  async lose(): Promise<void> {
+    this.#lost = true;
+    await this.killAll(false);
+  }
+
   killContainer(name: string): void {
     const found = this.#containers.find((container) => container.name === name);
     if (found === undefined) throw new Error(`Pod ${this.#live.metadata.name} has no container ${name} that runs.`);
     found.crash();
   }
 
-  freeze(): void {
-    signalAll(this.processes(), 'SIGSTOP');
+  freeze(): Promise<void> {
+    return freezeAll(this.processes());
   }
 
   thaw(): void {
@@ -140,6 +149,7 @@ export class PodRunner {
   /** Ends everything on this machine and says nothing to the API server. */
   async dispose(): Promise<void> {
     this.#silent = true;
+    this.#lost = true;
     this.#life.abort();
     await this.#starting;
     await Promise.all(this.#containers.map((container) => container.destroy()));
@@ -223,12 +233,13 @@ export class PodRunner {
     this.#over = true;
     this.#life.abort();
     signalAll(this.processes(), 'SIGKILL');
-    if (this.#silent) this.#silent = false;
+    if (this.#lost) return;
+    this.#silent = false;
     this.#push();
     await this.#pushing;
     if (this.#networked) await deletePodNetwork(address.id);
     this.#volumes.remove();
-    while (!(await this.#remove())) await clock.sleep(500);
+    while (!this.#lost && !(await this.#remove())) await clock.sleep(500);
     logger.info('pod is gone');
   }
 
@@ -240,8 +251,8 @@ export class PodRunner {
       return true;
     } catch (error) {
       if (isNotFound(error) || isConflict(error)) return true;
-      if (this.#silent) return true;
-      this.#options.logger.warn({ err: error }, 'pod object not removed yet');
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#options.logger.warn({ reason }, 'pod object not removed yet');
       return false;
     }
   }
@@ -279,10 +290,12 @@ export class PodRunner {
         if (answer.success) this.#live = answer.data;
         failures = 0;
       } catch (error) {
-        if (isNotFound(error) || isConflict(error)) return;
+        if (isNotFound(error)) return;
         failures += 1;
         this.#dirty = true;
-        logger.debug({ err: error }, 'pod status not written yet');
+        const reason = error instanceof Error ? error.message : String(error);
+        // The API server may be down on purpose; a refusal of the content would go on for ever.
+        logger[failures === 5 ? 'warn' : 'debug']({ reason }, 'pod status not written yet');
         if (this.#over && failures > 20) return;
         await clock.sleep(Math.min(2000, 100 * 2 ** failures));
       }
@@ -316,15 +329,5 @@ export class PodRunner {
       this.#live.status,
       clock.now(),
     );
-  }
-}
-
-function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      // It ended by itself.
-    }
   }
 }

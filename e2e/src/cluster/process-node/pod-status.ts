@@ -17,11 +17,14 @@ interface Condition {
   readonly type: string;
   readonly status: 'True' | 'False';
   readonly lastTransitionTime: string;
-  readonly reason?: string;
-  readonly message?: string;
+  readonly reason: string | null;
+  readonly message: string | null;
 }
 
-/** The status of a pod as this node sees it; transition times are taken over from `live` where nothing changed. */
+/** The patch merges addresses too; a pod has one, and after the loss of its node another. */
+const REPLACE = { $patch: 'replace' };
+
+/** The status of a pod as this node sees it, as a strategic merge patch; transition times are taken over from `live` where nothing changed. */
 export function desiredStatus(facts: PodFacts, live: PodStatus | undefined, nowMs: number): Record<string, unknown> {
   const unready = facts.containers.filter((container) => !container.ready).map((container) => container.name);
   const phase = phaseOf(facts);
@@ -34,7 +37,9 @@ export function desiredStatus(facts: PodFacts, live: PodStatus | undefined, nowM
       type,
       status,
       lastTransitionTime: typeof kept === 'string' ? kept : timestamp(nowMs),
-      ...(good || reason === undefined ? {} : { reason, message: message ?? '' }),
+      // The patch merges conditions by type: what is not taken back would stay.
+      reason: good ? null : (reason ?? null),
+      message: good ? null : (message ?? null),
     };
   };
   const ready = unready.length === 0 && facts.problem === undefined && networked;
@@ -42,8 +47,8 @@ export function desiredStatus(facts: PodFacts, live: PodStatus | undefined, nowM
   return {
     phase,
     hostIP: facts.hostIp,
-    hostIPs: [{ ip: facts.hostIp }],
-    ...(facts.podIp === undefined ? {} : { podIP: facts.podIp, podIPs: [{ ip: facts.podIp }] }),
+    hostIPs: [REPLACE, { ip: facts.hostIp }],
+    ...(facts.podIp === undefined ? {} : { podIP: facts.podIp, podIPs: [REPLACE, { ip: facts.podIp }] }),
     startTime: facts.startedAt,
     conditions: [
       condition('PodReadyToStartContainers', networked),
@@ -67,7 +72,7 @@ export function isCurrent(desired: Record<string, unknown>, live: PodStatus | un
 function essence(status: Readonly<Record<string, unknown>>): unknown {
   const conditions = array(status['conditions'])
     .filter((condition) => OWN_CONDITIONS.has(String(condition['type'])))
-    .map((condition) => `${condition['type']}=${condition['status']}`)
+    .map((condition) => `${String(condition['type'])}=${String(condition['status'])}`)
     .toSorted();
   const containers = array(status['containerStatuses']).map((container) => ({
     name: container['name'],

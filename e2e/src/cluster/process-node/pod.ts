@@ -21,6 +21,7 @@ const probe = z.object({
   timeoutSeconds: z.int().optional(),
   successThreshold: z.int().optional(),
   failureThreshold: z.int().optional(),
+  terminationGracePeriodSeconds: z.int().optional(),
 });
 
 const hook = z.object({

@@ -6,7 +6,7 @@ import { portNumber } from './pod.ts';
 
 /** Undefined when the check passed, else why not. */
 export type CheckResult = string | undefined;
-export type RunInContainer = (command: readonly string[], timeoutMs: number) => Promise<CheckResult>;
+type RunInContainer = (command: readonly string[], timeoutMs: number) => Promise<CheckResult>;
 
 export interface ProbeTarget {
   readonly container: Container;

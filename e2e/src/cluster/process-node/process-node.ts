@@ -88,7 +88,7 @@ export class ProcessNode {
   async lose({ silent = false }: { readonly silent?: boolean } = {}): Promise<void> {
     const runners = [...this.#runners.values()];
     if (silent) await Promise.all(runners.map((runner) => runner.cut('everything')));
-    await Promise.all([this.#silence(), ...runners.map((runner) => runner.killAll(false))]);
+    await Promise.all([this.#silence(), ...runners.map((runner) => runner.lose())]);
   }
 
   /** The machine is back: registers again, starts the pods that are still bound to it. */
@@ -134,8 +134,8 @@ export class ProcessNode {
   }
 
   /** SIGSTOP to all processes: connections are still accepted by the kernel, nothing answers. */
-  freezePod(pod: string): void {
-    this.#find(pod).freeze();
+  async freezePod(pod: string): Promise<void> {
+    await this.#find(pod).freeze();
   }
 
   thawPod(pod: string): void {

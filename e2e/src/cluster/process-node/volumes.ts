@@ -137,7 +137,9 @@ export class PodVolumes {
     const { pod, client } = this.#options;
     const { namespace, name, uid } = pod.metadata;
     const account = pod.spec.serviceAccountName ?? 'default';
-    const path = resourcePath({ group: '', version: 'v1',
+    const path = resourcePath({
+      group: '',
+      version: 'v1',
       resource: 'serviceaccounts',
       namespace,
       name: account,

@@ -58,8 +58,16 @@ export function withEpochs(previous: ShardConfigState, next: ShardConfigState, s
 }
 
 function isSame(a: AssignedSlots | undefined, b: AssignedSlots): boolean {
-  return a !== undefined && JSON.stringify(a) === JSON.stringify(b);
+  if (a === undefined) return false;
+  return sameSlots(a.owned, b.owned) && sameMigrating(a.warm, b.warm) && sameMigrating(a.release, b.release);
 }
+
+const sameSlots = (a: readonly SlotIndex[], b: readonly SlotIndex[]): boolean =>
+  a.length === b.length && a.every((slot, i) => slot === b[i]);
+
+const sameMigrating = (a: readonly MigratingSlots[], b: readonly MigratingSlots[]): boolean =>
+  a.length === b.length &&
+  a.every(({ migration, slots }, i) => migration === b[i]?.migration && sameSlots(slots, b[i].slots));
 
 /** The message for one shard: content of ShardInstance.spec and of its assignment subject. */
 export function toAssignment(state: ShardConfigState, shardId: ShardId, slots: AssignedSlots): Assignment {

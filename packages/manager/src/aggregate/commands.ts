@@ -1,3 +1,4 @@
+import type { Handover } from '@shard-controller/shared/contracts';
 import type { Settings } from './settings.ts';
 import type { MigrationId, ShardId, SlotIndex } from './state.ts';
 
@@ -59,12 +60,7 @@ export type CommandBody =
   | {
       readonly type: 'HandoverObserved';
       readonly shardId: ShardId;
-      readonly migration: MigrationId;
-      readonly role: 'target' | 'source';
-      readonly state: 'warming' | 'acknowledged' | 'failed' | 'releasing' | 'released';
-      readonly acknowledgedAt?: number | undefined;
-      readonly objects: number;
-      readonly error?: string | undefined;
+      readonly handover: Handover;
     }
   /** Both sides answered, or did not; the shell has asked again often enough. Only for step Verification. */
   | {

@@ -57,7 +57,8 @@ export function decisionTable<Facts, Signal extends { readonly type: string }, E
       const [next, actions] = transition(machine, snapshot, { type: signal.type, signal });
       const decision = actions[0];
       if (decision === undefined) return undefined;
-      return { to: String(next.value), events: meaning.decisions[decision.type]?.(facts, signal) ?? [] };
+      const to = typeof next.value === 'string' ? next.value : state;
+      return { to, events: meaning.decisions[decision.type]?.(facts, signal) ?? [] };
     },
   };
 }
@@ -97,7 +98,10 @@ function toMachine<Facts, Signal>(
 
 function checkNames(
   config: TableConfig,
-  meaning: { readonly guards: Readonly<Record<string, unknown>>; readonly decisions: Readonly<Record<string, unknown>> },
+  meaning: {
+    readonly guards: Readonly<Record<string, unknown>>;
+    readonly decisions: Readonly<Record<string, unknown>>;
+  },
 ): void {
   for (const row of rowsOf(config)) {
     const { guard, actions } = row;

@@ -1,5 +1,7 @@
 import type { Assignment, Replica } from '@shard-controller/shared/contracts';
-import type { ShardConfigState, ShardId } from './state.ts';
+import { assignedSlots, toAssignment } from './assignment.ts';
+import type { ShardConfigState, ShardId, ShardState } from './state.ts';
+import { isIdle, isOutdated, isWanted, shardsOf } from './view.ts';
 
 /** One StatefulSet, `<config>-<replica>`. */
 export interface DesiredStatefulSet {
@@ -8,11 +10,11 @@ export interface DesiredStatefulSet {
   readonly replicas: number;
 }
 
-/** A pod to delete: it exposes nothing and runs another template than `unlessRevision`. Idempotent. */
+/** Pods to delete: they run another template than `unlessRevision`, and nothing is lost with them. Idempotent. */
 export interface PodToDelete {
   readonly shardId: ShardId;
   readonly replica: Replica;
-  /** Pods with this `shard.io/revision` label are spared. */
+  /** A pod with this `shard.io/revision` label is spared. */
   readonly unlessRevision: string;
 }
 
@@ -25,6 +27,36 @@ export interface Desired {
 }
 
 /** Derives the wanted world from `state`; empty before the first accepted config and after deletion. */
-export function desired(_state: ShardConfigState): Desired {
-  return { statefulSets: [], assignments: [], podsToDelete: [] };
+export function desired(state: ShardConfigState): Desired {
+  if (state.settings === null || state.deleted) return { statefulSets: [], assignments: [], podsToDelete: [] };
+  const replicas: readonly Replica[] = state.settings.replicasPerShard === 2 ? ['a', 'b'] : ['a'];
+  const pods = podCount(state);
+  const deletable = shardsOf(state).filter((shard) => isDeletable(state, shard));
+  return {
+    statefulSets: replicas.map((replica) => ({ replica, replicas: pods })),
+    assignments: [...assignedSlots(state)].map(([shardId, slots]) => toAssignment(state, shardId, slots)),
+    podsToDelete: deletable.flatMap(({ shardId }) =>
+      replicas.map((replica) => ({ shardId, replica, unlessRevision: state.revision })),
+    ),
+  };
+}
+
+/** StatefulSets count from 0, so a shard that has to stay keeps all below it. */
+function podCount(state: ShardConfigState): number {
+  const staying = shardsOf(state).filter((shard) => isWanted(state, shard) || exposes(state, shard));
+  return staying.reduce((count, { ordinal }) => Math.max(count, ordinal + 1), state.desiredShards);
+}
+
+/** A failed shard has nothing left to release that deleting its pod would not end as well. */
+const exposes = (state: ShardConfigState, shard: ShardState): boolean =>
+  !isIdle(state, shard.health === 'Failed' ? { ...shard, stale: null } : shard);
+
+/**
+ * A pod of an outdated template may go when the rolling update chose it, and at any time when it cannot serve: a worker
+ * that never starts (a broken image) must not keep its own repair from starting.
+ */
+function isDeletable(state: ShardConfigState, shard: ShardState): boolean {
+  if (shard.health === 'Pending') return true;
+  if (shard.health === 'Failed') return !exposes(state, shard);
+  return state.rollout?.replacing === shard.shardId && isOutdated(state, shard) && isIdle(state, shard);
 }

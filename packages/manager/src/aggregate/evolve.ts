@@ -18,8 +18,7 @@ import {
  */
 export function evolve(state: ShardConfigState, event: ShardEvent, sequence: number): ShardConfigState {
   const next = withEpochs(state, apply(state, event), sequence);
-  const lastDecision =
-    'reason' in event ? { type: event.type, at: event.at, reason: event.reason } : next.lastDecision;
+  const lastDecision = 'reason' in event ? { type: event.type, at: event.at, reason: event.reason } : next.lastDecision;
   return { ...next, sequence, lastDecision };
 }
 
@@ -86,14 +85,13 @@ function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
         shards: withPending(state.shards, event.surge, event.at),
       };
     case 'shard.rollout.replacing.v1':
-      return state.rollout === null
-        ? state
-        : { ...state, rollout: { ...state.rollout, replacing: event.shardId } };
+      return state.rollout === null ? state : { ...state, rollout: { ...state.rollout, replacing: event.shardId } };
     case 'shard.rollout.completed.v1':
       return { ...state, rollout: null };
     case 'shard.log.recovered.v1':
       return recoveredState(event);
   }
+  return event satisfies never;
 }
 
 function accepted(state: ShardConfigState, event: EventOf<'shard.config.accepted.v1'>): ShardConfigState {
@@ -103,7 +101,7 @@ function accepted(state: ShardConfigState, event: EventOf<'shard.config.accepted
   return {
     ...next,
     createdAt: event.at,
-    owners: new Array<ShardId | null>(settings.slotCount).fill(null),
+    owners: Array.from({ length: settings.slotCount }, () => null),
     scaling: { ...state.scaling, bandSince: event.at },
   };
 }
@@ -120,12 +118,10 @@ function scaled(state: ShardConfigState, event: EventOf<'shard.scaled.v1'>): Sha
 }
 
 function healthChanged(state: ShardConfigState, event: EventOf<'shard.health.changed.v1'>): ShardConfigState {
-  const { shardId, from, to, at } = event;
-  const returned = to === 'Recovering' || (to === 'Pending' && from !== 'Pending');
+  const { shardId, to, at } = event;
   const next = withShard(state, shardId, {
     health: to,
     since: at,
-    ...(returned ? { joined: 'returned' as const } : {}),
     // A new process starts without the SIGTERM of the old one.
     ...(to === 'Pending' || to === 'Failed' ? { draining: false } : {}),
   });
@@ -142,7 +138,7 @@ function slotsAssigned(state: ShardConfigState, event: EventOf<'shard.slots.assi
     for (const slot of slots) owners[slot] = to;
     const release = event.releases.find((r) => r.shardId === from);
     if (from !== null && release !== undefined) next = withStale(next, from, release.id, slots);
-    next = withoutRelease(next, to, slots);
+    next = withShard(withoutRelease(next, to, slots), to, { hasServed: true });
   }
   return {
     ...next,
@@ -188,7 +184,8 @@ function migrationCommitted(state: ShardConfigState, event: EventOf<'shard.migra
   if (migration === undefined) return state;
   const owners = [...state.owners];
   for (const slot of migration.slots) owners[slot] = migration.target;
-  return { ...withMigration(state, event.id, { step: 'Cleanup', committed: true, deadline: null }), owners };
+  const next = withMigration(state, event.id, { step: 'Cleanup', committed: true, deadline: null });
+  return { ...withShard(next, migration.target, { hasServed: true }), owners };
 }
 
 function migrationCompleted(state: ShardConfigState, event: EventOf<'shard.migration.completed.v1'>): ShardConfigState {

@@ -1,3 +1,4 @@
+export { type AssignedSlots, assignedSlots } from './assignment.ts';
 export type {
   Command,
   CommandBody,
@@ -7,9 +8,18 @@ export type {
   ShardInstanceClaim,
   ShardObservation,
 } from './commands.ts';
-export type { Decide, Decision } from './decide.ts';
+export {
+  createDecide,
+  type Decide,
+  type Decision,
+  type DecisionTables,
+  decide,
+  EndlessDecisionError,
+  standardTables,
+} from './decide.ts';
 export { type Desired, type DesiredStatefulSet, desired, type PodToDelete } from './desired.ts';
 export { type EventOf, type ShardEvent, type ShardEventType, shardEventSchema } from './events.ts';
+export { evolve } from './evolve.ts';
 export { defaultSettings, type Settings, settingsSchema } from './settings.ts';
 export {
   type FailoverState,
@@ -30,4 +40,12 @@ export {
   type SlotIndex,
   shardIdOf,
 } from './state.ts';
-export type { ConditionType, DescribeStatus, DesiredCondition, DesiredStatus, Hold } from './status.ts';
+export {
+  type ConditionType,
+  type DesiredCondition,
+  type DesiredStatus,
+  describeStatus,
+  type Hold,
+  holdsOf,
+} from './status.ts';
+export { isWanted, openMigrations, shardsOf, slotsOf } from './view.ts';

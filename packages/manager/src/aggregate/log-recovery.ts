@@ -30,10 +30,11 @@ export function recoverShards(instances: readonly ShardInstanceClaim[]): Recover
 
 /** The state that a recovery event gives: nothing of before, except what the ShardInstances said. */
 export function recoveredState(event: EventOf<'shard.log.recovered.v1'>): ShardConfigState {
-  const owners = new Array<ShardId | null>(event.settings.slotCount).fill(null);
+  const owners = Array.from<unknown, ShardId | null>({ length: event.settings.slotCount }, () => null);
   for (const { shardId, owned } of event.shards) for (const slot of owned) owners[slot] = shardId;
-  const shards = event.shards.map(({ shardId, stale, release }) => ({
+  const shards = event.shards.map(({ shardId, owned, stale, release }) => ({
     ...pendingShard(shardId, event.at),
+    hasServed: owned.length > 0,
     stale: stale.length === 0 ? null : { id: release, slots: stale },
   }));
   return {

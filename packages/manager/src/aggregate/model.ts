@@ -2,17 +2,14 @@
  * What the decision tables know of the aggregate. They import this door and `decide` imports them, so it must not
  * reach back to `decide.ts`; everybody else imports `index.ts`.
  */
-export { type AssignedSlots, assignedSlots } from './assignment.ts';
 export type {
-  Command,
   CommandBody,
-  CommandContext,
   ObservedConfig,
   ShardInstanceClaim,
   ShardObservation,
 } from './commands.ts';
-export { type DecisionTable, decisionTable, type TableConfig, type Verdict } from './decision-table.ts';
-export type { EventOf, ShardEvent } from './events.ts';
+export { type DecisionTable, decisionTable, type TableConfig } from './decision-table.ts';
+export type { ShardEvent } from './events.ts';
 export { recoverShards } from './log-recovery.ts';
 export type { Settings } from './settings.ts';
 export {
@@ -38,6 +35,7 @@ export {
   migratingSlots,
   openMigrations,
   projectedOwners,
+  refugesOf,
   regularShards,
   shardsOf,
   slotsOf,

@@ -25,8 +25,8 @@ export interface ShardState {
   readonly revision: string;
   /** Its worker got SIGTERM: slots move away, none move to it. */
   readonly draining: boolean;
-  /** `returned` once it was Healthy before; tells a resize from a recovery. */
-  readonly joined: 'new' | 'returned';
+  /** It has been responsible for slots before; tells a resize from a recovery. */
+  readonly hasServed: boolean;
   /** Slots it lost by failover and may still expose until it reports `released` for this id. */
   readonly stale: { readonly id: MigrationId; readonly slots: readonly SlotIndex[] } | null;
   /**
@@ -164,9 +164,8 @@ export function pendingShard(shardId: ShardId, since: number): ShardState {
     since,
     revision: '',
     draining: false,
-    joined: 'new',
+    hasServed: false,
     stale: null,
     epoch: 0,
   };
 }
-

@@ -38,6 +38,13 @@ export function targetsOf(state: ShardConfigState): readonly ShardState[] {
   return shardsOf(state).filter((shard) => isTarget(state, shard));
 }
 
+/** Where slots go whose owner is lost: to the targets, or if there is none, to any healthy shard that is still there. */
+export function refugesOf(state: ShardConfigState): readonly ShardState[] {
+  const targets = targetsOf(state);
+  if (targets.length > 0) return targets;
+  return shardsOf(state).filter((shard) => shard.health === 'Healthy' && !shard.draining && shard.stale === null);
+}
+
 /** Slots that `shardId` is responsible for, ascending. */
 export function slotsOf(state: ShardConfigState, shardId: ShardId): readonly SlotIndex[] {
   return state.owners.flatMap((owner, slot) => (owner === shardId ? [slot] : []));
@@ -81,7 +88,6 @@ export function failedOwners(state: ShardConfigState): readonly ShardState[] {
  */
 export function awaitedShards({ state, settings, now }: View): readonly ShardState[] {
   return shardsOf(state).filter(
-    (shard) =>
-      isWanted(state, shard) && !isTarget(state, shard) && now - shard.since < settings.failover.startGraceMs,
+    (shard) => isWanted(state, shard) && !isTarget(state, shard) && now - shard.since < settings.failover.startGraceMs,
   );
 }

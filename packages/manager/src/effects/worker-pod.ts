@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import type {
   V1Container,
   V1EnvVar,
-  V1ObjectMeta,
   V1PodSpec,
   V1Probe,
   V1ResourceRequirements,
@@ -56,7 +55,10 @@ export interface WorkerPodInput {
 
 /** A core/v1 PodTemplateSpec whose affinity is passed through unread. */
 export interface WorkerPodTemplate {
-  readonly metadata: V1ObjectMeta;
+  readonly metadata: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
   readonly spec: Omit<V1PodSpec, 'affinity'> & { readonly affinity?: Readonly<Record<string, unknown>> };
 }
 

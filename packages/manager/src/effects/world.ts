@@ -41,13 +41,19 @@ export interface WorldInput {
   readonly resync: boolean;
 }
 
+/** One sentence, with the code of the error. */
+export interface WorldProblem {
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface WorldOutcome {
   /** Everything is as it should be; otherwise look again soon. */
   readonly settled: boolean;
   /** Somebody holds a newer assignment than ours: we are probably not the leader any more. */
   readonly superseded: boolean;
-  /** What could not be done and why, one sentence each. */
-  readonly problems: readonly string[];
+  /** What could not be done and why. */
+  readonly problems: readonly WorldProblem[];
 }
 
 type Effect = () => Promise<boolean>;
@@ -76,7 +82,7 @@ export class World {
       this.#applied.clear();
       this.#options.publisher.forget();
     }
-    const problems: string[] = [];
+    const problems = new Map<string, WorldProblem>();
     let settled = true;
     let superseded = false;
     const attempt = async (effect: Effect): Promise<void> => {
@@ -86,7 +92,8 @@ export class World {
       } catch (error) {
         if (signal.aborted) return;
         settled = false;
-        problems.push(error instanceof Error ? error.message : String(error));
+        const problem = problemOf(error);
+        problems.set(problem.message, problem);
       }
     };
     const assign = async (assignment: Assignment): Promise<boolean> => {
@@ -99,7 +106,7 @@ export class World {
     await attempt(() => this.#apply(metricsService(input.config), signal));
     await this.#workload(input, attempt, signal);
     await this.#leftovers(input, attempt, signal);
-    return { settled, superseded, problems: [...new Set(problems)] };
+    return { settled, superseded, problems: [...problems.values()] };
   }
 
   /** The ShardInstance first, then NATS: a worker that hears of an assignment can always read it again. */
@@ -236,4 +243,10 @@ export class World {
     }
     return true;
   }
+}
+
+function problemOf(error: unknown): WorldProblem {
+  if (!(error instanceof Error)) return { code: 'SC_EFFECT', message: String(error) };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'SC_EFFECT';
+  return { code, message: error.message };
 }

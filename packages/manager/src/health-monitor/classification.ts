@@ -1,5 +1,5 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
-import type { ShardObservation } from '../aggregate/model.ts';
+import type { Health, ShardObservation } from '../aggregate/model.ts';
 
 /**
  * Everything known about one worker, from sources that fail independently. Times are ms on this manager's clock (when
@@ -42,18 +42,27 @@ export function canServe(heartbeat: Heartbeat): boolean {
   return phase === 'Warming' && exporter.state === 'running';
 }
 
+/** A verdict on one shard, and what it rests on, in words. */
+export interface Classification {
+  readonly health: ShardObservation['health'];
+  readonly evidence: readonly string[];
+}
+
+const OBSERVED_AS: Readonly<Record<Health, ShardObservation['health']>> = {
+  Pending: 'Starting',
+  Healthy: 'Healthy',
+  Suspect: 'Suspect',
+  Failed: 'Failed',
+  Recovering: 'Starting',
+};
+
 /**
- * Health of one shard as seen from outside. Silence alone is Suspect; Failed also needs one positive signal that the
+ * Health of one shard as seen from outside. `previous` is its health in the state. Silence alone is Suspect; Failed also needs one positive signal that the
  * worker is gone. Before the first heartbeat of a shard that was never Healthy, silence means Starting.
  */
-export function classify(
-  signals: ShardSignals,
-  previous: ShardObservation['health'],
-  bounds: HealthBounds,
-  now: number,
-): { readonly health: ShardObservation['health']; readonly evidence: readonly string[] } {
+export function classify(signals: ShardSignals, previous: Health, bounds: HealthBounds, now: number): Classification {
   const heardAt = signals.heartbeat?.at;
-  if (heardAt === undefined && previous === 'Starting') return { health: 'Starting', evidence: ['no heartbeat yet'] };
+  if (heardAt === undefined && previous === 'Pending') return { health: 'Starting', evidence: ['no heartbeat yet'] };
   const silentMs = now - Math.max(heardAt ?? 0, signals.hearingSince);
   if (silentMs < bounds.suspectMs) return heard(signals, previous, bounds, now);
   const silent = `silent for ${(silentMs / 1000).toFixed(1)} s`;
@@ -65,12 +74,13 @@ export function classify(
 
 function heard(
   { heartbeat, unableSince }: ShardSignals,
-  previous: ShardObservation['health'],
+  previous: Health,
   bounds: HealthBounds,
   now: number,
-): { readonly health: ShardObservation['health']; readonly evidence: readonly string[] } {
+): Classification {
   // Just began to listen: what was known before still holds.
-  if (heartbeat === undefined || now - heartbeat.at >= bounds.suspectMs) return { health: previous, evidence: [] };
+  if (heartbeat === undefined || now - heartbeat.at >= bounds.suspectMs)
+    return { health: OBSERVED_AS[previous], evidence: [] };
   const { phase, exporter, refused } = heartbeat.content;
   const evidence = [
     `phase ${phase}, exporter ${exporter.state}`,
@@ -79,7 +89,8 @@ function heard(
   if (canServe(heartbeat.content)) return { health: 'Healthy', evidence };
   // A short restart of the exporter under a living worker is repaired there faster than by moving slots.
   const unableMs = now - (unableSince ?? now);
-  if (previous === 'Healthy' && unableMs < bounds.failedMs) return { health: 'Healthy', evidence };
+  if ((previous === 'Healthy' || previous === 'Suspect') && unableMs < bounds.failedMs)
+    return { health: 'Healthy', evidence };
   return { health: 'Starting', evidence };
 }
 

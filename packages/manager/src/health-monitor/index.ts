@@ -1,3 +1,9 @@
-export { canServe, classify, type HealthBounds, healthBounds, type ShardSignals } from './classification.ts';
+export {
+  canServe,
+  classify,
+  type HealthBounds,
+  healthBounds,
+  type ShardSignals,
+} from './classification.ts';
 export { type HealthSignal, type HealthTable, healthTable } from './machine.ts';
 export { shardCommand } from './observation.ts';

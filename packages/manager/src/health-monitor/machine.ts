@@ -4,6 +4,7 @@ import {
   type Health,
   isIdle,
   isWanted,
+  type MigrationId,
   type ShardEvent,
   type ShardObservation,
   type ShardState,
@@ -12,12 +13,17 @@ import {
 } from '../aggregate/model.ts';
 
 export interface HealthSignal {
-  /** STARTING to FAILED: the observed health. REPORT: revision and draining. GONE: no pod exists. */
-  readonly type: 'STARTING' | 'HEALTHY' | 'SUSPECT' | 'FAILED' | 'REPORT' | 'GONE';
+  /**
+   * STARTING to FAILED: the observed health. REPORT: revision and draining. RELEASED: it let go of the slots that it had
+   * lost. GONE: no pod exists.
+   */
+  readonly type: 'STARTING' | 'HEALTHY' | 'SUSPECT' | 'FAILED' | 'REPORT' | 'RELEASED' | 'GONE';
   readonly observation?: ShardObservation;
+  /** With RELEASED: the release that it answers. */
+  readonly release?: MigrationId;
 }
 
-export interface HealthFacts {
+interface HealthFacts {
   readonly view: View;
   readonly shard: ShardState;
 }
@@ -29,6 +35,7 @@ const config: TableConfig = {
   initial: 'Pending',
   on: {
     REPORT: [{ guard: 'isNews', actions: 'report' }],
+    RELEASED: [{ guard: 'isItsRelease', actions: 'confirmRelease' }],
     GONE: [{ guard: 'isUnwanted', target: '.Removed', actions: 'remove' }],
   },
   states: {
@@ -94,6 +101,7 @@ export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal,
   guards: {
     isNews: ({ shard }, { observation: o }) =>
       o !== undefined && o.revision !== '' && (o.revision !== shard.revision || o.draining !== shard.draining),
+    isItsRelease: ({ shard }, { release }) => shard.stale !== null && shard.stale.id === release,
     isUnwanted: ({ view, shard }) => !isWanted(view.state, shard) && isIdleOrDead(view, shard),
     isNeeded: ({ view, shard }) => !isIdle(view.state, shard),
     hasCaughtUp: ({ view, shard }, { observation: o }) =>
@@ -108,6 +116,9 @@ export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal,
         revision: observation?.revision ?? '',
         draining: observation?.draining ?? false,
       },
+    ],
+    confirmRelease: ({ view, shard: { shardId } }, { release }) => [
+      { type: 'shard.release.confirmed.v1', at: view.now, shardId, id: release ?? '' },
     ],
     remove: ({ view, shard: { shardId } }) => [{ type: 'shard.removed.v1', at: view.now, shardId }],
     becomeHealthy: becomes('Healthy'),

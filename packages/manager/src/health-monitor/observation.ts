@@ -12,8 +12,7 @@ export function shardCommand(
   const shard = state.shards[observation.shardId];
   if (shard === undefined) return undefined;
   const reports =
-    observation.revision !== '' &&
-    (observation.revision !== shard.revision || observation.draining !== shard.draining);
+    observation.revision !== '' && (observation.revision !== shard.revision || observation.draining !== shard.draining);
   return reports || changesHealth(state, observation) ? { type: 'ShardObserved', observation } : undefined;
 }
 
@@ -32,8 +31,7 @@ function changesHealth(state: ShardConfigState, observation: ShardObservation): 
       return health === 'Healthy' || health === 'Starting';
     case 'Recovering':
       if (health !== 'Healthy') return health !== 'Starting';
-      return (
-        shard.stale === null && observation.generation === state.generation && observation.epoch >= shard.epoch
-      );
+      return shard.stale === null && observation.generation === state.generation && observation.epoch >= shard.epoch;
   }
+  return shard.health satisfies never;
 }

@@ -14,17 +14,17 @@ export function handoverCommands(
   handovers: readonly Handover[],
 ): readonly HandoverObserved[] {
   return handovers
-    .map((handover): HandoverObserved => ({ type: 'HandoverObserved', shardId, ...handover }))
+    .map((handover): HandoverObserved => ({ type: 'HandoverObserved', shardId, handover }))
     .filter((command) => isNews(state, command));
 }
 
-function isNews(state: ShardConfigState, command: HandoverObserved): boolean {
-  const migration = state.migrations[command.migration];
+function isNews(state: ShardConfigState, { shardId, handover }: HandoverObserved): boolean {
+  const migration = state.migrations[handover.migration];
   if (migration === undefined) {
-    return state.shards[command.shardId]?.stale?.id === command.migration && command.state === 'released';
+    return state.shards[shardId]?.stale?.id === handover.migration && handover.state === 'released';
   }
-  if (migration[command.role] !== command.shardId) return false;
-  switch (command.state) {
+  if (migration[handover.role] !== shardId) return false;
+  switch (handover.state) {
     case 'warming':
       return !migration.committed && migration.step !== 'Planning' && migration.step !== 'Transfer';
     case 'acknowledged':
@@ -36,13 +36,17 @@ function isNews(state: ShardConfigState, command: HandoverObserved): boolean {
     case 'released':
       return migration.committed;
   }
+  return handover.state satisfies never;
 }
 
 /** What a handover means for `migration`, or undefined when it is none of this shard's business. */
-export function signalOf(migration: MigrationState, command: HandoverObserved): MigrationSignal | undefined {
-  if (migration[command.role] !== command.shardId) return undefined;
-  const { shardId, objects, error, acknowledgedAt } = command;
-  switch (command.state) {
+export function signalOf(
+  migration: MigrationState,
+  { shardId, handover }: HandoverObserved,
+): MigrationSignal | undefined {
+  if (migration[handover.role] !== shardId) return undefined;
+  const { state, objects, error, acknowledgedAt } = handover;
+  switch (state) {
     case 'warming':
       return { type: 'WARMING', detail: `${shardId} is warming` };
     case 'acknowledged':
@@ -59,4 +63,5 @@ export function signalOf(migration: MigrationState, command: HandoverObserved): 
     case 'released':
       return { type: 'RELEASED', detail: `${shardId} has released` };
   }
+  return state satisfies never;
 }

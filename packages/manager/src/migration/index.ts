@@ -1,2 +1,8 @@
 export { handoverCommands, signalOf } from './handover.ts';
-export { type MigrationSignal, type MigrationTable, migrationTable, signalsFromState, tableStateOf } from './machine.ts';
+export {
+  type MigrationSignal,
+  type MigrationTable,
+  migrationTable,
+  signalsFromState,
+  tableStateOf,
+} from './machine.ts';

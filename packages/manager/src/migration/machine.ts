@@ -170,9 +170,7 @@ export const migrationTable: MigrationTable = decisionTable(config, {
         id,
         durationMs: Math.max(0, now - plannedAt),
         released: false,
-        ...(state.shards[source] === undefined
-          ? {}
-          : { release: `g${state.generation}-r${state.nextMigration}` }),
+        ...(state.shards[source] === undefined ? {} : { release: `g${state.generation}-r${state.nextMigration}` }),
       },
     ],
     rollBack: (facts, signal) => [rolledBack(facts, signal, 0)],
@@ -183,7 +181,11 @@ export const migrationTable: MigrationTable = decisionTable(config, {
   },
 });
 
-function rolledBack({ view: { now }, migration }: MigrationFacts, { detail }: MigrationSignal, waitMs: number): ShardEvent {
+function rolledBack(
+  { view: { now }, migration }: MigrationFacts,
+  { detail }: MigrationSignal,
+  waitMs: number,
+): ShardEvent {
   const { id, step } = migration;
   return { type: 'shard.migration.rolledback.v1', at: now, id, step, reason: detail, retryAt: now + waitMs };
 }

@@ -14,16 +14,9 @@ export type PingResult =
 /** Asks one worker process whether it is there. */
 export async function ping(link: MessageLink, address: WorkerAddress, timeoutMs: number): Promise<PingResult> {
   const outcome = await link.request({ subject: pingSubject(address), body: {}, schema: heartbeatSchema, timeoutMs });
-  switch (outcome.kind) {
-    case 'no-responders':
-      return { kind: 'gone' };
-    case 'timeout':
-      return { kind: 'silent' };
-    case 'disconnected':
-      return { kind: 'unknown', reason: 'no connection to NATS' };
-    case 'reply':
-      return outcome.reply.ok
-        ? { kind: 'alive', heartbeat: outcome.reply.value }
-        : { kind: 'unknown', reason: outcome.reply.problem };
-  }
+  if (outcome.kind === 'no-responders') return { kind: 'gone' };
+  if (outcome.kind === 'timeout') return { kind: 'silent' };
+  if (outcome.kind === 'disconnected') return { kind: 'unknown', reason: 'no connection to NATS' };
+  const { reply } = outcome;
+  return reply.ok ? { kind: 'alive', heartbeat: reply.value } : { kind: 'unknown', reason: reply.problem };
 }

@@ -89,31 +89,19 @@ export class DecisionMetrics {
   event(config: ConfigName, event: ShardEvent, before: ShardConfigState): void {
     const of = labels(config);
     this.#events.inc({ ...of, type: event.type });
-    switch (event.type) {
-      case 'shard.scaled.v1':
-        this.#scalings.inc({ ...of, direction: event.to >= event.from ? 'up' : 'down', trigger: event.trigger });
-        return;
-      case 'shard.migration.completed.v1':
-        this.#migrationSeconds.observe({ ...of, outcome: 'completed' }, event.durationMs / 1000);
-        return;
-      case 'shard.migration.rolledback.v1': {
-        const planned = before.migrations[event.id]?.plannedAt ?? event.at;
-        this.#migrationSeconds.observe({ ...of, outcome: 'rolledback' }, (event.at - planned) / 1000);
-        return;
-      }
-      case 'shard.migration.committed.v1': {
-        const migration = before.migrations[event.id];
-        if (migration !== undefined) this.#slotsMoved.inc({ ...of, cause: migration.cause }, migration.slots.length);
-        return;
-      }
-      case 'shard.slots.assigned.v1':
-        this.#slotsMoved.inc(
-          { ...of, cause: event.cause },
-          event.moves.reduce((sum, { slots }) => sum + slots.length, 0),
-        );
-        return;
-      default:
-        return;
+    if (event.type === 'shard.scaled.v1') {
+      this.#scalings.inc({ ...of, direction: event.to >= event.from ? 'up' : 'down', trigger: event.trigger });
+    } else if (event.type === 'shard.migration.completed.v1') {
+      this.#migrationSeconds.observe({ ...of, outcome: 'completed' }, event.durationMs / 1000);
+    } else if (event.type === 'shard.migration.rolledback.v1') {
+      const planned = before.migrations[event.id]?.plannedAt ?? event.at;
+      this.#migrationSeconds.observe({ ...of, outcome: 'rolledback' }, (event.at - planned) / 1000);
+    } else if (event.type === 'shard.migration.committed.v1') {
+      const migration = before.migrations[event.id];
+      if (migration !== undefined) this.#slotsMoved.inc({ ...of, cause: migration.cause }, migration.slots.length);
+    } else if (event.type === 'shard.slots.assigned.v1') {
+      const slots = event.moves.reduce((sum, move) => sum + move.slots.length, 0);
+      this.#slotsMoved.inc({ ...of, cause: event.cause }, slots);
     }
   }
 

@@ -73,21 +73,29 @@ export function narrate(event: ShardEvent, before: ShardConfigState): Narration 
         'LogRecovered',
         `state was rebuilt from the ShardInstances as generation ${event.generation}: ${event.reason}`,
       );
-    default:
+    case 'shard.migration.planned.v1':
+    case 'shard.migration.started.v1':
+    case 'shard.migration.transferring.v1':
+    case 'shard.migration.acknowledged.v1':
+    case 'shard.migration.verified.v1':
+    case 'shard.migration.committed.v1':
+    case 'shard.migration.completed.v1':
+    case 'shard.migration.rolledback.v1':
       return narrateMigration(event, before);
   }
+  return event satisfies never;
 }
 
 type MigrationEvent = Extract<ShardEvent, { type: `shard.migration.${string}` }>;
 
 function narrateMigration(event: MigrationEvent, before: ShardConfigState): Narration {
-  if (event.type === 'shard.migration.planned.v1') {
-    const { id, source, target, slots, cause, reason } = event;
-    return step(`migration ${id}: ${slots.length} slots ${source} -> ${target} (${cause}): ${reason}`);
-  }
   const migration = before.migrations[event.id];
   const what = migration === undefined ? event.id : `${event.id} (${migration.source} -> ${migration.target})`;
   switch (event.type) {
+    case 'shard.migration.planned.v1': {
+      const { id, source, target, slots, cause, reason } = event;
+      return step(`migration ${id}: ${slots.length} slots ${source} -> ${target} (${cause}): ${reason}`);
+    }
     case 'shard.migration.started.v1':
       return step(`migration ${what}: Preparation`);
     case 'shard.migration.transferring.v1':
@@ -108,6 +116,7 @@ function narrateMigration(event: MigrationEvent, before: ShardConfigState): Narr
         `migration ${what} was rolled back in ${event.step}, its source keeps serving: ${event.reason}`,
       );
   }
+  return event satisfies never;
 }
 
 type Health = Extract<ShardEvent, { type: 'shard.health.changed.v1' }>['to'];

@@ -12,7 +12,7 @@ export interface PrinterColumn {
 }
 
 /** Schema of a whole object of a custom resource. */
-export type ObjectSchema = z.ZodType & { readonly shape: { readonly spec: z.ZodType; readonly status: z.ZodType } };
+type ObjectSchema = z.ZodType & { readonly shape: { readonly spec: z.ZodType; readonly status: z.ZodType } };
 
 export interface CrdDefinition {
   readonly group: string;

@@ -6,7 +6,7 @@ import { type Rule, withRules } from './rules.ts';
 /** Building blocks of our custom resources. Each string, list, map and number is bounded: CEL costs are estimated from it. */
 
 /** Go durations without the units below 1 ms, which no setting here needs. */
-const DURATION_PATTERN = /^([0-9]{1,7}(\.[0-9]{1,3})?(ms|s|m|h))+$/;
+export const DURATION_PATTERN = /^([0-9]{1,7}(\.[0-9]{1,3})?(ms|s|m|h))+$/;
 
 /** Highest resource or JetStream number that JSON carries exactly. */
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
@@ -91,7 +91,7 @@ export const objectName = () =>
     .max(253)
     .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/);
 
-export const conditionSchema = z.object({
+const conditionSchema = z.object({
   type: z.string().min(1).max(63),
   status: z.enum(['True', 'False', 'Unknown']),
   observedGeneration: count().optional(),

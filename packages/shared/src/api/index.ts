@@ -19,6 +19,7 @@ export {
   type ShardConfigStatus,
   shardConfigSchema,
   shardConfigSpecSchema,
+  shardConfigStatusSchema,
 } from './shard-config.ts';
 export { DEFAULT_EXPORTER_IMAGE } from './shard-config-sections.ts';
 export {
@@ -28,4 +29,6 @@ export {
   type ShardInstanceStatus,
   type ShardPhase,
   shardInstanceSchema,
+  shardInstanceSpecSchema,
+  shardInstanceStatusSchema,
 } from './shard-instance.ts';

@@ -70,7 +70,7 @@ const handoverProgress = () =>
     error: z.string().max(500).optional(),
   });
 
-export const replicaStatusSchema = z.object({
+const replicaStatusSchema = z.object({
   replica: z.enum(['a', 'b']).describe('a is the first worker of the shard, b the hot standby.'),
   pod: z.string().max(253).optional(),
   node: z.string().max(253).optional(),

@@ -156,7 +156,7 @@ export class KubernetesClient {
       try {
         const answer = await this.#open(outgoing);
         const text = await answer.body.text();
-        if (answer.status < 400) return parseJson<T>(identity, text);
+        if (answer.status < 400) return parseJson(identity, text) as T;
         const retryAfterMs = parseRetryAfter(answer.headers['retry-after'], this.#clock.now());
         failure = errorOfResponse(identity, answer.status, text, retryAfterMs);
       } catch (error) {
@@ -280,7 +280,7 @@ export class KubernetesClient {
     for (;;) {
       const query = withQuery(options.query, { limit, continue: token });
       const page = await this.get<ListPage<T>>(path, { ...options, query });
-      items.push(...(page.items ?? []));
+      for (const item of page.items ?? []) items.push(item);
       token = page.metadata?.continue;
       if (token === undefined || token === '') return { items, resourceVersion: page.metadata?.resourceVersion ?? '' };
     }
@@ -389,9 +389,9 @@ interface ListPage<T> {
   readonly items?: readonly T[] | null;
 }
 
-function parseJson<T>(identity: RequestIdentity, text: string): T {
+function parseJson(identity: RequestIdentity, text: string): unknown {
   try {
-    return (text === '' ? undefined : JSON.parse(text)) as T;
+    return text === '' ? undefined : JSON.parse(text);
   } catch (cause) {
     throw new KubernetesError({
       ...identity,

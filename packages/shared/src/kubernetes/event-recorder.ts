@@ -95,7 +95,9 @@ export class EventRecorder {
       await this.#write(due.series, signal);
     }
     const last = AbortSignal.timeout(STOP_BUDGET_MS);
-    for (const series of [...this.#pending]) {
+    // What fails here is pending again: a fixed list, or this would not end.
+    const left = [...this.#pending];
+    for (const series of left) {
       if (last.aborted) break;
       await this.#write(series, last, 1);
     }
@@ -195,22 +197,25 @@ export class EventRecorder {
     const { client } = this.#options;
     const namespace = series.regarding.metadata?.namespace ?? 'default';
     const address = { group: 'events.k8s.io', version: 'v1', resource: 'events', namespace };
+    const patch = async (): Promise<unknown> =>
+      client.patch(resourcePath({ ...address, name: series.name }), { series: seriesOf(series, count) }, { signal });
     if (series.written > 0) {
       try {
-        const path = resourcePath({ ...address, name: series.name });
-        await client.patch(path, { series: seriesOf(series, count) }, { signal });
+        await patch();
         return;
       } catch (error) {
         // The server forgets events after an hour: say it anew.
         if (!isNotFound(error)) throw error;
+        series.name = '';
       }
     }
-    series.name = eventName(series, this.#clock.now());
+    // One name for all tries: when the answer to one that got through is lost, the next must not say it twice.
+    if (series.name === '') series.name = eventName(series, this.#clock.now());
     try {
       await client.create(resourcePath(address), this.#eventOf(series, namespace, count), { signal });
     } catch (error) {
-      // An earlier try got through although its answer was lost.
       if (!isConflict(error)) throw error;
+      if (count > 1) await patch();
     }
   }
 

@@ -38,4 +38,4 @@ export { type ReflectorMetrics, reflectorMetrics } from './reflector-metrics.ts'
 export type { Query } from './request-encoding.ts';
 export { type ResourceAddress, resourcePath } from './resource-path.ts';
 export { compareResourceVersion, ResourceVersionError } from './resource-version.ts';
-export { WorkQueue, type WorkQueueOptions } from './work-queue.ts';
+export { WorkQueue, WorkQueueError, type WorkQueueOptions } from './work-queue.ts';

@@ -111,8 +111,9 @@ export class LeaseElector {
     while (!signal.aborted) {
       const startedAt = this.#clock.monotonic();
       const attempt = await this.#guarded(signal, this.#renewDeadlineMs, (bounded) => this.#acquire(bounded));
-      if (signal.aborted && attempt?.kind !== 'held') break;
-      if (attempt?.kind === 'held') await this.#lead(signal, attempt.lease, startedAt);
+      if (attempt?.kind === 'held' && !signal.aborted) await this.#lead(signal, attempt.lease, startedAt);
+      // A write that was cut off by the stop may have got through.
+      else if (signal.aborted && attempt?.kind !== 'other') await this.#release();
       if (signal.aborted) break;
       await this.#clock.sleep(this.#pause(attempt), signal);
     }
@@ -124,17 +125,16 @@ export class LeaseElector {
     this.#leadership = leadership;
     this.#logger.info({ term }, 'leading');
     const onAbort = (): void => this.#stepDown(leadership, 'stopped');
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort, { once: true });
     const work = this.#work(leadership);
-    await Promise.all([this.#renewing(leadership), this.#watchdog(leadership), work]);
+    await Promise.all([this.#renewing(leadership), this.#watchdog(leadership)]);
     signal.removeEventListener('abort', onAbort);
-    await this.#release(leadership);
+    await this.#ended(work, leadership);
+    await this.#release();
     this.#leadership = undefined;
   }
 
   async #work(leadership: Leadership): Promise<void> {
-    if (leadership.controller.signal.aborted) return;
     try {
       await this.#options.onStarted(leadership.controller.signal, leadership.term);
     } catch (error) {
@@ -147,13 +147,27 @@ export class LeaseElector {
     }
   }
 
+  /** Work that goes on after its leadership blocks the next one: two of it in one process would be worse. */
+  async #ended(work: Promise<void>, leadership: Leadership): Promise<void> {
+    const done = new AbortController();
+    void this.#clock.sleep(this.#leaseDurationMs, done.signal).then(() => {
+      if (done.signal.aborted) return;
+      this.#logger.error(
+        { term: leadership.term },
+        'the work of a leadership that has ended still runs: it must end when its signal aborts',
+      );
+    });
+    await work;
+    done.abort();
+  }
+
   async #renewing(leadership: Leadership): Promise<void> {
     const { signal } = leadership.controller;
     for (;;) {
       await this.#clock.sleep(this.#retryPeriodMs, signal);
       if (signal.aborted) return;
       const startedAt = this.#clock.monotonic();
-      const remainingMs = this.#remainingMs(leadership);
+      const remainingMs = Math.max(0, this.#remainingMs(leadership));
       const attempt = await this.#guarded(signal, remainingMs, (bounded) => this.#renew(leadership, bounded));
       if (signal.aborted) return;
       if (attempt?.kind === 'held') {
@@ -240,12 +254,12 @@ export class LeaseElector {
     }
   }
 
-  async #release(leadership: Leadership): Promise<void> {
+  async #release(): Promise<void> {
     await this.#guarded(undefined, Math.min(2_000, this.#leaseDurationMs), async (signal) => {
       const current = await this.#options.client.find<Lease>(this.#path, { signal });
       if (current?.spec?.holderIdentity !== this.identity) return { kind: 'raced' };
       const released = await this.#write(current, releasedSpec(current.spec, this.#clock.now()), signal);
-      if (released.kind === 'held') this.#logger.info({ term: leadership.term }, 'released the Lease');
+      if (released.kind === 'held') this.#logger.info('released the Lease');
       return released;
     });
   }
@@ -275,7 +289,11 @@ export class LeaseElector {
       this.#trouble = undefined;
       return result;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = bound.signal.aborted
+        ? 'no answer in time'
+        : error instanceof Error
+          ? error.message
+          : String(error);
       if (outer?.aborted !== true && this.#trouble !== reason) {
         this.#logger.warn({ reason }, 'the Lease could not be read or written; trying again');
         this.#trouble = reason;

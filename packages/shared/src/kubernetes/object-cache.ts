@@ -11,6 +11,14 @@ export interface Invalid {
   readonly problems: readonly string[];
 }
 
+/** A collection on its way in, page by page, so that raw objects need not be kept. */
+export interface Staging<T> {
+  /** Takes an object. An invalid one keeps the form it had before, if any. */
+  add(raw: Raw): void;
+  /** Makes what was added the whole collection. */
+  commit(): { readonly items: readonly T[]; readonly invalid: readonly Invalid[] };
+}
+
 /** The last valid form of every object of a collection, by uid. */
 export class ObjectCache<T> {
   readonly #parse: (raw: Raw) => Parsed<T>;
@@ -20,23 +28,22 @@ export class ObjectCache<T> {
     this.#parse = parse;
   }
 
-  /** Replaces the collection. An invalid object keeps the form it had before, if any. */
-  replace(raws: readonly Raw[]): { readonly items: readonly T[]; readonly invalid: readonly Invalid[] } {
+  stage(): Staging<T> {
     const next = new Map<string, T>();
     const invalid: Invalid[] = [];
-    for (const raw of raws) {
-      const key = keyOf(raw);
-      const outcome = this.#check(raw);
-      if (outcome.ok) {
-        next.set(key, outcome.value);
-        continue;
-      }
-      invalid.push({ raw, problems: outcome.problems });
-      const before = this.#known.get(key);
-      if (before !== undefined) next.set(key, before);
-    }
-    this.#known = next;
-    return { items: [...next.values()], invalid };
+    return {
+      add: (raw) => {
+        const key = keyOf(raw);
+        const outcome = this.#check(raw);
+        if (!outcome.ok) invalid.push({ raw, problems: outcome.problems });
+        const value = outcome.ok ? outcome.value : this.#known.get(key);
+        if (value !== undefined) next.set(key, value);
+      },
+      commit: () => {
+        this.#known = next;
+        return { items: [...next.values()], invalid };
+      },
+    };
   }
 
   upsert(raw: Raw): Parsed<T> {

@@ -23,11 +23,13 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean;
 }
 
-/** Any Kubernetes object, as JSON. */
+/** Any Kubernetes object, as JSON. Kinds with further or narrower fields extend it. */
 export interface KubernetesObject {
   readonly apiVersion?: string;
   readonly kind?: string;
   readonly metadata?: ObjectMeta;
+  readonly spec?: unknown;
+  readonly status?: unknown;
 }
 
 /** A complete collection at one resourceVersion. */

@@ -1,4 +1,4 @@
-import { KubernetesError } from './kubernetes-error.ts';
+import { KubernetesError, type KubernetesErrorCode } from './kubernetes-error.ts';
 import { WatchFrameError } from './watch-frames.ts';
 
 /** Why a list or watch ended other than by its own end. Also the `cause` label of the failure counter. */
@@ -52,31 +52,24 @@ export function reflectorFailureOf(error: unknown): ReflectorFailure {
   return new ReflectorFailure(isSystem ? 'connection' : 'unexpected', message, { cause: error });
 }
 
+const CAUSES: Readonly<Partial<Record<KubernetesErrorCode, ReflectorFailureCause>>> = {
+  SC_KUBERNETES_ABORTED: 'connection',
+  SC_KUBERNETES_BAD_ANSWER: 'malformed',
+  SC_KUBERNETES_FORBIDDEN: 'forbidden',
+  SC_KUBERNETES_GONE: 'gone',
+  SC_KUBERNETES_NOT_FOUND: 'not-found',
+  SC_KUBERNETES_THROTTLED: 'throttled',
+  SC_KUBERNETES_TIMEOUT: 'timeout',
+  SC_KUBERNETES_TLS: 'tls',
+  SC_KUBERNETES_UNAUTHORIZED: 'unauthorized',
+  SC_KUBERNETES_UNREACHABLE: 'connection',
+};
+
 function causeOf(error: KubernetesError): ReflectorFailureCause {
   if (isTooLargeResourceVersion(error)) return 'went-back';
-  switch (error.code) {
-    case 'SC_KUBERNETES_TLS':
-      return 'tls';
-    case 'SC_KUBERNETES_TIMEOUT':
-      return 'timeout';
-    case 'SC_KUBERNETES_UNAUTHORIZED':
-      return 'unauthorized';
-    case 'SC_KUBERNETES_FORBIDDEN':
-      return 'forbidden';
-    case 'SC_KUBERNETES_NOT_FOUND':
-      return 'not-found';
-    case 'SC_KUBERNETES_GONE':
-      return 'gone';
-    case 'SC_KUBERNETES_THROTTLED':
-      return 'throttled';
-    case 'SC_KUBERNETES_BAD_ANSWER':
-      return 'malformed';
-    case 'SC_KUBERNETES_UNREACHABLE':
-    case 'SC_KUBERNETES_ABORTED':
-      return 'connection';
-    default:
-      return error.status >= 500 ? 'server-error' : 'rejected';
-  }
+  const known = CAUSES[error.code];
+  if (known !== undefined) return known;
+  return error.status >= 500 ? 'server-error' : 'rejected';
 }
 
 /** The server is behind us (etcd was restored, or its cache is not there yet): it says 504 with this text. */

@@ -53,6 +53,10 @@ afterAll(async () => {
   await server.stop();
 });
 
+function summary(objects: readonly string[]): string {
+  return objects.toSorted((a, b) => a.localeCompare(b)).join(' ');
+}
+
 async function perform(one: Step, store: ObjectStore, path: string): Promise<void> {
   const watches = [...server.watches].filter((watch) => watch.request.path === path);
   switch (one.do) {
@@ -112,16 +116,9 @@ describe.each(['Paged', 'Streaming'] as const)('%s list and watch', (listMode) =
       const running = reflector.run(stop.signal);
       for (const one of history) await perform(one, store, path);
       const wanted = (): string =>
-        JSON.stringify(
-          store
-            .list()
-            .map((object) => [object.metadata.uid, object.metadata.resourceVersion])
-            .sort(),
-        );
+        summary(store.list().map(({ metadata }) => `${metadata.uid}@${metadata.resourceVersion}`));
       const got = (): string =>
-        JSON.stringify(
-          [...mirror.objects].map(([uid, text]) => [uid, /"resourceVersion":"(\d+)"/.exec(text)?.[1]]).sort(),
-        );
+        summary([...mirror.objects].map(([uid, text]) => `${uid}@${/"resourceVersion":"(\d+)"/.exec(text)?.[1]}`));
       store.put('last');
       try {
         await waitUntil('the mirror equals the server', () => wanted() === got());

@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../runtime/index.ts';
 import { fullJitter } from './backoff.ts';
 import type { KubernetesClient, StreamResponse } from './client.ts';
 import { errorOfResponse, parseRetryAfter } from './kubernetes-error.ts';
-import { type Invalid, ObjectCache, type Parsed } from './object-cache.ts';
+import { type Invalid, ObjectCache, type Parsed, type Staging } from './object-cache.ts';
 import { ReflectorFailure, type ReflectorFailureCause, reflectorFailureOf } from './reflector-failure.ts';
 import { noReflectorMetrics, type ReflectorMetrics } from './reflector-metrics.ts';
 import { compareResourceVersion } from './resource-version.ts';
@@ -62,6 +62,15 @@ const WARN_AGAIN_MS = 60_000;
 /** What servers without WatchList answer to sendInitialEvents. */
 const NO_STREAMING = [400, 405, 422];
 const SILENCE_MS = 90_000;
+/** Failures that a fresh list would meet as well. */
+const POSITION_UNTOUCHED: ReadonlySet<ReflectorFailureCause> = new Set([
+  'connection',
+  'forbidden',
+  'throttled',
+  'timeout',
+  'tls',
+  'unauthorized',
+]);
 
 /**
  * Keeps a handler in step with one collection of the API server for as long as it runs: list, watch, and whatever it
@@ -143,7 +152,7 @@ export class Reflector<T> {
 
   async #listPages(signal: AbortSignal): Promise<void> {
     const { client, path, query, pageSize = 500 } = this.#options;
-    const raw: Readonly<Record<string, unknown>>[] = [];
+    const staging = this.#cache.stage();
     let token: string | undefined;
     let resourceVersion = '';
     do {
@@ -155,16 +164,16 @@ export class Reflector<T> {
       const apiVersion = page.apiVersion;
       const kind = page.kind?.replace(/List$/, '');
       // Items of built-in kinds come without these two, though watch events have them.
-      for (const item of page.items ?? []) raw.push({ apiVersion, kind, ...item });
+      for (const item of page.items ?? []) staging.add({ apiVersion, kind, ...item });
       token = page.metadata?.continue;
       resourceVersion = page.metadata?.resourceVersion ?? '';
     } while (token !== undefined && token !== '');
     if (resourceVersion === '') throw new ReflectorFailure('malformed', `the list of ${path} has no resourceVersion`);
-    this.#replace(raw, resourceVersion);
+    this.#replace(staging, resourceVersion);
   }
 
-  #replace(raw: readonly Readonly<Record<string, unknown>>[], resourceVersion: string): void {
-    const { items, invalid } = this.#cache.replace(raw);
+  #replace(staging: Staging<T>, resourceVersion: string): void {
+    const { items, invalid } = staging.commit();
     for (const one of invalid) this.#reportInvalid(one);
     this.#call('replace', () => this.#options.handler.replace(items, resourceVersion));
     this.#resourceVersion = resourceVersion;
@@ -181,7 +190,7 @@ export class Reflector<T> {
     try {
       const body = await this.#openWatch(watch, from);
       this.#metrics.watched();
-      const initial: Readonly<Record<string, unknown>>[] | undefined = from === undefined ? [] : undefined;
+      const initial = from === undefined ? this.#cache.stage() : undefined;
       frames = await this.#readFrames(
         watch.alive(body, () => this.#proof()),
         initial,
@@ -222,10 +231,7 @@ export class Reflector<T> {
   }
 
   /** Hands the frames of one watch over. `initial` collects those of a streaming list until its closing bookmark. */
-  async #readFrames(
-    body: AsyncIterable<Uint8Array>,
-    initial: Readonly<Record<string, unknown>>[] | undefined,
-  ): Promise<number> {
+  async #readFrames(body: AsyncIterable<Uint8Array>, initial: Staging<T> | undefined): Promise<number> {
     let collecting = initial;
     let frames = 0;
     for await (const frame of watchFrames(body)) {
@@ -233,7 +239,7 @@ export class Reflector<T> {
       if (frame.type === 'ERROR') throw failureOfErrorEvent(this.#options.path, frame);
       const resourceVersion = resourceVersionOf(frame);
       if (collecting !== undefined) {
-        if (frame.type === 'ADDED') collecting.push(frame.object);
+        if (frame.type === 'ADDED') collecting.add(frame.object);
         else if (frame.type === 'BOOKMARK' && endsInitialEvents(frame)) {
           this.#replace(collecting, resourceVersion);
           collecting = undefined;
@@ -314,7 +320,7 @@ export class Reflector<T> {
     this.#metrics.failure(cause);
     this.#warn(failure);
     const wasWatching = this.#resourceVersion !== undefined;
-    if (wasWatching && !isTransport(cause)) this.#failedWatches += 1;
+    if (wasWatching && !POSITION_UNTOUCHED.has(cause)) this.#failedWatches += 1;
     this.#silentWatches = cause === 'silent' ? this.#silentWatches + 1 : 0;
     const positionLost =
       cause === 'gone' ||
@@ -382,10 +388,6 @@ function isOlder(next: string, current: string | undefined): boolean {
     // An aggregated API with opaque versions: nothing can be said.
     return false;
   }
-}
-
-function isTransport(cause: ReflectorFailureCause): boolean {
-  return cause === 'connection' || cause === 'tls' || cause === 'timeout' || cause === 'throttled';
 }
 
 function nameOf(raw: Readonly<Record<string, unknown>>): string {

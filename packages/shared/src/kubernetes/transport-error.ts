@@ -8,6 +8,8 @@ interface Diagnosis {
 
 const TIMEOUT_CODES = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
+const CLOSED_CODES = new Set(['UND_ERR_CLOSED', 'UND_ERR_DESTROYED']);
+
 /** Turns what undici, net or tls threw before an answer was complete into an error that names the server and the remedy. */
 export function errorOfTransport(request: RequestIdentity, server: string, error: unknown): KubernetesError {
   if (error instanceof KubernetesError) return error;
@@ -35,6 +37,13 @@ export function isStaleConnection(error: unknown): boolean {
 }
 
 function diagnose(reason: string, server: string, said: string): Diagnosis {
+  if (CLOSED_CODES.has(reason)) {
+    return {
+      code: 'SC_KUBERNETES_ABORTED',
+      sentence: `the client is closed (${reason})`,
+      remedy: 'none; this process is shutting down',
+    };
+  }
   if (reason === 'ECONNREFUSED') {
     return {
       code: 'SC_KUBERNETES_UNREACHABLE',

@@ -19,7 +19,7 @@ export class WatchFrameError extends Error {
 }
 
 /** Above etcd's largest object many times over: a longer line is no event, and must not fill the memory. */
-export const MAX_FRAME_BYTES = 32 * 1024 * 1024;
+const MAX_FRAME_BYTES = 32 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 

@@ -14,6 +14,12 @@ export interface WorkQueueOptions {
   readonly random?: () => number;
 }
 
+/** A WorkQueue was set up or used in a way that cannot work. */
+export class WorkQueueError extends Error {
+  override readonly name = 'WorkQueueError';
+  readonly code = 'SC_WORK_QUEUE';
+}
+
 const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 100, capMs: 30_000 };
 
 /**
@@ -39,7 +45,9 @@ export class WorkQueue {
 
   constructor(options: WorkQueueOptions) {
     if (!Number.isInteger(options.concurrency) || options.concurrency < 1) {
-      throw new RangeError(`concurrency of a WorkQueue must be a whole number from 1 on; got ${options.concurrency}`);
+      throw new WorkQueueError(
+        `concurrency of a WorkQueue must be a whole number from 1 on; got ${options.concurrency}`,
+      );
     }
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
@@ -71,9 +79,12 @@ export class WorkQueue {
     this.#wakeUp();
   }
 
-  /** Processes keys until `signal` aborts, then waits for those under way, whose signal is the same. Never rejects. */
+  /**
+   * Processes keys until `signal` aborts, then waits for those under way, whose signal is the same.
+   * What still waits is kept for the next run. Throws WorkQueueError when it runs already.
+   */
   async run(signal: AbortSignal): Promise<void> {
-    if (this.#running) throw new Error('this WorkQueue runs already: run it once');
+    if (this.#running) throw new WorkQueueError('this WorkQueue runs already: run it once at a time');
     this.#running = true;
     const active = new Set<Promise<void>>();
     const onAbort = (): void => this.#wakeUp();

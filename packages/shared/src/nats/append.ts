@@ -81,9 +81,7 @@ async function attempt(link: NatsLink, write: ConditionalWrite): Promise<Step> {
 async function readBack(link: NatsLink, write: ConditionalWrite, expected: number): Promise<Step> {
   try {
     const last = await readLast(link, write.stream, write.subject);
-    if (last === undefined) return conflict(0);
-    if (messageId(last) === write.id) return { result: { ok: true, sequence: last.seq } };
-    if (last.seq <= expected) return conflict(last.seq);
+    if (last === undefined || last.seq <= expected) return conflict(last?.seq ?? 0);
     const successor = await readNext(link, write.stream, write.subject, expected + 1);
     if (successor === undefined) return { sent: true, problem: 'the replica that answered is behind the leader' };
     if (messageId(successor) === write.id) return { result: { ok: true, sequence: successor.seq } };

@@ -22,6 +22,13 @@ describe('connection options', () => {
     });
   });
 
+  it.each([
+    ['nats://me:pa%3Ass@a:4222', { user: 'me', pass: 'pa:ss' }],
+    ['nats://t0ken@a:4222', { token: 't0ken' }],
+  ])('take the credentials out of %s', (servers, expected) => {
+    expect(connectionOptions({ ...base, servers })).toMatchObject({ servers: ['nats://a:4222'], ...expected });
+  });
+
   it('say which setting is missing when no server is named', () => {
     expect(() => connectionOptions({ ...base, servers: ' , ' })).toThrow(
       expect.objectContaining({ code: 'SC_NATS_CONFIG', message: expect.stringContaining('NATS_URL') }),

@@ -71,6 +71,14 @@ function guarded(authenticator: Authenticator, file: string): Authenticator {
   };
 }
 
+/** Credentials in a URL (`nats://user:password@host`, `nats://token@host`), which the client library would ignore. */
+function authenticationInUrl(server: string): NatsAuth {
+  const [, user, password] = /^[a-z]+:\/\/([^:@/]+)(?::([^@/]*))?@/.exec(server) ?? [];
+  if (user === undefined) return { kind: 'none' };
+  if (password === undefined) return { kind: 'token', token: decodeURIComponent(user) };
+  return { kind: 'user', user: decodeURIComponent(user), password: decodeURIComponent(password) };
+}
+
 export function serverList(servers: string | readonly string[]): string[] {
   const list = typeof servers === 'string' ? servers.split(',') : [...servers];
   const trimmed = list.map((server) => server.trim()).filter((server) => server !== '');
@@ -82,14 +90,15 @@ export function serverList(servers: string | readonly string[]): string[] {
 export function connectionOptions(config: NatsConnectionConfig): NodeConnectionOptions {
   const tls = config.tls;
   for (const [setting, file] of Object.entries(tls ?? {})) readCredentials(String(file), `NATS TLS ${setting}`);
+  const servers = serverList(config.servers);
   return {
-    servers: serverList(config.servers),
+    servers: servers.map((server) => server.replace(/^([a-z]+:\/\/)[^@/]*@/, '$1')),
     name: config.name,
     timeout: config.connectTimeoutMs ?? 2000,
     pingInterval: config.pingIntervalMs ?? 2000,
     maxPingOut: 2,
     reconnect: false,
-    ...authentication(config.auth ?? { kind: 'none' }),
+    ...authentication(config.auth ?? authenticationInUrl(servers[0] ?? '')),
     ...(tls === undefined ? {} : { tls: { ...tls } }),
   };
 }

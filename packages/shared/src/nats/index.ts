@@ -11,19 +11,18 @@ export {
 } from './errors.ts';
 export { EventStream, type EventStreamOptions, type ReplayOptions, type StreamFollowOptions } from './event-stream.ts';
 export { LastValueStream, type LastValueStreamOptions, type WatchOptions } from './last-value-stream.ts';
-export {
-  connectNats,
-  type LinkCounters,
-  type LinkStatus,
-  NatsLink,
-  type NatsLinkOptions,
-  type NatsLogger,
-  type NatsMessage,
-  type NatsSubscription,
-  type PublishResult,
-  type RequestResult,
-  type SubscriptionOptions,
-} from './link.ts';
+export { connectNats, NatsLink } from './link.ts';
+export type {
+  LinkCounters,
+  LinkStatus,
+  NatsLinkOptions,
+  NatsLogger,
+  NatsMessage,
+  NatsSubscription,
+  PublishResult,
+  RequestResult,
+  SubscriptionOptions,
+} from './link-types.ts';
 export { encodeMessage, MAX_MESSAGE_BYTES, type Parsed, parseMessage } from './message.ts';
 export type { StoredRecord } from './stored-record.ts';
 export {

@@ -2,80 +2,21 @@ import { errors, type Msg, type NatsConnection, connect, type Subscription } fro
 import { jetstream, type JetStreamClient, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { z } from 'zod';
 import { type Clock, systemClock } from '../runtime/index.ts';
-import { connectionOptions, type NatsConnectionConfig, serverList } from './connection-options.ts';
+import { connectionOptions, serverList } from './connection-options.ts';
 import { NatsConfigError, NatsUnavailableError, NatsVersionError } from './errors.ts';
+import type {
+  LinkCounters,
+  LinkStatus,
+  NatsLinkOptions,
+  NatsLogger,
+  NatsMessage,
+  NatsSubscription,
+  PublishResult,
+  RequestResult,
+  SubscriptionOptions,
+} from './link-types.ts';
 import { encodeMessage, type Parsed, parseMessage } from './message.ts';
 import { deadline, delayBeforeAttempt, isOldVersion, MINIMUM_SERVER, serverNames } from './link-policy.ts';
-
-/** The part of a pino logger that is used here. */
-export interface NatsLogger {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-export interface NatsLinkOptions extends NatsConnectionConfig {
-  readonly logger: NatsLogger;
-  readonly clock?: Clock;
-  /** Default time a request or a JetStream call waits for its answer, ms. Default 2000. */
-  readonly requestTimeoutMs?: number;
-}
-
-/** State of the connection at the moment `since`. */
-export interface LinkStatus {
-  /** True only when all subscriptions are live at the server too. */
-  readonly connected: boolean;
-  /** Since when, ms on the clock's wall time. */
-  readonly since: number;
-  /** Server of the connection, `host:port`. */
-  readonly server?: string;
-  /** Why there is no connection. */
-  readonly problem?: string;
-}
-
-/** A message that came in on a subscription. */
-export interface NatsMessage<T> {
-  readonly subject: string;
-  readonly body: Parsed<T>;
-  /** True when the sender waits for an answer. */
-  readonly wantsReply: boolean;
-  /** Answers a request; false when nobody waits, the connection is gone or the answer is too large. */
-  respond(body: unknown): boolean;
-}
-
-export interface SubscriptionOptions<T> {
-  readonly subject: string;
-  readonly schema: z.ZodType<T>;
-  /** Queue group: each message goes to one member. */
-  readonly queue?: string;
-}
-
-/** A subscription; it outlives connections until it is ended. */
-export interface NatsSubscription {
-  unsubscribe(): void;
-}
-
-export type PublishResult = { readonly ok: true } | { readonly ok: false; readonly problem: string };
-
-/**
- * Outcome of a request. `no-responders` is positive evidence that no process listens on the subject; `timeout` is not
- * evidence of anything; `disconnected` says that this process, not the other one, has no connection.
- */
-export type RequestResult<T> =
-  | { readonly kind: 'reply'; readonly reply: Parsed<T> }
-  | { readonly kind: 'no-responders' }
-  | { readonly kind: 'timeout' }
-  | { readonly kind: 'disconnected' };
-
-export interface LinkCounters {
-  /** Connections made so far; all but the first are reconnects. */
-  readonly connects: number;
-  /** Messages that were not JSON or not of the expected shape. */
-  readonly garbage: number;
-  /** Subscription handlers that threw. */
-  readonly handlerErrors: number;
-}
 
 interface Registration {
   readonly subject: string;
@@ -210,6 +151,9 @@ export class NatsLink {
     } catch (error) {
       if (error instanceof errors.TimeoutError) return { kind: 'timeout' };
       if (isNoResponders(error)) return { kind: 'no-responders' };
+      if (error instanceof errors.InvalidSubjectError) throw error;
+      if (this.connected)
+        this.logger.warn({ subject: r.subject, problem: messageOf(error) }, 'NATS request was not sent');
       return { kind: 'disconnected' };
     }
   }
@@ -383,7 +327,14 @@ export class NatsLink {
       this.logger.info({ server: status.server, connects: this.#counters.connects }, 'connected to NATS');
     else if (!this.closed.aborted)
       this.logger.warn({ problem: status.problem }, 'lost the connection to NATS: dialling again');
-    for (const listener of this.#listeners) listener(this.#status);
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.#status);
+      } catch (error) {
+        this.#counters.handlerErrors += 1;
+        this.logger.error({ error: messageOf(error) }, 'listener of the NATS connection failed');
+      }
+    }
   }
 
   #noConnection(): string {

@@ -78,12 +78,17 @@ class Follower<T> {
       this.#lookAtStream = true;
       if (status.connected) this.#wake();
     });
+    const end = (): void => this.#wake();
+    this.#options.signal.addEventListener('abort', end);
+    this.#link.closed.addEventListener('abort', end);
     try {
       while (!this.#ended()) {
         const pause = await this.#round();
         if (pause > 0) await this.#pause(pause);
       }
     } finally {
+      this.#options.signal.removeEventListener('abort', end);
+      this.#link.closed.removeEventListener('abort', end);
       notices.unsubscribe();
       offStatus();
     }
@@ -164,14 +169,14 @@ class Follower<T> {
       if (noticed <= this.#cursor || this.#ended()) return true;
     }
     // Replaced by a newer message meanwhile, or a forged notice: the probe decides.
-    this.#noticed = Math.min(this.#noticed, this.#cursor);
+    if (this.#noticed === noticed) this.#noticed = this.#cursor;
     return false;
   }
 
   async #pause(ms: number): Promise<void> {
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    await this.#link.clock.sleep(ms, AbortSignal.any([woken.signal, this.#options.signal, this.#link.closed]));
+    if (!this.#ended()) await this.#link.clock.sleep(ms, woken.signal);
     this.#wake = () => undefined;
   }
 

@@ -45,5 +45,6 @@ export function createLogger({ name, level = 'info', destination }: LoggerOption
     redact: { paths: SECRET_PATHS, censor: MASK },
     hooks: { streamWrite: mask },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  // Synchronous: a process that ends must not lose its last line, nor write it before the one in flight.
+  return pino(options, destination ?? pino.destination({ dest: 1, sync: true }));
 }

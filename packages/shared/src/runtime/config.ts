@@ -13,6 +13,7 @@ export interface ConfigProblem {
 }
 
 const SECRET_NAME = /TOKEN|PASSWORD|SECRET|CREDENTIAL|PRIVATE/;
+const URL_PASSWORD = /\/\/[^\s/@]+@/g;
 
 /** The environment does not fit; the message lists every problem at once. */
 export class ConfigError extends Error {
@@ -51,7 +52,7 @@ function problemOf(issue: z.core.$ZodIssue, given: Readonly<Record<string, strin
   const value = given[variable];
   return {
     variable,
-    given: value === undefined || !SECRET_NAME.test(variable) ? value : '***',
+    given: SECRET_NAME.test(variable) && value !== undefined ? '***' : value?.replace(URL_PASSWORD, '//***@'),
     expected: issue.message.replace(/^expected /, ''),
   };
 }

@@ -124,7 +124,10 @@ describe('an accepted assignment as slots', () => {
     const ranges = slotsToRanges([10, 20, 21], 256).map((range) => ({ ...range, migration: 'm1' }));
     const [other] = slotsToRanges([30], 256);
     const slots = slotAssignment(
-      assignment({ warmRanges: ranges, releaseRanges: [{ ...other, start: other?.start ?? 0, end: other?.end ?? 0, migration: 'm2' }] }),
+      assignment({
+        warmRanges: ranges,
+        releaseRanges: [{ ...other, start: other?.start ?? 0, end: other?.end ?? 0, migration: 'm2' }],
+      }),
     );
     expect(slots.owned).toEqual([0, 1, 2]);
     expect(slots.warm).toEqual([{ migration: 'm1', slots: [10, 20, 21] }]);

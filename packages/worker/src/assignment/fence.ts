@@ -1,9 +1,4 @@
-import {
-  type Assignment,
-  assignmentProblem,
-  assignmentSchema,
-  compareEpoch,
-} from '@shard-controller/shared/contracts';
+import { type Assignment, assignmentProblem, assignmentSchema, compareEpoch } from '@shard-controller/shared/contracts';
 import { z } from 'zod';
 
 /** The shard that a worker works for; an assignment for another one is refused. */

@@ -6,7 +6,13 @@ import {
   type ShardInstance,
   VERSION,
 } from '@shard-controller/shared/api';
-import { isAborted, type KubernetesClient, Reflector, type ReflectorMetrics, resourcePath } from '@shard-controller/shared/kubernetes';
+import {
+  isAborted,
+  type KubernetesClient,
+  Reflector,
+  type ReflectorMetrics,
+  resourcePath,
+} from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { WorkerIdentity } from '../worker-identity.ts';
@@ -126,7 +132,9 @@ export class ShardInstanceSource {
         this.#wait(problem);
       } catch (error) {
         if (isAborted(error)) return;
-        this.#wait(`ShardInstance ${this.#name()} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+        this.#wait(
+          `ShardInstance ${this.#name()} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+        );
       }
       if (this.#waiting !== said || clock.monotonic() - saidAt > REMINDER_MS) {
         logger.warn({ shardInstance: this.#name() }, `waiting for an assignment: ${this.#waiting}`);
@@ -150,7 +158,10 @@ export class ShardInstanceSource {
 
   /** The ShardConfig is being deleted, or somebody made a mistake: what is served stays, nothing was reassigned. */
   #gone(): void {
-    this.#options.logger.warn({ shardInstance: this.#name() }, 'the ShardInstance is gone; the assignment in force stays');
+    this.#options.logger.warn(
+      { shardInstance: this.#name() },
+      'the ShardInstance is gone; the assignment in force stays',
+    );
   }
 
   #wait(reason: string): void {

@@ -16,7 +16,12 @@ export interface ExporterMonitorOptions {
   /** Time between two readings of its memory, ms. */
   readonly memoryIntervalMs?: number;
   readonly onChange: (state: ExporterState) => void;
+  /** It has not answered for so long, ms; called again and again while that goes on. */
+  readonly onSilence: (ms: number) => void;
 }
+
+/** Time between two complaints about an exporter that does not answer, ms. */
+const COMPLAINT_MS = 15_000;
 
 const ANSWER_TIMEOUT_MS = 2000;
 
@@ -64,10 +69,18 @@ export class ExporterMonitor {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, exporter, probeIntervalMs } = this.#options;
     let memoryReadAt = -Infinity;
+    let complainedAt = clock.monotonic();
+    let answeredAt = clock.monotonic();
     while (!signal.aborted) {
       const alive = await read(exporter, '/healthz', signal);
       if (signal.aborted) return;
       this.report(alive !== undefined);
+      const now = clock.monotonic();
+      if (alive !== undefined) answeredAt = complainedAt = now;
+      else if (now - complainedAt >= COMPLAINT_MS) {
+        complainedAt = now;
+        this.#options.onSilence(now - answeredAt);
+      }
       if (alive !== undefined && clock.monotonic() - memoryReadAt >= this.#options.memoryIntervalMs) {
         if (await this.#readMemory(signal)) memoryReadAt = clock.monotonic();
       }

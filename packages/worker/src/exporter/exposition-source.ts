@@ -90,7 +90,9 @@ export function passedHeaders(answer: IncomingMessage): string[] {
 function explain({ host, port }: ExporterAddress, cause: Error): ExporterError {
   const where = `kube-state-metrics at ${host}:${port}`;
   if (cause instanceof ExporterError) {
-    return new ExporterError(`${where} ${cause.message}: it is overloaded or stopped; see its container's log`, { cause });
+    return new ExporterError(`${where} ${cause.message}: it is overloaded or stopped; see its container's log`, {
+      cause,
+    });
   }
   const code = 'code' in cause ? String(cause.code) : cause.message;
   const said = code === 'ECONNREFUSED' ? 'refuses connections' : `broke the connection (${code})`;

@@ -15,6 +15,7 @@ export interface GatewayFacts {
   /** The exporter shows everything that this worker exposes. */
   readonly warm: boolean;
   readonly warmReason: string;
+  readonly exporter: Heartbeat['exporter']['state'];
   /** The process has been told to end. */
   readonly draining: boolean;
 }
@@ -35,9 +36,16 @@ export function gatewayState(facts: GatewayFacts): GatewayState {
   if (facts.isolated !== undefined) return { state: 'fenced', reason: facts.isolated, open: false };
   if (facts.standby) return { state: 'standby', reason: 'replica b is a standby; scrape replica a', open: false };
   if (!facts.assigned) return { state: 'warming', reason: facts.unassignedReason, open: false };
-  if (!facts.warm) return { state: 'warming', reason: facts.warmReason, open: false };
+  if (!facts.warm) return { state: 'warming', reason: coldReason(facts), open: false };
   if (facts.draining) {
     return { state: 'draining', reason: 'terminating; serves until its slots are released', open: true };
   }
   return { state: 'serving', reason: '', open: true };
+}
+
+/** An exporter that does not answer is the reason behind every other. */
+function coldReason({ exporter, warmReason }: GatewayFacts): string {
+  if (exporter === 'running') return warmReason;
+  const what = exporter === 'starting' ? 'has not answered yet' : 'does not answer';
+  return `kube-state-metrics ${what} (see the log of its container); ${warmReason}`;
 }

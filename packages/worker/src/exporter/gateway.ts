@@ -36,7 +36,8 @@ export interface GatewayReports {
 }
 
 export interface GatewayOptions {
-  readonly host: string;
+  /** Address to listen on; all addresses when undefined. */
+  readonly host: string | undefined;
   readonly port: number;
   readonly exporter: ExporterAddress;
   /** Looks at everything that decides whether a scrape may be answered, at the moment of the call. */
@@ -52,6 +53,8 @@ export interface GatewayOptions {
 
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_CONNECTIONS = 256;
+/** Pause before an exporter that broke the connection is asked again, ms. */
+const RETRY_MS = 100;
 
 /** Ends a response whose content can no longer be trusted. */
 class CutError extends Error {
@@ -171,6 +174,11 @@ export class Gateway {
         return 'client_gone';
       }
       if (answer instanceof ExporterError) {
+        // An exporter that restarts is back soon, and nothing has been sent yet.
+        if (left(budget.hold) > RETRY_MS) {
+          await clock.sleep(RETRY_MS, scrape.gone);
+          continue;
+        }
         say(response, 503, answer.message);
         return 'exporter_unreachable';
       }
@@ -209,7 +217,13 @@ export class Gateway {
     const { exporter, reports } = this.#options;
     try {
       const { method, search, gone: signal } = scrape;
-      const answer = await openExposition(exporter, { method, search, headers: request.headers, answerTimeoutMs, signal });
+      const answer = await openExposition(exporter, {
+        method,
+        search,
+        headers: request.headers,
+        answerTimeoutMs,
+        signal,
+      });
       reports.exporterReachable(true);
       return answer;
     } catch (error) {

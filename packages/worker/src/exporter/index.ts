@@ -1,7 +1,5 @@
 export { ExporterMonitor } from './exporter-monitor.ts';
-export type { ExporterAddress } from './exposition-source.ts';
 export { Gateway, type GatewayReports, type ScrapeOutcome } from './gateway.ts';
 export { type GatewayState, gatewayState } from './gateway-state.ts';
-export { ListenError } from './listen-error.ts';
 export { ScraperTracker } from './scraper-tracker.ts';
 export { StallGuard } from './stall-guard.ts';

@@ -12,7 +12,11 @@ export interface StallGuardOptions {
   readonly confirm: (signal: AbortSignal) => Promise<void>;
   readonly onStall: (gapMs: number) => void;
   /** The guard is open again: because the read succeeded, or because the time for it was over. */
-  readonly onOpen: (result: { readonly confirmed: boolean; readonly afterMs: number; readonly error?: unknown }) => void;
+  readonly onOpen: (result: {
+    readonly confirmed: boolean;
+    readonly afterMs: number;
+    readonly error?: unknown;
+  }) => void;
 }
 
 /** Pause between two tries to confirm, ms. */

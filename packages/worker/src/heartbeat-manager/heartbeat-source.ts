@@ -33,7 +33,7 @@ const SHORT_ERROR = 40;
 const SMALL = 32;
 
 /** Drops what people can look up elsewhere until the message fits; never what the manager decides upon. */
-export function fitting(heartbeat: Heartbeat): Heartbeat {
+function fitting(heartbeat: Heartbeat): Heartbeat {
   if (heartbeat.handovers.length <= SMALL && Object.keys(heartbeat.load.objectsByResource).length <= SMALL * 4) {
     return heartbeat;
   }

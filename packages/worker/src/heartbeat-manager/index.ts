@@ -1,6 +1,7 @@
-export { type WorkerSnapshot } from './heartbeat.ts';
+export { ChangeDetector } from './change-detector.ts';
+export type { WorkerSnapshot } from './heartbeat.ts';
 export { HeartbeatSource } from './heartbeat-source.ts';
 export type { Capacity } from './load-ratio.ts';
-export { NatsPresence } from './nats-presence.ts';
+export { type HeartbeatOutcome, NatsPresence } from './nats-presence.ts';
 export { Pacemaker } from './pacemaker.ts';
 export { StatusWriter } from './status-writer.ts';

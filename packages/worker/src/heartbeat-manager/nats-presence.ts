@@ -13,12 +13,15 @@ import { z } from 'zod';
 import type { DataPlane } from '../resource-processor/data-plane.ts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 
+/** What became of a heartbeat: sent, dropped for lack of a connection, or too large. */
+export type HeartbeatOutcome = 'sent' | 'not_connected' | 'failed';
+
 export interface NatsPresenceOptions {
   readonly identity: WorkerIdentity;
   readonly dataPlane: Pick<DataPlane, 'verify'>;
   readonly heartbeat: () => Heartbeat;
   readonly logger: Logger;
-  readonly onHeartbeat: (outcome: 'sent' | 'not_connected') => void;
+  readonly onHeartbeat: (outcome: HeartbeatOutcome) => void;
   /** Test fault `mute`: verification requests get no answer. */
   readonly mute: boolean;
 }
@@ -52,9 +55,14 @@ export class NatsPresence {
 
   /** Sends a heartbeat; without a connection it is dropped, because the next one says the same. */
   beat(link: NatsLink | undefined): void {
-    const { identity, heartbeat, onHeartbeat } = this.#options;
-    const sent = link?.publish(heartbeatSubject(identity), heartbeat());
-    onHeartbeat(sent?.ok === true ? 'sent' : 'not_connected');
+    const { identity, heartbeat, onHeartbeat, logger } = this.#options;
+    try {
+      const sent = link?.publish(heartbeatSubject(identity), heartbeat());
+      onHeartbeat(sent?.ok === true ? 'sent' : 'not_connected');
+    } catch (error) {
+      logger.error({ err: error }, 'heartbeat could not be sent');
+      onHeartbeat('failed');
+    }
   }
 
   async #verify(request: VerifyRequest): Promise<VerifyReply> {

@@ -1,4 +1,9 @@
-import { API_VERSION, type ReplicaStatus, SHARD_INSTANCE_KIND, type ShardInstanceStatus } from '@shard-controller/shared/api';
+import {
+  API_VERSION,
+  type ReplicaStatus,
+  SHARD_INSTANCE_KIND,
+  type ShardInstanceStatus,
+} from '@shard-controller/shared/api';
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 
@@ -12,7 +17,12 @@ export function statusObject(
   heartbeat: Heartbeat,
   load: number | undefined,
   active: boolean,
-): { readonly apiVersion: string; readonly kind: string; readonly metadata: object; readonly status: ShardInstanceStatus } {
+): {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: object;
+  readonly status: ShardInstanceStatus;
+} {
   const replica = replicaStatus(heartbeat, load);
   const { phase, lastHeartbeat, assignedResources } = replica;
   const top = active ? { phase, lastHeartbeat, assignedResources, ...(load === undefined ? {} : { load }) } : {};

@@ -96,7 +96,9 @@ export class StatusWriter {
     } catch (error) {
       if (isAborted(error)) return;
       onWrite('failed');
-      this.#say(isNotFound(error) ? 'the ShardInstance does not exist' : error instanceof Error ? error.message : String(error));
+      this.#say(
+        isNotFound(error) ? 'the ShardInstance does not exist' : error instanceof Error ? error.message : String(error),
+      );
       await this.#options.clock.sleep(RETRY_MS, signal);
       this.#pacemaker.hurry();
     }

@@ -1,7 +1,7 @@
 import type { Handover, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { Logger } from 'pino';
+import type { Logger } from '@shard-controller/shared/observability';
 
 /** Slots that take part in one migration. */
 export interface MigratingSlots {

@@ -1,12 +1,11 @@
-import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
 import { isExposedRole, MembershipRing, type SlotCensus, type SlotRoles } from '../migration-handler/index.ts';
 import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
+import { takeCensus } from './slot-census.ts';
 import type { SlotHash } from './slot-hash.ts';
 import { SlotState, Subscription } from './subscription.ts';
 import { isNewer, newerOf } from './version-order.ts';
-import type { ServerResponse } from 'node:http';
 
 /** Which slots of which subscriptions a load serves: the mark of each slot when the load began, 0 where it does not. */
 export type LoadCoverage = ReadonlyMap<Subscription, Uint32Array>;
@@ -311,7 +310,9 @@ export class FeedState {
     for (const subscription of this.subscriptions) {
       const has = (entry.sent & subscription.bit) !== 0;
       const marks = coverage.get(subscription);
-      if (has ? !this.#isQuiet(subscription, entry.slot) : marks !== undefined && covers(subscription, marks, entry.slot)) {
+      if (
+        has ? !this.#isQuiet(subscription, entry.slot) : marks !== undefined && covers(subscription, marks, entry.slot)
+      ) {
         this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
       }
     }
@@ -412,7 +413,10 @@ export class FeedState {
    * newer state has to be fetched because a subscription shows their slot.
    */
   compare(
-    seen: ReadonlyMap<string, { readonly version: string; readonly namespace: string; readonly name: string; readonly slot: number }>,
+    seen: ReadonlyMap<
+      string,
+      { readonly version: string; readonly namespace: string; readonly name: string; readonly slot: number }
+    >,
     version: string,
   ): Map<string, { readonly namespace: string; readonly name: string }> {
     for (const [uid, entry] of this.index.entries()) {
@@ -439,11 +443,12 @@ export class FeedState {
     return stale;
   }
 
-  /** Applies an object that was fetched because it differed. */
-  refetched(view: FrameView): void {
+  /** Applies the body of an object that was fetched because it differed. */
+  refetched(object: Uint8Array, view: FrameView): void {
     this.received++;
-    const frame = this.codec.event('MODIFIED', this.kind, view.bytes.subarray(view.objectStart, view.objectEnd));
-    this.#upserted(view.uid(), view.resourceVersion(), view, -1, -1, frame);
+    const frame = this.codec.event('MODIFIED', this.kind, object);
+    this.codec.readWhole(frame, view);
+    this.#upserted(view.uid(), view.resourceVersion(), view, 0, frame.length);
   }
 
   /** The difference is written: the watch goes on from `version`. */
@@ -457,40 +462,20 @@ export class FeedState {
 
   // ---- counting ------------------------------------------------------------------------------------------------
 
-  /** Objects of `slots` that every open subscription was sent, as of `version`. Throws when it cannot say. */
+  /** Objects of `slots` in the exporter, as of `version`. Throws when it cannot say. */
   census(slots: ReadonlySet<number>, version: string): SlotCensus {
-    if (isNewer(this.censusFloor, version)) {
-      throw new Error(`position ${version} is older than the newest load at ${this.censusFloor}`);
-    }
-    const changes = this.ring.since(version);
-    if (changes === undefined) throw new Error(`position ${version} is too long ago; ask for a newer one`);
-    if (this.subscriptions.length === 0) throw new Error('the exporter has no watch open');
-    const everyone = this.subscriptions.reduce((bits, subscription) => bits | subscription.bit, 0);
-    let count = 0;
-    let digest = 0n;
-    for (const [uid, entry] of this.index.entries()) {
-      if (!slots.has(entry.slot) || (entry.sent & everyone) !== everyone) continue;
-      count++;
-      digest += hashToBigInt(fnv1a64(uid));
-    }
-    for (const change of changes) {
-      if (!slots.has(change.slot)) continue;
-      const hash = hashToBigInt(fnv1a64(change.uid));
-      count += change.joined ? -1 : 1;
-      digest += change.joined ? -hash : hash;
-    }
-    return { count, digest: BigInt.asUintN(64, digest) };
+    return takeCensus(this, slots, version);
   }
 
   // ---- flow ----------------------------------------------------------------------------------------------------
 
   flush(): void {
-    for (const subscription of [...this.subscriptions]) subscription.flush();
+    for (const subscription of this.subscriptions.slice()) subscription.flush();
   }
 
   /** Resolves once every subscription has room: the way by which a slow exporter slows the API server's stream. */
   async room(): Promise<void> {
-    for (const subscription of [...this.subscriptions]) if (subscription.full) await subscription.room();
+    for (const subscription of this.subscriptions.slice()) if (subscription.full) await subscription.room();
   }
 }
 

@@ -1,4 +1,4 @@
-import { FrameView, INITIAL_EVENTS_END, type WatchEventType, type WireEncoding } from './frame-view.ts';
+import { type FrameView, INITIAL_EVENTS_END, type WatchEventType, type WireEncoding } from './frame-view.ts';
 import { readJsonFrame, readJsonList, readJsonMeta, readJsonStatus } from './json-frame.ts';
 import {
   readEnvelope,
@@ -37,6 +37,8 @@ export interface FrameCodec {
   readonly watchContentType: string;
   readonly listContentType: string;
   readFrame(bytes: Buffer, start: number, end: number, view: FrameView): void;
+  /** Reads a frame that stands alone in its buffer, length prefix or newline included. */
+  readWhole(frame: Buffer, view: FrameView): void;
   readStatus(view: FrameView): StatusSummary;
   /** A whole watch event around an object's own bytes (as in `FrameView.objectStart`). */
   event(type: WatchEventType, kind: ObjectKind, object: Uint8Array): Buffer;
@@ -87,8 +89,8 @@ function readProtobufList(body: Buffer, view: FrameView, item: () => void): List
   let remaining: number | undefined;
   listReader.reset(body, start, end);
   while (listReader.next()) {
-    const { field } = listReader;
-    if ((field !== 1 && field !== 2) || listReader.wireType !== 2) {
+    const { field, wireType: type } = listReader;
+    if ((field !== 1 && field !== 2) || type !== 2) {
       listReader.skip();
       continue;
     }
@@ -105,11 +107,12 @@ function readProtobufList(body: Buffer, view: FrameView, item: () => void): List
     }
     listReader.end = stop;
     while (listReader.next()) {
-      if (listReader.field === 4 && listReader.wireType === 0) remaining = listReader.varint();
-      else if ((listReader.field === 2 || listReader.field === 3) && listReader.wireType === 2) {
+      const { field: metaField, wireType } = listReader;
+      if (metaField === 4 && wireType === 0) remaining = listReader.varint();
+      else if ((metaField === 2 || metaField === 3) && wireType === 2) {
         const to = listReader.block();
-        const text = body.latin1Slice(listReader.position, to);
-        if (listReader.field === 2) resourceVersion = text;
+        const text = body.toString('latin1', listReader.position, to);
+        if (metaField === 2) resourceVersion = text;
         else continueToken = text;
         listReader.position = to;
       } else listReader.skip();
@@ -124,6 +127,7 @@ export const protobufCodec: FrameCodec = {
   watchContentType: 'application/vnd.kubernetes.protobuf;stream=watch',
   listContentType: 'application/vnd.kubernetes.protobuf',
   readFrame: readProtobufFrame,
+  readWhole: (frame, view) => readProtobufFrame(frame, 4, frame.length, view),
   readStatus: (view) => readProtobufStatus(view.bytes, view.objectStart, view.objectEnd),
   event: protobufEvent,
   deleted: (kind, identity, resourceVersion) => protobufEvent('DELETED', kind, protobufMeta(identity, resourceVersion)),
@@ -158,7 +162,8 @@ export const jsonCodec: FrameCodec = {
   watchContentType: 'application/json',
   listContentType: 'application/json',
   readFrame: readJsonFrame,
-  readStatus: (view) => readJsonStatus(view.bytes.utf8Slice(view.objectStart, view.objectEnd)),
+  readWhole: (frame, view) => readJsonFrame(frame, 0, frame.length, view),
+  readStatus: (view) => readJsonStatus(view.bytes.toString('utf8', view.objectStart, view.objectEnd)),
   event: (type, _kind, object) => jsonEvent(type, object),
   deleted: (kind, identity, resourceVersion) => {
     const namespace = identity.namespace === '' ? {} : { namespace: identity.namespace };
@@ -196,8 +201,8 @@ export const jsonCodec: FrameCodec = {
   readObject: (body, view) => {
     view.clear(body);
     view.objectStart = 0;
-    view.objectEnd = body.length;
-    readJsonMeta(body, 0, body.length, view);
+    view.objectEnd = body.at(-1) === 0x0a ? body.length - 1 : body.length;
+    readJsonMeta(body, 0, view.objectEnd, view);
   },
 };
 

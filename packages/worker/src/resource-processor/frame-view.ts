@@ -3,6 +3,20 @@ export type WireEncoding = 'protobuf' | 'json';
 
 export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR' | 'UNKNOWN';
 
+/** The type of a watch event from its text; types of the future are `UNKNOWN`. */
+export function watchEventType(text: string): WatchEventType {
+  switch (text) {
+    case 'ADDED':
+    case 'MODIFIED':
+    case 'DELETED':
+    case 'BOOKMARK':
+    case 'ERROR':
+      return text;
+    default:
+      return 'UNKNOWN';
+  }
+}
+
 /**
  * Where the interesting parts of one watch frame or list item lie in its buffer. Reused for every frame, so that the
  * hot path allocates nothing but the strings it keeps. An absent part has start === end.
@@ -36,16 +50,16 @@ export class FrameView {
   }
 
   uid(): string {
-    return this.bytes.latin1Slice(this.uidStart, this.uidEnd);
+    return this.bytes.toString('latin1', this.uidStart, this.uidEnd);
   }
   namespace(): string {
-    return this.bytes.latin1Slice(this.namespaceStart, this.namespaceEnd);
+    return this.bytes.toString('latin1', this.namespaceStart, this.namespaceEnd);
   }
   name(): string {
-    return this.bytes.utf8Slice(this.nameStart, this.nameEnd);
+    return this.bytes.toString('utf8', this.nameStart, this.nameEnd);
   }
   resourceVersion(): string {
-    return this.bytes.latin1Slice(this.versionStart, this.versionEnd);
+    return this.bytes.toString('latin1', this.versionStart, this.versionEnd);
   }
 }
 

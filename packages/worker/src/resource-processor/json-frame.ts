@@ -1,4 +1,4 @@
-import { type FrameView, INITIAL_EVENTS_END, type WatchEventType } from './frame-view.ts';
+import { type FrameView, INITIAL_EVENTS_END, watchEventType } from './frame-view.ts';
 import { WireFormatError } from './protobuf-reader.ts';
 import type { StatusSummary } from './protobuf-frame.ts';
 
@@ -91,14 +91,15 @@ function eachMember(
 }
 
 function isKey(b: Bytes, start: number, end: number, key: string): boolean {
-  return end - start === key.length && b.latin1Slice(start, end) === key;
+  return end - start === key.length && b.toString('latin1', start, end) === key;
 }
 
 /** Reads the newline-delimited watch event in `bytes[start, end)`. Throws WireFormatError. */
 export function readJsonFrame(bytes: Buffer, start: number, end: number, view: FrameView): void {
   view.clear(bytes);
   eachMember(bytes, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-    if (isKey(bytes, keyStart, keyEnd, 'type')) view.type = eventType(bytes.latin1Slice(valueStart + 1, valueEnd - 1));
+    if (isKey(bytes, keyStart, keyEnd, 'type'))
+      view.type = watchEventType(bytes.toString('latin1', valueStart + 1, valueEnd - 1));
     else if (isKey(bytes, keyStart, keyEnd, 'object')) {
       view.objectStart = valueStart;
       view.objectEnd = valueEnd;
@@ -113,7 +114,7 @@ export function readJsonMeta(bytes: Buffer, start: number, end: number, view: Fr
   eachMember(bytes, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
     if (!isKey(bytes, keyStart, keyEnd, 'metadata')) return;
     eachMember(bytes, valueStart, valueEnd, (metaKeyStart, metaKeyEnd, from, to) => {
-      switch (bytes.latin1Slice(metaKeyStart, metaKeyEnd)) {
+      switch (bytes.toString('latin1', metaKeyStart, metaKeyEnd)) {
         case 'name':
           view.nameStart = from + 1;
           view.nameEnd = to - 1;
@@ -131,7 +132,7 @@ export function readJsonMeta(bytes: Buffer, start: number, end: number, view: Fr
           view.versionEnd = to - 1;
           break;
         case 'annotations':
-          if (view.type === 'BOOKMARK' && bytes.utf8Slice(from, to).includes(INITIAL_EVENTS_END)) {
+          if (view.type === 'BOOKMARK' && bytes.toString('utf8', from, to).includes(INITIAL_EVENTS_END)) {
             view.initialEventsEnd = true;
           }
           break;
@@ -151,9 +152,9 @@ export function readJsonList(
   eachMember(bytes, 0, bytes.length, (keyStart, keyEnd, valueStart, valueEnd) => {
     if (isKey(bytes, keyStart, keyEnd, 'metadata')) {
       eachMember(bytes, valueStart, valueEnd, (metaKeyStart, metaKeyEnd, from, to) => {
-        const key = bytes.latin1Slice(metaKeyStart, metaKeyEnd);
-        if (key === 'resourceVersion') resourceVersion = bytes.latin1Slice(from + 1, to - 1);
-        else if (key === 'continue') continueToken = bytes.latin1Slice(from + 1, to - 1);
+        const key = bytes.toString('latin1', metaKeyStart, metaKeyEnd);
+        if (key === 'resourceVersion') resourceVersion = bytes.toString('latin1', from + 1, to - 1);
+        else if (key === 'continue') continueToken = bytes.toString('latin1', from + 1, to - 1);
       });
     } else if (isKey(bytes, keyStart, keyEnd, 'items') && bytes[valueStart] === OPEN_BRACKET) {
       let i = skipSpace(bytes, valueStart + 1, valueEnd);
@@ -182,17 +183,4 @@ export function readJsonStatus(text: string): StatusSummary {
     // Not JSON: some proxy in between answered; its text says more than a parse error.
   }
   return { code: 0, reason: '', message: text.slice(0, 300) };
-}
-
-function eventType(text: string): WatchEventType {
-  switch (text) {
-    case 'ADDED':
-    case 'MODIFIED':
-    case 'DELETED':
-    case 'BOOKMARK':
-    case 'ERROR':
-      return text;
-    default:
-      return 'UNKNOWN';
-  }
 }

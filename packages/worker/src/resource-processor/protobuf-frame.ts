@@ -1,4 +1,4 @@
-import { type FrameView, INITIAL_EVENTS_END, type WatchEventType } from './frame-view.ts';
+import { type FrameView, INITIAL_EVENTS_END, watchEventType } from './frame-view.ts';
 import { ProtobufReader, WireFormatError } from './protobuf-reader.ts';
 
 /**
@@ -19,7 +19,7 @@ export function readProtobufFrame(bytes: Buffer, start: number, end: number, vie
   while (reader.next()) {
     if (reader.field === 1) {
       const stop = reader.block();
-      view.type = eventType(bytes, reader.position, stop);
+      view.type = watchEventType(bytes.toString('latin1', reader.position, stop));
       reader.position = stop;
     } else if (reader.field === 2) {
       extensionEnd = reader.block();
@@ -66,20 +66,22 @@ export function readEnvelope(bytes: Buffer, view: FrameView): { readonly start: 
 /** Reads name, namespace, uid and resourceVersion of the object in `bytes[start, end)` into `view`. */
 export function readProtobufMeta(bytes: Buffer, start: number, end: number, view: FrameView): void {
   reader.reset(bytes, start, end);
-  if (!reader.next() || reader.field !== 1) throw new WireFormatError('an object does not start with its metadata');
+  reader.next();
+  if (reader.field !== 1) throw new WireFormatError('an object does not start with its metadata');
   const stop = reader.block();
   reader.end = stop;
   const wantsAnnotations = view.type === 'BOOKMARK';
   while (reader.next()) {
+    const field: number = reader.field;
     // Fields are written in ascending order; nothing beyond resourceVersion matters, except on a bookmark.
-    if (reader.field > 6 && !wantsAnnotations) return;
+    if (field > 6 && !wantsAnnotations) return;
     if (reader.wireType !== 2) {
       reader.skip();
       continue;
     }
     const fieldEnd = reader.block();
     const at = reader.position;
-    switch (reader.field) {
+    switch (field) {
       case 1:
         view.nameStart = at;
         view.nameEnd = fieldEnd;
@@ -97,26 +99,11 @@ export function readProtobufMeta(bytes: Buffer, start: number, end: number, view
         view.versionEnd = fieldEnd;
         break;
       case 12:
-        if (bytes.utf8Slice(at, fieldEnd).includes(INITIAL_EVENTS_END)) view.initialEventsEnd = true;
+        if (bytes.toString('utf8', at, fieldEnd).includes(INITIAL_EVENTS_END)) view.initialEventsEnd = true;
         break;
       default:
     }
     reader.position = fieldEnd;
-  }
-}
-
-function eventType(bytes: Buffer, start: number, end: number): WatchEventType {
-  switch (end - start) {
-    case 5:
-      if (bytes[start] === 0x41) return 'ADDED';
-      return bytes[start] === 0x45 ? 'ERROR' : 'UNKNOWN';
-    case 7:
-      return bytes[start] === 0x44 ? 'DELETED' : 'UNKNOWN';
-    case 8:
-      if (bytes[start] === 0x4d) return 'MODIFIED';
-      return bytes[start] === 0x42 ? 'BOOKMARK' : 'UNKNOWN';
-    default:
-      return 'UNKNOWN';
   }
 }
 
@@ -137,7 +124,7 @@ export function readProtobufStatus(bytes: Buffer, start: number, end: number): S
     if (reader.field === 6 && reader.wireType === 0) code = reader.varint();
     else if ((reader.field === 3 || reader.field === 4) && reader.wireType === 2) {
       const stop = reader.block();
-      const text = bytes.utf8Slice(reader.position, stop);
+      const text = bytes.toString('utf8', reader.position, stop);
       if (reader.field === 3) message = text;
       else reason = text;
       reader.position = stop;

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { FrameCodec, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 
@@ -22,6 +21,15 @@ const RESUME_BELOW = QUEUE_LIMIT / 2;
 type QueueItem =
   | { readonly type: 'frames'; readonly bytes: Buffer; readonly count: number }
   | { readonly type: 'acknowledge'; readonly version: string; readonly settle: ((acknowledged: boolean) => void)[] };
+
+/** The part of an HTTP response that carries a watch. */
+export interface WatchResponse {
+  /** False when the peer has to take some first; `drain` follows. */
+  write(bytes: Uint8Array): boolean;
+  end(bytes: Uint8Array): unknown;
+  destroy(): unknown;
+  on(event: 'drain' | 'close', listener: () => void): unknown;
+}
 
 export interface SubscriptionOptions {
   readonly id: number;
@@ -50,20 +58,26 @@ export class Subscription {
   readonly marks: Uint32Array;
   /** Until the first complete state was acknowledged; a scrape would be partial. */
   initialPending = true;
+  /** A watch carries it, or has carried it. */
+  attached = false;
+  /** When the newest watch came; monotonic ms. */
+  attachedAt = 0;
   /** The next complete state ends with the bookmark that closes a WatchList. */
   closesInitialEvents = false;
   readonly #codec: FrameCodec;
   readonly #kind: ObjectKind;
   readonly #now: () => number;
   readonly #onClosed: (subscription: Subscription) => void;
-  #response: ServerResponse | undefined;
+  #response: WatchResponse | undefined;
   #blocked = false;
   #blockedAt = 0;
   #queue: QueueItem[] = [];
   #batch: Buffer[] = [];
   #queuedBytes = 0;
   #queuedFrames = 0;
-  #awaited: { readonly version: string; readonly since: number; readonly settle: ((ok: boolean) => void)[] } | undefined;
+  #awaited:
+    | { readonly version: string; readonly since: number; readonly settle: ((ok: boolean) => void)[] }
+    | undefined;
   #collected: Map<string, Buffer> | undefined;
   #collectedDone: ((objects: readonly Buffer[], version: string) => void) | undefined;
   #closed = false;
@@ -124,10 +138,12 @@ export class Subscription {
   }
 
   /** Continues on a new response; settles what the exporter has acknowledged by asking for it. */
-  attach(response: ServerResponse): void {
+  attach(response: WatchResponse): void {
     const settle = this.#awaited?.settle ?? [];
     this.#awaited = undefined;
     this.#response = response;
+    this.attached = true;
+    this.attachedAt = this.#now();
     this.#blocked = false;
     response.on('drain', () => {
       if (this.#response !== response) return;
@@ -245,7 +261,7 @@ export class Subscription {
     if (this.#queuedBytes < RESUME_BELOW) this.#wake();
   }
 
-  #endResponse(response: ServerResponse, item: Extract<QueueItem, { type: 'acknowledge' }>): void {
+  #endResponse(response: WatchResponse, item: Extract<QueueItem, { type: 'acknowledge' }>): void {
     this.#response = undefined;
     this.#awaited = { version: item.version, since: this.#now(), settle: item.settle };
     response.end(this.#codec.bookmark(this.#kind, item.version, false));
@@ -257,4 +273,3 @@ export class Subscription {
     for (const resolve of waiters) resolve();
   }
 }
-

@@ -32,7 +32,7 @@ export class OpenWatch {
 
   /** Raw text, as it is. */
   write(text: string): void {
-    this.response.write(text);
+    if (!this.response.writableEnded) this.response.write(text);
   }
 
   end(): void {
@@ -215,7 +215,8 @@ function serveObject(store: ObjectStore, name: string | undefined, seen: SeenReq
   const body: unknown = seen.body === '' ? {} : JSON.parse(seen.body);
   const content = isRecord(body) ? body : {};
   const metadata = isRecord(content['metadata']) ? content['metadata'] : {};
-  const target = name ?? String(metadata['name'] ?? '');
+  const given = metadata['name'];
+  const target = name ?? (typeof given === 'string' ? given : '');
   const current = store.get(target);
   if (seen.method === 'POST') {
     if (current !== undefined) return sendStatus(response, 409, 'AlreadyExists', `${target} already exists`);

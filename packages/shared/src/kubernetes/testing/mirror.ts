@@ -34,7 +34,7 @@ export class Mirror implements ReflectorHandler<Thing> {
   }
 }
 
-export function nameOf(object: Thing): string {
+function nameOf(object: Thing): string {
   return field(object, 'name');
 }
 

@@ -1,0 +1,189 @@
+import {
+  KubernetesClient,
+  type KubernetesObject,
+  LeaseElector,
+  Reflector,
+  resourcePath,
+  staticEndpoint,
+} from '@shard-controller/shared/kubernetes';
+import { createLogger, type Logger } from '@shard-controller/shared/observability';
+import { systemClock } from '@shard-controller/shared/runtime';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type StandaloneApiServer, startApiServer } from '../cluster/standalone-api-server.ts';
+
+const CONFIG_MAPS = resourcePath({ group: '', version: 'v1', resource: 'configmaps', namespace: 'default' });
+const TIMES = { leaseDurationMs: 3_000, renewDeadlineMs: 2_000, retryPeriodMs: 500 };
+const PATIENCE = { timeout: 20_000, interval: 50 };
+
+let server: StandaloneApiServer;
+let clients: KubernetesClient[];
+let log: string[];
+let stop: AbortController;
+let runs: Promise<void>[];
+
+function logger(): Logger {
+  return createLogger({ name: 'test', destination: { write: (line) => void log.push(line) } });
+}
+
+function client(): KubernetesClient {
+  const made = new KubernetesClient({
+    endpoint: staticEndpoint({ server: server.server, ca: server.ca, token: server.adminToken }),
+    logger: logger(),
+    userAgent: 'shard-controller-test',
+    requestTimeoutMs: 5_000,
+  });
+  clients.push(made);
+  return made;
+}
+
+async function put(name: string): Promise<void> {
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } };
+  await client().apply({ object, fieldManager: 'test' });
+}
+
+beforeAll(async () => {
+  server = await startApiServer();
+});
+
+afterAll(() => server.stop());
+
+beforeEach(() => {
+  clients = [];
+  log = [];
+  stop = new AbortController();
+  runs = [];
+});
+
+afterEach(async () => {
+  stop.abort();
+  await Promise.all(runs);
+  await Promise.all(clients.map((one) => one.close()));
+});
+
+describe.each(['Paged', 'Streaming'] as const)('a %s reflector on a real API server', (listMode) => {
+  function reflect(silenceMs?: number): {
+    readonly names: Set<string>;
+    readonly reflector: Reflector<KubernetesObject>;
+  } {
+    const names = new Set<string>();
+    const nameOf = (object: KubernetesObject): string => object.metadata?.name ?? '';
+    const reflector = new Reflector<KubernetesObject>({
+      client: client(),
+      path: CONFIG_MAPS,
+      parse: (raw) => ({ ok: true, value: raw }),
+      handler: {
+        replace: (items) => {
+          names.clear();
+          for (const item of items) names.add(nameOf(item));
+        },
+        upsert: (object) => void names.add(nameOf(object)),
+        remove: (object) => void names.delete(nameOf(object)),
+      },
+      logger: logger(),
+      listMode,
+      ...(silenceMs === undefined ? {} : { silenceMs }),
+    });
+    runs.push(reflector.run(stop.signal));
+    return { names, reflector };
+  }
+
+  it('sees creation and deletion', async () => {
+    await put('there');
+    const { names, reflector } = reflect();
+    await reflector.synced;
+    expect(names).toContain('there');
+    await put('later');
+    await expect.poll(() => names.has('later'), PATIENCE).toBe(true);
+    await client().delete(`${CONFIG_MAPS}/later`);
+    await expect.poll(() => names.has('later'), PATIENCE).toBe(false);
+  });
+
+  it('survives that the API server is killed and started again, and follows what happened since', async () => {
+    await put('kept');
+    await put('doomed');
+    const { names, reflector } = reflect();
+    await reflector.synced;
+    await server.kill();
+    await systemClock.sleep(500);
+    await server.restart();
+    await client().delete(`${CONFIG_MAPS}/doomed`);
+    await put('after');
+    await expect.poll(() => names.has('after') && !names.has('doomed'), PATIENCE).toBe(true);
+    expect(names).toContain('kept');
+    expect(log.filter((line) => line.includes('a list or watch failed')).length).toBeLessThan(15);
+  });
+
+  it('notices a frozen API server by its silence, and goes on when it thaws', async () => {
+    const { names, reflector } = reflect(1_500);
+    await reflector.synced;
+    server.pause();
+    await expect.poll(() => log.some((line) => line.includes('"cause":"silent"')), PATIENCE).toBe(true);
+    server.resume();
+    await put(`thawed-${listMode.toLowerCase()}`);
+    await expect.poll(() => names.has(`thawed-${listMode.toLowerCase()}`), PATIENCE).toBe(true);
+  });
+});
+
+describe('leader election on a real API server', () => {
+  interface Candidate {
+    readonly elector: LeaseElector;
+    readonly terms: number[];
+    readonly client: KubernetesClient;
+    stop(): Promise<void>;
+  }
+
+  function candidate(identity: string, name: string): Candidate {
+    const terms: number[] = [];
+    const own = client();
+    const elector = new LeaseElector({
+      client: own,
+      namespace: 'default',
+      name,
+      identity,
+      ...TIMES,
+      logger: logger(),
+      onStarted: (_, term) => void terms.push(term),
+      onStopped: () => {},
+    });
+    const leave = new AbortController();
+    stop.signal.addEventListener('abort', () => leave.abort());
+    const running = elector.run(leave.signal);
+    runs.push(running);
+    const leaving = async (): Promise<void> => {
+      leave.abort();
+      await running;
+    };
+    return { elector, terms, client: own, stop: leaving };
+  }
+
+  it('hands over at once on a clean stop, after the duration on a crash, each time with a larger term', async () => {
+    const a = candidate('a', 'handover');
+    await expect.poll(() => a.elector.leading, PATIENCE).toBe(true);
+    const b = candidate('b', 'handover');
+    await systemClock.sleep(600);
+    expect(b.elector.leading).toBe(false);
+    await a.stop();
+    const stopped = performance.now();
+    await expect.poll(() => b.elector.leading, PATIENCE).toBe(true);
+    expect(performance.now() - stopped).toBeLessThan(1_000);
+    const c = candidate('c', 'handover');
+    await expect.poll(() => c.elector.holder, PATIENCE).toBe(b.elector.identity);
+    await b.client.close();
+    const crashed = performance.now();
+    await expect.poll(() => c.elector.leading, PATIENCE).toBe(true);
+    expect(performance.now() - crashed).toBeGreaterThan(2_000);
+    expect([...a.terms, ...b.terms, ...c.terms]).toEqual([0, 1, 2]);
+  });
+
+  it('steps down while the API server is away, and leads again afterwards with a larger term', async () => {
+    const a = candidate('a', 'outage');
+    await expect.poll(() => a.elector.leading, PATIENCE).toBe(true);
+    await server.kill();
+    const killed = performance.now();
+    await expect.poll(() => a.elector.leading, PATIENCE).toBe(false);
+    expect(performance.now() - killed).toBeLessThan(TIMES.leaseDurationMs);
+    await server.restart();
+    await expect.poll(() => a.terms.length, PATIENCE).toBe(2);
+    expect(a.terms).toEqual([0, 1]);
+  });
+});

@@ -1,0 +1,166 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { slotsToRanges } from '@shard-controller/shared/hashing';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { assignment, namesIn, SLOT_COUNT, slots, WorkerFixture, type WorkerPod } from './worker-fixture.ts';
+
+let fixture: WorkerFixture;
+let uids: ReadonlyMap<string, string>;
+const owned = slots(0, 128);
+
+beforeAll(async () => {
+  fixture = await WorkerFixture.start();
+  uids = await fixture.createConfigMaps('map', 200);
+});
+afterEach(async () => {
+  await fixture.endPods();
+});
+afterAll(async () => {
+  await fixture?.stop();
+});
+
+async function readyPod(ordinal: number, env: Readonly<Record<string, string>> = {}): Promise<WorkerPod> {
+  const shardId = `shard-${String(ordinal).padStart(3, '0')}`;
+  await fixture.writeInstance(assignment(shardId, 1, owned));
+  const pod = await fixture.pod({ ordinal, env });
+  await pod.ready();
+  return pod;
+}
+
+/** Scrapes without a pause until told to stop; keeps what each answered scrape showed. */
+function scraping(pod: WorkerPod): { readonly shown: number[]; readonly refused: string[]; stop(): Promise<void> } {
+  const shown: number[] = [];
+  const refused: string[] = [];
+  const end = new AbortController();
+  const loop = (async () => {
+    while (!end.signal.aborted) {
+      try {
+        const { status, text } = await pod.scrape();
+        if (status === 200) shown.push(text.match(/^kube_configmap_info\{[^}]*configmap="map-/gm)?.length ?? 0);
+        else refused.push(text);
+      } catch {
+        refused.push('no answer');
+      }
+      await sleep(10);
+    }
+  })();
+  return {
+    shown,
+    refused,
+    stop: async () => {
+      end.abort();
+      await loop;
+    },
+  };
+}
+
+describe('the end of a worker', () => {
+  it('comes at once when it has no slots', async () => {
+    await fixture.writeInstance(assignment('shard-010', 1, []));
+    const pod = await fixture.pod({ ordinal: 10 });
+    await pod.ready();
+    const began = performance.now();
+    pod.worker.signal('SIGTERM');
+    expect(await pod.worker.exit).toBe(0);
+    expect(performance.now() - began).toBeLessThan(3000);
+  });
+
+  it('waits until the manager has moved the slots away, and serves meanwhile; so does the exporter', async () => {
+    const pod = await readyPod(11);
+    const heard = fixture.heartbeats('shard-011');
+    let hook: string | undefined;
+    void pod.health('/drain/wait').then(({ text }) => (hook = text));
+    pod.worker.signal('SIGTERM');
+    await pod.eventually(async () => (heard.at(-1)?.phase === 'Draining' ? undefined : `${heard.at(-1)?.phase}`));
+    await sleep(1000);
+    expect(await pod.configMaps('map')).toEqual(namesIn(uids, owned));
+    expect(heard.at(-1)?.gateway.state).toBe('draining');
+    expect(hook).toBeUndefined();
+    const released = slotsToRanges(owned, SLOT_COUNT).map((range) => ({ ...range, migration: 'm1' }));
+    await fixture.writeInstance(assignment('shard-011', 2, [], { releaseRanges: released }));
+    expect(await pod.worker.exit).toBe(0);
+    expect(hook).toBe('drained\n');
+    expect(heard.at(-1)?.phase).toBe('Terminated');
+    expect(pod.worker.output).toMatch(/drained: no slot depends on this worker/);
+  });
+
+  it('comes when the time to drain is over', async () => {
+    const pod = await readyPod(12, { DRAIN_TIMEOUT_MS: '1500' });
+    const began = performance.now();
+    pod.worker.signal('SIGTERM');
+    expect(await pod.worker.exit).toBe(0);
+    expect(performance.now() - began).toBeGreaterThan(1400);
+    expect(pod.worker.output).toMatch(/time to drain is over/);
+  });
+});
+
+describe('a worker that has stalled', () => {
+  it('answers no scrape until its assignment was read again', async () => {
+    const pod = await readyPod(13);
+    pod.worker.signal('SIGSTOP');
+    await sleep(3600);
+    fixture.apiServer.pause();
+    const held = pod.scrape();
+    const resumed = performance.now();
+    pod.worker.signal('SIGCONT');
+    setTimeout(() => fixture.apiServer.resume(), 700);
+    expect((await held).status).toBe(200);
+    expect(performance.now() - resumed).toBeGreaterThan(650);
+    expect(pod.worker.output).toMatch(/had stalled/);
+    expect(pod.worker.output).toMatch(/assignment read after the stall/);
+    expect((await pod.health('/metrics')).text).toContain('shard_controller_worker_stalls_total 1\n');
+  });
+
+  it('serves again after 2 s when nothing answers', async () => {
+    const pod = await readyPod(14, { SCRAPE_HOLD_MS: '5000' });
+    fixture.apiServer.pause();
+    try {
+      pod.worker.signal('SIGSTOP');
+      await sleep(3600);
+      const held = pod.scrape();
+      const resumed = performance.now();
+      pod.worker.signal('SIGCONT');
+      expect((await held).status).toBe(200);
+      const ms = performance.now() - resumed;
+      expect(ms).toBeGreaterThan(1900);
+      expect(ms).toBeLessThan(3500);
+    } finally {
+      fixture.apiServer.resume();
+    }
+  });
+});
+
+describe('a worker and its exporter', () => {
+  it('never shows a part of its objects while the exporter restarts', async () => {
+    const pod = await readyPod(15);
+    const all = namesIn(uids, owned).length;
+    const scrapes = scraping(pod);
+    await sleep(300);
+    await pod.killExporter();
+    pod.startExporter();
+    await sleep(2000);
+    // Away for so short a time, it is not noticed: scrapes wait for it.
+    expect(scrapes.refused).toEqual([]);
+    await pod.killExporter();
+    await pod.eventually(async () => (scrapes.refused.length > 0 ? undefined : 'no scrape was refused'));
+    pod.startExporter();
+    const before = scrapes.shown.length;
+    await pod.eventually(async () => (scrapes.shown.length > before + 5 ? undefined : scrapes.refused.at(-1)));
+    await scrapes.stop();
+    expect(new Set(scrapes.shown)).toEqual(new Set([all]));
+    expect(scrapes.refused[0]).toMatch(/kube-state-metrics/);
+  });
+
+  it('comes back under a living exporter without hiding a series for longer than it is away', async () => {
+    const pod = await readyPod(16);
+    const all = namesIn(uids, owned).length;
+    const scrapes = scraping(pod);
+    await sleep(300);
+    await pod.worker.kill();
+    pod.startWorker();
+    await pod.ready();
+    const before = scrapes.shown.length;
+    await pod.eventually(async () => (scrapes.shown.length > before + 5 ? undefined : scrapes.refused.at(-1)));
+    await scrapes.stop();
+    expect(new Set(scrapes.shown)).toEqual(new Set([all]));
+  });
+});

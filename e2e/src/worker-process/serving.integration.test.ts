@@ -1,0 +1,207 @@
+import { heartbeatSchema, pingSubject, verifyReplySchema, verifySubject } from '@shard-controller/shared/contracts';
+import { slotsToRanges } from '@shard-controller/shared/hashing';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  assignment,
+  CONFIG,
+  CONFIG_UID,
+  NAMESPACE,
+  namesIn,
+  SLOT_COUNT,
+  slots,
+  WorkerFixture,
+} from './worker-fixture.ts';
+
+let fixture: WorkerFixture;
+let uids: ReadonlyMap<string, string>;
+
+beforeAll(async () => {
+  fixture = await WorkerFixture.start();
+  uids = await fixture.createConfigMaps('map', 200);
+});
+afterEach(async () => {
+  await fixture.endPods();
+});
+afterAll(async () => {
+  await fixture?.stop();
+});
+
+const address = (shardId: string) => ({ namespace: NAMESPACE, config: CONFIG, shardId, replica: 'a' as const });
+
+describe('a worker process with a real API server, NATS and kube-state-metrics', () => {
+  it('becomes ready, serves exactly the objects of its slots, and says so on NATS and in its ShardInstance', async () => {
+    const owned = slots(0, 128);
+    await fixture.writeInstance(assignment('shard-000', 5, owned));
+    const heard = fixture.heartbeats('shard-000');
+    const pod = await fixture.pod({ ordinal: 0, env: { CAPACITY_OBJECTS: '1000' } });
+    await pod.ready();
+    expect(await pod.configMaps('map')).toEqual(namesIn(uids, owned));
+    await pod.eventually(async () => (heard.at(-1)?.phase === 'Running' ? undefined : `phase ${heard.at(-1)?.phase}`));
+    expect(heard.at(-1)).toMatchObject({
+      uid: CONFIG_UID,
+      generation: 1,
+      epoch: 5,
+      slots: { assigned: 128, acknowledged: 128 },
+      exporter: { state: 'running' },
+      gateway: { state: 'serving' },
+    });
+    await pod.eventually(async () => {
+      const { status } = await fixture.instance('shard-000');
+      const phase = typeof status === 'object' && status !== null && 'phase' in status ? status.phase : undefined;
+      return phase === 'Running' ? undefined : `status.phase is ${String(phase)}`;
+    });
+    expect(await fixture.instance('shard-000')).toMatchObject({
+      status: {
+        assignedResources: expect.arrayContaining([expect.stringMatching(/^configmaps: \d+$/)]),
+        load: expect.any(Number),
+        replicas: [{ replica: 'a', pod: 'main-a-0', epoch: 5, gateway: 'serving' }],
+      },
+    });
+    const [scraper] = heard.at(-1)?.gateway.scrapers ?? [];
+    expect(scraper?.id).toMatch(/^127\.0\.0\.1 node/);
+    // Far below what a general Kubernetes client library alone would take.
+    const rss = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pod.worker.pid}/status`, 'utf8'))?.[1]) / 1024;
+    expect(rss).toBeLessThan(200);
+  });
+
+  it('takes slots up and gives them back as its assignment says, by NATS alone while the API server is away', async () => {
+    await fixture.writeInstance(assignment('shard-001', 1, slots(0, 64)));
+    const pod = await fixture.pod({ ordinal: 1 });
+    await pod.ready();
+    const heard = fixture.heartbeats('shard-001');
+    await fixture.publish('shard-001', assignment('shard-001', 2, slots(0, 96)));
+    await pod.eventually(async () => {
+      const names = await pod.configMaps('map');
+      return names.length === namesIn(uids, slots(0, 96)).length ? undefined : `${names.length} of them`;
+    });
+    expect(await pod.configMaps('map')).toEqual(namesIn(uids, slots(0, 96)));
+    fixture.apiServer.pause();
+    try {
+      const release = slotsToRanges(slots(64, 96), SLOT_COUNT).map((range) => ({ ...range, migration: 'm1' }));
+      await fixture.publish('shard-001', assignment('shard-001', 3, slots(0, 64), { releaseRanges: release }));
+      await pod.eventually(async () => {
+        const names = await pod.configMaps('map');
+        return names.length === namesIn(uids, slots(0, 64)).length ? undefined : `${names.length} of them`;
+      });
+      await pod.eventually(async () =>
+        heard.at(-1)?.handovers[0]?.state === 'released' ? undefined : JSON.stringify(heard.at(-1)?.handovers),
+      );
+    } finally {
+      fixture.apiServer.resume();
+    }
+  });
+
+  it('needs no NATS to start and to serve, and takes it up when it comes', async () => {
+    await fixture.nats.stop();
+    try {
+      await fixture.writeInstance(assignment('shard-002', 1, slots(0, 64)));
+      const pod = await fixture.pod({ ordinal: 2 });
+      await pod.ready();
+      expect(await pod.configMaps('map')).toEqual(namesIn(uids, slots(0, 64)));
+      expect(pod.worker.output).toMatch(/NATS cannot be reached: check NATS_URL/);
+      await fixture.writeInstance(
+        assignment('shard-002', 2, slots(0, 32), {
+          releaseRanges: slotsToRanges(slots(32, 64), SLOT_COUNT).map((range) => ({ ...range, migration: 'm1' })),
+        }),
+      );
+      await pod.eventually(async () => {
+        const names = await pod.configMaps('map');
+        return names.length === namesIn(uids, slots(0, 32)).length ? undefined : `${names.length} of them`;
+      });
+      await fixture.nats.restart();
+      const heard = fixture.heartbeats('shard-002');
+      await pod.eventually(async () => (heard.length > 0 ? undefined : 'no heartbeat'));
+    } finally {
+      await fixture.nats.restart().catch(() => undefined);
+    }
+  });
+
+  it('answers ping with a heartbeat and verify with counts', async () => {
+    await fixture.writeInstance(assignment('shard-003', 1, slots(0, 64)));
+    const pod = await fixture.pod({ ordinal: 3 });
+    await pod.ready();
+    const pong = heartbeatSchema.parse(await fixture.request(pingSubject(address('shard-003')), '{}'));
+    expect(pong).toMatchObject({ shardId: 'shard-003', phase: 'Running' });
+    const request = {
+      v: 'shard.verify.v1',
+      uid: CONFIG_UID,
+      migration: 'm1',
+      ranges: slotsToRanges(slots(0, 64), SLOT_COUNT),
+      at: [],
+    };
+    const reply = verifyReplySchema.parse(
+      await fixture.request(verifySubject(address('shard-003')), JSON.stringify(request)),
+    );
+    expect(reply.error).toBeUndefined();
+    expect(reply.feeds.find(({ feed }) => feed.includes('configmaps'))?.count).toBeGreaterThanOrEqual(
+      namesIn(uids, slots(0, 64)).length,
+    );
+    const foreign = JSON.stringify({ ...request, uid: 'another' });
+    expect(await fixture.request(verifySubject(address('shard-003')), foreign)).toMatchObject({
+      error: expect.stringContaining('not another'),
+    });
+  });
+
+  it('refuses forged and senseless assignments and ignores garbage, and goes on as before', async () => {
+    const owned = slots(0, 64);
+    await fixture.writeInstance(assignment('shard-004', 10, owned));
+    const pod = await fixture.pod({ ordinal: 4 });
+    await pod.ready();
+    const heard = fixture.heartbeats('shard-004');
+    const before = await pod.configMaps('map');
+
+    await fixture.publish('shard-004', assignment('shard-004', 9, slots(64, 128)));
+    await pod.eventually(async () =>
+      pod.worker.output.includes('older assignment ignored') ? undefined : 'the older one was not reported',
+    );
+    const refused = [
+      { ...assignment('shard-004', 20, owned), slotCount: 512 },
+      { ...assignment('shard-004', 21, owned), hashRanges: [{ start: 5, end: 9 }] },
+      { ...assignment('shard-004', 22, owned), novelty: true },
+      { ...assignment('shard-004', 23, owned), shardConfig: { namespace: NAMESPACE, name: CONFIG, uid: 'forged' } },
+    ];
+    for (const forged of refused) {
+      await fixture.publish('shard-004', forged);
+      await pod.eventually(async () =>
+        heard.at(-1)?.refused?.epoch === forged.epoch ? undefined : `refused: ${JSON.stringify(heard.at(-1)?.refused)}`,
+      );
+    }
+    expect(heard.at(-1)?.refused?.reason).toContain('forged');
+    for (const garbage of ['', '{', 'null', '[]', '{"generation":"x"}', '\u0000\u0001', '"'.repeat(70_000 / 2)]) {
+      if (garbage.length < 60_000) await fixture.publish('shard-004', garbage);
+      fixture.send(pingSubject(address('shard-004')), garbage);
+      fixture.send(verifySubject(address('shard-004')), garbage);
+    }
+    expect(await fixture.request(verifySubject(address('shard-004')), 'garbage')).toMatchObject({
+      error: expect.any(String),
+    });
+    await sleep(500);
+    expect(await pod.configMaps('map')).toEqual(before);
+    expect(before).toEqual(namesIn(uids, owned));
+    expect(heard.at(-1)).toMatchObject({ generation: 1, epoch: 10, phase: 'Running' });
+    const { text } = await pod.health('/metrics');
+    expect(text).toMatch(/assignments_total\{source="nats",verdict="older"\} [1-9]/);
+    expect(text).toMatch(/assignments_total\{source="nats",verdict="refused"\} [4-9]/);
+    expect(text).toMatch(/assignments_total\{source="nats",verdict="garbage"\} [1-9]/);
+
+    await fixture.publish('shard-004', assignment('shard-004', 11, owned));
+    await pod.eventually(async () =>
+      heard.at(-1)?.epoch === 11 && heard.at(-1)?.refused === undefined ? undefined : 'the next good one was not taken',
+    );
+  });
+
+  it('leaves scrapes to the other replica while that is the active one', async () => {
+    await fixture.writeInstance(assignment('shard-005', 1, slots(0, 64)));
+    const pod = await fixture.pod({ ordinal: 5, env: { SCRAPE_HOLD_MS: '100' } });
+    await pod.ready();
+    expect((await pod.scrape()).status).toBe(200);
+    await fixture.activate('shard-005', 'b');
+    await pod.eventually(async () => ((await pod.scrape()).status === 503 ? undefined : 'still serving'));
+    expect((await pod.scrape()).text).toMatch(/^standby: /);
+    expect((await pod.health('/readyz')).status).toBe(200);
+    await fixture.activate('shard-005', 'a');
+    await pod.eventually(async () => ((await pod.scrape()).status === 200 ? undefined : 'not serving'));
+  });
+});

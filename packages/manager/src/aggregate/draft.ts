@@ -1,0 +1,53 @@
+import type { CommandContext } from './commands.ts';
+import type { Verdict } from './decision-table.ts';
+import type { ShardEvent } from './events.ts';
+import { evolve } from './evolve.ts';
+import type { ShardConfigState } from './state.ts';
+import type { View } from './view.ts';
+
+/**
+ * A decision being made: its events so far, and the state as it will be after them, so that what follows can be
+ * decided. Epochs in it are provisional; the real ones come with the sequence under which the events are stored.
+ */
+export class Draft {
+  readonly now: number;
+  readonly #objects: CommandContext['objects'];
+  readonly #sequence: number;
+  readonly #events: ShardEvent[] = [];
+  #state: ShardConfigState;
+
+  constructor(state: ShardConfigState, { now, objects }: CommandContext) {
+    this.now = now;
+    this.#objects = objects;
+    this.#sequence = state.sequence + 1;
+    this.#state = state;
+  }
+
+  get state(): ShardConfigState {
+    return this.#state;
+  }
+
+  get events(): readonly ShardEvent[] {
+    return this.#events;
+  }
+
+  /** What to decide from; undefined before the first accepted config. */
+  get view(): View | undefined {
+    const { settings } = this.#state;
+    return settings === null ? undefined : { state: this.#state, settings, now: this.now, objects: this.#objects };
+  }
+
+  healthOf(shardId: string): string {
+    return this.#state.shards[shardId]?.health ?? 'Removed';
+  }
+
+  /** Adds the events of a verdict; whether there was one. */
+  take(verdict: Verdict<ShardEvent> | undefined): boolean {
+    if (verdict === undefined) return false;
+    for (const event of verdict.events) {
+      this.#events.push(event);
+      this.#state = evolve(this.#state, event, this.#sequence);
+    }
+    return true;
+  }
+}

@@ -1,0 +1,350 @@
+import type { Handover } from '@shard-controller/shared/contracts';
+import { rangesToSlots } from '@shard-controller/shared/hashing';
+import { shardCommand } from '../../health-monitor/index.ts';
+import { handoverCommands } from '../../migration/index.ts';
+import { assignedSlots } from '../assignment.ts';
+import type { Command, CommandBody, ShardObservation } from '../commands.ts';
+import { type Decide, type Decision, decide } from '../decide.ts';
+import { desired } from '../desired.ts';
+import type { ShardEvent } from '../events.ts';
+import { evolve } from '../evolve.ts';
+import { defaultSettings, type Settings } from '../settings.ts';
+import { initialState, ordinalOf, type ShardConfigState, type ShardId, shardIdOf } from '../state.ts';
+import { isWanted } from '../view.ts';
+
+/** A worker pod of the model: it obeys its assignment at once, unless a fault says otherwise. */
+interface Pod {
+  revision: string;
+  /** Ticks until it can serve. */
+  starting: number;
+  /** Frozen: exposes what it has, hears and says nothing. */
+  frozen: boolean;
+  /** Ticks since SIGTERM; undefined before. */
+  draining: number | undefined;
+  generation: number;
+  epoch: number;
+  /** Slots in its exposition, with the migration they were warmed for until it is responsible for them. */
+  readonly exposed: Map<number, string>;
+  readonly acknowledged: Set<string>;
+}
+
+/** What the next warm of a shard does instead of succeeding; used up by it. */
+type TargetFault = 'fail' | 'omit-one';
+
+/** Where migrations get no further, because nobody says what would take them there. */
+export type HeldStep = 'Preparation' | 'Transfer' | 'Verification' | 'Cleanup' | 'Releasing';
+
+export interface RecordedDecision {
+  readonly state: ShardConfigState;
+  readonly command: Command;
+  readonly decision: Decision;
+}
+
+const OWNED = 'owned';
+const TICK_MS = 1_000;
+/** Ticks without a sign of life until a shard is reported Failed. */
+const SILENT_TICKS = 4;
+/** Ticks from SIGTERM to SIGKILL. */
+const GRACE_TICKS = 60;
+
+/** Small numbers, so that a scenario is over in few ticks. */
+export const testSettings: Settings = {
+  ...defaultSettings,
+  mode: 'Manual',
+  shards: 2,
+  minShards: 1,
+  maxShards: 8,
+  slotCount: 64,
+  capacity: { objects: 1_000_000 },
+};
+
+/**
+ * A world that does what it is told, for running decisions to their end: pods start, warm, acknowledge, release and die
+ * as in a cluster, only instantly and without any I/O. It keeps the log, so that a run can be folded again.
+ */
+export class ModelWorld {
+  now = 1_000_000;
+  state: ShardConfigState = initialState;
+  readonly log: { readonly sequence: number; readonly event: ShardEvent }[] = [];
+  /** Every decision: what it was made from, and what it was. */
+  readonly decisions: RecordedDecision[] = [];
+  readonly rejections: string[] = [];
+  readonly pods = new Map<ShardId, Pod>();
+  readonly faults = new Map<ShardId, TargetFault>();
+  /** Pods that do not come back when they are gone. */
+  readonly lostNodes = new Set<ShardId>();
+  objectsPerSlot = 10;
+  /** Ticks that a new pod needs. */
+  startTicks = 2;
+  holdAt: HeldStep | undefined;
+  /** Shards whose worker lives but cannot serve. */
+  readonly unable = new Set<ShardId>();
+  readonly #silentFor = new Map<ShardId, number>();
+  readonly #decide: Decide;
+  readonly #onDecision: (world: ModelWorld) => void;
+  #settings: Settings;
+  #revision = 'r1';
+  #specGeneration = 1;
+
+  constructor(options: { settings?: Settings; decide?: Decide; onDecision?: (world: ModelWorld) => void } = {}) {
+    this.#settings = options.settings ?? testSettings;
+    this.#decide = options.decide ?? decide;
+    this.#onDecision = options.onDecision ?? (() => undefined);
+    this.configure({});
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  /** Changes the spec, or the template when `revision` is given. */
+  configure(change: Partial<Settings>, revision = this.#revision): void {
+    this.#settings = { ...this.#settings, ...change };
+    this.#revision = revision;
+    this.send({ type: 'ConfigObserved', config: this.observedConfig() });
+    this.#specGeneration++;
+  }
+
+  observedConfig(): Extract<CommandBody, { type: 'ConfigObserved' }>['config'] {
+    return {
+      uid: 'uid-1',
+      namespace: 'monitoring',
+      name: 'main',
+      specGeneration: this.#specGeneration,
+      settings: this.#settings,
+      revision: this.#revision,
+    };
+  }
+
+  send(body: CommandBody): void {
+    const command: Command = { ...body, now: this.now, objects: this.objects() };
+    const decision = this.#decide(this.state, command);
+    this.decisions.push({ state: this.state, command, decision });
+    if (decision.kind === 'rejected') {
+      this.rejections.push(`${command.type}: ${decision.reason}`);
+      return;
+    }
+    const sequence = this.state.sequence + 1;
+    for (const event of decision.events) {
+      this.state = evolve(this.state, event, sequence);
+      this.log.push({ sequence, event });
+    }
+    this.#onDecision(this);
+  }
+
+  /** One second: the effects act, the workers obey, the shell reports. */
+  tick(): void {
+    this.now += TICK_MS;
+    this.#actuate();
+    this.#obey();
+    this.#report();
+    this.send({ type: 'Tick' });
+  }
+
+  run(ticks: number): this {
+    for (let i = 0; i < ticks; i++) this.tick();
+    return this;
+  }
+
+  /** Ticks until nothing is left to do. @returns ticks that it took, or undefined when `most` were not enough */
+  settle(most = 300): number | undefined {
+    for (let i = 0; i < most; i++) {
+      if (i > 0 && this.isSettled()) return i;
+      this.tick();
+    }
+    return this.isSettled() ? most : undefined;
+  }
+
+  isSettled(): boolean {
+    const { state } = this;
+    const wanted = Object.values(state.shards);
+    return (
+      Object.keys(state.migrations).length === 0 &&
+      state.rollout === null &&
+      wanted.length === state.desiredShards &&
+      wanted.every((s) => s.health === 'Healthy' && s.stale === null && s.revision === state.revision) &&
+      this.pods.size === state.desiredShards &&
+      this.gaps().length + this.doubled().length === 0 &&
+      this.spread() <= 1
+    );
+  }
+
+  /** Difference between the largest and the smallest number of slots of a shard. */
+  spread(): number {
+    const counts = Object.keys(this.state.shards).map((id) => this.state.owners.filter((o) => o === id).length);
+    return Math.max(...counts) - Math.min(...counts);
+  }
+
+  /** Slots that no living pod exposes. */
+  gaps(): number[] {
+    const exposed = new Set([...this.pods.values()].flatMap((pod) => [...pod.exposed.keys()]));
+    return this.state.owners.flatMap((_, slot) => (exposed.has(slot) ? [] : [slot]));
+  }
+
+  /** Slots that more than one pod exposes. */
+  doubled(): number[] {
+    const pods = [...this.pods.values()];
+    return this.state.owners.flatMap((_, slot) => (pods.filter((p) => p.exposed.has(slot)).length > 1 ? [slot] : []));
+  }
+
+  kill(shardId: ShardId): void {
+    this.pods.delete(shardId);
+  }
+
+  freeze(shardId: ShardId, frozen = true): void {
+    const pod = this.pods.get(shardId);
+    if (pod !== undefined) pod.frozen = frozen;
+  }
+
+  terminate(shardId: ShardId): void {
+    const pod = this.pods.get(shardId);
+    if (pod !== undefined) pod.draining ??= 0;
+  }
+
+  /** The log is lost: the next manager rebuilds it from the ShardInstances. */
+  loseLog(): void {
+    const { slotCount } = this.#settings;
+    const instances = desired(this.state).assignments.map((a) => ({
+      shardId: a.shardId,
+      generation: a.generation,
+      epoch: a.epoch,
+      owned: rangesToSlots(a.hashRanges, slotCount),
+      releasing: rangesToSlots(a.releaseRanges, slotCount),
+    }));
+    const generation = this.state.generation + 1;
+    this.log.length = 0;
+    this.state = initialState;
+    this.send({ type: 'LogLost', config: this.observedConfig(), generation, instances, reason: 'the log is empty' });
+  }
+
+  events<T extends ShardEvent['type']>(type: T): Extract<ShardEvent, { type: T }>[] {
+    return this.log.flatMap(({ event }) => (isOfType(event, type) ? [event] : []));
+  }
+
+  objects(): Readonly<Record<ShardId, number>> {
+    return Object.fromEntries([...this.pods].map(([id, pod]) => [id, pod.exposed.size * this.objectsPerSlot]));
+  }
+
+  #actuate(): void {
+    const { statefulSets, podsToDelete } = desired(this.state);
+    const replicas = statefulSets[0]?.replicas ?? 0;
+    for (const [shardId, pod] of this.pods) {
+      const outdated = podsToDelete.some((d) => d.shardId === shardId && d.unlessRevision !== pod.revision);
+      const { draining } = pod;
+      if (draining !== undefined) pod.draining = draining + 1;
+      const isEmpty = !this.state.owners.includes(shardId) && pod.exposed.size === 0;
+      const drained = draining !== undefined && (isEmpty || draining >= GRACE_TICKS);
+      if (outdated || drained || ordinalOf(shardId) >= replicas) this.pods.delete(shardId);
+    }
+    for (let ordinal = 0; ordinal < replicas; ordinal++) {
+      const shardId = shardIdOf(ordinal);
+      if (!this.pods.has(shardId) && !this.lostNodes.has(shardId)) this.pods.set(shardId, this.#newPod());
+    }
+  }
+
+  #newPod(): Pod {
+    return {
+      revision: this.#revision,
+      starting: this.startTicks,
+      frozen: false,
+      draining: undefined,
+      generation: 0,
+      epoch: 0,
+      exposed: new Map(),
+      acknowledged: new Set(),
+    };
+  }
+
+  #obey(): void {
+    const assigned = assignedSlots(this.state);
+    for (const [shardId, pod] of this.pods) {
+      if (pod.starting > 0) pod.starting--;
+      const slots = assigned.get(shardId);
+      if (pod.starting > 0 || pod.frozen || slots === undefined) continue;
+      const warm = new Set(slots.warm.map(({ migration }) => migration));
+      const release = new Set(slots.release.flatMap((entry) => entry.slots));
+      for (const slot of slots.owned) pod.exposed.set(slot, OWNED);
+      for (const [slot, reason] of pod.exposed) {
+        // Like the real worker: it lets go when told, or when a warm-up is dropped, never by itself.
+        if (release.has(slot) || (reason !== OWNED && !warm.has(reason))) pod.exposed.delete(slot);
+      }
+      pod.generation = this.state.generation;
+      pod.epoch = this.state.shards[shardId]?.epoch ?? 0;
+    }
+  }
+
+  #report(): void {
+    for (const shardId of Object.keys(this.state.shards)) {
+      const observation = this.#observe(shardId);
+      const command = observation === undefined ? undefined : shardCommand(this.state, observation);
+      if (command !== undefined) this.send(command);
+      const shard = this.state.shards[shardId];
+      const replicas = desired(this.state).statefulSets[0]?.replicas ?? 0;
+      if (shard !== undefined && !isWanted(this.state, shard) && !this.pods.has(shardId) && shard.ordinal >= replicas) {
+        this.send({ type: 'PodGone', shardId });
+      }
+    }
+    for (const [shardId, pod] of this.pods) {
+      if (pod.starting > 0 || pod.frozen) continue;
+      for (const command of handoverCommands(this.state, shardId, this.#handovers(shardId, pod))) this.send(command);
+    }
+    for (const { id, step, committed, source, target, slots } of Object.values(this.state.migrations)) {
+      if (step === 'Verification' && this.holdAt !== 'Verification' && this.pods.has(source) && this.pods.has(target)) {
+        const equal = slots.every((slot) => this.pods.get(target)?.exposed.has(slot));
+        this.send({ type: 'VerificationFinished', migration: id, equal, detail: equal ? 'same' : 'differs' });
+      }
+      if (step === 'Cleanup' && !committed && this.holdAt !== 'Cleanup') {
+        this.send({ type: 'ScrapersMoved', migration: id, detail: 'all scrapers moved' });
+      }
+    }
+  }
+
+  #observe(shardId: ShardId): ShardObservation | undefined {
+    const pod = this.pods.get(shardId);
+    const speaks = pod !== undefined && !pod.frozen;
+    const silent = speaks && pod.starting === 0 ? 0 : (this.#silentFor.get(shardId) ?? 0) + 1;
+    this.#silentFor.set(shardId, silent);
+    const seen = (health: ShardObservation['health']): ShardObservation => ({
+      shardId,
+      health,
+      evidence: [`model: ${health}`],
+      revision: pod !== undefined && silent === 0 ? pod.revision : '',
+      draining: pod?.draining !== undefined,
+      generation: pod?.generation ?? 0,
+      epoch: pod?.epoch ?? 0,
+    });
+    if (silent === 0) return seen(this.unable.has(shardId) ? 'Starting' : 'Healthy');
+    if (this.state.shards[shardId]?.health === 'Pending' && pod !== undefined) return seen('Starting');
+    if (silent >= SILENT_TICKS) return seen('Failed');
+    return silent >= SILENT_TICKS / 2 ? seen('Suspect') : undefined;
+  }
+
+  #handovers(shardId: ShardId, pod: Pod): Handover[] {
+    const slots = assignedSlots(this.state).get(shardId);
+    // It speaks of the assignment that it has seen.
+    if (slots === undefined || pod.epoch !== this.state.shards[shardId]?.epoch) return [];
+    const releases =
+      this.holdAt === 'Releasing'
+        ? []
+        : slots.release.map(
+            ({ migration }): Handover => ({ migration, role: 'source', state: 'released', objects: 0 }),
+          );
+    if (this.holdAt === 'Preparation') return releases;
+    const warms = slots.warm.flatMap(({ migration, slots: warm }): Handover[] => {
+      const common = { migration, role: 'target' as const, objects: warm.length };
+      const fault = pod.acknowledged.has(migration) ? undefined : this.faults.get(shardId);
+      if (this.holdAt === 'Transfer') return [{ ...common, state: 'warming' }];
+      this.faults.delete(shardId);
+      if (fault === 'fail') return [{ ...common, state: 'failed', error: 'told to' }];
+      if (!pod.acknowledged.has(migration)) for (const slot of warm) pod.exposed.set(slot, migration);
+      if (fault === 'omit-one') pod.exposed.delete(warm[0] ?? -1);
+      pod.acknowledged.add(migration);
+      return [{ ...common, state: 'acknowledged', acknowledgedAt: this.now }];
+    });
+    return [...releases, ...warms];
+  }
+}
+
+function isOfType<T extends ShardEvent['type']>(event: ShardEvent, type: T): event is Extract<ShardEvent, { type: T }> {
+  return event.type === type;
+}

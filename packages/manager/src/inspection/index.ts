@@ -1,0 +1,1 @@
+export { type InspectionOptions, serveInspection } from './inspection.ts';

@@ -1,0 +1,1 @@
+export { Leadership, type Term } from './leadership.ts';

@@ -1,0 +1,178 @@
+import {
+  awaitedShards,
+  failedOwners,
+  isWanted,
+  type MigrationCause,
+  migratingSlots,
+  openMigrations,
+  projectedOwners,
+  refugesOf,
+  type ShardEvent,
+  type ShardId,
+  type ShardState,
+  type SlotIndex,
+  shardsOf,
+  slotsOf,
+  targetsOf,
+  type View,
+} from '../aggregate/model.ts';
+import { type Move, type PlanInput, planBalance, planRefuge } from './planner.ts';
+import { strategyNamed } from './strategies/registry.ts';
+
+/** Slots that move together: from one shard to one other. */
+export interface Transfer {
+  readonly from: ShardId | null;
+  readonly to: ShardId;
+  readonly slots: readonly SlotIndex[];
+}
+
+/** Slots whose owner is lost, or that have none. */
+export function orphans({ state }: View): ReadonlySet<SlotIndex> {
+  const failed = new Set(failedOwners(state).map((shard) => shard.shardId));
+  return new Set(state.owners.flatMap((owner, slot) => (owner === null || failed.has(owner) ? [slot] : [])));
+}
+
+/** New owners for `lost` slots, at once: nothing else moves. */
+export function refuge(view: View, lost: ReadonlySet<SlotIndex>): readonly Transfer[] {
+  return place(view, refugesOf(view.state), lost);
+}
+
+function place(view: View, to: readonly ShardState[], slots: ReadonlySet<SlotIndex>): readonly Transfer[] {
+  if (slots.size === 0) return [];
+  return transfers(planRefuge(planInput(view, to, slots), strategyNamed(view.settings.strategy)));
+}
+
+/** Slots of owners that have been starting (or recovering) for longer than is worth waiting for. */
+export function stalledSlots(view: View): ReadonlySet<SlotIndex> {
+  const { state, settings, now } = view;
+  const stalled = shardsOf(state).filter(({ health, since, shardId }) => {
+    if (health !== 'Pending' && health !== 'Recovering') return false;
+    if (now - since >= settings.failover.startGraceMs) return true;
+    return now - since >= settings.failover.startGraceWithRoomMs && hasRoomFor(view, new Set(slotsOf(state, shardId)));
+  });
+  const ids = new Set(stalled.map((shard) => shard.shardId));
+  return new Set(state.owners.flatMap((owner, slot) => (owner !== null && ids.has(owner) ? [slot] : [])));
+}
+
+/**
+ * Whether the healthy shards could hold `slots` besides their own without going past their capacity. The objects of
+ * `slots` are estimated from those of the healthy shards, because the lost ones can no longer be asked.
+ */
+export function hasRoomFor({ state, settings, objects }: View, slots: ReadonlySet<SlotIndex>): boolean {
+  const targets = targetsOf(state);
+  const owned = targets.reduce((sum, { shardId }) => sum + slotsOf(state, shardId).length, 0);
+  const known = targets.map(({ shardId }) => objects[shardId]).filter((count) => count !== undefined);
+  if (known.length < targets.length || owned === 0) return false;
+  const held = known.reduce((sum, count) => sum + count, 0);
+  return (held / owned) * (owned + slots.size) <= settings.capacity.objects * targets.length;
+}
+
+/** How many shards that owned slots failed just now make a mass failure. */
+function massThreshold({ state, settings }: View): number {
+  return Math.max(settings.failover.massMinimum, Math.ceil(settings.failover.massFraction * state.desiredShards));
+}
+
+export function isMassFailure(view: View): boolean {
+  const { state, settings, now } = view;
+  const recent = state.failover.recent.filter(({ at }) => now - at <= settings.failover.massWindowMs);
+  return recent.length >= massThreshold(view);
+}
+
+/** Moves away from shards that terminate; they cannot wait for others to be ready. */
+export function evacuation(view: View): readonly Transfer[] {
+  const { state } = view;
+  const leaving = new Set(drainingOwners(state).map((shard) => shard.shardId));
+  const migrating = migratingSlots(state);
+  const slots = state.owners.flatMap((owner, slot) =>
+    owner !== null && leaving.has(owner) && !migrating.has(slot) ? [slot] : [],
+  );
+  return withoutOpenPairs(view, place(view, targetsOf(state), new Set(slots)));
+}
+
+const drainingOwners = (state: View['state']): readonly ShardState[] =>
+  shardsOf(state).filter((shard) => shard.draining && (shard.health === 'Healthy' || shard.health === 'Suspect'));
+
+/** Moves that empty unwanted shards and bring the counts of the others within one of each other. */
+export function rebalancing(view: View): readonly Transfer[] {
+  const { state } = view;
+  const unwanted = new Set(
+    shardsOf(state)
+      .filter((shard) => !isWanted(state, shard) && shard.health === 'Healthy')
+      .map((shard) => shard.shardId),
+  );
+  const leaving = new Set(state.owners.flatMap((owner, slot) => (owner !== null && unwanted.has(owner) ? [slot] : [])));
+  return transfers(planBalance(planInput(view, targetsOf(state), leaving), strategyNamed(view.settings.strategy)));
+}
+
+/** Why no rebalancing may be planned now, or undefined. */
+export function rebalancingBlock(view: View): string | undefined {
+  const { state, settings, now } = view;
+  if (settings.mode === 'Paused') return 'mode is Paused';
+  if (state.rollout !== null) return 'a rolling update is under way';
+  if (openMigrations(state).length > 0) return `${openMigrations(state).length} migrations are open`;
+  if (state.failover.held !== null || failedOwners(state).length > 0) return 'a failover is not finished';
+  if (now < state.backoff.until)
+    return `a migration was rolled back; next try in ${seconds(state.backoff.until - now)}`;
+  const awaited = awaitedShards(view).map(({ shardId, health }) => `${shardId} (${health})`);
+  if (awaited.length > 0) return `waiting for ${awaited.join(', ')}`;
+  return targetsOf(state).length === 0 ? 'no shard is able to take slots' : undefined;
+}
+
+/** One planned migration per transfer. */
+export function plannedMigrations(
+  { state, now }: View,
+  moves: readonly Transfer[],
+  why: (transfer: Transfer) => { readonly cause: MigrationCause; readonly reason: string },
+): readonly ShardEvent[] {
+  return moves.flatMap((transfer, i): ShardEvent[] => {
+    const { from, to, slots } = transfer;
+    if (from === null) return [];
+    const id = `g${state.generation}-m${state.nextMigration + i}`;
+    return [
+      {
+        type: 'shard.migration.planned.v1',
+        at: now,
+        id,
+        source: from,
+        target: to,
+        slots: [...slots],
+        ...why(transfer),
+      },
+    ];
+  });
+}
+
+/** Cause of a rebalancing move: what made the counts differ. */
+export function causeOf({ state }: View, { from, to }: Transfer): MigrationCause {
+  const source = from === null ? undefined : state.shards[from];
+  if (source !== undefined && !isWanted(state, source)) return 'resize';
+  const target = state.shards[to];
+  if (target === undefined || state.owners.includes(to)) return 'rebalance';
+  return target.hasServed ? 'recovery' : 'resize';
+}
+
+function planInput(view: View, targets: readonly ShardState[], lost: ReadonlySet<SlotIndex>): PlanInput {
+  const { state, objects } = view;
+  return {
+    owners: projectedOwners(state),
+    targets: targets.map(({ shardId }) => ({ shardId, objects: objects[shardId] })),
+    orphans: lost,
+    pinned: migratingSlots(state),
+  };
+}
+
+function transfers(moves: readonly Move[]): readonly Transfer[] {
+  const groups = Map.groupBy(moves, ({ from, to }) => `${from ?? ''}>${to}`);
+  return [...groups.values()].flatMap((group) => {
+    const first = group[0];
+    return first === undefined ? [] : [{ from: first.from, to: first.to, slots: group.map((move) => move.slot) }];
+  });
+}
+
+/** At most one open migration per pair of shards; the rest of the moves is planned again when it has ended. */
+function withoutOpenPairs({ state }: View, moves: readonly Transfer[]): readonly Transfer[] {
+  const open = new Set(openMigrations(state).map(({ source, target }) => `${source}>${target}`));
+  return moves.filter(({ from, to }) => !open.has(`${from ?? ''}>${to}`));
+}
+
+export const seconds = (ms: number): string => `${Math.ceil(ms / 1000)} s`;

@@ -1,0 +1,181 @@
+import {
+  EventRecorder,
+  inClusterEndpoint,
+  KubernetesClient,
+  type KubernetesEndpoint,
+  LeaseElector,
+} from '@shard-controller/shared/kubernetes';
+import { EVENT_STREAM } from '@shard-controller/shared/contracts';
+import { connectNats, EventStream, type NatsAuth, type NatsLink } from '@shard-controller/shared/nats';
+import { createLogger, createMetrics, HealthServer, type Logger } from '@shard-controller/shared/observability';
+import {
+  type Component,
+  type Environment,
+  runComponents,
+  runMain,
+  systemClock,
+  task,
+} from '@shard-controller/shared/runtime';
+import { loadManagerConfig, type ManagerConfig } from './config.ts';
+import { kubeconfigEndpoint } from './effects/kubeconfig-endpoint.ts';
+import { decisionEnvelopeSchema } from './event-log/index.ts';
+import { serveInspection } from './inspection/index.ts';
+import { Leadership } from './leadership/index.ts';
+import { ClusterView } from './observation/cluster-view.ts';
+import { Hearing } from './observation/hearing.ts';
+import { WorkerRegistry } from './observation/worker-registry.ts';
+import { Fleet } from './runner/fleet.ts';
+import { DecisionMetrics } from './runner/metrics.ts';
+
+const COMPONENT = 'shard-controller-manager';
+/** Longest wait for one answer of the API server, ms. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** Time for an orderly end, ms: finish the append under way, release the Lease. */
+const GRACE_MS = 8_000;
+
+/** The manager: follows or makes the decisions on all ShardConfigs of a namespace until `signal` aborts. */
+async function main(environment: Environment, signal: AbortSignal): Promise<void> {
+  const config = loadManagerConfig(environment);
+  const logger = createLogger({ name: COMPONENT, level: config.logLevel });
+  const metrics = createMetrics();
+  metrics.collectProcessMetrics();
+  const health = new HealthServer({ port: config.httpPort, portVariable: 'HTTP_PORT', logger, metrics });
+  // First of all: a port that is taken should not show as a half-started manager.
+  await health.start();
+  try {
+    const client = new KubernetesClient({
+      endpoint: await endpoint(environment),
+      logger,
+      userAgent: COMPONENT,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    });
+    const link = await connectNats({ servers: config.nats.servers, name: config.podName, logger, ...auth(config) });
+    const components = assemble({
+      config,
+      logger,
+      client,
+      link,
+      health,
+      decisionMetrics: new DecisionMetrics(metrics),
+    });
+    await runComponents(components, { signal, logger, graceMs: GRACE_MS });
+    await link.close();
+    await client.close();
+  } finally {
+    await health.stop();
+  }
+}
+
+interface Parts {
+  readonly config: ManagerConfig;
+  readonly logger: Logger;
+  readonly client: KubernetesClient;
+  readonly link: NatsLink;
+  readonly health: HealthServer;
+  readonly decisionMetrics: DecisionMetrics;
+}
+
+function assemble({ config, logger, client, link, health, decisionMetrics }: Parts): readonly Component[] {
+  const clock = systemClock;
+  const leadership = new Leadership();
+  const recorder = new EventRecorder({
+    client,
+    logger,
+    controller: 'shard.io/shard-controller',
+    instance: config.podName,
+    clock,
+  });
+  const elector = new LeaseElector({
+    client,
+    namespace: config.namespace,
+    name: config.lease.name,
+    identity: config.podName,
+    leaseDurationMs: config.lease.durationMs,
+    renewDeadlineMs: config.lease.renewDeadlineMs,
+    retryPeriodMs: config.lease.retryPeriodMs,
+    onStarted: (term, number) => leadership.begin(term, number),
+    onStopped: () => leadership.end(),
+    clock,
+    logger,
+  });
+  const cluster = new ClusterView({
+    client,
+    namespace: config.watchNamespace,
+    logger,
+    clock,
+    handler: {
+      configChanged: (resource) => fleet.configChanged(resource),
+      configInvalid: (invalid) => fleet.configInvalid(invalid),
+      configRemoved: (resource) => fleet.configRemoved(resource),
+      surroundingsChanged: (name) => fleet.surroundingsChanged(name),
+    },
+  });
+  const fleet = new Fleet({
+    config,
+    identity: elector.identity,
+    client,
+    link,
+    events: new EventStream({ link, stream: EVENT_STREAM, schema: decisionEnvelopeSchema }),
+    cluster,
+    registry: new WorkerRegistry(),
+    hearing: new Hearing(clock),
+    leadership,
+    recorder,
+    metrics: decisionMetrics,
+    clock,
+    logger,
+  });
+  health.addLivenessCheck('decisions', async () => fleet.stuck);
+  health.addReadinessCheck('kubernetes', async () =>
+    cluster.isSynced ? undefined : 'ShardConfigs, ShardInstances and pods are not listed yet',
+  );
+  health.addReadinessCheck('nats', async () => (link.connected ? undefined : (link.status.problem ?? 'not connected')));
+  let stopInspection = (): void => undefined;
+  return [
+    task('event-recorder', (signal) => recorder.run(signal)),
+    task('cluster-view', (signal) => cluster.run(signal)),
+    {
+      name: 'inspection',
+      start: async () => {
+        const leading = (): boolean => leadership.term !== undefined;
+        stopInspection = serveInspection({
+          link,
+          id: elector.identity.replace(/[^A-Za-z0-9]/g, ''),
+          runners: () => fleet.runners,
+          leading,
+        });
+      },
+      stop: async () => stopInspection(),
+    },
+    task('fleet', (signal) => fleet.run(signal)),
+    // Nobody stands for election who could not decide: the first lists come first.
+    task('lease', async (signal) => {
+      await Promise.race([cluster.synced, aborted(signal)]);
+      await elector.run(signal);
+    }),
+  ];
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  else signal.addEventListener('abort', () => resolve(), { once: true });
+  return promise;
+}
+
+/** In a pod its own ServiceAccount; outside, the kubeconfig. */
+async function endpoint(environment: Environment): Promise<KubernetesEndpoint> {
+  const inCluster = (environment['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
+  return inCluster ? inClusterEndpoint({ env: environment }) : kubeconfigEndpoint();
+}
+
+function auth({ nats: { token, user, password } }: ManagerConfig): { readonly auth?: NatsAuth } {
+  if (token !== undefined) return { auth: { kind: 'token', token } };
+  if (user !== undefined) return { auth: { kind: 'user', user, password: password ?? '' } };
+  return {};
+}
+
+await runMain((signal) => main(process.env, signal), {
+  logger: createLogger({ name: COMPONENT }),
+  graceMs: GRACE_MS + 1_500,
+});

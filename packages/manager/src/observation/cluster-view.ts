@@ -1,0 +1,230 @@
+import {
+  GROUP,
+  parseShardConfig,
+  parseShardInstance,
+  SHARD_CONFIG_PLURAL,
+  SHARD_INSTANCE_PLURAL,
+  type ShardConfig,
+  type ShardInstance,
+  VERSION,
+} from '@shard-controller/shared/api';
+import { type KubernetesClient, Reflector, resourcePath } from '@shard-controller/shared/kubernetes';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { Clock } from '@shard-controller/shared/runtime';
+import { selectorText } from '../effects/labels.ts';
+import { parseWorkerPod, type WorkerPod } from '../effects/worker-pods.ts';
+import { ACTIVE_REPLICA } from './shard-view.ts';
+
+/** A ShardConfig that the API server took and our schema does not. */
+export interface InvalidConfig {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly generation: number;
+  readonly problems: readonly string[];
+}
+
+export interface ClusterViewHandler {
+  configChanged(config: ShardConfig): void;
+  configInvalid(config: InvalidConfig): void;
+  configRemoved(config: ShardConfig): void;
+  /** Something of a ShardConfig other than the object itself changed: a pod, or what its ShardInstances say. */
+  surroundingsChanged(config: string): void;
+}
+
+export interface ClusterViewOptions {
+  readonly client: KubernetesClient;
+  readonly namespace: string;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly handler: ClusterViewHandler;
+}
+
+interface SeenInstance {
+  readonly instance: ShardInstance;
+  readonly workerEntry: string;
+  /** When `workerEntry` was last seen to change. Monotonic, ms. */
+  readonly statusAt: number;
+}
+
+/** ShardConfigs, ShardInstances and worker pods of one namespace, as the API server last told. */
+export class ClusterView {
+  readonly #options: ClusterViewOptions;
+  readonly #configs = new Map<string, ShardConfig>();
+  readonly #invalid = new Map<string, InvalidConfig>();
+  readonly #pods = new Map<string, WorkerPod>();
+  readonly #instances = new Map<string, SeenInstance>();
+  readonly #reflectors;
+  #synced = false;
+
+  constructor(options: ClusterViewOptions) {
+    this.#options = options;
+    const { client, namespace, logger, clock } = options;
+    const shared = { client, logger, clock };
+    const own = (resource: string) => resourcePath({ group: GROUP, version: VERSION, resource, namespace });
+    this.#reflectors = {
+      configs: new Reflector<ShardConfig>({
+        ...shared,
+        path: own(SHARD_CONFIG_PLURAL),
+        parse: parseShardConfig,
+        handler: this.#configHandler(),
+      }),
+      instances: new Reflector<ShardInstance>({
+        ...shared,
+        path: own(SHARD_INSTANCE_PLURAL),
+        parse: parseShardInstance,
+        handler: this.#instanceHandler(),
+      }),
+      pods: new Reflector<WorkerPod>({
+        ...shared,
+        path: resourcePath({ group: '', version: 'v1', resource: 'pods', namespace }),
+        query: { labelSelector: selectorText({ 'app.kubernetes.io/name': 'shard-controller-worker' }) },
+        parse: parseWorkerPod,
+        handler: this.#podHandler(),
+      }),
+    };
+  }
+
+  /** Resolves when all three collections were listed once. */
+  get synced(): Promise<void> {
+    const { configs, instances, pods } = this.#reflectors;
+    return Promise.all([configs.synced, instances.synced, pods.synced]).then(() => {
+      this.#synced = true;
+    });
+  }
+
+  get isSynced(): boolean {
+    return this.#synced;
+  }
+
+  get configs(): readonly ShardConfig[] {
+    return [...this.#configs.values()];
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(Object.values(this.#reflectors).map((reflector) => reflector.run(signal)));
+  }
+
+  config(uid: string): ShardConfig | undefined {
+    return this.#configs.get(uid);
+  }
+
+  /** Set while the newest form of a ShardConfig does not pass our schema. */
+  invalid(uid: string): InvalidConfig | undefined {
+    return this.#invalid.get(uid);
+  }
+
+  get invalidConfigs(): readonly InvalidConfig[] {
+    return [...this.#invalid.values()];
+  }
+
+  pods(config: string): readonly WorkerPod[] {
+    return [...this.#pods.values()].filter((pod) => pod.config === config);
+  }
+
+  /** The active worker's pod: null when there is none, undefined before pods were listed. */
+  pod(config: string, shardId: string): WorkerPod | null | undefined {
+    if (!this.#synced) return undefined;
+    return this.pods(config).find((pod) => pod.shardId === shardId && pod.replica === ACTIVE_REPLICA) ?? null;
+  }
+
+  /** ShardInstances that name this ShardConfig, by shard. */
+  instances(config: string): ReadonlyMap<string, ShardInstance> {
+    const found = [...this.#instances.values()].filter(({ instance }) => instance.spec.shardConfigRef.name === config);
+    return new Map(found.map(({ instance }) => [instance.spec.shardId, instance]));
+  }
+
+  instanceStatusAt(config: string, shardId: string): number | undefined {
+    return this.#instances.get(`${config}-${shardId}`)?.statusAt;
+  }
+
+  #configHandler() {
+    const { handler, namespace } = this.#options;
+    const upsert = (config: ShardConfig): void => {
+      this.#configs.set(config.metadata.uid, config);
+      this.#invalid.delete(config.metadata.uid);
+      handler.configChanged(config);
+    };
+    const remove = (config: ShardConfig): void => {
+      this.#configs.delete(config.metadata.uid);
+      this.#invalid.delete(config.metadata.uid);
+      handler.configRemoved(config);
+    };
+    return {
+      replace: (items: readonly ShardConfig[]) => {
+        const present = new Set(items.map(({ metadata }) => metadata.uid));
+        for (const config of this.#configs.values()) if (!present.has(config.metadata.uid)) remove(config);
+        for (const item of items) {
+          // The last valid form of an object whose newest form is not: it was reported just before.
+          const invalid = this.#invalid.get(item.metadata.uid);
+          if (invalid === undefined || invalid.generation <= (item.metadata.generation ?? 0)) upsert(item);
+        }
+      },
+      upsert,
+      remove,
+      invalid: (raw: Readonly<Record<string, unknown>>, problems: readonly string[]) => {
+        const metadata = metadataOf(raw);
+        if (metadata === undefined) return;
+        const invalid = { namespace, ...metadata, problems };
+        this.#invalid.set(metadata.uid, invalid);
+        handler.configInvalid(invalid);
+      },
+    };
+  }
+
+  #instanceHandler() {
+    const { clock, handler } = this.#options;
+    const upsert = (instance: ShardInstance): void => {
+      const key = instance.metadata.name;
+      const before = this.#instances.get(key);
+      const workerEntry = JSON.stringify(instance.status?.replicas?.find(({ replica }) => replica === ACTIVE_REPLICA));
+      const changed = before === undefined || before.workerEntry !== workerEntry;
+      this.#instances.set(key, { instance, workerEntry, statusAt: changed ? clock.monotonic() : before.statusAt });
+      handler.surroundingsChanged(instance.spec.shardConfigRef.name);
+    };
+    const remove = (instance: ShardInstance): void => {
+      this.#instances.delete(instance.metadata.name);
+      handler.surroundingsChanged(instance.spec.shardConfigRef.name);
+    };
+    return {
+      replace: (items: readonly ShardInstance[]) => {
+        const present = new Set(items.map(({ metadata }) => metadata.name));
+        for (const { instance } of this.#instances.values()) if (!present.has(instance.metadata.name)) remove(instance);
+        for (const item of items) upsert(item);
+      },
+      upsert,
+      remove,
+    };
+  }
+
+  #podHandler() {
+    const { handler } = this.#options;
+    const upsert = (pod: WorkerPod): void => {
+      this.#pods.set(pod.name, pod);
+      handler.surroundingsChanged(pod.config);
+    };
+    const remove = (pod: WorkerPod): void => {
+      if (this.#pods.get(pod.name)?.uid === pod.uid) this.#pods.delete(pod.name);
+      handler.surroundingsChanged(pod.config);
+    };
+    return {
+      replace: (items: readonly WorkerPod[]) => {
+        const present = new Set(items.map(({ uid }) => uid));
+        for (const pod of this.#pods.values()) if (!present.has(pod.uid)) remove(pod);
+        for (const item of items) upsert(item);
+      },
+      upsert,
+      remove,
+    };
+  }
+}
+
+function metadataOf(
+  raw: Readonly<Record<string, unknown>>,
+): Pick<InvalidConfig, 'name' | 'uid' | 'generation'> | undefined {
+  const metadata = raw['metadata'];
+  if (typeof metadata !== 'object' || metadata === null) return undefined;
+  const { name, uid, generation }: { name?: unknown; uid?: unknown; generation?: unknown } = metadata;
+  if (typeof name !== 'string' || typeof uid !== 'string') return undefined;
+  return { name, uid, generation: typeof generation === 'number' ? generation : 0 };
+}

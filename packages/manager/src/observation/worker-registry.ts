@@ -1,0 +1,95 @@
+import type { Heartbeat, WorkerAddress } from '@shard-controller/shared/contracts';
+import { canServe } from '../health-monitor/index.ts';
+
+/** What heartbeats and pings have told about one worker. Times are monotonic, ms. */
+export interface WorkerView {
+  readonly heartbeat: Heartbeat;
+  readonly heardAt: number;
+  /** Since when its heartbeats say that it cannot serve; undefined while it can. */
+  readonly unableSince: number | undefined;
+}
+
+/** Processes of one worker that were replaced by another one; late messages of theirs are ignored. */
+const MAX_RETIRED = 32;
+
+interface Entry {
+  view: WorkerView;
+  readonly retired: Set<string>;
+}
+
+export type HeartbeatOutcome = 'news' | 'same' | 'stale';
+
+/**
+ * The newest word of every worker, by address. A process is told from its successor by its `boot`: once a new one has
+ * spoken, the old one is not heard again, however late its messages come.
+ */
+export class WorkerRegistry {
+  readonly #entries = new Map<string, Entry>();
+  /** Workers on whose ping subject nobody listened, since they were last heard. */
+  readonly #unreachable = new Set<string>();
+
+  /** `news` when something other than the beat itself changed; `stale` for an older or a retired process's message. */
+  heard(address: WorkerAddress, heartbeat: Heartbeat, now: number): HeartbeatOutcome {
+    const key = keyOf(address);
+    const entry = this.#entries.get(key);
+    const before = entry?.view.heartbeat;
+    if (before?.uid === heartbeat.uid && entry !== undefined) {
+      if (entry.retired.has(heartbeat.boot)) return 'stale';
+      if (before.boot === heartbeat.boot && heartbeat.sequence < before.sequence) return 'stale';
+      if (before.boot !== heartbeat.boot) retire(entry.retired, before.boot);
+    }
+    const sameProcess = before?.boot === heartbeat.boot;
+    const unableSince = canServe(heartbeat) ? undefined : ((sameProcess ? entry?.view.unableSince : undefined) ?? now);
+    const view: WorkerView = { heartbeat, heardAt: now, unableSince };
+    this.#unreachable.delete(key);
+    if (entry === undefined) this.#entries.set(key, { view, retired: new Set() });
+    else entry.view = view;
+    return before === undefined || substance(before) !== substance(heartbeat) ? 'news' : 'same';
+  }
+
+  /** Nobody listens on the worker's ping subject. A later heartbeat takes this back. */
+  unreachable(address: WorkerAddress): void {
+    this.#unreachable.add(keyOf(address));
+  }
+
+  isUnreachable(address: WorkerAddress): boolean {
+    return this.#unreachable.has(keyOf(address));
+  }
+
+  /** The worker, if it belongs to the ShardConfig with this uid: another one may have had the same name before. */
+  view(address: WorkerAddress, uid: string): WorkerView | undefined {
+    const view = this.#entries.get(keyOf(address))?.view;
+    return view?.heartbeat.uid === uid ? view : undefined;
+  }
+
+  /** Forgets a shard that was removed, or with no `shardId` all shards of a ShardConfig. */
+  forget(namespace: string, config: string, shardId?: string): void {
+    const prefix = shardId === undefined ? `${namespace}/${config}/` : `${namespace}/${config}/${shardId}/`;
+    for (const key of this.#entries.keys()) if (key.startsWith(prefix)) this.#entries.delete(key);
+    for (const key of this.#unreachable) if (key.startsWith(prefix)) this.#unreachable.delete(key);
+  }
+}
+
+const keyOf = ({ namespace, config, shardId, replica }: WorkerAddress): string =>
+  `${namespace}/${config}/${shardId}/${replica}`;
+
+function retire(retired: Set<string>, boot: string): void {
+  retired.add(boot);
+  const [oldest] = retired;
+  if (retired.size > MAX_RETIRED && oldest !== undefined) retired.delete(oldest);
+}
+
+/** The part of a heartbeat that decisions hang on; figures and scrape times alone are no reason to hurry. */
+function substance({
+  boot,
+  phase,
+  generation,
+  epoch,
+  refused,
+  exporter,
+  slots,
+  handovers,
+  revision,
+}: Heartbeat): string {
+  return JSON.stringify([boot, phase, generation, epoch, refused, exporter.state, slots, handovers, revision]);
+}

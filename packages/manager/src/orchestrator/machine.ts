@@ -1,0 +1,243 @@
+import {
+  type DecisionTable,
+  decisionTable,
+  type ObservedConfig,
+  recoverShards,
+  type ShardConfigState,
+  type ShardEvent,
+  type ShardInstanceClaim,
+  ordinalOf,
+  type TableConfig,
+  type View,
+} from '../aggregate/model.ts';
+import { isStrategy, unknownStrategyText } from '../load-balancer/index.ts';
+import { bandOf, clamp, loadScalingBlock, shardsAbove, shardsBelow, steadyLoad } from './scaling.ts';
+
+/** EVALUATE: look whether the number of shards is right. The others bring what changed. */
+export type ConfigSignal =
+  | { readonly type: 'EVALUATE' }
+  | { readonly type: 'DELETE' }
+  | { readonly type: 'CONFIG'; readonly config: ObservedConfig }
+  | { readonly type: 'INVALID'; readonly specGeneration: number; readonly problems: readonly string[] }
+  | {
+      readonly type: 'LOG_LOST';
+      readonly config: ObservedConfig;
+      readonly generation: number;
+      readonly instances: readonly ShardInstanceClaim[];
+      readonly reason: string;
+    };
+
+/** `view` is undefined before the first accepted config. */
+interface ConfigFacts {
+  readonly state: ShardConfigState;
+  readonly now: number;
+  readonly view: View | undefined;
+}
+
+export type ConfigTable = DecisionTable<ConfigFacts, ConfigSignal, ShardEvent>;
+
+const rejections = {
+  INVALID: [{ guard: 'problemIsNews', actions: 'reject' }],
+};
+
+const config: TableConfig = {
+  id: 'orchestrator',
+  initial: 'New',
+  states: {
+    New: {
+      on: {
+        ...rejections,
+        CONFIG: [
+          { guard: 'isUsable', target: 'Active', actions: 'accept' },
+          { guard: 'problemIsNews', actions: 'reject' },
+        ],
+        LOG_LOST: [{ guard: 'isUsable', target: 'Active', actions: 'recover' }],
+      },
+    },
+    Active: {
+      on: {
+        ...rejections,
+        CONFIG: [
+          { guard: 'isUsableNews', actions: 'accept' },
+          { guard: 'problemIsNews', actions: 'reject' },
+        ],
+        LOG_LOST: [{ guard: 'isUsable', actions: 'recover' }],
+        DELETE: [{ target: 'Deleted', actions: 'delete' }],
+        EVALUATE: [
+          { guard: 'isFirst', actions: 'scaleFirst' },
+          { guard: 'belowMinimum', actions: 'scaleToMinimum' },
+          { guard: 'aboveMaximum', actions: 'scaleToMaximum' },
+          { guard: 'manualDiffers', actions: 'scaleAsTold' },
+          { guard: 'bandChanged', actions: 'noteBand' },
+          { guard: 'loadScalingDue', actions: 'scaleByLoad' },
+        ],
+      },
+    },
+    Deleted: {},
+  },
+};
+
+export const configTable: ConfigTable = decisionTable<ConfigFacts, ConfigSignal, ShardEvent>(config, {
+  guards: {
+    isUsable: ({ state }, signal) => problemsOf(state, signal).length === 0,
+    isUsableNews: ({ state }, signal) =>
+      signal.type === 'CONFIG' && problemsOf(state, signal).length === 0 && isNews(state, signal.config),
+    problemIsNews: ({ state }, signal) =>
+      problemsOf(state, signal).length > 0 && specGenerationOf(signal) > (state.rejected?.specGeneration ?? -1),
+    isFirst: ({ state }) => state.desiredShards === 0,
+    belowMinimum: ({ view }) =>
+      view !== undefined && mayScale(view) && view.state.desiredShards < view.settings.minShards,
+    aboveMaximum: ({ view }) =>
+      view !== undefined && mayScale(view) && view.state.desiredShards > view.settings.maxShards,
+    manualDiffers: ({ view }) =>
+      view !== undefined &&
+      mayScale(view) &&
+      view.settings.mode === 'Manual' &&
+      told(view) !== view.state.desiredShards,
+    bandChanged: ({ view }) => view !== undefined && newBand(view) !== undefined,
+    loadScalingDue: ({ view }) =>
+      view !== undefined &&
+      view.settings.mode === 'Auto' &&
+      view.state.scaling.band !== 'within' &&
+      loadScalingBlock(view) === undefined,
+  },
+  decisions: {
+    accept: ({ now }, signal) =>
+      signal.type === 'CONFIG' ? [{ type: 'shard.config.accepted.v1', at: now, ...signal.config }] : [],
+    reject: ({ state, now }, signal) => [
+      {
+        type: 'shard.config.rejected.v1',
+        at: now,
+        specGeneration: specGenerationOf(signal),
+        problems: problemsOf(state, signal),
+      },
+    ],
+    delete: ({ now }) => [{ type: 'shard.config.deleted.v1', at: now }],
+    recover: ({ now }, signal) => (signal.type === 'LOG_LOST' ? [recovered(now, signal)] : []),
+    scaleFirst: ({ view }) =>
+      view === undefined
+        ? []
+        : [
+            scaled(
+              view,
+              view.settings.mode === 'Manual' ? told(view) : view.settings.minShards,
+              'initial',
+              'first shards',
+            ),
+          ],
+    scaleToMinimum: ({ view }) =>
+      view === undefined
+        ? []
+        : [scaled(view, view.settings.minShards, 'minimum', `minShards is ${view.settings.minShards}`)],
+    scaleToMaximum: ({ view }) =>
+      view === undefined
+        ? []
+        : [scaled(view, view.settings.maxShards, 'maximum', `maxShards is ${view.settings.maxShards}`)],
+    scaleAsTold: ({ view }) =>
+      view === undefined
+        ? []
+        : [scaled(view, told(view), 'manual', `spec.shards is ${view.settings.shards ?? 'unset'}`)],
+    noteBand: ({ view }) => {
+      const change = view === undefined ? undefined : newBand(view);
+      return view === undefined || change === undefined
+        ? []
+        : [{ type: 'shard.load.crossed.v1', at: view.now, ...change }];
+    },
+    scaleByLoad: ({ view }) => (view === undefined ? [] : scaledByLoad(view)),
+  },
+});
+
+/** State of the table that the aggregate is in. */
+export function configStateOf({ deleted, settings }: ShardConfigState): string {
+  if (deleted) return 'Deleted';
+  return settings === null ? 'New' : 'Active';
+}
+
+/** During a rolling update the surge worker stands on the next ordinal: the number of shards waits for its end. */
+const mayScale = ({ settings, state }: View): boolean => settings.mode !== 'Paused' && state.rollout === null;
+
+const told = ({ settings, state }: View): number => clamp(settings.shards ?? state.desiredShards, settings);
+
+function newBand(view: View): { readonly band: ReturnType<typeof bandOf>; readonly load: number } | undefined {
+  const load = view.settings.mode === 'Auto' ? steadyLoad(view) : undefined;
+  if (load === undefined) return undefined;
+  const band = bandOf(load, view.settings);
+  return band === view.state.scaling.band ? undefined : { band, load };
+}
+
+function scaledByLoad(view: View): readonly ShardEvent[] {
+  const load = steadyLoad(view);
+  if (load === undefined) return [];
+  const { scaleUpThreshold, scaleDownThreshold } = view.settings;
+  const up = view.state.scaling.band === 'above';
+  const to = up ? shardsAbove(view, load) : shardsBelow(view, load);
+  const side = up ? `above ${scaleUpThreshold}` : `below ${scaleDownThreshold}`;
+  return [scaled(view, to, 'load', `load ${load.toFixed(2)} was ${side} for long enough`, load)];
+}
+
+type Trigger = Extract<ShardEvent, { type: 'shard.scaled.v1' }>['trigger'];
+
+function scaled({ state, now }: View, to: number, trigger: Trigger, reason: string, load?: number): ShardEvent {
+  return {
+    type: 'shard.scaled.v1',
+    at: now,
+    from: state.desiredShards,
+    to,
+    trigger,
+    ...(load === undefined ? {} : { load }),
+    reason,
+  };
+}
+
+function isNews(state: ShardConfigState, { specGeneration, settings, revision }: ObservedConfig): boolean {
+  if (specGeneration < state.specGeneration) return false;
+  return (
+    specGeneration > state.specGeneration ||
+    revision !== state.revision ||
+    JSON.stringify(settings) !== JSON.stringify(state.settings)
+  );
+}
+
+/** Everything that makes a spec unusable, in words for its author. */
+function problemsOf(state: ShardConfigState, signal: ConfigSignal): string[] {
+  if (signal.type === 'INVALID') return [...signal.problems];
+  if (signal.type !== 'CONFIG' && signal.type !== 'LOG_LOST') return [];
+  const { settings } = signal.config;
+  const problems: string[] = [];
+  if (!isStrategy(settings.strategy)) problems.push(unknownStrategyText(settings.strategy));
+  if (settings.minShards > settings.maxShards) {
+    problems.push(`spec.minShards ${settings.minShards} is larger than spec.maxShards ${settings.maxShards}`);
+  }
+  if (settings.scaleDownThreshold >= settings.scaleUpThreshold) {
+    problems.push(`spec.scaleDownThreshold must be below spec.scaleUpThreshold ${settings.scaleUpThreshold}`);
+  }
+  const before = state.settings;
+  if (signal.type === 'LOG_LOST' || before === null) return problems;
+  if (settings.slotCount !== before.slotCount) problems.push(`spec.slots is immutable: it is ${before.slotCount}`);
+  if (settings.shardBy !== before.shardBy) problems.push(`spec.shardBy is immutable: it is ${before.shardBy}`);
+  return problems;
+}
+
+function specGenerationOf(signal: ConfigSignal): number {
+  if (signal.type === 'CONFIG' || signal.type === 'LOG_LOST') return signal.config.specGeneration;
+  return signal.type === 'INVALID' ? signal.specGeneration : 0;
+}
+
+function recovered(now: number, signal: Extract<ConfigSignal, { type: 'LOG_LOST' }>): ShardEvent {
+  const { config: observed, generation, instances, reason } = signal;
+  const highest = Math.max(-1, ...instances.map(({ shardId }) => ordinalOf(shardId)));
+  return {
+    type: 'shard.log.recovered.v1',
+    at: now,
+    ...observed,
+    generation,
+    desiredShards: Math.max(1, highest + 1),
+    shards: recoverShards(instances).map(({ shardId, owned, stale }, i) => ({
+      shardId,
+      owned: [...owned],
+      stale: [...stale],
+      release: `g${generation}-r${i + 1}`,
+    })),
+    reason,
+  };
+}

@@ -1,0 +1,151 @@
+import type { ShardInstance } from '@shard-controller/shared/api';
+import { rangesToSlots } from '@shard-controller/shared/hashing';
+import { StreamMissingError } from '@shard-controller/shared/nats';
+import {
+  type CommandBody,
+  type CommandContext,
+  decide,
+  type ObservedConfig,
+  type ShardConfigState,
+  type ShardEvent,
+  type ShardInstanceClaim,
+} from '../aggregate/index.ts';
+import { compareLog, type EventLog, type LogHead, nextGeneration, type SeenEpoch } from '../event-log/index.ts';
+
+export type ConfigLog = EventLog<ShardEvent, ShardConfigState>;
+export type ConfigHead = LogHead<ShardConfigState>;
+
+/** Who decides, and with what figures. */
+export interface DecisionContext extends CommandContext {
+  readonly manager: { readonly identity: string; readonly term: number };
+}
+
+/**
+ * - decided: stored; `before` is the state that was decided on.
+ * - nothing: the command changes nothing.
+ * - rejected: no state handles the command.
+ * - stale: the log has to be read again before the next decision.
+ * - unavailable: NATS took nothing; the same command can be tried again.
+ */
+export type Execution =
+  | { readonly kind: 'decided'; readonly events: readonly ShardEvent[]; readonly before: ShardConfigState }
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'rejected'; readonly machine: string; readonly reason: string }
+  | { readonly kind: 'stale'; readonly problem: string }
+  | { readonly kind: 'unavailable'; readonly problem: string };
+
+/** One ShardConfig's state and its log: commands go in one at a time, and come out as stored events. */
+export class Aggregate {
+  readonly #log: ConfigLog;
+  #head: ConfigHead;
+
+  constructor(log: ConfigLog, head: ConfigHead) {
+    this.#log = log;
+    this.#head = head;
+  }
+
+  get state(): ShardConfigState {
+    return this.#head.state;
+  }
+
+  get head(): ConfigHead {
+    return this.#head;
+  }
+
+  /** Decides and stores. @throws MessageTooLargeError, InvalidEventError: bugs of ours, nothing is stored */
+  async execute(body: CommandBody, context: DecisionContext): Promise<Execution> {
+    const before = this.#head.state;
+    const { now, objects } = context;
+    const decision = decide(before, { ...body, now, objects });
+    if (decision.kind === 'rejected') return decision;
+    if (decision.events.length === 0) return { kind: 'nothing' };
+    try {
+      const result = await this.#log.append(this.#head, {
+        at: now,
+        manager: context.manager,
+        generation: body.type === 'LogLost' ? body.generation : before.generation,
+        command: commandText(body),
+        reason: reasonOf(decision.events),
+        events: decision.events,
+      });
+      if (result.kind === 'appended') {
+        this.#head = result.head;
+        return { kind: 'decided', events: decision.events, before };
+      }
+      if (result.kind === 'conflict') {
+        return { kind: 'stale', problem: `another writer stands at sequence ${result.lastSequence} of the log` };
+      }
+      return { kind: result.stored === 'no' ? 'unavailable' : 'stale', problem: result.problem };
+    } catch (error) {
+      if (error instanceof StreamMissingError) return { kind: 'stale', problem: error.message };
+      throw error;
+    }
+  }
+}
+
+/** The command that rebuilds a log that is lost, behind or re-created; undefined when it can be continued. */
+export function recoveryCommand(
+  head: ConfigHead,
+  config: ObservedConfig,
+  instances: readonly ShardInstance[],
+): Extract<CommandBody, { type: 'LogLost' }> | undefined {
+  const own = instances.filter(({ spec }) => spec.shardConfigRef.uid === config.uid);
+  const seen = highestEpoch(own);
+  const comparison = compareLog(head, seen);
+  if (comparison === 'new' || comparison === 'continue') return undefined;
+  const where = `generation ${head.generation}, sequence ${head.lastSequence}`;
+  const there = seen === undefined ? 'none' : `generation ${seen.generation}, epoch ${seen.epoch}`;
+  return {
+    type: 'LogLost',
+    config,
+    generation: nextGeneration(head, seen),
+    instances: own.map(claimOf),
+    reason: `the event log is ${comparison}: it ends at ${where}, the ShardInstances hold ${there}`,
+  };
+}
+
+function highestEpoch(instances: readonly ShardInstance[]): SeenEpoch | undefined {
+  const [highest] = instances
+    .map(({ spec: { generation, epoch } }) => ({ generation, epoch }))
+    .sort((a, b) => b.generation - a.generation || b.epoch - a.epoch);
+  return highest;
+}
+
+function claimOf({ spec }: ShardInstance): ShardInstanceClaim {
+  return {
+    shardId: spec.shardId,
+    generation: spec.generation,
+    epoch: spec.epoch,
+    owned: rangesToSlots(spec.hashRanges, spec.slotCount),
+    releasing: rangesToSlots(spec.releaseRanges, spec.slotCount),
+  };
+}
+
+/** The command in short, for the log: what was seen, not its whole content. */
+function commandText(body: CommandBody): string {
+  switch (body.type) {
+    case 'ShardObserved':
+      return `${body.type} ${body.observation.shardId} ${body.observation.health}`;
+    case 'HandoverObserved':
+      return `${body.type} ${body.shardId} ${body.handover.migration} ${body.handover.state}`;
+    case 'VerificationFinished':
+    case 'ScrapersMoved':
+      return `${body.type} ${body.migration}`;
+    case 'PodGone':
+      return `${body.type} ${body.shardId}`;
+    case 'ConfigObserved':
+      return `${body.type} generation ${body.config.specGeneration}`;
+    case 'ConfigInvalid':
+      return `${body.type} generation ${body.specGeneration}`;
+    case 'ConfigDeleted':
+    case 'LogLost':
+    case 'Tick':
+      return body.type;
+  }
+  return body satisfies never;
+}
+
+function reasonOf(events: readonly ShardEvent[]): string {
+  const reasons = events.flatMap((event) => ('reason' in event ? [event.reason] : []));
+  return [...new Set(reasons)].join('; ') || (events[0]?.type ?? '');
+}

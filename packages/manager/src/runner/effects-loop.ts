@@ -1,0 +1,119 @@
+import type { ShardConfig } from '@shard-controller/shared/api';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { Clock } from '@shard-controller/shared/runtime';
+import { desired, type DesiredStatus, type ShardConfigState } from '../aggregate/index.ts';
+import type { ConfigIdentity } from '../effects/owner.ts';
+import { type Obstacle, type StatusWriter, statusOf, withObstacle } from '../effects/status.ts';
+import type { World, WorldInput, WorldOutcome } from '../effects/world.ts';
+import type { Wakeup } from './wakeup.ts';
+
+/** Time to the next look when something could not be done, ms. */
+const RETRY_MS = 500;
+/** The status follows figures that change without an event, ms. */
+const STATUS_MS = 1_000;
+
+export interface EffectsLoopOptions {
+  readonly config: ConfigIdentity;
+  readonly world: World;
+  readonly statusWriter: StatusWriter;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly resyncIntervalMs: number;
+  /** State to make true; undefined while it is not known. */
+  readonly state: () => ShardConfigState | undefined;
+  readonly spec: () => ShardConfig | undefined;
+  readonly surroundings: () => Pick<WorldInput, 'instances' | 'pods'>;
+  readonly describe: (state: ShardConfigState) => DesiredStatus;
+  /** Why no decision can be made, if so. */
+  readonly obstacle: () => Obstacle | undefined;
+  readonly onSuperseded: () => void;
+  readonly onFailure: () => void;
+  readonly onStatus: (status: DesiredStatus, state: ShardConfigState) => void;
+}
+
+/** Keeps the world of one ShardConfig in step with its state, while this manager leads. */
+export class EffectsLoop {
+  readonly #options: EffectsLoopOptions;
+  #problems: WorldOutcome['problems'] = [];
+  #applied: ShardConfigState | undefined;
+  #settled = false;
+  #resyncAt = 0;
+  #statusProblem = '';
+
+  constructor(options: EffectsLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Works whenever `wakeup` says so, and by itself for retries, resync and status; until `signal` aborts. */
+  async run(wakeup: Wakeup, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const again = wakeup.reset();
+      const state = this.#options.state();
+      const spec = this.#options.spec();
+      if (state?.settings != null && spec !== undefined) await this.#reconcile(state, spec, again, signal);
+      await this.#writeStatus(state, signal);
+      if (signal.aborted) return;
+      await wakeup.wait(this.#settled ? STATUS_MS : RETRY_MS, signal);
+    }
+  }
+
+  async #reconcile(state: ShardConfigState, spec: ShardConfig, woken: boolean, signal: AbortSignal): Promise<void> {
+    const { clock, world, config, surroundings, resyncIntervalMs } = this.#options;
+    const resync = clock.monotonic() >= this.#resyncAt;
+    if (!resync && !woken && this.#settled && state === this.#applied) return;
+    const outcome = await world.reconcile(
+      { config, spec: spec.spec, desired: desired(state), revision: state.revision, resync, ...surroundings() },
+      signal,
+    );
+    if (signal.aborted) return;
+    if (resync) {
+      this.#resyncAt = clock.monotonic() + resyncIntervalMs;
+      this.#options.statusWriter.forget();
+    }
+    this.#settled = outcome.settled;
+    this.#applied = state;
+    this.#report(outcome);
+    if (outcome.superseded) this.#options.onSuperseded();
+  }
+
+  #report({ problems }: WorldOutcome): void {
+    const { logger, onFailure } = this.#options;
+    if (problems.length > 0) onFailure();
+    const before = new Set(this.#problems.map(({ message }) => message));
+    for (const { code, message } of problems) {
+      if (!before.has(message)) logger.warn({ code, problem: message }, 'an effect failed; trying again');
+    }
+    if (problems.length === 0 && before.size > 0) logger.info('all effects succeed again');
+    this.#problems = problems;
+  }
+
+  #obstacle(): Obstacle | undefined {
+    const [problem] = this.#problems;
+    const deciding = this.#options.obstacle();
+    if (deciding !== undefined || problem === undefined) return deciding;
+    const reason = problem.code === 'SC_KUBERNETES_FORBIDDEN' ? 'MissingRight' : 'EffectsFailing';
+    return { reason, message: this.#problems.map(({ message }) => message).join('; ') };
+  }
+
+  async #writeStatus(state: ShardConfigState | undefined, signal: AbortSignal): Promise<void> {
+    const { statusWriter, describe, logger, config, onStatus } = this.#options;
+    const obstacle = this.#obstacle();
+    try {
+      if (state === undefined || (state.settings === null && state.rejected === null)) {
+        if (obstacle !== undefined) await statusWriter.write({}, withObstacle([], obstacle), signal);
+        return;
+      }
+      const described = describe(state);
+      onStatus(described, state);
+      const status = statusOf(described, state, config.name);
+      await statusWriter.write(status, withObstacle(described.conditions, obstacle), signal);
+      this.#statusProblem = '';
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted && problem !== this.#statusProblem) {
+        logger.warn({ problem }, 'the status could not be written; trying again');
+      }
+      this.#statusProblem = problem;
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import type { ShardConfig } from '@shard-controller/shared/api';
+import { type Heartbeat, pingSubject, type WorkerAddress } from '@shard-controller/shared/contracts';
+import type { ConfigIdentity } from '../effects/owner.ts';
+import { healthBounds } from '../health-monitor/index.ts';
+import type { ClusterViewHandler, InvalidConfig } from '../observation/cluster-view.ts';
+import { listenForHeartbeats } from '../observation/heartbeats.ts';
+import { ping } from '../observation/ping.ts';
+import { ACTIVE_REPLICA } from '../observation/shard-view.ts';
+import { ConfigRunner } from './config-runner.ts';
+import type { RunnerContext } from './context.ts';
+
+const PING_ROUND_MS = 500;
+const PING_TIMEOUT_MS = 1_000;
+/** A round of decisions that takes longer means that this process hangs, ms. Appending waits 10 s at most. */
+const STUCK_MS = 60_000;
+
+interface Running {
+  readonly runner: ConfigRunner;
+  readonly done: Promise<void>;
+}
+
+/** All ShardConfigs of the watched namespace, each with its runner, and what they share: heartbeats and pings. */
+export class Fleet implements ClusterViewHandler {
+  readonly #context: RunnerContext;
+  readonly #running = new Map<string, Running>();
+  readonly #pinging = new Set<string>();
+  #signal: AbortSignal | undefined;
+
+  constructor(context: RunnerContext) {
+    this.#context = context;
+  }
+
+  get runners(): readonly ConfigRunner[] {
+    return [...this.#running.values()].map(({ runner }) => runner);
+  }
+
+  /** Why this process should be restarted, or undefined. */
+  get stuck(): string | undefined {
+    const now = this.#context.clock.monotonic();
+    const hanging = this.runners.find(({ lastRoundAt }) => lastRoundAt !== undefined && now - lastRoundAt > STUCK_MS);
+    return hanging === undefined
+      ? undefined
+      : `ShardConfig ${hanging.config.name} has not been looked at for more than ${STUCK_MS / 1000} s`;
+  }
+
+  /** Runs all ShardConfigs until `signal` aborts, then waits for them. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    const { cluster, hearing, leadership, link, logger } = this.#context;
+    const stopListening = listenForHeartbeats({
+      link,
+      onHeartbeat: (address, heartbeat) => this.#heard(address, heartbeat),
+      onGarbage: (subject, reason) => {
+        this.#context.metrics.garbage('heartbeat');
+        logger.debug({ subject, reason }, 'a message is not a heartbeat');
+      },
+    });
+    const offStatus = link.onStatus(({ connected }) => {
+      if (connected) hearing.restart();
+      for (const runner of this.runners) runner.doubtLog();
+    });
+    leadership.onChange((leading) => {
+      this.#context.metrics.leader(leading);
+      if (leading) hearing.restart();
+    });
+    for (const config of cluster.configs) this.configChanged(config);
+    for (const invalid of cluster.invalidConfigs) this.configInvalid(invalid);
+    await Promise.all([
+      hearing.run(signal, (ms) => {
+        logger.warn(
+          { ms: Math.round(ms) },
+          'this process stood still; what workers said meanwhile is not held against them',
+        );
+      }),
+      this.#pingLoop(signal),
+    ]);
+    stopListening();
+    offStatus();
+    await Promise.all([...this.#running.values()].map(({ done }) => done));
+  }
+
+  configChanged({ metadata }: ShardConfig): void {
+    if (metadata.deletionTimestamp !== undefined) return this.#remove(metadata.uid);
+    this.#ensure({ namespace: metadata.namespace, name: metadata.name, uid: metadata.uid }).wake();
+  }
+
+  configInvalid({ namespace, name, uid, problems }: InvalidConfig): void {
+    const runner = this.#ensure({ namespace, name, uid });
+    runner.wake();
+    const shardConfig = `${namespace}/${name}`;
+    this.#context.logger.warn(
+      { shardConfig, problems },
+      'a ShardConfig is invalid; its last valid form stays in force',
+    );
+  }
+
+  configRemoved({ metadata }: ShardConfig): void {
+    this.#remove(metadata.uid);
+  }
+
+  surroundingsChanged(config: string): void {
+    for (const runner of this.runners) if (runner.config.name === config) runner.wake();
+  }
+
+  #ensure(config: ConfigIdentity): ConfigRunner {
+    const known = this.#running.get(config.uid);
+    if (known !== undefined) return known.runner;
+    const runner = new ConfigRunner(this.#context, config);
+    const signal = this.#signal;
+    // Before `run` nothing may start; it picks up what the cluster view knows then.
+    if (signal === undefined) return runner;
+    const done = runner.run(signal).finally(() => this.#running.delete(config.uid));
+    this.#running.set(config.uid, { runner, done });
+    return runner;
+  }
+
+  #remove(uid: string): void {
+    this.#running.get(uid)?.runner.remove();
+  }
+
+  #heard(address: WorkerAddress, heartbeat: Heartbeat): void {
+    const { clock, registry, metrics, config } = this.#context;
+    if (address.namespace !== config.watchNamespace) return;
+    const running = this.#running.get(heartbeat.uid);
+    if (running === undefined || running.runner.config.name !== address.config) {
+      return metrics.garbage('heartbeat of another ShardConfig');
+    }
+    const outcome = registry.heard(address, heartbeat, clock.monotonic());
+    if (outcome === 'stale') metrics.garbage('heartbeat of a replaced process');
+    else if (outcome === 'news') running.runner.wake();
+  }
+
+  /** Asks workers that have become silent whether they are there. Only the leader needs to know. */
+  async #pingLoop(signal: AbortSignal): Promise<void> {
+    const { clock, leadership, link } = this.#context;
+    while (!signal.aborted) {
+      await clock.sleep(PING_ROUND_MS, signal);
+      if (signal.aborted || leadership.term === undefined || !link.connected) continue;
+      for (const runner of this.runners) this.#pingSilent(runner);
+    }
+  }
+
+  #pingSilent({ config, state }: ConfigRunner): void {
+    const { clock, registry } = this.#context;
+    const settings = state?.settings;
+    if (state === undefined || settings === undefined || settings === null) return;
+    const { suspectMs } = healthBounds(settings.health.intervalMs);
+    for (const shardId of Object.keys(state.shards)) {
+      const address = { namespace: config.namespace, config: config.name, shardId, replica: ACTIVE_REPLICA };
+      const view = registry.view(address, config.uid);
+      const isSilent = view === undefined || clock.monotonic() - view.heardAt >= suspectMs / 2 + 500;
+      if (isSilent) void this.#ping(address, config.uid);
+    }
+  }
+
+  async #ping(address: WorkerAddress, uid: string): Promise<void> {
+    const { link, registry } = this.#context;
+    const key = pingSubject(address);
+    if (this.#pinging.has(key)) return;
+    this.#pinging.add(key);
+    try {
+      const before = registry.view(address, uid)?.heardAt;
+      const result = await ping(link, address, PING_TIMEOUT_MS);
+      if (result.kind === 'alive') this.#heard(address, result.heartbeat);
+      // A heartbeat that came in between is the newer word.
+      const unheard = registry.view(address, uid)?.heardAt === before;
+      if (result.kind === 'gone' && unheard) registry.unreachable(address);
+    } finally {
+      this.#pinging.delete(key);
+    }
+  }
+}

@@ -1,0 +1,430 @@
+import {
+  type ShardInstance,
+  SHARD_INSTANCE_PLURAL,
+  GROUP,
+  VERSION,
+  parseShardInstance,
+} from '@shard-controller/shared/api';
+import { ACTIVE_REPLICA, type ShardSources } from '../observation/shard-view.ts';
+import { type KubernetesObject, resourcePath } from '@shard-controller/shared/kubernetes';
+import { eventSubject } from '@shard-controller/shared/contracts';
+import { NatsUnavailableError } from '@shard-controller/shared/nats';
+import type { Logger } from '@shard-controller/shared/observability';
+import {
+  type CommandBody,
+  describeStatus,
+  evolve,
+  type ObservedConfig,
+  type ShardConfigState,
+  type ShardEvent,
+} from '../aggregate/index.ts';
+import { AssignmentPublisher, assignmentValues } from '../effects/assignments.ts';
+import { CONFIG_LABEL } from '../effects/labels.ts';
+import type { ConfigIdentity } from '../effects/owner.ts';
+import { type Obstacle, StatusWriter } from '../effects/status.ts';
+import { World } from '../effects/world.ts';
+import { Aggregate, type ConfigHead, type ConfigLog, type Execution, recoveryCommand } from './aggregate.ts';
+import type { RunnerContext } from './context.ts';
+import { EffectsLoop } from './effects-loop.ts';
+import { narrate } from './narration.ts';
+import { isNewConfig, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
+import { ensureStreams } from './streams.ts';
+import { Verifications } from './verifications.ts';
+import { Wakeup } from './wakeup.ts';
+
+/** Decisions make further decisions possible; this many looks follow each other before the next pause. */
+const MAX_LOOKS = 12;
+/** Wait before a log that could not be read or written is tried again, ms. */
+const RETRY_MS = 300;
+/** The same for a log that this version cannot read: only another version of the manager helps, ms. */
+const UNREADABLE_RETRY_MS = 15_000;
+
+export interface LeadingTermOptions {
+  readonly context: RunnerContext;
+  readonly config: ConfigIdentity;
+  readonly log: ConfigLog;
+  readonly logger: Logger;
+  readonly term: number;
+  /** Head that was followed on standby. */
+  readonly warm: ConfigHead | undefined;
+  /** Aborts when the ShardConfig is gone. */
+  readonly removed: AbortSignal;
+  readonly regarding: KubernetesObject;
+}
+
+/** One ShardConfig during one term of leadership: looks, decides, and has the effects made. */
+export class LeadingTerm {
+  readonly #options: LeadingTermOptions;
+  readonly #context: RunnerContext;
+  readonly #logger: Logger;
+  readonly #decideWakeup: Wakeup;
+  readonly #effectsWakeup: Wakeup;
+  readonly #verifications: Verifications;
+  readonly #publisher: AssignmentPublisher;
+  #aggregate: Aggregate | undefined;
+  #doubt = true;
+  /** Monotonic, ms. */
+  #probeAt = 0;
+  #obstacle: Obstacle | undefined = { reason: 'Starting', message: 'the event log is being read' };
+  #lastRoundAt: number;
+  /** What was offered as ConfigObserved and not taken; not offered again in this term until it changes. */
+  #offered = '';
+  #rejections = new Set<string>();
+
+  constructor(options: LeadingTermOptions) {
+    this.#options = options;
+    const { context } = options;
+    this.#context = context;
+    this.#logger = options.logger.child({ term: options.term });
+    this.#decideWakeup = new Wakeup(context.clock);
+    this.#effectsWakeup = new Wakeup(context.clock);
+    this.#publisher = new AssignmentPublisher(assignmentValues(context.link));
+    this.#lastRoundAt = context.clock.monotonic();
+    this.#verifications = new Verifications({
+      link: context.link,
+      clock: context.clock,
+      onResult: () => this.#decideWakeup.wake(),
+    });
+  }
+
+  get head(): ConfigHead | undefined {
+    return this.#aggregate?.head;
+  }
+
+  get state(): ShardConfigState | undefined {
+    return this.#aggregate?.state;
+  }
+
+  get obstacle(): Obstacle | undefined {
+    return this.#obstacle;
+  }
+
+  get lastRoundAt(): number {
+    return this.#lastRoundAt;
+  }
+
+  wake(): void {
+    this.#decideWakeup.wake();
+    this.#effectsWakeup.wake();
+  }
+
+  doubtLog(): void {
+    this.#doubt = true;
+    this.#publisher.forget();
+    this.wake();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const ended = new AbortController();
+    const until = AbortSignal.any([signal, ended.signal]);
+    const effects = this.#effectsLoop().run(this.#effectsWakeup, until);
+    try {
+      await this.#decideLoop(signal);
+    } finally {
+      ended.abort();
+      this.#verifications.stop();
+      await effects;
+      this.#context.metrics.forget(this.#options.config);
+    }
+  }
+
+  async #decideLoop(signal: AbortSignal): Promise<void> {
+    const { removed } = this.#options;
+    while (!signal.aborted) {
+      this.#decideWakeup.reset();
+      const pauseMs = await this.#round(signal);
+      this.#lastRoundAt = this.#context.clock.monotonic();
+      if (removed.aborted && (await this.#close(signal))) return;
+      await this.#decideWakeup.wait(pauseMs, signal);
+    }
+  }
+
+  /** One round of looking and deciding; returns the time until the next one, ms. */
+  async #round(signal: AbortSignal): Promise<number> {
+    const { link, config } = this.#context;
+    if (!link.connected) {
+      this.#doubt = true;
+      this.#blocked('NatsUnavailable', natsProblem(link.status.problem));
+      return config.tickIntervalMs;
+    }
+    try {
+      if (this.#doubt || this.#aggregate === undefined) await this.#readLog(signal);
+      if (signal.aborted || this.#aggregate === undefined) return RETRY_MS;
+      await this.#probeLog(this.#aggregate.head);
+      if (this.#doubt) return 0;
+      await this.#decide(this.#aggregate, signal);
+      return this.#doubt ? RETRY_MS : config.tickIntervalMs;
+    } catch (error) {
+      if (signal.aborted) return RETRY_MS;
+      this.#doubt = true;
+      return this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): number {
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof NatsUnavailableError) {
+      this.#blocked('NatsUnavailable', natsProblem(message));
+      return RETRY_MS;
+    }
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'SC_DECISION';
+    const isUnreadable = code.startsWith('SC_EVENT_');
+    this.#blocked(isUnreadable ? 'LogUnreadable' : 'CannotDecide', message, error);
+    return isUnreadable ? UNREADABLE_RETRY_MS : RETRY_MS * 3;
+  }
+
+  /** Notes why nothing is decided: once in the log and as an Event, and in the status while it lasts. */
+  #blocked(reason: string, message: string, error?: unknown): void {
+    if (this.#obstacle?.reason !== reason) {
+      this.#logger.warn({ reason, ...(error === undefined ? {} : { err: error }) }, `no decisions: ${message}`);
+      this.#context.recorder.record(this.#options.regarding, { type: 'Warning', reason, note: message });
+    }
+    this.#obstacle = { reason, message };
+    this.#effectsWakeup.wake();
+  }
+
+  #unblocked(): void {
+    if (this.#obstacle === undefined) return;
+    if (this.#obstacle.reason !== 'Starting') this.#logger.info({ was: this.#obstacle.reason }, 'deciding again');
+    this.#obstacle = undefined;
+    this.#effectsWakeup.wake();
+  }
+
+  /** Makes sure that the state is the newest one of the right log, and rebuilds the log when it is not. */
+  async #readLog(signal: AbortSignal): Promise<void> {
+    const { log, config, warm } = this.#options;
+    await ensureStreams(this.#context.link, this.#context.config.nats.replicas);
+    const known = this.#aggregate?.head ?? warm;
+    const head = known !== undefined && (await this.#isNewest(known)) ? known : await log.load(signal);
+    const aggregate = new Aggregate(log, head);
+    const observed = this.#observed();
+    const instances = await this.#listInstances(signal);
+    if (observed !== undefined) {
+      const recovery = recoveryCommand(head, observed, instances);
+      if (recovery !== undefined && !(await this.#execute(aggregate, recovery, signal))) return;
+    }
+    this.#aggregate = aggregate;
+    this.#doubt = false;
+    this.#offered = '';
+    this.#logger.info(
+      {
+        sequence: aggregate.head.sequence,
+        generation: aggregate.state.generation,
+        decisions: aggregate.head.decisions,
+      },
+      `the event log of ShardConfig ${config.name} is read; deciding from it`,
+    );
+    this.#effectsWakeup.wake();
+  }
+
+  /** A stream that was deleted or put back while nothing is decided shows only when somebody looks. */
+  async #probeLog(head: ConfigHead): Promise<void> {
+    const { clock, config } = this.#context;
+    const now = clock.monotonic();
+    if (now < this.#probeAt) return;
+    this.#probeAt = now + config.resyncIntervalMs;
+    this.#doubt = !(await this.#isNewest(head));
+    if (this.#doubt) this.#logger.warn('the event log is not as this manager left it; reading it again');
+  }
+
+  async #isNewest(head: ConfigHead): Promise<boolean> {
+    const { events } = this.#context;
+    const { config } = this.#options;
+    const { created } = await events.facts();
+    if (created !== head.created) return false;
+    return (await events.lastSequence(eventSubject(config.namespace, config.name, config.uid))) === head.sequence;
+  }
+
+  /** A consistent read: what the reflector has may be older than what another leader wrote. */
+  async #listInstances(signal: AbortSignal): Promise<readonly ShardInstance[]> {
+    const { client } = this.#context;
+    const { config } = this.#options;
+    const path = resourcePath({
+      group: GROUP,
+      version: VERSION,
+      resource: SHARD_INSTANCE_PLURAL,
+      namespace: config.namespace,
+    });
+    const list = await client.list<unknown>(path, {
+      query: { labelSelector: `${CONFIG_LABEL}=${config.name}` },
+      signal,
+    });
+    return list.items.flatMap((raw) => {
+      const parsed = parseShardInstance(raw);
+      return parsed.ok ? [parsed.value] : [];
+    });
+  }
+
+  async #decide(aggregate: Aggregate, signal: AbortSignal): Promise<void> {
+    for (let look = 0; look < MAX_LOOKS; look += 1) {
+      let decided = false;
+      for (const command of this.#commands(aggregate.state)) {
+        const events = await this.#execute(aggregate, command, signal);
+        if (events === false || signal.aborted) return;
+        decided ||= events > 0;
+      }
+      if (!decided) break;
+      this.#effectsWakeup.wake();
+    }
+    this.#unblocked();
+  }
+
+  /** Everything that is news to the state, the time last. */
+  #commands(state: ShardConfigState): CommandBody[] {
+    const { clock } = this.#context;
+    const sourcesOf = (shardId: string): ShardSources => this.#sources(shardId);
+    return [
+      ...this.#configCommands(state),
+      ...observedCommands(state, sourcesOf, clock.monotonic()),
+      ...this.#verifications.update(state, clock.now()),
+      ...scraperCommands(state, sourcesOf),
+      { type: 'Tick' },
+    ];
+  }
+
+  #configCommands(state: ShardConfigState): CommandBody[] {
+    const { cluster } = this.#context;
+    const { config, removed } = this.#options;
+    if (removed.aborted) return state.uid === '' || state.deleted ? [] : [{ type: 'ConfigDeleted' }];
+    const invalid = cluster.invalid(config.uid);
+    if (invalid !== undefined && state.rejected?.specGeneration !== invalid.generation) {
+      const problems = invalid.problems.slice(0, 50).map((problem) => problem.slice(0, 500));
+      return [{ type: 'ConfigInvalid', specGeneration: invalid.generation, problems }];
+    }
+    const observed = this.#observed();
+    if (observed === undefined || invalid !== undefined || !isNewConfig(state, observed)) return [];
+    const offer = JSON.stringify(observed);
+    if (offer === this.#offered && state.rejected?.specGeneration === observed.specGeneration) return [];
+    this.#offered = offer;
+    return [{ type: 'ConfigObserved', config: observed }];
+  }
+
+  #observed(): ObservedConfig | undefined {
+    const { cluster, config: manager } = this.#context;
+    const { config } = this.#options;
+    const resource = cluster.config(config.uid);
+    if (resource === undefined) return undefined;
+    return observedConfig(config, resource.spec, resource.metadata.generation ?? 0, manager.worker);
+  }
+
+  #sources(shardId: string): ShardSources {
+    const { cluster, hearing, registry } = this.#context;
+    const { namespace, name, uid } = this.#options.config;
+    const address = { namespace, config: name, shardId, replica: ACTIVE_REPLICA };
+    return {
+      worker: registry.view(address, uid),
+      unreachable: registry.isUnreachable(address),
+      hearingSince: hearing.since,
+      pod: cluster.pod(name, shardId),
+      instanceStatusAt: cluster.instanceStatusAt(name, shardId),
+    };
+  }
+
+  /** Objects per shard, as last reported by workers that are still heard. */
+  #objects(state: ShardConfigState | undefined): Record<string, number> {
+    const known = Object.keys(state?.shards ?? {}).flatMap((shardId): [string, number][] => {
+      const worker = this.#sources(shardId).worker;
+      return worker === undefined ? [] : [[shardId, worker.heartbeat.load.objects]];
+    });
+    return Object.fromEntries(known);
+  }
+
+  /** Number of events stored; false when nothing more can be decided before the log is read again. */
+  async #execute(aggregate: Aggregate, command: CommandBody, signal: AbortSignal): Promise<number | false> {
+    const { clock, identity, leadership } = this.#context;
+    if (signal.aborted || leadership.term === undefined) return false;
+    const execution = await aggregate.execute(command, {
+      now: clock.now(),
+      objects: this.#objects(aggregate.state),
+      manager: { identity, term: this.#options.term },
+    });
+    return this.#account(execution, command);
+  }
+
+  #account(execution: Execution, command: CommandBody): number | false {
+    if (execution.kind === 'decided') {
+      this.#tell(execution.events, execution.before);
+      return execution.events.length;
+    }
+    if (execution.kind === 'rejected') this.#rejected(execution.machine, execution.reason, command);
+    if (execution.kind === 'rejected' || execution.kind === 'nothing') return 0;
+    if (execution.kind === 'unavailable') {
+      this.#blocked('NatsUnavailable', natsProblem(execution.problem));
+      return false;
+    }
+    this.#doubt = true;
+    this.#logger.warn({ problem: execution.problem, command: command.type }, 'reading the event log again');
+    return false;
+  }
+
+  #tell(events: readonly ShardEvent[], before: ShardConfigState): void {
+    const { metrics, recorder } = this.#context;
+    const { config, regarding } = this.#options;
+    const sequence = this.#aggregate?.head.sequence ?? before.sequence + 1;
+    let state = before;
+    for (const event of events) {
+      const { level, message, note } = narrate(event, state);
+      this.#logger[level]({ event: event.type, epoch: sequence, ...shardFields(event) }, message);
+      if (note !== undefined) recorder.record(regarding, { ...note, note: message });
+      metrics.event(config, event, state);
+      state = evolve(state, event, sequence);
+    }
+  }
+
+  #rejected(machine: string, reason: string, command: CommandBody): void {
+    this.#context.metrics.rejected(this.#options.config, machine, command.type);
+    const key = `${machine} ${command.type} ${reason}`;
+    const level = this.#rejections.has(key) ? 'debug' : 'info';
+    if (this.#rejections.size > 1000) this.#rejections.clear();
+    this.#rejections.add(key);
+    this.#logger[level]({ machine, command: command.type, reason }, 'command rejected');
+  }
+
+  /** After the ShardConfig is gone: true when nothing is left to do for it. */
+  async #close(signal: AbortSignal): Promise<boolean> {
+    const { config } = this.#options;
+    const state = this.#aggregate?.state;
+    if (state === undefined || (!state.deleted && state.uid !== '')) return signal.aborted;
+    try {
+      await this.#publisher.remove(config.namespace, config.name, '*');
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'assignments of a deleted ShardConfig are left in NATS');
+    }
+    this.#context.registry.forget(config.namespace, config.name);
+    return true;
+  }
+
+  #effectsLoop(): EffectsLoop {
+    const { client, clock, cluster, config: manager, metrics } = this.#context;
+    const { config, removed } = this.#options;
+    const present = cluster.config(config.uid)?.status?.conditions ?? [];
+    return new EffectsLoop({
+      config,
+      clock,
+      logger: this.#logger,
+      resyncIntervalMs: manager.resyncIntervalMs,
+      world: new World({ client, publisher: this.#publisher, worker: manager.worker, logger: this.#logger }),
+      statusWriter: new StatusWriter({ client, clock, config, present }),
+      state: () => (removed.aborted ? undefined : this.#aggregate?.state),
+      spec: () => cluster.config(config.uid),
+      surroundings: () => ({ instances: cluster.instances(config.name), pods: cluster.pods(config.name) }),
+      describe: (state) => describeStatus(state, { now: clock.now(), objects: this.#objects(state) }),
+      obstacle: () => this.#obstacle,
+      onSuperseded: () => this.doubtLog(),
+      onFailure: () => metrics.effectsFailed(config),
+      onStatus: (status, state) => metrics.status(config, status, Object.keys(state.migrations).length),
+    });
+  }
+}
+
+const natsProblem = (problem: string | undefined): string =>
+  `NATS cannot be used, so nothing is decided; the workers go on serving. ${problem ?? ''}`.trim();
+
+/** Fields of an event that a log line should have of its own. */
+function shardFields(event: ShardEvent): Record<string, string> {
+  return {
+    ...('shardId' in event ? { shard: event.shardId } : {}),
+    ...('id' in event ? { migration: event.id } : {}),
+    ...('source' in event ? { source: event.source, target: event.target } : {}),
+  };
+}

@@ -1,0 +1,95 @@
+import type { ShardConfigSpec } from '@shard-controller/shared/api';
+import {
+  type CommandBody,
+  isWanted,
+  type ObservedConfig,
+  openMigrations,
+  type ShardConfigState,
+  type ShardState,
+  slotsOf,
+} from '../aggregate/index.ts';
+import type { WorkerSettings } from '../config.ts';
+import type { ConfigIdentity } from '../effects/owner.ts';
+import { templateRevision } from '../effects/worker-pod.ts';
+import { healthBounds, shardCommand } from '../health-monitor/index.ts';
+import { handoverCommands } from '../migration/index.ts';
+import { scraperProgress } from '../observation/scrapers.ts';
+import { observeShard, type ShardSources } from '../observation/shard-view.ts';
+import { settingsOf } from './settings.ts';
+
+/** What is seen of the shards of one ShardConfig, by shard. */
+export type SourcesOf = (shardId: string) => ShardSources;
+
+/** The spec in the form that decisions use. */
+export function observedConfig(
+  config: ConfigIdentity,
+  spec: ShardConfigSpec,
+  specGeneration: number,
+  worker: WorkerSettings,
+): ObservedConfig {
+  return {
+    uid: config.uid,
+    namespace: config.namespace,
+    name: config.name,
+    specGeneration,
+    settings: settingsOf(spec),
+    revision: templateRevision({ config, spec, worker }),
+  };
+}
+
+/** Whether the spec says something that the state does not hold. */
+export function isNewConfig(state: ShardConfigState, config: ObservedConfig): boolean {
+  return (
+    state.settings === null ||
+    state.specGeneration !== config.specGeneration ||
+    state.revision !== config.revision ||
+    JSON.stringify(state.settings) !== JSON.stringify(config.settings)
+  );
+}
+
+/** Commands for whatever is seen of the shards and is news to the state. `now` is monotonic, ms. */
+export function observedCommands(state: ShardConfigState, sourcesOf: SourcesOf, now: number): CommandBody[] {
+  const { settings } = state;
+  if (settings === null) return [];
+  const bounds = healthBounds(settings.health.intervalMs);
+  return Object.values(state.shards).flatMap((shard): CommandBody[] => {
+    const sources = sourcesOf(shard.shardId);
+    const seen = shardCommand(state, observeShard(shard.shardId, sources, shard.health, bounds, now));
+    const { worker, pod } = sources;
+    const recent = worker !== undefined && now - worker.heardAt < bounds.failedMs;
+    return [
+      ...(seen === undefined ? [] : [seen]),
+      ...(recent ? handoverCommands(state, shard.shardId, worker.heartbeat.handovers) : []),
+      ...(pod === null && isLeftOver(state, shard) ? [{ type: 'PodGone' as const, shardId: shard.shardId }] : []),
+    ];
+  });
+}
+
+/** Not wanted any more, and without anything that only its worker could let go of. */
+function isLeftOver(state: ShardConfigState, shard: ShardState): boolean {
+  const { shardId } = shard;
+  const isMoving = openMigrations(state).some(({ source, target }) => source === shardId || target === shardId);
+  return !isWanted(state, shard) && !isMoving && slotsOf(state, shardId).length === 0;
+}
+
+/** Commands for migrations whose scrapers have all been at the target. */
+export function scraperCommands(state: ShardConfigState, sourcesOf: SourcesOf): CommandBody[] {
+  const ttl = state.settings?.handover.scraperTtlMs;
+  if (ttl === undefined) return [];
+  return Object.values(state.migrations).flatMap((migration): CommandBody[] => {
+    const { id, step, committed, acknowledgedAt } = migration;
+    if (step !== 'Cleanup' || committed || acknowledgedAt === null) return [];
+    const source = sourcesOf(migration.source).worker?.heartbeat;
+    const target = sourcesOf(migration.target).worker?.heartbeat;
+    if (source === undefined || target === undefined) return [];
+    const scrapers = source.gateway.scrapers.length;
+    if (!scraperProgress(source, target, acknowledgedAt, ttl).moved) return [];
+    return [
+      {
+        type: 'ScrapersMoved',
+        migration: id,
+        detail: `all ${scrapers} scrapers of ${migration.source} were at the target`,
+      },
+    ];
+  });
+}

@@ -1,0 +1,89 @@
+import { slotsToRanges } from '@shard-controller/shared/hashing';
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { CommandBody, MigrationState, ShardConfigState } from '../aggregate/index.ts';
+import type { MessageLink } from '../observation/message-link.ts';
+import { ACTIVE_REPLICA } from '../observation/shard-view.ts';
+import { verifyMigration, type VerificationResult } from '../observation/verification.ts';
+
+/** An answer that says why comes a little before the step's own time-out, which could not. */
+const BEFORE_DEADLINE_MS = 300;
+
+interface Running {
+  readonly controller: AbortController;
+  result: VerificationResult | undefined;
+}
+
+export interface VerificationsOptions {
+  readonly link: MessageLink;
+  readonly clock: Clock;
+  /** Called when a result has come. */
+  readonly onResult: () => void;
+}
+
+/** Runs one verification for every migration in step Verification, and none for any other. */
+export class Verifications {
+  readonly #options: VerificationsOptions;
+  readonly #running = new Map<string, Running>();
+
+  constructor(options: VerificationsOptions) {
+    this.#options = options;
+  }
+
+  /** Starts and ends verifications so that they fit the state; returns what has come out. */
+  update(state: ShardConfigState, now: number): Extract<CommandBody, { type: 'VerificationFinished' }>[] {
+    const wanted = Object.values(state.migrations).filter(
+      ({ step, committed }) => step === 'Verification' && !committed,
+    );
+    const ids = new Set(wanted.map(({ id }) => id));
+    for (const [id, { controller }] of this.#running) {
+      if (ids.has(id)) continue;
+      controller.abort();
+      this.#running.delete(id);
+    }
+    for (const migration of wanted) if (!this.#running.has(migration.id)) this.#start(state, migration, now);
+    return [...this.#running].flatMap(([migration, { result }]) =>
+      result === undefined
+        ? []
+        : [
+            {
+              type: 'VerificationFinished' as const,
+              migration,
+              equal: result.kind === 'equal',
+              detail: detailOf(result),
+            },
+          ],
+    );
+  }
+
+  stop(): void {
+    for (const { controller } of this.#running.values()) controller.abort();
+    this.#running.clear();
+  }
+
+  #start(state: ShardConfigState, migration: MigrationState, now: number): void {
+    const { link, clock, onResult } = this.#options;
+    const running: Running = { controller: new AbortController(), result: undefined };
+    this.#running.set(migration.id, running);
+    const patience = (migration.deadline ?? now) - now - BEFORE_DEADLINE_MS;
+    const task = {
+      namespace: state.namespace,
+      config: state.name,
+      uid: state.uid,
+      migration: migration.id,
+      source: migration.source,
+      target: migration.target,
+      replica: ACTIVE_REPLICA,
+      ranges: slotsToRanges(migration.slots, state.owners.length),
+      deadline: clock.monotonic() + patience,
+    };
+    void verifyMigration(task, { link, clock, signal: running.controller.signal }).then((result) => {
+      running.result = result;
+      if (!running.controller.signal.aborted) onResult();
+    });
+  }
+}
+
+function detailOf(result: VerificationResult): string {
+  if (result.kind === 'equal') return `${result.objects} objects of ${result.feeds} feeds are equal on both sides`;
+  return result.reason.slice(0, 500);
+}

@@ -1,0 +1,101 @@
+import { createServer, get } from 'node:http';
+import { createLogger } from '@shard-controller/shared/observability';
+import { systemClock } from '@shard-controller/shared/runtime';
+import { afterEach, expect, it } from 'vitest';
+import { ChangeNotifier } from './change-notifier.ts';
+import { Drain } from './drain.ts';
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+function draining(slots: { left: number }, timeoutMs = 5000) {
+  const changes = new ChangeNotifier();
+  const drain = new Drain({
+    clock: systemClock,
+    logger: createLogger({ name: 'test', level: 'silent' }),
+    timeoutMs,
+    needed: () => (slots.left === 0 ? undefined : `exposing ${slots.left}`),
+    changes,
+  });
+  return { drain, changes };
+}
+
+/** Asks as kubelet's preStop hook does; resolves with the body. */
+async function hook(drain: Drain): Promise<string> {
+  const server = createServer((request, response) => void drain.wait(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ends.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return await new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port, path: '/drain/wait' }, (answer) => {
+      answer.setEncoding('utf8');
+      let body = '';
+      answer.on('data', (chunk: string) => (body += chunk));
+      answer.on('end', () => resolve(body));
+    }).on('error', reject);
+  });
+}
+
+it('ends at once when nothing depends on the worker', async () => {
+  const began = Date.now();
+  const { drain } = draining({ left: 0 });
+  await drain.run();
+  expect(Date.now() - began).toBeLessThan(200);
+});
+
+it('ends when the last slot is released', async () => {
+  const slots = { left: 2 };
+  const { drain, changes } = draining(slots);
+  let done = false;
+  const running = drain.run().then(() => (done = true));
+  expect(drain.draining).toBe(true);
+  slots.left = 1;
+  changes.notify();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(done).toBe(false);
+  slots.left = 0;
+  changes.notify();
+  await running;
+});
+
+it('notices a release that nobody announced', async () => {
+  const slots = { left: 1 };
+  const { drain } = draining(slots);
+  const running = drain.run();
+  slots.left = 0;
+  await expect(running).resolves.toBeUndefined();
+});
+
+it('ends when its time is over', async () => {
+  const began = Date.now();
+  await draining({ left: 5 }, 300).drain.run();
+  expect(Date.now() - began).toBeGreaterThanOrEqual(290);
+  expect(Date.now() - began).toBeLessThan(2000);
+});
+
+it('keeps the exporter alive until the drain has ended, also when its hook came first', async () => {
+  const slots = { left: 1 };
+  const { drain, changes } = draining(slots);
+  let answered: string | undefined;
+  const asked = hook(drain).then((body) => (answered = body));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const running = drain.run();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(answered).toBeUndefined();
+  slots.left = 0;
+  changes.notify();
+  await running;
+  expect(await asked).toBe('drained\n');
+});
+
+it('lets an exporter that is restarted alone go after a short while', async () => {
+  const began = Date.now();
+  expect(await hook(draining({ left: 1 }).drain)).toBe('this worker is not ending\n');
+  expect(Date.now() - began).toBeLessThan(5000);
+});

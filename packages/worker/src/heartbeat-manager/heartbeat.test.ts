@@ -1,0 +1,105 @@
+import { heartbeatSchema } from '@shard-controller/shared/contracts';
+import { MAX_MESSAGE_BYTES } from '@shard-controller/shared/nats';
+import { describe, expect, it } from 'vitest';
+import { dataPlaneStatus, handover, identity, snapshotOver } from '../testing/facts.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
+import { HeartbeatSource } from './heartbeat-source.ts';
+import { loadRatio } from './load-ratio.ts';
+import { statusObject, statusSignature } from './shard-instance-status.ts';
+import type { WorkerSnapshot } from './heartbeat.ts';
+
+function beat(over: Partial<WorkerSnapshot> = {}) {
+  return new HeartbeatSource(identity, () => snapshotOver(over), new ManualClock()).next();
+}
+
+describe('a heartbeat', () => {
+  it('is what the manager expects, and numbered', () => {
+    const source = new HeartbeatSource(identity, () => snapshotOver(), new ManualClock());
+    expect(heartbeatSchema.parse(source.next())).toMatchObject({
+      sequence: 1,
+      shardId: 'shard-001',
+      phase: 'Running',
+      generation: 1,
+      epoch: 10,
+      slots: { assigned: 3, acknowledged: 3 },
+      load: { objects: 30, expositionBytes: 1000, objectsByResource: { pods: 20 } },
+    });
+    expect(source.peek().sequence).toBe(1);
+    expect(source.next().sequence).toBe(2);
+  });
+
+  it('is valid before there is anything to tell', () => {
+    const empty = beat({
+      assignment: undefined,
+      dataPlane: dataPlaneStatus({
+        feeds: { synced: 0, total: 0, oldestProofMs: Infinity },
+        slots: { assigned: 0, acknowledged: 0 },
+        warm: false,
+      }),
+      exporter: { state: 'starting', since: 1 },
+      gateway: { state: 'warming', reason: 'x'.repeat(900), open: false },
+    });
+    expect(heartbeatSchema.parse(JSON.parse(JSON.stringify(empty)))).toMatchObject({
+      phase: 'Pending',
+      generation: 0,
+      epoch: 0,
+    });
+  });
+
+  it('reports a refusal', () => {
+    const refusal = { generation: 1, epoch: 12, reason: 'slot 3 is in two lists' };
+    expect(beat({ refusal }).refused).toEqual(refusal);
+  });
+
+  it('fits into a message whatever there is to tell, without losing the state of a handover', () => {
+    const handovers = Array.from({ length: 256 }, (_, i) => handover(i, 'e'.repeat(500)));
+    const objectsByResource = Object.fromEntries(
+      Array.from({ length: 300 }, (_, i) => [`${'r'.repeat(130)}${i}`, 1000]),
+    );
+    const heartbeat = beat({ dataPlane: dataPlaneStatus({ handovers, objectsByResource }) });
+    expect(Buffer.byteLength(JSON.stringify(heartbeat))).toBeLessThanOrEqual(MAX_MESSAGE_BYTES);
+    expect(heartbeatSchema.parse(heartbeat).handovers.map(({ state }) => state)).toHaveLength(256);
+  });
+});
+
+describe('the status of the ShardInstance', () => {
+  it('has the own entry, and the top-level fields for the active replica only', () => {
+    const active = statusObject(identity, beat(), 0.5, true);
+    expect(active.metadata).toEqual({ name: 'main-shard-001', namespace: 'monitoring' });
+    expect(active.status).toMatchObject({
+      phase: 'Running',
+      load: 0.5,
+      assignedResources: ['configmaps: 10', 'pods: 20'],
+      replicas: [{ replica: 'a', pod: 'main-a-1', phase: 'Running', epoch: 10, gateway: 'serving' }],
+    });
+    const standby = statusObject({ ...identity, replica: 'b' }, beat(), 0.5, false);
+    expect(Object.keys(standby.status)).toEqual(['replicas']);
+  });
+
+  it('is written at once when the phase, the epoch or a handover changes, and not for a mere figure', () => {
+    const before = statusSignature(beat());
+    expect(statusSignature(beat({ memoryBytes: 5, exposition: { bytes: 9, durationMs: 9 } }))).toBe(before);
+    expect(statusSignature(beat({ draining: true }))).not.toBe(before);
+    expect(statusSignature(beat({ dataPlane: dataPlaneStatus({ handovers: [handover(1)] }) }))).not.toBe(before);
+  });
+});
+
+describe('the load of a shard', () => {
+  const load = beat().load;
+  const none = {
+    objects: undefined,
+    expositionBytes: undefined,
+    memoryBytes: undefined,
+    scrapeDurationMs: undefined,
+    queueDepth: undefined,
+  };
+
+  it('is the largest ratio', () => {
+    expect(loadRatio(load, { ...none, objects: 60, expositionBytes: 1250 })).toBe(0.8);
+    expect(loadRatio(load, { ...none, objects: 20, expositionBytes: 1250 })).toBe(1.5);
+  });
+
+  it('is unknown without a capacity', () => {
+    expect(loadRatio(load, none)).toBeUndefined();
+  });
+});

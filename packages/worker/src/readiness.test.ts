@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { readinessOf } from './readiness.ts';
+import { dataPlaneStatus, snapshotOver } from './testing/facts.ts';
+
+const ready = { assignment: undefined, exporter: undefined, feeds: undefined, slots: undefined };
+
+it('is ready with everything acknowledged, and with no slots at all', () => {
+  expect(readinessOf(snapshotOver(), '')).toEqual(ready);
+  const idle = snapshotOver({
+    dataPlane: dataPlaneStatus({ slots: { assigned: 0, acknowledged: 0 }, exposedSlots: 0 }),
+  });
+  expect(readinessOf(idle, '')).toEqual(ready);
+});
+
+it('names each reason', () => {
+  const starting = snapshotOver({
+    assignment: undefined,
+    exporter: { state: 'starting', since: 1 },
+    dataPlane: dataPlaneStatus({
+      feeds: { synced: 2, total: 8, oldestProofMs: 1 },
+      slots: { assigned: 3, acknowledged: 1 },
+    }),
+  });
+  expect(readinessOf(starting, 'the ShardInstance does not exist yet')).toEqual({
+    assignment: 'the ShardInstance does not exist yet',
+    exporter: 'kube-state-metrics is starting',
+    feeds: '2 of 8 feeds from the API server are open',
+    slots: 'the exporter shows 1 of 3 assigned slots completely',
+  });
+  const deaf = snapshotOver({ dataPlane: dataPlaneStatus({ feeds: { synced: 0, total: 0, oldestProofMs: 0 } }) });
+  expect(readinessOf(deaf, '').feeds).toMatch(/has not asked for any resource/);
+});

@@ -1,0 +1,168 @@
+import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import type { Upstream } from './data-plane.ts';
+import { type FeedKey, selectorQuery } from './feed-key.ts';
+import { codecOf, type FrameCodec, type ListPage } from './frame-codec.ts';
+import { FrameView } from './frame-view.ts';
+import { failureOf, headerOf } from './upstream-failure.ts';
+
+/** Metadata of all objects, cheapest form first; custom resources have it too. */
+const METADATA_LIST = [
+  'application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+  'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+  'application/json',
+].join(',');
+
+/** Until the answer's headers, and between chunks of a body that is not a watch. ms. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const PAGE_SIZE = 500;
+/** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
+const WATCH_SECONDS = { from: 290, to: 590 };
+
+/** Where a collection stands by a consistent read. */
+export interface CollectionPosition {
+  readonly version: string;
+  /** Objects in the collection, when the server counts them. */
+  readonly total: number | undefined;
+}
+
+/** Reads one collection of the API server in all the ways that a feed needs. Throws UpstreamFailure, KubernetesError. */
+export class CollectionReader {
+  readonly #upstream: Upstream;
+  readonly #key: FeedKey;
+  readonly #random: () => number;
+
+  constructor(upstream: Upstream, key: FeedKey, random: () => number) {
+    this.#upstream = upstream;
+    this.#key = key;
+    this.#random = random;
+  }
+
+  /** Opens the watch that follows `version`. */
+  async watch(version: string, signal: AbortSignal): Promise<StreamResponse> {
+    const seconds = Math.round(WATCH_SECONDS.from + this.#random() * (WATCH_SECONDS.to - WATCH_SECONDS.from));
+    return this.#open(this.#key.accept, signal, {
+      watch: 'true',
+      allowWatchBookmarks: 'true',
+      resourceVersion: version,
+      timeoutSeconds: String(seconds),
+    });
+  }
+
+  /** Opens a WatchList that streams everything there is, not older than `version`, and ends with its bookmark. */
+  async watchList(version: string, signal: AbortSignal): Promise<StreamResponse> {
+    return this.#open(this.#key.accept, signal, {
+      watch: 'true',
+      allowWatchBookmarks: 'true',
+      sendInitialEvents: 'true',
+      resourceVersionMatch: 'NotOlderThan',
+      resourceVersion: version,
+      timeoutSeconds: '300',
+    });
+  }
+
+  /** The present resourceVersion, by a consistent read of one object's metadata. */
+  async position(signal: AbortSignal): Promise<CollectionPosition> {
+    const view = new FrameView();
+    let count = 0;
+    const page = await this.#page(METADATA_LIST, { limit: '1' }, signal, view, () => count++);
+    const isWhole = page.continueToken === '';
+    const isCounted = this.#key.fieldSelector === '' && this.#key.labelSelector === '';
+    const rest = isWhole ? 0 : isCounted ? page.remaining : undefined;
+    return { version: page.resourceVersion, total: rest === undefined ? undefined : count + rest };
+  }
+
+  /** Calls `item` for the metadata of every object, as of the returned resourceVersion (consistent, paged). */
+  async metadata(signal: AbortSignal, item: (view: FrameView) => void): Promise<string> {
+    return this.#pages(METADATA_LIST, {}, signal, (_codec, view) => item(view));
+  }
+
+  /** Calls `item` for every whole object, as of the returned resourceVersion, not older than `version`. */
+  async objects(
+    signal: AbortSignal,
+    item: (codec: FrameCodec, view: FrameView) => void | Promise<void>,
+  ): Promise<string> {
+    return this.#pages(this.#key.accept, {}, signal, item);
+  }
+
+  /** The bytes of one object (without envelope), or undefined when it is gone. `view` holds its metadata. */
+  async object(namespace: string, name: string, view: FrameView, signal: AbortSignal): Promise<Buffer | undefined> {
+    const { path, resource, namespace: scope } = this.#key;
+    const root = scope === '' && namespace !== '' ? path.slice(0, -resource.length) : undefined;
+    const collection = root === undefined ? path : `${root}namespaces/${encodeURIComponent(namespace)}/${resource}`;
+    const target = `${collection}/${encodeURIComponent(name)}`;
+    const response = await this.#upstream.stream({
+      path: target,
+      headers: { accept: this.#key.accept, 'accept-encoding': 'identity' },
+      signal,
+      headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    });
+    if (response.status === 404) {
+      response.body.resume();
+      return undefined;
+    }
+    if (response.status !== 200) throw await failureOf(target, response);
+    const body = await readBody(response);
+    codecOf(headerOf(response, 'content-type')).readObject(body, view);
+    return body.subarray(view.objectStart, view.objectEnd);
+  }
+
+  async #pages(
+    accept: string,
+    query: Record<string, string>,
+    signal: AbortSignal,
+    item: (codec: FrameCodec, view: FrameView) => void | Promise<void>,
+  ): Promise<string> {
+    const view = new FrameView();
+    let token = '';
+    let version = '';
+    do {
+      const waits: Promise<void>[] = [];
+      const page = await this.#page(
+        accept,
+        { ...query, limit: String(PAGE_SIZE), ...(token === '' ? {} : { continue: token }) },
+        signal,
+        view,
+        (codec) => {
+          const wait = item(codec, view);
+          if (wait !== undefined) waits.push(wait);
+        },
+      );
+      await Promise.all(waits);
+      token = page.continueToken;
+      if (version === '') version = page.resourceVersion;
+    } while (token !== '');
+    return version;
+  }
+
+  async #page(
+    accept: string,
+    query: Record<string, string>,
+    signal: AbortSignal,
+    view: FrameView,
+    item: (codec: FrameCodec) => void,
+  ): Promise<ListPage> {
+    const response = await this.#open(accept, signal, query);
+    const codec = codecOf(headerOf(response, 'content-type'));
+    const body = await readBody(response);
+    return codec.readList(body, view, () => item(codec));
+  }
+
+  async #open(accept: string, signal: AbortSignal, query: Record<string, string>): Promise<StreamResponse> {
+    const response = await this.#upstream.stream({
+      path: this.#key.path,
+      query: { ...selectorQuery(this.#key), ...query },
+      headers: { accept, 'accept-encoding': 'identity' },
+      signal,
+      headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    });
+    if (response.status !== 200) throw await failureOf(this.#key.path, response);
+    return response;
+  }
+}
+
+/** The whole body of an answer that is not a watch. */
+export async function readBody(response: StreamResponse): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response.body) chunks.push(chunk as Buffer);
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+}

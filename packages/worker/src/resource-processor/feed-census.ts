@@ -1,0 +1,113 @@
+import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
+import type { Feed } from './feed.ts';
+import { SlotState, type Subscription } from './subscription.ts';
+
+/** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
+const SETTLE_MS = 1_000;
+/**
+ * With custom-resource-state, kube-state-metrics starts all its watches a second time about 3 s after its start
+ * (internal/discovery: it polls what it has found every 3 s): only then is the set whole. ms.
+ */
+const SECOND_START_MS = 4_500;
+
+/** What all feeds together say at one moment. */
+export interface FeedCensus extends SlotProgress {
+  /** Feeds that count: sharded, and not refused by the API server. */
+  readonly feeds: readonly Feed[];
+  readonly total: number;
+  readonly synced: number;
+  readonly refused: readonly { readonly feed: string; readonly reason: string }[];
+  oldestProofMs(probedAt: number): number;
+  warmth(isAssigned: boolean): { readonly warm: boolean; readonly warmReason: string };
+  acknowledgedSlots(slots: readonly number[]): number;
+  exposedSlots(roles: SlotRoles | undefined): number;
+  queueDepth(): number;
+  objectCount(): number;
+  objectsByResource(): Record<string, number>;
+}
+
+export function takeFeedCensus(all: readonly Feed[], now: number): FeedCensus {
+  const sharded = all.filter(({ isQuiet }) => !isQuiet);
+  const feeds = sharded.filter((feed) => feed.state !== undefined || feed.refusal === undefined);
+  const refused = sharded.flatMap(({ name, state, refusal }) =>
+    state === undefined && refusal !== undefined ? [{ feed: name, reason: refusal.message }] : [],
+  );
+  const isSettled =
+    feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !expectsSecondStart(all, now);
+  const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
+  const isComplete = isSettled && feeds.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
+  const watches = feeds.flatMap(watchesOf);
+  const isShown = (slot: number): boolean => watches.every(({ slots }) => slots[slot] === SlotState.Shown);
+
+  return {
+    feeds,
+    total: feeds.length,
+    synced: feeds.filter(({ state }) => state?.filled === true).length,
+    refused,
+    oldestProofMs: (probedAt) => Math.max(0, ...feeds.map((feed) => Math.round(now - feed.proofAt(probedAt)))),
+    warmth: (isAssigned) => warmth(feeds, isAssigned, isSettled),
+    acknowledged: (slots) => isComplete && slots.every(isShown),
+    acknowledgedSlots: (slots) => (isComplete ? slots.filter(isShown).length : 0),
+    released: (slots) =>
+      everySubscription.every((subscription) => slots.every((slot) => subscription.slots[slot] === SlotState.Hidden)),
+    objects: (slots) => sum(feeds, (feed) => sum(slots, (slot) => feed.state?.index.sentInSlot(slot) ?? 0)),
+    problem: () => feeds.find(({ problem }) => problem !== undefined)?.problem,
+    exposedSlots: (roles) => exposedSlots(roles, everySubscription),
+    queueDepth: () => sum(everySubscription, ({ queuedFrames }) => queuedFrames),
+    objectCount: () => sum(feeds, ({ state }) => state?.index.sentCount ?? 0),
+    objectsByResource: () => {
+      const counts: Record<string, number> = {};
+      for (const { resource, state } of feeds)
+        counts[resource] = (counts[resource] ?? 0) + (state?.index.sentCount ?? 0);
+      return counts;
+    },
+  };
+}
+
+/** Whether the exporter is about to start all its watches again, because it looks for custom resources. */
+function expectsSecondStart(all: readonly Feed[], now: number): boolean {
+  const definitions = all.find(({ isQuiet, isResumed }) => isQuiet && !isResumed);
+  if (definitions === undefined || now - definitions.createdAt >= SECOND_START_MS) return false;
+  const restarted = all.filter((feed) => !feed.isQuiet && watchesOf(feed).some(({ id }) => id > 1));
+  // Seen to happen: what came is complete when it is settled, as at the first start.
+  return !restarted.some((feed) => watchesOf(feed).every(({ attachedAt }) => now - attachedAt >= SETTLE_MS));
+}
+
+/** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */
+function watchesOf(feed: Feed): Subscription[] {
+  return feed.state?.subscriptions.filter(({ attached }) => attached) ?? [];
+}
+
+function warmth(
+  feeds: readonly Feed[],
+  isAssigned: boolean,
+  isSettled: boolean,
+): { warm: boolean; warmReason: string } {
+  const cold = (warmReason: string): { warm: boolean; warmReason: string } => ({ warm: false, warmReason });
+  if (!isAssigned) return cold('no assignment yet');
+  if (feeds.length === 0) return cold('the exporter has not asked for any resource yet');
+  if (!isSettled) return cold('the exporter is opening its watches');
+  for (const feed of feeds) {
+    if (feed.state === undefined)
+      return cold(`${feed.name} is not open: ${feed.problem ?? 'waiting for the API server'}`);
+    if (!feed.state.filled) return cold(`${feed.name} is being listed`);
+    const watches = watchesOf(feed);
+    if (watches.length === 0) return cold(`the exporter has no watch on ${feed.name}`);
+    if (watches.some(({ initialPending }) => initialPending)) return cold(`${feed.name} is not rendered yet`);
+  }
+  return { warm: true, warmReason: '' };
+}
+
+function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly Subscription[]): number {
+  let count = 0;
+  for (const [slot, role] of (roles ?? new Uint8Array(0)).entries()) {
+    if (isExposedRole(role) || subscriptions.some(({ slots }) => slots[slot] !== SlotState.Hidden)) count++;
+  }
+  return count;
+}
+
+function sum<T>(items: Iterable<T>, of: (item: T) => number): number {
+  let total = 0;
+  for (const item of items) total += of(item);
+  return total;
+}

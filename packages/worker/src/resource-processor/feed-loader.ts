@@ -1,0 +1,157 @@
+import { Backoff } from './backoff.ts';
+import type { Feed, FeedContext } from './feed.ts';
+import type { FeedState, LoadCoverage } from './feed-state.ts';
+import { codecOf } from './frame-codec.ts';
+import { readFrames } from './frame-stream.ts';
+import { FrameView } from './frame-view.ts';
+import { Semaphore } from './semaphore.ts';
+import { SlotState } from './subscription.ts';
+import { headerOf, UpstreamFailure } from './upstream-failure.ts';
+import { Wakeup } from './wakeup.ts';
+
+/** A stream of what is there that says nothing for so long is opened again. ms. */
+const LOAD_SILENCE_MS = 15_000;
+
+/**
+ * Lists what was there before a slot was marked: one list for all slots and subscriptions that wait for it, whatever
+ * their number. Start, move, exporter restart and worker restart all load this way.
+ */
+export class FeedLoader {
+  readonly #feed: Feed;
+  readonly #context: FeedContext;
+  readonly #wakeup = new Wakeup();
+  readonly #turn = new Semaphore(1);
+  readonly #backoff: Backoff;
+  #abort = new AbortController();
+  /** The server has no WatchList: lists are paged from now on. */
+  #paged = false;
+
+  constructor(feed: Feed, context: FeedContext) {
+    this.#feed = feed;
+    this.#context = context;
+    this.#backoff = new Backoff(context.random);
+  }
+
+  wake(): void {
+    this.#wakeup.raise();
+  }
+
+  /** Runs `work` while no load is under way; one that is gets stopped and starts over afterwards. */
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    this.#abort.abort();
+    return this.#turn.run(work);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#wakeup.wait(signal);
+      while (!signal.aborted && this.#isNeeded()) await this.#turn.run(() => this.#attempt(signal));
+    }
+  }
+
+  #isNeeded(): boolean {
+    const { state } = this.#feed;
+    if (state === undefined) return false;
+    if (!state.filled) return true;
+    return state.subscriptions.some(({ slots }) => slots.includes(SlotState.Loading));
+  }
+
+  async #attempt(signal: AbortSignal): Promise<void> {
+    const { state } = this.#feed;
+    if (state === undefined || !this.#isNeeded()) return;
+    this.#abort = new AbortController();
+    const either = AbortSignal.any([signal, this.#abort.signal]);
+    const coverage = state.beginLoad();
+    try {
+      const version = await this.#load(state, coverage, either);
+      state.completeLoad(coverage, version);
+      this.#backoff.reset();
+      this.#feed.problem = undefined;
+    } catch (error) {
+      state.abandonLoad();
+      state.flush();
+      if (either.aborted) return;
+      this.#note(error);
+      await this.#context.clock.sleep(this.#backoff.next(), either);
+    }
+  }
+
+  async #load(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
+    if (!this.#paged) {
+      try {
+        return await this.#loadByWatchList(state, coverage, signal);
+      } catch (error) {
+        const isUnknown = error instanceof UpstreamFailure && (error.status === 422 || error.status === 400);
+        if (!isUnknown) throw error;
+        this.#paged = true;
+        this.#context.logger.info({ feed: this.#feed.name }, 'the API server has no WatchList here: lists are paged');
+      }
+    }
+    return this.#loadByPages(state, coverage, signal);
+  }
+
+  async #loadByWatchList(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
+    const view = new FrameView();
+    const response = await this.#feed.reader.watchList(state.horizon, signal);
+    const codec = codecOf(headerOf(response, 'content-type'));
+    let version: string | undefined;
+    const stop = (): void => void response.body.destroy(new Error('stopped'));
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await readFrames({
+        response,
+        codec,
+        view,
+        silenceMs: LOAD_SILENCE_MS,
+        frame: (start, end) => {
+          if (view.type === 'ERROR') throw new UpstreamFailure(this.#feed.key.path, codec.readStatus(view));
+          if (view.type === 'BOOKMARK') {
+            if (view.initialEventsEnd) version = view.resourceVersion();
+            return version === undefined;
+          }
+          // A deletion here comes by the watch as well, which alone says when.
+          if (view.type === 'ADDED' || view.type === 'MODIFIED') {
+            state.offer(coverage, view, start, end, this.#omits(state, view));
+          }
+          return true;
+        },
+        chunk: async () => {
+          // Between two batches the exporter's resume point is the live position, not the age of some object.
+          for (const subscription of coverage.keys())
+            if (!subscription.closesInitialEvents) subscription.bookmark(state.position);
+          state.flush();
+          await state.room();
+        },
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+    if (version === undefined) throw new Error('the list ended before it was complete');
+    return version;
+  }
+
+  async #loadByPages(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
+    const framed = new FrameView();
+    return this.#feed.reader.objects(signal, (codec, view) => {
+      const object = view.bytes.subarray(view.objectStart, view.objectEnd);
+      const frame = codec.event('ADDED', state.kind, object);
+      codec.readWhole(frame, framed);
+      state.offer(coverage, framed, 0, frame.length, this.#omits(state, framed));
+      state.flush();
+      return state.room();
+    });
+  }
+
+  #omits(state: FeedState, view: FrameView): boolean {
+    return this.#context.fault === 'omit-one' && this.#context.omits(state.slotOf(view));
+  }
+
+  #note(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    if (message !== this.#feed.problem) {
+      this.#context.logger.warn({ feed: this.#feed.name, problem: message }, 'a list failed and is tried again');
+    }
+    this.#feed.problem = message;
+    this.#context.onChange();
+  }
+}

@@ -1,0 +1,36 @@
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { Feed } from './feed.ts';
+import { isNewer } from './version-order.ts';
+
+const POLL_MS = 10;
+/** How long a watch has to be quiet after a consistent read before it counts as drained. ms. */
+const QUIET_MS = 100;
+
+/**
+ * Proves that a feed misses nothing older than a consistent read. Either its watch has passed that position, or it is
+ * open, has been quiet since the read, and knows exactly as many objects as the server counted. Throws when neither
+ * comes true before `signal` aborts.
+ */
+export async function proveFeed(feed: Feed, clock: Clock, signal: AbortSignal): Promise<string> {
+  let read = await feed.reader.position(signal);
+  let readAt = clock.monotonic();
+  for (;;) {
+    const { state } = feed;
+    if (signal.aborted) {
+      throw new Error(
+        `its watch has not reached position ${read.version}${feed.connected ? '' : ': it is not connected'}`,
+      );
+    }
+    if (state !== undefined && feed.connected && state.filled) {
+      if (!isNewer(read.version, state.position)) return read.version;
+      const quietSince = Math.max(readAt, feed.lastFrameAt);
+      const agrees = read.total === undefined || read.total === state.index.size;
+      if (clock.monotonic() - quietSince >= QUIET_MS) {
+        if (agrees) return read.version;
+        read = await feed.reader.position(signal);
+        readAt = clock.monotonic();
+      }
+    }
+    await clock.sleep(POLL_MS, signal);
+  }
+}

@@ -1,0 +1,12 @@
+export type {
+  CustomResourceKind,
+  DataPlane,
+  DataPlaneFault,
+  DataPlaneMetrics,
+  DataPlaneOptions,
+  DataPlaneStatus,
+  MigratingSlots,
+  SlotAssignment,
+  Upstream,
+} from './data-plane.ts';
+export { createDataPlane, ExporterApiListenError } from './worker-data-plane.ts';

@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import type { Clock } from '@shard-controller/shared/runtime';
+import { Backoff } from './backoff.ts';
+import type { Upstream } from './data-plane.ts';
+import { sendStatus } from './status-object.ts';
+
+/** Reads are tried again for so long while the API server cannot be reached: an exporter that gets an error at its start exits. */
+const PATIENCE_MS = 20_000;
+/** Largest body of a self-subject review. Bytes. */
+const MAX_BODY = 64 * 1024;
+const REQUEST_HEADERS = ['accept', 'accept-encoding', 'content-type'] as const;
+const RESPONSE_HEADERS = ['content-type', 'content-encoding', 'content-length', 'etag', 'vary', 'warning'] as const;
+
+/** Forwards one request with the worker's credentials and streams the answer back untouched. */
+export async function passThrough(
+  upstream: Upstream,
+  request: IncomingMessage,
+  response: ServerResponse,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  const headers: Record<string, string> = {};
+  for (const name of REQUEST_HEADERS) {
+    const value = request.headers[name];
+    if (typeof value === 'string') headers[name] = value;
+  }
+  const body = request.method === 'POST' ? await readRequest(request) : undefined;
+  if (body === 'too-large') {
+    sendStatus(response, 413, 'RequestEntityTooLarge', `the body is longer than ${MAX_BODY} bytes`);
+    return;
+  }
+  const ask = { path: request.url ?? '/', method: request.method ?? 'GET', headers, body, signal };
+  let answer: StreamResponse;
+  try {
+    answer = await withPatience(() => upstream.stream(ask), body === undefined, clock, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    const said = error instanceof Error ? error.message : String(error);
+    sendStatus(response, 503, 'ServiceUnavailable', `the worker cannot reach the API server: ${said}`, 1);
+    return;
+  }
+  const out: Record<string, string | string[]> = {};
+  for (const name of RESPONSE_HEADERS) {
+    const value = answer.headers[name];
+    if (value !== undefined) out[name] = value;
+  }
+  response.writeHead(answer.status, out);
+  await pipeline(answer.body, response).catch(() => response.destroy());
+}
+
+async function withPatience(
+  open: () => Promise<StreamResponse>,
+  isRepeatable: boolean,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<StreamResponse> {
+  const deadline = clock.monotonic() + PATIENCE_MS;
+  const backoff = new Backoff(Math.random);
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (!isRepeatable || signal.aborted || clock.monotonic() > deadline) throw error;
+      await clock.sleep(backoff.next(), signal);
+    }
+  }
+}
+
+async function readRequest(request: IncomingMessage): Promise<Buffer | 'too-large'> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > MAX_BODY) return 'too-large';
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,151 @@
+import { PassThrough, Readable } from 'node:stream';
+import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
+import type { Upstream } from '../data-plane.ts';
+import { protobufBookmark, protobufFrame, protobufList, protobufObject } from './wire.ts';
+
+interface Change {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  readonly uid: string;
+  readonly version: number;
+}
+
+type Answer = (request: StreamRequest, query: URLSearchParams) => StreamResponse | undefined;
+
+const PROTOBUF = { 'content-type': 'application/vnd.kubernetes.protobuf' };
+const WATCH = { 'content-type': 'application/vnd.kubernetes.protobuf;stream=watch' };
+
+/** An API server with one collection, `/api/v1/pods`, that does what a test tells it to. Objects are named by their uid. */
+export class ScriptedApiServer implements Upstream {
+  /** resourceVersion by uid. */
+  readonly objects = new Map<string, number>();
+  /** Query of each request of the collection, and the path of each other one. */
+  readonly requests: string[] = [];
+  version = 100;
+  /** Watches from before this version are answered 410. */
+  oldest = 0;
+  #history: Change[] = [];
+  #watches = new Set<PassThrough>();
+  #answers: Answer[] = [];
+
+  /** Answers the next request for which `answer` gives something. */
+  next(answer: Answer): void {
+    this.#answers.push(answer);
+  }
+
+  /** Answers the next plain watch with a failure. */
+  failNextWatch(code: number, reason = 'Failure', headers: Record<string, string> = {}): void {
+    this.next((_, query) => (isPlainWatch(query) ? status(code, reason, headers) : undefined));
+  }
+
+  change(type: Change['type'], uid: string): void {
+    this.version++;
+    if (type === 'DELETED') this.objects.delete(uid);
+    else this.objects.set(uid, this.version);
+    const change = { type, uid, version: this.version };
+    this.#history.push(change);
+    for (const watch of this.#watches) watch.write(frameOf(change));
+  }
+
+  /** Ends all open watches, in order or with an error. */
+  cut(error?: Error): void {
+    const watches = [...this.#watches];
+    this.#watches.clear();
+    for (const watch of watches) {
+      if (error === undefined) watch.end();
+      else watch.destroy(error);
+    }
+  }
+
+  /** Writes bytes of the test's own into all open watches. */
+  say(bytes: Buffer): void {
+    for (const watch of this.#watches) watch.write(bytes);
+  }
+
+  /** Forgets everything before now, as a restarted watch cache does. */
+  forget(): void {
+    this.oldest = this.version;
+    this.#history = [];
+  }
+
+  get watches(): number {
+    return this.#watches.size;
+  }
+
+  async stream(request: StreamRequest): Promise<StreamResponse> {
+    await Promise.resolve();
+    const query = new URLSearchParams();
+    for (const [key, value] of Object.entries(request.query ?? {})) query.set(key, String(value));
+    this.requests.push(request.path === '/api/v1/pods' ? decodeURIComponent(query.toString()) : request.path);
+    for (const [i, answer] of this.#answers.entries()) {
+      const given = answer(request, query);
+      if (given === undefined) continue;
+      this.#answers.splice(i, 1);
+      return given;
+    }
+    if (request.path === '/api/v1') return json({ resources: [{ name: 'pods', kind: 'Pod' }] });
+    if (request.path.startsWith('/api/v1/namespaces/ns/pods/')) return this.#object(request.path.slice(27));
+    if (request.path !== '/api/v1/pods') return status(404, 'NotFound');
+    if (query.get('watch') !== 'true') return this.#list(query);
+    return query.get('sendInitialEvents') === 'true' ? this.#watchList() : this.#watch(query);
+  }
+
+  #object(uid: string): StreamResponse {
+    const version = this.objects.get(uid);
+    if (version === undefined) return status(404, 'NotFound');
+    const frame = protobufFrame('ADDED', bodyOf(uid, version));
+    return { status: 200, headers: PROTOBUF, body: Readable.from([frame.subarray(frame.indexOf('k8s\0'))]) };
+  }
+
+  #list(query: URLSearchParams): StreamResponse {
+    const limit = Number(query.get('limit') ?? Number.MAX_SAFE_INTEGER);
+    const items = [...this.objects].map(([uid, version]) => bodyOf(uid, version));
+    const body = protobufList(String(this.version), items.slice(0, limit), Math.max(0, items.length - limit));
+    return { status: 200, headers: PROTOBUF, body: Readable.from([body]) };
+  }
+
+  #watchList(): StreamResponse {
+    const frames = [...this.objects].map(([uid, version]) => frameOf({ type: 'ADDED', uid, version }));
+    const body = Readable.from([...frames, protobufBookmark(String(this.version), true)]);
+    return { status: 200, headers: WATCH, body };
+  }
+
+  #watch(query: URLSearchParams): StreamResponse {
+    const from = Number(query.get('resourceVersion'));
+    if (from < this.oldest) return status(410, 'Expired');
+    const body = new PassThrough();
+    body.on('error', () => {});
+    for (const change of this.#history) if (change.version > from) body.write(frameOf(change));
+    this.#watches.add(body);
+    body.on('close', () => this.#watches.delete(body));
+    return { status: 200, headers: WATCH, body };
+  }
+}
+
+function isPlainWatch(query: URLSearchParams): boolean {
+  return query.get('watch') === 'true' && query.get('sendInitialEvents') !== 'true';
+}
+
+function bodyOf(uid: string, version: number): Buffer {
+  return protobufObject({ uid, name: uid, namespace: 'ns', version: String(version) });
+}
+
+function frameOf({ type, uid, version }: Change): Buffer {
+  return protobufFrame(type, bodyOf(uid, version));
+}
+
+function json(value: unknown): StreamResponse {
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json' },
+    body: Readable.from([Buffer.from(JSON.stringify(value))]),
+  };
+}
+
+export function status(code: number, reason: string, headers: Record<string, string> = {}): StreamResponse {
+  const text = JSON.stringify({ kind: 'Status', code, reason, message: `${reason} by script` });
+  return {
+    status: code,
+    headers: { 'content-type': 'application/json', ...headers },
+    body: Readable.from([Buffer.from(text)]),
+  };
+}

@@ -1,0 +1,321 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { rangesToSlots } from '@shard-controller/shared/hashing';
+import type { VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
+import { HandoverLedger, planSlots, SlotRole, type SlotRoles, verifySlots } from '../migration-handler/index.ts';
+import type { DataPlane, DataPlaneOptions, DataPlaneStatus, SlotAssignment } from './data-plane.ts';
+import { definitionSlots } from './definition-slots.ts';
+import { ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
+import { Feed, type FeedContext } from './feed.ts';
+import { type FeedKey, feedId } from './feed-key.ts';
+import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
+import { KindCatalog } from './kind-catalog.ts';
+import { Semaphore } from './semaphore.ts';
+import { slotHashOf } from './slot-hash.ts';
+import type { Subscription } from './subscription.ts';
+
+const TICK_MS = 500;
+const PROBE_MS = 5_000;
+const PROBE_TIMEOUT_MS = 3_000;
+/** client-go's back-off between two watches ends at 30 s; who stays away longer does not come back. ms. */
+const AWAIT_LIMIT_MS = 60_000;
+/** An exporter that takes nothing for so long while its queue is full is cut off; it then starts over. ms. */
+const STALL_LIMIT_MS = 60_000;
+/** A feed that the exporter has left, while it uses others, is closed. ms. */
+const IDLE_LIMIT_MS = 3_000;
+/** The same when the exporter has left all feeds, or never got this one: it may be starting again. ms. */
+const LONG_IDLE_LIMIT_MS = 60_000;
+const PARALLEL_RELISTS = 4;
+
+/** The data plane of a worker: all feeds of one exporter, the slots it owns, and the endpoint that it talks to. */
+export class WorkerDataPlane implements DataPlane, FeedDirectory {
+  readonly #options: DataPlaneOptions;
+  readonly #feeds = new Map<
+    string,
+    { readonly feed: Feed; readonly abort: AbortController; readonly done: Promise<void> }
+  >();
+  readonly #ledger = new HandoverLedger();
+  readonly #context: FeedContext;
+  readonly #api: ExporterApi;
+  readonly #listeners = new Set<() => void>();
+  readonly #assigned = Promise.withResolvers<void>();
+  #assignment: SlotAssignment | undefined;
+  #roles: SlotRoles | undefined;
+  #notifying = false;
+  #omitted = false;
+  #isInterrupted = false;
+  #probedAt: number;
+
+  constructor(options: DataPlaneOptions) {
+    this.#options = options;
+    this.#probedAt = options.clock.monotonic();
+    this.#context = {
+      upstream: options.upstream,
+      kinds: new KindCatalog(options.upstream),
+      logger: options.logger,
+      clock: options.clock,
+      random: options.random ?? Math.random,
+      metrics: options.metrics,
+      relists: new Semaphore(PARALLEL_RELISTS),
+      roles: () => this.#roles,
+      omits: (slot) => this.#omitOnce(slot),
+      fault: options.fault,
+      onChange: () => this.#changed(),
+    };
+    this.#api = new ExporterApi({ ...options, feeds: this });
+  }
+
+  applyAssignment(assignment: SlotAssignment): void {
+    const before = this.#roles;
+    this.#roles = planSlots(before, assignment);
+    this.#assignment = assignment;
+    const kept = this.#keptSlots();
+    if (kept > 0) {
+      this.#options.logger.warn(
+        { epoch: assignment.epoch, slots: kept },
+        'the assignment drops slots without releasing them: they stay exposed until a release names them',
+      );
+    }
+    for (const { feed } of this.#feeds.values()) feed.plan();
+    if (before === undefined) this.#assigned.resolve();
+    this.#changed();
+  }
+
+  onChange(callback: () => void): () => void {
+    this.#listeners.add(callback);
+    return () => {
+      this.#listeners.delete(callback);
+    };
+  }
+
+  status(): DataPlaneStatus {
+    const census = this.#census();
+    const assignment = this.#assignment;
+    const { warm, warmReason } = census.warmth(assignment !== undefined);
+    const owned = assignment?.owned ?? [];
+    return {
+      feeds: { synced: census.synced, total: census.total, oldestProofMs: census.oldestProofMs(this.#probedAt) },
+      slots: { assigned: owned.length, acknowledged: census.acknowledgedSlots(owned) },
+      handovers: this.#ledger.handovers(assignment, census, this.#options.clock.now()),
+      exposedSlots: census.exposedSlots(this.#roles),
+      warm,
+      warmReason,
+      queueDepth: census.queueDepth(),
+      objects: census.objectCount(),
+      objectsByResource: census.objectsByResource(),
+      keptSlots: this.#keptSlots(),
+      refusedFeeds: census.refused,
+    };
+  }
+
+  async verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply> {
+    if (this.#options.fault === 'mute') {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      throw new Error('verification is not answered: test fault `mute`');
+    }
+    const assignment = this.#assignment;
+    if (assignment === undefined) {
+      return { v: 'shard.verify.v1', migration: request.migration, feeds: [], error: 'this worker has no assignment' };
+    }
+    const slots = new Set(rangesToSlots(request.ranges, assignment.slotCount));
+    return verifySlots(request, slots, this.#census().feeds, signal);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const server = createServer((request, response) => void this.#api.handle(request, response));
+    // The exporter keeps connections and watches open for as long as it lives.
+    server.keepAliveTimeout = 0;
+    server.requestTimeout = 0;
+    server.timeout = 0;
+    await listen(server, this.#options.host, this.#options.port);
+    const { port } = server.address() as AddressInfo;
+    this.#options.logger.info({ host: this.#options.host, port }, 'the exporter can reach its API endpoint');
+    this.#options.onListening?.(port);
+    try {
+      await Promise.all([this.#tick(signal), this.#probe(signal)]);
+    } finally {
+      for (const { abort } of this.#feeds.values()) abort.abort();
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await Promise.all([...this.#feeds.values()].map(({ done }) => done));
+    }
+  }
+
+  // ---- FeedDirectory -------------------------------------------------------------------------------------------
+
+  assigned(signal: AbortSignal): Promise<void> {
+    return Promise.race([
+      this.#assigned.promise,
+      new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
+    ]);
+  }
+
+  isAssigned(): boolean {
+    return this.#assignment !== undefined;
+  }
+
+  roles(): SlotRoles | undefined {
+    return this.#roles;
+  }
+
+  find(key: FeedKey): Feed | undefined {
+    return this.#feeds.get(feedId(key))?.feed;
+  }
+
+  open(key: FeedKey, resumeFrom?: string): Feed {
+    const known = this.find(key);
+    if (known !== undefined) return known;
+    const assignment = this.#assignment;
+    if (assignment === undefined) throw new Error('a feed was opened before the first assignment');
+    const { slotCount, shardBy } = assignment;
+    const slots = isCustomResourceDefinitions(key)
+      ? definitionSlots(this.#options.customResources ?? [])
+      : { slotCount, slotHash: slotHashOf(shardBy, slotCount) };
+    const feed = new Feed(key, slots, this.#context, resumeFrom);
+    const abort = new AbortController();
+    const done = feed.run(abort.signal).catch((error: unknown) => {
+      this.#options.logger.error({ feed: feed.name, err: error }, 'a feed failed and is given up: its watches end');
+      this.#feeds.delete(feed.id);
+    });
+    this.#feeds.set(feed.id, { feed, abort, done });
+    this.#changed();
+    return feed;
+  }
+
+  // ---- upkeep --------------------------------------------------------------------------------------------------
+
+  async #tick(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      await clock.sleep(TICK_MS, signal);
+      for (const { feed } of this.#feeds.values()) this.#dropLost(feed.state?.subscriptions ?? []);
+      this.#closeIdle(clock.monotonic());
+      this.#injectStop();
+      this.#reportInterruptions();
+      this.#changed();
+    }
+  }
+
+  /** One line when feeds are cut off, one when all are back: an API server that restarts cuts them all. */
+  #reportInterruptions(): void {
+    const cut = [...this.#feeds.values()].map(({ feed }) => feed).filter((feed) => !feed.connected && !feed.halted);
+    if (cut.length > 0 === this.#isInterrupted) return;
+    this.#isInterrupted = cut.length > 0;
+    const { logger } = this.#options;
+    const problem = cut.find((feed) => feed.problem !== undefined)?.problem;
+    if (cut.length === 0) logger.info({ feeds: this.#feeds.size }, 'all feeds follow the API server');
+    else logger.warn({ feeds: cut.length, of: this.#feeds.size, problem }, 'feeds are cut off from the API server');
+  }
+
+  #dropLost(subscriptions: readonly Subscription[]): void {
+    const newest = Math.max(0, ...subscriptions.map(({ id }) => id));
+    for (const subscription of subscriptions.slice()) {
+      // Whoever asked anew on the same feed does not come back for what it left.
+      const limit = subscription.id < newest ? 5_000 : AWAIT_LIMIT_MS;
+      if (subscription.awaitedMs() > limit || subscription.stalledMs() > STALL_LIMIT_MS) {
+        this.#options.logger.warn(
+          { awaitedMs: subscription.awaitedMs(), stalledMs: subscription.stalledMs() },
+          'a watch of the exporter is given up: it did not come back or took nothing',
+        );
+        subscription.close();
+      }
+    }
+  }
+
+  #closeIdle(now: number): void {
+    const isUsed = ({ feed }: { readonly feed: Feed }): boolean =>
+      feed.waiting > 0 || (feed.state?.subscriptions.length ?? 0) > 0;
+    const someUsed = [...this.#feeds.values()].some(isUsed);
+    for (const entry of this.#feeds.values()) {
+      const { feed, abort } = entry;
+      if (isUsed(entry)) {
+        feed.idleSince = now;
+        continue;
+      }
+      const limit = someUsed && feed.state !== undefined ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
+      if (now - feed.idleSince < limit) continue;
+      this.#options.logger.info({ feed: feed.name }, 'the exporter has left this feed: closed');
+      this.#feeds.delete(feed.id);
+      abort.abort();
+    }
+  }
+
+  async #probe(signal: AbortSignal): Promise<void> {
+    const { clock, upstream } = this.#options;
+    while (!signal.aborted) {
+      const startedAt = clock.monotonic();
+      try {
+        const response = await upstream.stream({
+          path: '/livez',
+          signal: AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]),
+          headersTimeoutMs: PROBE_TIMEOUT_MS,
+        });
+        response.body.on('error', () => {}).resume();
+        if (response.status === 200) this.#probedAt = startedAt;
+      } catch {
+        // The age of the last proof says it all; feeds report their own connections.
+      }
+      await clock.sleep(PROBE_MS, signal);
+    }
+  }
+
+  #injectStop(): void {
+    if (this.#options.fault !== 'stop-feed') return;
+    const feeds = [...this.#feeds.values()].map(({ feed }) => feed).filter(({ isQuiet }) => !isQuiet);
+    if (feeds.some(({ halted }) => halted)) return;
+    const isWarmed = this.status().handovers.some(({ state }) => state === 'acknowledged');
+    if (isWarmed) feeds[0]?.halt();
+  }
+
+  #omitOnce(slot: number): boolean {
+    if (this.#omitted || this.#roles?.[slot] !== SlotRole.Warm) return false;
+    this.#omitted = true;
+    return true;
+  }
+
+  #census(): FeedCensus {
+    const feeds = [...this.#feeds.values()].map(({ feed }) => feed);
+    return takeFeedCensus(feeds, this.#options.clock.monotonic());
+  }
+
+  #keptSlots(): number {
+    let kept = 0;
+    for (const role of this.#roles ?? []) if (role === SlotRole.Kept) kept++;
+    return kept;
+  }
+
+  /** Several changes of one turn are one notice. */
+  #changed(): void {
+    if (this.#notifying) return;
+    this.#notifying = true;
+    queueMicrotask(() => {
+      this.#notifying = false;
+      for (const listener of this.#listeners) listener();
+    });
+  }
+}
+
+/** Thrown when the exporter's endpoint cannot listen. */
+export class ExporterApiListenError extends Error {
+  override readonly name = 'ExporterApiListenError';
+  readonly code = 'SC_EXPORTER_API_LISTEN';
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(
+        new ExporterApiListenError(
+          `the exporter's API endpoint cannot listen on ${host}:${port} (${cause.message}): free the port or set PROXY_PORT, and the exporter's --apiserver with it`,
+          { cause },
+        ),
+      );
+    });
+    server.listen(port, host, resolve);
+  });
+}
+
+/** The data plane for these options; it serves nothing before `run`. */
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  return new WorkerDataPlane(options);
+}

@@ -1,0 +1,130 @@
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { AssignmentKeeper, ShardInstanceSource } from './assignment/index.ts';
+import type { Drain } from './drain.ts';
+import {
+  type ExporterMonitor,
+  type GatewayState,
+  gatewayState,
+  type ScraperTracker,
+  type StallGuard,
+} from './exporter/index.ts';
+import type { WorkerSnapshot } from './heartbeat-manager/index.ts';
+import { isolationOf } from './isolation.ts';
+import type { DataPlane, DataPlaneStatus } from './resource-processor/index.ts';
+import type { WorkerIdentity } from './worker-identity.ts';
+
+export interface WorkerStateParts {
+  readonly identity: WorkerIdentity;
+  readonly clock: Clock;
+  /** Whether a worker that is cut off from everything stops answering scrapes. */
+  readonly isolationFences: boolean;
+  readonly dataPlane: DataPlane;
+  readonly keeper: AssignmentKeeper;
+  readonly source: ShardInstanceSource;
+  readonly guard: StallGuard;
+  readonly exporter: ExporterMonitor;
+  readonly tracker: ScraperTracker;
+  readonly drain: Drain;
+  readonly natsConnected: () => boolean;
+  /** Monotonic time of the newest status write that the API server took, ms. */
+  readonly statusWrittenAt: () => number | undefined;
+}
+
+/**
+ * How long the data plane's status is used again, ms: it goes through all slots of all watches, and a scrape asks for it
+ * with every chunk.
+ */
+const RECENT_MS = 5;
+
+/** The worker as a whole at this moment, put together from its parts; keeps only what no part has. */
+export class WorkerState {
+  readonly #parts: WorkerStateParts;
+  #exposition = { bytes: 0, durationMs: 0 };
+  #terminated = false;
+  #recent: { readonly status: DataPlaneStatus; readonly at: number } | undefined;
+
+  constructor(parts: WorkerStateParts) {
+    this.#parts = parts;
+    parts.dataPlane.onChange(() => {
+      this.#recent = undefined;
+    });
+  }
+
+  /** Whether this replica is the one to scrape. */
+  get active(): boolean {
+    return this.#parts.source.activeReplica === this.#parts.identity.replica;
+  }
+
+  /** Whether scrapes are answered. */
+  readonly gateway = (): GatewayState => {
+    const { guard, keeper, source, drain, exporter } = this.#parts;
+    const { warm, warmReason } = this.#dataPlane();
+    return gatewayState({
+      stalled: guard.closed(),
+      isolated: this.#parts.isolationFences ? this.isolation() : undefined,
+      standby: !this.active,
+      assigned: keeper.current !== undefined,
+      unassignedReason: source.waiting,
+      warm,
+      warmReason,
+      exporter: exporter.state.state,
+      draining: drain.draining,
+    });
+  };
+
+  readonly snapshot = (): WorkerSnapshot => {
+    const { keeper, tracker, exporter, drain } = this.#parts;
+    return {
+      assignment: keeper.current,
+      refusal: keeper.refusal,
+      dataPlane: this.#dataPlane(),
+      gateway: this.gateway(),
+      scrapers: tracker.scrapers(),
+      exporter: exporter.state,
+      exporterUnreachableMs: exporter.unreachableMs,
+      exposition: this.#exposition,
+      memoryBytes: process.memoryUsage.rss() + exporter.memoryBytes,
+      draining: drain.draining,
+      terminated: this.#terminated,
+    };
+  };
+
+  /** Why this worker counts as cut off from everything, or undefined. */
+  isolation(): string | undefined {
+    const { clock, natsConnected } = this.#parts;
+    return isolationOf({ natsConnected: natsConnected(), apiProofMs: this.#apiProofMs() }, clock);
+  }
+
+  /** Why slots still depend on this worker, or undefined when it may end. */
+  readonly needed = (): string | undefined => {
+    // A standby exposes the same as the active replica, and is not scraped.
+    if (!this.active) return undefined;
+    const { slots, exposedSlots } = this.#dataPlane();
+    if (slots.assigned === 0 && exposedSlots === 0) return undefined;
+    return `responsible for ${slots.assigned} slots, exposing ${exposedSlots}; the manager moves them away`;
+  };
+
+  served(bytes: number, durationMs: number): void {
+    this.#exposition = { bytes, durationMs };
+  }
+
+  terminate(): void {
+    this.#terminated = true;
+  }
+
+  #dataPlane(): DataPlaneStatus {
+    const now = this.#parts.clock.monotonic();
+    if (this.#recent === undefined || now - this.#recent.at > RECENT_MS) {
+      this.#recent = { status: this.#parts.dataPlane.status(), at: now };
+    }
+    return this.#recent.status;
+  }
+
+  #apiProofMs(): number | undefined {
+    const { clock, source, statusWrittenAt } = this.#parts;
+    const { total, oldestProofMs } = this.#dataPlane().feeds;
+    const feeds = total > 0 && Number.isFinite(oldestProofMs) ? clock.monotonic() - oldestProofMs : undefined;
+    const proofs = [source.lastProofMs, statusWrittenAt(), feeds].filter((at) => at !== undefined);
+    return proofs.length === 0 ? undefined : Math.max(...proofs);
+  }
+}
