@@ -113,7 +113,11 @@ export class ManagedProcess {
     await this.#exit;
   }
 
-  /** SIGCONT. */
+  /** SIGSTOP: the kernel still accepts connections, nothing answers. Returns a moment before every thread stands still. */
+  pause(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
   resume(): void {
     this.#child?.kill('SIGCONT');
   }

@@ -70,11 +70,11 @@ export async function runPhase(fleet: Fleet, phase: Phase, say: (text: string) =
   await fleet.churn.pause();
   const comparison = await fleet.verifier.compare(5000);
   const acknowledgeMs = acknowledged();
+  const slotsMoved = fleet.log.slotsMoved - movedBefore;
   await phase.after?.(fleet, say);
   fleet.churn.setMode('everything');
   fleet.churn.resume();
 
-  const slotsMoved = fleet.log.slotsMoved - movedBefore;
   const slotsMinimum = phase.minimum(owners);
   const compared = comparison.equal
     ? `${comparison.lines} series equal after ${comparison.ms} ms`

@@ -195,7 +195,7 @@ describe('bad input to a manager', { timeout: 120_000 }, () => {
     });
     await fixture.patchConfig(name, { shards: 3 });
     await fixture.settled(name, 3);
-    await fixture.balanced(3);
+    await fixture.balanced(3, name);
     expect(fixture.nodes.takeUncoveredMs()).toBe(0);
     expect(manager.running).toBe(true);
   });
@@ -204,7 +204,7 @@ describe('bad input to a manager', { timeout: 120_000 }, () => {
     await fixture.manager({ env: { RESYNC_INTERVAL: '1s' } });
     await fixture.createConfig(config(), SPEC);
     await fixture.settled(name, 2);
-    await fixture.balanced(2);
+    await fixture.balanced(2, name);
     const worker = fixture.nodes.workers.get(`${name}-a-0`);
     const right = worker?.assignment;
     if (right === undefined) throw new Error('the worker has no assignment');

@@ -252,11 +252,12 @@ export class ManagerFixture {
   }
 
   /** Each slot is exposed by exactly one worker, and the workers' numbers of slots differ by at most one. */
-  async balanced(shards: number): Promise<void> {
+  async balanced(shards: number, name = 'main'): Promise<void> {
     await this.eventually(async () => {
-      const times = this.nodes.exposure(256);
+      const times = this.nodes.exposure(name, 256);
       if (times.some((count) => count !== 1)) return `exposure: ${times.join('')}`;
-      const counts = [...this.nodes.workers.values()].map(({ exposed }) => exposed.size).filter((size) => size > 0);
+      const workers = [...this.nodes.workers.values()].filter(({ options }) => options.address.config === name);
+      const counts = workers.map(({ exposed }) => exposed.size).filter((size) => size > 0);
       const isEven = counts.length === shards && Math.max(...counts) - Math.min(...counts) <= 1;
       return isEven ? undefined : `slots per worker: ${counts.join(', ')}`;
     }, 10_000);

@@ -59,8 +59,9 @@ export class SimulatedNodes {
   /** Time for which some slot that was exposed once was exposed by nobody, ms. */
   #uncoveredMs = 0;
   #uncoveredSince: number | undefined;
-  readonly #everExposed = new Set<number>();
-  #slotsMissing: readonly number[] = [];
+  /** `<config>/<slot>`, as in the two below. */
+  readonly #everExposed = new Set<string>();
+  #slotsMissing: readonly string[] = [];
   /** By pod name. */
   readonly faults = new Map<string, WorkerFault>();
   /** Objects that each worker claims to export. */
@@ -85,8 +86,8 @@ export class SimulatedNodes {
     return new Map([...this.#workers].filter(([, worker]) => worker.alive));
   }
 
-  /** Slots that are exposed by nobody now although they were once. */
-  get missing(): readonly number[] {
+  /** Slots that nobody exposes now although somebody once did, as `<config>/<slot>`. */
+  get missing(): readonly string[] {
     return this.#slotsMissing;
   }
 
@@ -98,10 +99,11 @@ export class SimulatedNodes {
     return ms;
   }
 
-  /** Slots by how many workers expose them. */
-  exposure(slotCount: number): number[] {
+  /** How many workers of a ShardConfig expose each slot. */
+  exposure(config: string, slotCount: number): number[] {
     const times = Array.from({ length: slotCount }, () => 0);
-    for (const { exposed } of this.#workers.values()) for (const slot of exposed) times[slot] = (times[slot] ?? 0) + 1;
+    const workers = [...this.#workers.values()].filter(({ options }) => options.address.config === config);
+    for (const { exposed } of workers) for (const slot of exposed) times[slot] = (times[slot] ?? 0) + 1;
     return times;
   }
 
@@ -251,7 +253,11 @@ export class SimulatedNodes {
   #account(): void {
     const now = performance.now();
     if (this.#uncoveredSince !== undefined) this.#uncoveredMs += now - this.#uncoveredSince;
-    const exposed = new Set([...this.#workers.values(), ...this.#leaving].flatMap((worker) => [...worker.exposed]));
+    const exposed = new Set(
+      [...this.#workers.values(), ...this.#leaving].flatMap(({ exposed: slots, options }) =>
+        [...slots].map((slot) => `${options.address.config}/${slot}`),
+      ),
+    );
     for (const slot of exposed) this.#everExposed.add(slot);
     this.#slotsMissing = [...this.#everExposed].filter((slot) => !exposed.has(slot));
     this.#uncoveredSince = this.#slotsMissing.length > 0 ? now : undefined;

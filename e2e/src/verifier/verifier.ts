@@ -28,6 +28,10 @@ export type ComparisonOutcome =
 /** Bounds of the tick interval, ms. */
 const FASTEST_MS = 250;
 const SLOWEST_MS = 1000;
+/** A tick takes longer while the fleet is being changed than when the interval was settled. */
+const HEADROOM = 2;
+
+const smoothed = (before: number, value: number): number => (before === 0 ? value : before * 0.8 + value * 0.2);
 
 export interface VerifierOptions {
   readonly reference: Target;
@@ -40,7 +44,7 @@ export interface VerifierOptions {
 
 /**
  * Looks at every series of every target again and again while someone changes the fleet. The interval is 250 ms, or as
- * much more as its CPU budget asks for, up to 1 s; it is settled when a phase starts.
+ * much more as its CPU budget and the time of a tick ask for, up to 1 s; it is settled when a phase starts.
  */
 export class Verifier {
   readonly #options: VerifierOptions;
@@ -50,6 +54,7 @@ export class Verifier {
   #phaseStart = 0;
   #intervalMs = FASTEST_MS;
   #cpuMsPerTick = 0;
+  #msPerTick = 0;
   #views: readonly TargetView[] = [];
   #busy: Promise<void> = Promise.resolve();
   #paused = false;
@@ -75,7 +80,7 @@ export class Verifier {
   /** Begins a phase: counts start at zero and the interval is settled anew. */
   async startPhase(name: string, expectation: Expectation): Promise<void> {
     await this.#busy;
-    const affordable = this.#cpuMsPerTick / Math.max(0.01, this.#options.cores);
+    const affordable = Math.max(this.#cpuMsPerTick / this.#options.cores, this.#msPerTick * HEADROOM);
     this.#intervalMs = Math.min(SLOWEST_MS, Math.max(FASTEST_MS, Math.ceil(affordable / 10) * 10));
     this.#phase = name;
     this.#phaseStart = performance.now();
@@ -142,6 +147,7 @@ export class Verifier {
 
   async #tick(): Promise<void> {
     const cpu = process.cpuUsage();
+    const start = performance.now();
     const scrapes = await this.#scrapeTargets();
     const reference = await this.#scraper.scrape(this.#options.reference);
     this.#views = [...scrapes, reference].map((s) => ({
@@ -153,7 +159,8 @@ export class Verifier {
     this.#judge.tick(scrapes, reference);
     const used = process.cpuUsage(cpu);
     const cpuMs = (used.user + used.system) / 1000;
-    this.#cpuMsPerTick = this.#cpuMsPerTick === 0 ? cpuMs : this.#cpuMsPerTick * 0.8 + cpuMs * 0.2;
+    this.#cpuMsPerTick = smoothed(this.#cpuMsPerTick, cpuMs);
+    this.#msPerTick = smoothed(this.#msPerTick, performance.now() - start);
     this.#options.onTick?.(this.live());
   }
 }

@@ -156,7 +156,7 @@ describe('a data plane between a real API server and a real kube-state-metrics',
       await pause(1_000);
       return sampler.stop();
     });
-    expect(report).toMatchObject({ missingMax: 0, examples: [] });
+    expect(report).toMatchObject({ missingMax: 0, examples: [], failures: [] });
     expect(report.samples).toBeGreaterThan(10);
     await expectNoDifference(5_000);
   });
@@ -189,7 +189,7 @@ describe('a data plane between a real API server and a real kube-state-metrics',
     await pause(4_000);
     await client.delete(`${path}/gadgets.unrelated.example.com`);
     await pause(4_000);
-    expect(await sampler.stop()).toMatchObject({ missingMax: 0, examples: [] });
+    expect(await sampler.stop()).toMatchObject({ missingMax: 0, examples: [], failures: [] });
     await expectNoDifference(10_000);
   });
 
@@ -204,7 +204,7 @@ describe('a data plane between a real API server and a real kube-state-metrics',
       await until('warm again', () => isWarm(left));
       return sampler.stop();
     }, 'values');
-    expect(report).toMatchObject({ missingMax: 0, examples: [] });
+    expect(report).toMatchObject({ missingMax: 0, examples: [], failures: [] });
     await expectNoDifference(5_000);
   });
 
@@ -251,7 +251,7 @@ describe('a data plane between a real API server and a real kube-state-metrics',
       await pause(5_000);
       return sampler.stop();
     }, 'values');
-    expect(report).toMatchObject({ missingMax: 0, examples: [] });
+    expect(report).toMatchObject({ missingMax: 0, examples: [], failures: [] });
     await expectNoDifference(20_000);
   });
 

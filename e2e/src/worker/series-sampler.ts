@@ -10,6 +10,8 @@ export interface SampleReport {
   /** Most series missing in one sample, and some of them. */
   readonly missingMax: number;
   readonly examples: readonly string[];
+  /** Scrapes that failed, and why. */
+  readonly failures: readonly string[];
 }
 
 /**
@@ -26,6 +28,7 @@ export class SeriesSampler {
   #samples = 0;
   #missingMax = 0;
   #examples: readonly string[] = [];
+  readonly #failures: string[] = [];
 
   /**
    * @param fixed what is expected throughout, instead of the reference's view.
@@ -40,14 +43,14 @@ export class SeriesSampler {
   async stop(): Promise<SampleReport> {
     this.#running = false;
     await this.#done;
-    return { samples: this.#samples, missingMax: this.#missingMax, examples: this.#examples };
+    return { samples: this.#samples, missingMax: this.#missingMax, examples: this.#examples, failures: this.#failures };
   }
 
   async #loop(): Promise<void> {
     while (this.#running) {
       await this.#remember();
       const union = new Set<string>();
-      for (const series of await Promise.all(this.#workers.map((worker) => worker.series().catch(() => [])))) {
+      for (const series of await Promise.all(this.#workers.map((worker) => this.#scrape(worker)))) {
         for (const line of series) union.add(seriesKey(line));
       }
       await this.#remember();
@@ -58,6 +61,16 @@ export class SeriesSampler {
         this.#examples = missing.slice(0, 5);
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** A failed scrape shows nothing. */
+  async #scrape(worker: Exporter): Promise<readonly string[]> {
+    try {
+      return await worker.series();
+    } catch (error) {
+      this.#failures.push(String(error));
+      return [];
     }
   }
 

@@ -38,11 +38,13 @@ const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}
 
 describe('workerStatefulSet', () => {
   it('renders the defaults', async () => {
-    await expect(json(workerStatefulSet(input({}), 'a', 2))).toMatchFileSnapshot('testdata/stateful-set-default.json');
+    await expect(json(workerStatefulSet(input({}), 'a', 2))).toMatchFileSnapshot(
+      'testdata/stateful-set-default.golden',
+    );
   });
 
   it('renders a spec that sets everything', async () => {
-    await expect(json(workerStatefulSet(input(full), 'b', 5))).toMatchFileSnapshot('testdata/stateful-set-full.json');
+    await expect(json(workerStatefulSet(input(full), 'b', 5))).toMatchFileSnapshot('testdata/stateful-set-full.golden');
   });
 });
 

@@ -72,7 +72,7 @@ export function withObstacle(
 }
 
 export interface StatusWriterOptions {
-  readonly client: KubernetesClient;
+  readonly client: Pick<KubernetesClient, 'apply'>;
   readonly clock: Clock;
   readonly config: ConfigIdentity;
   /** Conditions as they stand in the resource: their times are kept while their status stays. */

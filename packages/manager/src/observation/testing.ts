@@ -1,3 +1,4 @@
+import type { Heartbeat } from '@shard-controller/shared/contracts';
 import type { NatsMessage, RequestResult } from '@shard-controller/shared/nats';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { z } from 'zod';
@@ -64,4 +65,37 @@ export class SteppingClock implements Clock {
     this.#now += ms;
     return Promise.resolve();
   }
+}
+
+/** A heartbeat of a healthy worker, with some of its fields replaced. */
+export function heartbeatOf(over: Partial<Heartbeat>): Heartbeat {
+  return {
+    v: 'shard.heartbeat.v1',
+    uid: 'uid-1',
+    shardId: 'shard-000',
+    replica: 'a',
+    pod: 'main-a-0',
+    node: 'n1',
+    boot: 'b1',
+    sequence: 1,
+    sentAt: 1000,
+    revision: 'r1',
+    phase: 'Running',
+    generation: 1,
+    epoch: 3,
+    feeds: { synced: 2, total: 2, oldestProofMs: 10 },
+    exporter: { state: 'running', since: 1 },
+    gateway: { state: 'serving', reason: '', scrapers: [] },
+    slots: { assigned: 128, acknowledged: 128 },
+    load: {
+      objects: 1,
+      expositionBytes: 2,
+      memoryBytes: 3,
+      scrapeDurationMs: 4,
+      queueDepth: 0,
+      objectsByResource: { pods: 1 },
+    },
+    handovers: [],
+    ...over,
+  };
 }

@@ -13,7 +13,8 @@ export interface WorkerView {
 const MAX_RETIRED = 32;
 
 interface Entry {
-  view: WorkerView;
+  /** Undefined once the worker was removed. */
+  view: WorkerView | undefined;
   readonly retired: Set<string>;
 }
 
@@ -32,14 +33,14 @@ export class WorkerRegistry {
   heard(address: WorkerAddress, heartbeat: Heartbeat, now: number): HeartbeatOutcome {
     const key = keyOf(address);
     const entry = this.#entries.get(key);
-    const before = entry?.view.heartbeat;
+    const before = entry?.view?.heartbeat;
+    if (entry?.retired.has(heartbeat.boot) === true) return 'stale';
     if (before?.uid === heartbeat.uid && entry !== undefined) {
-      if (entry.retired.has(heartbeat.boot)) return 'stale';
       if (before.boot === heartbeat.boot && heartbeat.sequence < before.sequence) return 'stale';
       if (before.boot !== heartbeat.boot) retire(entry.retired, before.boot);
     }
     const sameProcess = before?.boot === heartbeat.boot;
-    const unableSince = canServe(heartbeat) ? undefined : ((sameProcess ? entry?.view.unableSince : undefined) ?? now);
+    const unableSince = canServe(heartbeat) ? undefined : ((sameProcess ? entry?.view?.unableSince : undefined) ?? now);
     const view: WorkerView = { heartbeat, heardAt: now, unableSince };
     this.#unreachable.delete(key);
     if (entry === undefined) this.#entries.set(key, { view, retired: new Set() });
@@ -62,9 +63,17 @@ export class WorkerRegistry {
     return view?.heartbeat.uid === uid ? view : undefined;
   }
 
-  /** Forgets a shard that was removed, or with no `shardId` all shards of a ShardConfig. */
-  forget(namespace: string, config: string, shardId?: string): void {
-    const prefix = shardId === undefined ? `${namespace}/${config}/` : `${namespace}/${config}/${shardId}/`;
+  /** The worker was removed: it is unknown from now on, and its process is not heard again. */
+  removed(address: WorkerAddress): void {
+    const entry = this.#entries.get(keyOf(address));
+    if (entry?.view !== undefined) retire(entry.retired, entry.view.heartbeat.boot);
+    if (entry !== undefined) entry.view = undefined;
+    this.#unreachable.delete(keyOf(address));
+  }
+
+  /** Forgets all workers of a ShardConfig. */
+  forget(namespace: string, config: string): void {
+    const prefix = `${namespace}/${config}/`;
     for (const key of this.#entries.keys()) if (key.startsWith(prefix)) this.#entries.delete(key);
     for (const key of this.#unreachable) if (key.startsWith(prefix)) this.#unreachable.delete(key);
   }

@@ -7,7 +7,7 @@ import {
 } from '@shard-controller/shared/api';
 import { ACTIVE_REPLICA, type ShardSources } from '../observation/shard-view.ts';
 import { type KubernetesObject, resourcePath } from '@shard-controller/shared/kubernetes';
-import { eventSubject } from '@shard-controller/shared/contracts';
+import { eventSubject, type WorkerAddress } from '@shard-controller/shared/contracts';
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import {
@@ -309,8 +309,8 @@ export class LeadingTerm {
 
   #sources(shardId: string): ShardSources {
     const { cluster, hearing, registry } = this.#context;
-    const { namespace, name, uid } = this.#options.config;
-    const address = { namespace, config: name, shardId, replica: ACTIVE_REPLICA };
+    const { name, uid } = this.#options.config;
+    const address = this.#address(shardId);
     return {
       worker: registry.view(address, uid),
       unreachable: registry.isUnreachable(address),
@@ -318,6 +318,11 @@ export class LeadingTerm {
       pod: cluster.pod(name, shardId),
       instanceStatusAt: cluster.instanceStatusAt(name, shardId),
     };
+  }
+
+  #address(shardId: string): WorkerAddress {
+    const { namespace, name } = this.#options.config;
+    return { namespace, config: name, shardId, replica: ACTIVE_REPLICA };
   }
 
   /** Objects per shard, as last reported by workers that are still heard. */
@@ -358,7 +363,7 @@ export class LeadingTerm {
   }
 
   #tell(events: readonly ShardEvent[], before: ShardConfigState): void {
-    const { metrics, recorder } = this.#context;
+    const { metrics, recorder, registry } = this.#context;
     const { config, regarding } = this.#options;
     const sequence = this.#aggregate?.head.sequence ?? before.sequence + 1;
     let state = before;
@@ -367,6 +372,7 @@ export class LeadingTerm {
       this.#logger[level]({ event: event.type, epoch: sequence, ...shardFields(event) }, message);
       if (note !== undefined) recorder.record(regarding, { ...note, note: message });
       metrics.event(config, event, state);
+      if (event.type === 'shard.removed.v1') registry.removed(this.#address(event.shardId));
       state = evolve(state, event, sequence);
     }
   }

@@ -111,7 +111,7 @@ export class FeedLoader {
           }
           // A deletion here comes by the watch as well, which alone says when.
           if (view.type === 'ADDED' || view.type === 'MODIFIED') {
-            state.offer(coverage, view, start, end, this.#omits(state, view));
+            state.offer(coverage, view, start, end);
           }
           return true;
         },
@@ -136,14 +136,10 @@ export class FeedLoader {
       const object = view.bytes.subarray(view.objectStart, view.objectEnd);
       const frame = codec.event('ADDED', state.kind, object);
       codec.readWhole(frame, framed);
-      state.offer(coverage, framed, 0, frame.length, this.#omits(state, framed));
+      state.offer(coverage, framed, 0, frame.length);
       state.flush();
       return state.room();
     });
-  }
-
-  #omits(state: FeedState, view: FrameView): boolean {
-    return this.#context.fault === 'omit-one' && this.#context.omits(state.slotOf(view));
   }
 
   #note(error: unknown): void {

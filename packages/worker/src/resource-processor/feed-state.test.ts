@@ -19,13 +19,14 @@ function roles(owned: readonly number[]): Uint8Array {
   return result;
 }
 
-function newFeed(position = '100'): FeedState {
+function newFeed(position = '100', withholds?: (uid: string) => boolean): FeedState {
   return new FeedState({
     kind: POD,
     codec: protobufCodec,
     slotCount: SLOTS,
     slotHash: slotHashOf('uid', SLOTS),
     position,
+    withholds,
     now: () => 0,
     onChange: () => {},
   });
@@ -93,34 +94,51 @@ describe('list items and events of the same objects', () => {
   for (const [name, history] of Object.entries(HISTORIES)) {
     test(`end in the newest state in every order: ${name}`, () => {
       let orders = 0;
-      // The slot is marked after `marked` events; the list is as of `snapshot` events; its items come after `offered`.
+      // The slots are marked after `marked` events; the list is as of `snapshot` events; its items come after `offered`.
       for (let marked = 0; marked <= history.length; marked++) {
         for (let snapshot = marked; snapshot <= history.length; snapshot++) {
           for (let offered = marked; offered <= history.length; offered++) {
-            for (const knowsAll of [true, false]) {
-              play(history, marked, snapshot, offered, knowsAll);
-              orders++;
-            }
+            play({ history, marked, snapshot, offered, before: 'nothing' });
+            play({ history, marked, snapshot, offered, before: 'all uids' });
+            for (const uid of ['u1', 'u2', 'u3']) play({ history, marked, snapshot, offered, before: uid });
+            orders += 5;
           }
         }
       }
-      expect(orders).toBeGreaterThan(50);
+      expect(orders).toBeGreaterThan(100);
     });
   }
 });
 
-/** @param knowsAll whether the feed has seen the events before the mark, or begins there. */
-function play(history: readonly Event[], marked: number, snapshot: number, offered: number, knowsAll: boolean): void {
-  const order = `marked ${marked}, snapshot ${snapshot}, offered ${offered}, ${knowsAll ? 'known' : 'new'} feed`;
-  const feed = newFeed(knowsAll ? '100' : String(100 + marked));
+interface Order {
+  readonly history: readonly Event[];
+  readonly marked: number;
+  readonly snapshot: number;
+  readonly offered: number;
+  /**
+   * What the feed knows before the slots are marked: it begins there, or it has seen everything, or it shows the slot
+   * of one uid already, so that the load is not about that one.
+   */
+  readonly before: string;
+}
+
+function play({ history, marked, snapshot, offered, before }: Order): void {
+  const order = `marked ${marked}, snapshot ${snapshot}, offered ${offered}, before ${before}`;
+  const feed = newFeed(before === 'nothing' ? String(100 + marked) : '100');
   const peer = new WatchPeer();
   const apply = (from: number, to: number): void => {
     for (const [type, uid, version] of history.slice(from, to)) live(feed, type, uid, String(version));
     feed.flush();
   };
-  if (knowsAll) apply(0, marked);
   const subscription = feed.subscribe();
   subscription.attach(peer.response());
+  const shown = before.startsWith('u') ? [slotOf(before)] : [];
+  feed.plan(roles(shown));
+  if (before !== 'nothing') {
+    feed.completeLoad(feed.beginLoad(), '100');
+    if (shown.length > 0) peer.rewatch(subscription);
+    apply(0, marked);
+  }
   expect(feed.plan(everything)).toBe(true);
   const coverage = feed.beginLoad();
   apply(marked, offered);
@@ -134,6 +152,11 @@ function play(history: readonly Event[], marked: number, snapshot: number, offer
   const expected = Object.fromEntries([...stateAfter(history, history.length)].map(([uid, at]) => [uid, String(at)]));
   expect([order, Object.fromEntries(peer.store), peer.regressions]).toEqual([order, expected, []]);
   expect(feed.index.sentCount).toBe(peer.store.size);
+}
+
+function slotOf(uid: string): number {
+  read('ADDED', uid, '1');
+  return slotHashOf('uid', SLOTS)(view);
 }
 
 describe('slots', () => {
@@ -150,10 +173,6 @@ describe('slots', () => {
     return { feed, peer };
   }
   const uids = Array.from({ length: 200 }, (_, i) => `uid-${i}`);
-  const slotOf = (uid: string): number => {
-    read('ADDED', uid, '1');
-    return slotHashOf('uid', SLOTS)(view);
-  };
 
   test('are shown only after the exporter has come back at the bookmark', async () => {
     const feed = newFeed();
@@ -309,13 +328,13 @@ describe('counting', () => {
     expect(() => feed.census(all, '99')).toThrow('older than the newest load');
   });
 
-  test('misses an object that a load has left out', () => {
+  test('misses an object that was withheld', () => {
     const count = (omit: boolean): number => {
-      const feed = newFeed();
+      const feed = newFeed('100', () => omit);
       feed.subscribe().attach(new WatchPeer().response());
       feed.plan(everything);
       const coverage = feed.beginLoad();
-      feed.offer(coverage, view, 0, read('ADDED', 'a', '5'), omit);
+      feed.offer(coverage, view, 0, read('ADDED', 'a', '5'));
       feed.completeLoad(coverage, '100');
       return feed.census(new Set(ALL), '100').count;
     };
@@ -349,6 +368,19 @@ describe('a subscription', () => {
     peer.drain();
     await Promise.resolve();
     expect([subscription.full, hasRoom, subscription.queuedFrames]).toEqual([false, true, 0]);
+  });
+
+  test('that was left while it waited does not catch the watch of the one that replaced it', async () => {
+    const feed = newFeed();
+    for (const peer of [new WatchPeer(), new WatchPeer()]) {
+      const subscription = feed.subscribe();
+      subscription.attach(peer.response());
+      feed.plan(everything);
+      feed.completeLoad(feed.beginLoad(), '100');
+    }
+    const [left, newer] = feed.subscriptions;
+    expect([left?.awaitedVersion, newer?.awaitedVersion]).toEqual(['100', '100']);
+    expect(feed.awaiting('100')).toBe(newer);
   });
 
   test('that its exporter leaves is forgotten, and nothing counts as sent any more', () => {

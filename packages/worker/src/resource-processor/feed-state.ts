@@ -24,6 +24,8 @@ export interface FeedStateOptions {
   readonly quietSlot?: number | undefined;
   /** The slots of this feed are always exposed, whatever the assignment. */
   readonly unsharded?: boolean;
+  /** Objects that are not to be sent although they should be (test fault). */
+  readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
   readonly now: () => number;
   readonly onChange: () => void;
 }
@@ -63,6 +65,7 @@ export class FeedState {
   readonly #slotCount: number;
   readonly #quietSlot: number | undefined;
   readonly #unsharded: boolean;
+  readonly #withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly #now: () => number;
   readonly #onChange: () => void;
   #tombstones: Map<string, string> | undefined;
@@ -81,6 +84,7 @@ export class FeedState {
     this.#slotCount = options.slotCount;
     this.#quietSlot = options.quietSlot;
     this.#unsharded = options.unsharded ?? false;
+    this.#withholds = options.withholds;
     this.#now = options.now;
     this.#onChange = options.onChange;
   }
@@ -117,9 +121,12 @@ export class FeedState {
     this.#onChange();
   }
 
-  /** The subscription that waits for a watch with this resourceVersion. */
+  /**
+   * The subscription that waits for a watch with this resourceVersion; the newest, because an exporter that starts its
+   * watches again leaves the older ones without a word.
+   */
   awaiting(version: string): Subscription | undefined {
-    return this.subscriptions.find((subscription) => subscription.awaitedVersion === version);
+    return this.subscriptions.findLast((subscription) => subscription.awaitedVersion === version);
   }
 
   // ---- slots ---------------------------------------------------------------------------------------------------
@@ -245,6 +252,7 @@ export class FeedState {
     wireEnd: number,
   ): void {
     const isNew = (entry.sent & subscription.bit) === 0;
+    if (isNew && !this.#unsharded && this.#withholds?.(uid, entry.slot) === true) return;
     if (isNew) this.index.markSent(entry, subscription.bit);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);
     this.kept++;
@@ -271,55 +279,34 @@ export class FeedState {
 
   /**
    * Applies one object of a load. It goes to a subscription that has not been sent it, unless it was deleted after the
-   * load's snapshot.
-   * @param omit drops the object as if it had not been there (test fault).
+   * load's snapshot. An item that is ahead of the watch goes to everyone who shows its slot, or to nobody: the watch
+   * will not bring it again once the index has it. Throws when the list is older than the watch.
    */
-  offer(coverage: LoadCoverage, view: FrameView, wireStart: number, wireEnd: number, omit = false): void {
+  offer(coverage: LoadCoverage, view: FrameView, wireStart: number, wireEnd: number): void {
     this.received++;
     const uid = view.uid();
     if (uid === '') return;
     const version = view.resourceVersion();
     const grave = this.#tombstones?.get(uid);
     if (grave !== undefined && !isNewer(version, grave)) return;
-    const entry = this.index.get(uid) ?? this.#indexAhead(uid, version, view);
-    if (isNewer(version, entry.version)) {
-      // The watch will bring the same state again; whoever was sent this object before has to get that one.
-      if (entry.sent !== 0) return this.#offerNewer(coverage, uid, entry, version, view, wireStart, wireEnd);
-      entry.version = version;
-    }
-    if (omit) return;
+    const known = this.index.get(uid);
+    const slot = known?.slot ?? this.#slotHash(view);
+    const isAhead = known === undefined || isNewer(version, known.version);
+    const takers: Subscription[] = [];
     for (const [subscription, marks] of coverage) {
-      if ((entry.sent & subscription.bit) !== 0) continue;
-      if (covers(subscription, marks, entry.slot)) {
-        this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
-      }
+      const has = known !== undefined && (known.sent & subscription.bit) !== 0;
+      if (!has && covers(subscription, marks, slot)) takers.push(subscription);
     }
-  }
-
-  /** An object that some subscriptions have in an older state: all of them get the newer one, or they would miss it. */
-  #offerNewer(
-    coverage: LoadCoverage,
-    uid: string,
-    entry: IndexEntry,
-    version: string,
-    view: FrameView,
-    wireStart: number,
-    wireEnd: number,
-  ): void {
+    if (takers.length === 0 && (this.filled || !isAhead)) return;
+    if (known !== undefined && isNewer(known.version, version)) {
+      throw new Error(`the list has ${uid} at ${version}, older than the watch at ${known.version}`);
+    }
+    const entry = known ?? this.index.add(uid, slot, view.namespace(), view.name(), version);
     entry.version = version;
-    for (const subscription of this.subscriptions) {
-      const has = (entry.sent & subscription.bit) !== 0;
-      const marks = coverage.get(subscription);
-      if (
-        has ? !this.#isQuiet(subscription, entry.slot) : marks !== undefined && covers(subscription, marks, entry.slot)
-      ) {
-        this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
-      }
+    for (const subscription of isAhead ? this.subscriptions : takers) {
+      if ((subscription.slots[slot] as number) < SlotState.Loading || this.#isQuiet(subscription, slot)) continue;
+      this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
     }
-  }
-
-  #indexAhead(uid: string, version: string, view: FrameView): IndexEntry {
-    return this.index.add(uid, this.#slotHash(view), view.namespace(), view.name(), version);
   }
 
   slotOf(view: FrameView): number {

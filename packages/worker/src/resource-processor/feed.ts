@@ -4,7 +4,7 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { SlotCensus, SlotRoles, VerifiableFeed } from '../migration-handler/index.ts';
 import { Backoff } from './backoff.ts';
 import { CollectionReader } from './collection-reader.ts';
-import type { DataPlaneFault, DataPlaneMetrics, Upstream } from './data-plane.ts';
+import type { DataPlaneMetrics, Upstream } from './data-plane.ts';
 import { type FeedKey, feedId, feedName, resourceName } from './feed-key.ts';
 import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
@@ -30,9 +30,8 @@ export interface FeedContext {
   /** Bounds relists that run at the same time. */
   readonly relists: Semaphore;
   readonly roles: () => SlotRoles | undefined;
-  /** Whether an object of a warm slot is to be dropped (test fault `omit-one`); asked per object. */
-  readonly omits: (slot: number) => boolean;
-  readonly fault: DataPlaneFault | undefined;
+  /** Objects that are not to be sent although they should be (test fault `omit-one`). */
+  readonly withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly onChange: () => void;
 }
 
@@ -194,8 +193,16 @@ export class Feed implements VerifiableFeed {
   }
 
   #begin(kind: ObjectKind, codec: FrameCodec, position: string): void {
-    const { clock, onChange } = this.#context;
-    this.state = new FeedState({ kind, codec, position, ...this.#slots, now: () => clock.monotonic(), onChange });
+    const { clock, onChange, withholds } = this.#context;
+    this.state = new FeedState({
+      kind,
+      codec,
+      position,
+      ...this.#slots,
+      withholds,
+      now: () => clock.monotonic(),
+      onChange,
+    });
     this.refusal = undefined;
     this.#succeed();
     for (const wake of this.#openWaiters) wake();

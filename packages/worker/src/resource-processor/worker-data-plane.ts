@@ -42,7 +42,7 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
   #assignment: SlotAssignment | undefined;
   #roles: SlotRoles | undefined;
   #notifying = false;
-  #omitted = false;
+  #omitted: string | undefined;
   #isInterrupted = false;
   #probedAt: number;
 
@@ -58,8 +58,7 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
       metrics: options.metrics,
       relists: new Semaphore(PARALLEL_RELISTS),
       roles: () => this.#roles,
-      omits: (slot) => this.#omitOnce(slot),
-      fault: options.fault,
+      withholds: options.fault === 'omit-one' ? (uid, slot) => this.#omitsOne(uid, slot) : undefined,
       onChange: () => this.#changed(),
     };
     this.#api = new ExporterApi({ ...options, feeds: this });
@@ -134,10 +133,14 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
     try {
       await Promise.all([this.#tick(signal), this.#probe(signal)]);
     } finally {
+      // The listener goes first: an exporter whose watch ends asks again at once, and "connection refused" makes it
+      // wait with what it has, while a connection that is accepted and reset makes it list anew.
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
       for (const { abort } of this.#feeds.values()) abort.abort();
+      await Promise.all(Array.from(this.#feeds.values(), ({ done }) => done));
       server.closeAllConnections();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-      await Promise.all([...this.#feeds.values()].map(({ done }) => done));
+      await closed;
     }
   }
 
@@ -267,10 +270,11 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
     if (isWarmed) feeds[0]?.halt();
   }
 
-  #omitOnce(slot: number): boolean {
-    if (this.#omitted || this.#roles?.[slot] !== SlotRole.Warm) return false;
-    this.#omitted = true;
-    return true;
+  /** The same object every time, or a second load of the exporter would bring it after all. */
+  #omitsOne(uid: string, slot: number): boolean {
+    if (this.#roles?.[slot] !== SlotRole.Warm) return false;
+    this.#omitted ??= uid;
+    return uid === this.#omitted;
   }
 
   #census(): FeedCensus {

@@ -1,0 +1,84 @@
+import type { Condition, ShardConfigStatus } from '@shard-controller/shared/api';
+import type { ApplyRequest, KubernetesClient } from '@shard-controller/shared/kubernetes';
+import { describe, expect, it } from 'vitest';
+import type { DesiredCondition } from '../aggregate/index.ts';
+import { SteppingClock } from '../observation/testing.ts';
+import { StatusWriter, withObstacle } from './status.ts';
+
+const signal = new AbortController().signal;
+const ready = (status: 'True' | 'False', message = ''): DesiredCondition => ({
+  type: 'Ready',
+  status,
+  reason: 'Because',
+  message,
+});
+
+interface Trial {
+  readonly clock: SteppingClock;
+  readonly writes: ShardConfigStatus[];
+  readonly writer: StatusWriter;
+}
+
+function trial(present: readonly Condition[] = []): Trial {
+  const clock = new SteppingClock();
+  const writes: ShardConfigStatus[] = [];
+  const client: Pick<KubernetesClient, 'apply'> = {
+    apply: async <T>(request: ApplyRequest): Promise<T> => {
+      writes.push(JSON.parse(JSON.stringify(request.object)).status);
+      return JSON.parse('{}');
+    },
+  };
+  const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
+  return { clock, writes, writer: new StatusWriter({ client, clock, config, present }) };
+}
+
+describe('StatusWriter', () => {
+  it('writes a status once', async () => {
+    const { writer, writes } = trial();
+    expect(await writer.write({ shards: 2 }, [ready('True')], signal)).toBe(true);
+    expect(await writer.write({ shards: 2 }, [ready('True')], signal)).toBe(true);
+    expect(writes).toHaveLength(1);
+  });
+
+  it('holds back mere figures for a while, but never a condition', async () => {
+    const { writer, writes, clock } = trial();
+    await writer.write({ load: 0.1 }, [ready('True')], signal);
+    expect(await writer.write({ load: 0.2 }, [ready('True')], signal)).toBe(false);
+    await writer.write({ load: 0.3 }, [ready('False')], signal);
+    await clock.sleep(3000);
+    await writer.write({ load: 0.4 }, [ready('False')], signal);
+    expect(writes.map(({ load }) => load)).toEqual([0.1, 0.3, 0.4]);
+  });
+
+  it('keeps the time of a condition while its status stays, also over a change of manager', async () => {
+    const before = { ...ready('True'), lastTransitionTime: '2020-01-01T00:00:00Z' };
+    const { writer, writes, clock } = trial([before]);
+    await writer.write({}, [ready('True', 'new words')], signal);
+    expect(writes[0]?.conditions?.[0]).toMatchObject({
+      lastTransitionTime: '2020-01-01T00:00:00Z',
+      message: 'new words',
+    });
+    await clock.sleep(5000);
+    await writer.write({}, [ready('False')], signal);
+    expect(writes[1]?.conditions?.[0]?.lastTransitionTime).toBe('1970-01-01T00:00:05Z');
+  });
+});
+
+describe('withObstacle', () => {
+  const obstacle = { reason: 'NatsUnavailable', message: 'no connection' };
+
+  it('says that the fleet is degraded, and leaves what is known to be true', () => {
+    const conditions = withObstacle([ready('True'), { ...ready('False'), type: 'Degraded' }], obstacle);
+    expect(conditions.map(({ type, status, reason }) => `${type}=${status} ${reason}`)).toEqual([
+      'Ready=True Because',
+      'Degraded=True NatsUnavailable',
+    ]);
+  });
+
+  it('does not know whether it is ready when nothing else is known', () => {
+    expect(withObstacle([], obstacle).map(({ type, status }) => `${type}=${status}`)).toEqual([
+      'Ready=Unknown',
+      'Degraded=True',
+    ]);
+  });
+});

@@ -1,0 +1,178 @@
+import { shardConfigSpecSchema, type ShardInstance } from '@shard-controller/shared/api';
+import { describe, expect, it } from 'vitest';
+import { defaultSettings, evolve, initialState, type ShardConfigState } from '../aggregate/index.ts';
+import type { LogHead } from '../event-log/index.ts';
+import type { ShardSources } from '../observation/shard-view.ts';
+import { heartbeatOf } from '../observation/testing.ts';
+import { recoveryCommand } from './aggregate.ts';
+import { isNewConfig, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
+
+const identity = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
+const worker = { image: 'worker:1', serviceAccount: 'worker', natsUrl: 'nats://nats:4222', logLevel: 'info' };
+const config = observedConfig(identity, shardConfigSpecSchema.parse({}), 1, worker);
+const accepted = evolve(initialState, { type: 'shard.config.accepted.v1', at: 0, ...config }, 1);
+const scaled = evolve(
+  accepted,
+  { type: 'shard.scaled.v1', at: 0, from: 0, to: 2, trigger: 'initial', reason: 'first' },
+  1,
+);
+
+const silent: ShardSources = {
+  worker: undefined,
+  unreachable: false,
+  hearingSince: 0,
+  pod: undefined,
+  instanceStatusAt: undefined,
+};
+const heard = (over: Parameters<typeof heartbeatOf>[0], heardAt = 1000): ShardSources => ({
+  ...silent,
+  worker: { heartbeat: heartbeatOf(over), heardAt, unableSince: undefined },
+});
+
+describe('observedConfig', () => {
+  it('is news until the state holds it, and again with every change of what it says', () => {
+    expect(isNewConfig(initialState, config)).toBe(true);
+    expect(isNewConfig(accepted, config)).toBe(false);
+    const spec = shardConfigSpecSchema.parse({ minShards: 3 });
+    expect(isNewConfig(accepted, observedConfig(identity, spec, 1, worker))).toBe(true);
+    const newer = { ...worker, image: 'worker:2' };
+    expect(isNewConfig(accepted, observedConfig(identity, shardConfigSpecSchema.parse({}), 1, newer))).toBe(true);
+  });
+
+  it('turns durations into ms and leaves the rest as it is', () => {
+    const spec = shardConfigSpecSchema.parse({ healthCheckInterval: '1.5s', handover: { scraperTTL: '1m' } });
+    const { settings } = observedConfig(identity, spec, 1, worker);
+    expect(settings.health.intervalMs).toBe(1500);
+    expect(settings.handover.scraperTtlMs).toBe(60_000);
+    expect(settings.failover).toEqual(defaultSettings.failover);
+  });
+});
+
+describe('observedCommands', () => {
+  it('says nothing about what the state knows, and nothing before there is a config', () => {
+    expect(observedCommands(scaled, () => silent, 1000)).toEqual([]);
+    expect(observedCommands(initialState, () => silent, 1000)).toEqual([]);
+  });
+
+  it('reports a worker that is heard for the first time', () => {
+    const sources = (shardId: string) => (shardId === 'shard-000' ? heard({ shardId }) : silent);
+    expect(observedCommands(scaled, sources, 1100)).toMatchObject([
+      {
+        type: 'ShardObserved',
+        observation: { shardId: 'shard-000', health: 'Healthy', revision: 'r1', draining: false },
+      },
+    ]);
+  });
+
+  it('takes a pod that is being deleted for draining, whatever its worker says', () => {
+    const pod = {
+      name: 'main-a-0',
+      uid: 'u',
+      config: 'main',
+      shardId: 'shard-000',
+      replica: 'a',
+      revision: 'r1',
+      node: 'n1',
+      phase: 'Running',
+      ready: true,
+      notReadyReason: '',
+      deleting: true,
+      workerDown: false,
+      createdAt: 0,
+    } as const;
+    const [command] = observedCommands(scaled, (shardId) => ({ ...heard({ shardId }), pod }), 1100);
+    expect(command).toMatchObject({ observation: { draining: true } });
+  });
+
+  it('reports a pod that is gone only for shards that are not wanted', () => {
+    const gone = (): ShardSources => ({ ...silent, pod: null });
+    expect(observedCommands(scaled, gone, 1000)).toEqual([]);
+    const down = evolve(scaled, { type: 'shard.scaled.v1', at: 0, from: 2, to: 1, trigger: 'manual', reason: '' }, 2);
+    expect(observedCommands(down, gone, 1000)).toEqual([{ type: 'PodGone', shardId: 'shard-001' }]);
+  });
+});
+
+describe('scraperCommands', () => {
+  const inCleanup: ShardConfigState = {
+    ...scaled,
+    migrations: {
+      m1: {
+        id: 'm1',
+        cause: 'resize',
+        source: 'shard-000',
+        target: 'shard-001',
+        slots: [1],
+        step: 'Cleanup',
+        committed: false,
+        plannedAt: 0,
+        deadline: null,
+        acknowledgedAt: 500,
+      },
+    },
+  };
+  const scraped = (shardId: string, lastStart: number): ShardSources => {
+    const scrapers = [{ id: 'prometheus', lastStart, lastEnd: lastStart + 5 }];
+    return heard({ shardId, gateway: { state: 'serving', reason: '', scrapers } });
+  };
+
+  it('waits until the scrapers of the source were at the target after its acknowledgement', () => {
+    const at = (time: number) => (shardId: string) => scraped(shardId, shardId === 'shard-001' ? time : 700);
+    expect(scraperCommands(inCleanup, at(400))).toEqual([]);
+    expect(scraperCommands(inCleanup, at(600))).toMatchObject([{ type: 'ScrapersMoved', migration: 'm1' }]);
+  });
+
+  it('does not guess when one of the two has not been heard', () => {
+    expect(scraperCommands(inCleanup, (id) => (id === 'shard-001' ? silent : scraped(id, 700)))).toEqual([]);
+    expect(scraperCommands(inCleanup, (id) => (id === 'shard-000' ? silent : scraped(id, 700)))).toEqual([]);
+  });
+});
+
+describe('recoveryCommand', () => {
+  const head = (over: Partial<LogHead<ShardConfigState>>): LogHead<ShardConfigState> => ({
+    state: initialState,
+    sequence: 0,
+    lastSequence: 0,
+    generation: 0,
+    decisions: 0,
+    garbage: 0,
+    created: 'c1',
+    writtenUnder: undefined,
+    ...over,
+  });
+  const instance = (generation: number, epoch: number, uid = 'uid-1'): ShardInstance => ({
+    apiVersion: 'shard.io/v1',
+    kind: 'ShardInstance',
+    metadata: { name: 'main-shard-000', namespace: 'monitoring', uid: 'i', resourceVersion: '1' },
+    spec: {
+      shardConfigRef: { name: 'main', uid },
+      shardId: 'shard-000',
+      generation,
+      epoch,
+      slotCount: 256,
+      shardBy: 'uid',
+      hashRanges: [{ start: 0, end: 33554431 }],
+      warmRanges: [],
+      releaseRanges: [{ start: 33554432, end: 50331647, migration: 'm1' }],
+    },
+  });
+
+  it('leaves a new and a complete log alone', () => {
+    expect(recoveryCommand(head({}), config, [])).toBeUndefined();
+    const complete = head({ lastSequence: 9, generation: 1, writtenUnder: 'c1' });
+    expect(recoveryCommand(complete, config, [instance(1, 9)])).toBeUndefined();
+  });
+
+  it('rebuilds a log that is lost or behind from what the ShardInstances own and release', () => {
+    expect(recoveryCommand(head({}), config, [instance(3, 70)])).toMatchObject({
+      type: 'LogLost',
+      generation: 4,
+      instances: [{ shardId: 'shard-000', generation: 3, epoch: 70, owned: [0, 1], releasing: [2] }],
+    });
+    const behind = head({ lastSequence: 8, generation: 1, writtenUnder: 'c1' });
+    expect(recoveryCommand(behind, config, [instance(1, 9)])).toMatchObject({ generation: 2 });
+  });
+
+  it('ignores ShardInstances of an earlier ShardConfig of the same name', () => {
+    expect(recoveryCommand(head({}), config, [instance(3, 70, 'uid-of-before')])).toBeUndefined();
+  });
+});
