@@ -17,8 +17,6 @@ export interface FleetOptions {
   readonly seed: number;
   readonly fakeNodes: number;
   readonly shards: number;
-  /** Environment of the worker container, for test-only switches. */
-  readonly workerEnvironment?: Readonly<Record<string, string>>;
   /** Tells a person what happens. */
   readonly say: (text: string) => void;
 }
@@ -66,7 +64,7 @@ export class Fleet {
   readonly churn: Churn;
   readonly verifier: VerifierProcess;
   readonly log: DecisionLog;
-  readonly #link: NatsLink;
+  readonly link: NatsLink;
   readonly #ending = new AbortController();
   readonly #background: Promise<void>[];
 
@@ -83,7 +81,7 @@ export class Fleet {
     this.churn = parts.churn;
     this.verifier = parts.verifier;
     this.log = parts.log;
-    this.#link = parts.link;
+    this.link = parts.link;
     this.#background = [parts.churn.run(this.#ending.signal), parts.log.run(this.#ending.signal)];
   }
 
@@ -91,7 +89,8 @@ export class Fleet {
   static async start(options: FleetOptions): Promise<Fleet> {
     const { say } = options;
     const timed = stopwatch(say);
-    const cluster = await startCluster();
+    const logger = createLogger({ name: 'cluster', level: process.env['LOG_LEVEL'] ?? 'error' });
+    const cluster = await startCluster({ logger });
     const undo: (() => Promise<unknown>)[] = [() => cluster.stop()];
     try {
       timed('control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, nats-server');
@@ -164,7 +163,7 @@ export class Fleet {
     await this.cluster.admin.patch(configPath(), patch, { contentType: 'application/merge-patch+json' });
   }
 
-  /** Whether the manager reports `shards` ready shards for the newest spec and has no migration open. */
+  /** Whether the manager reports `shards` ready shards for the newest spec, no migration is open and slots are balanced. */
   async isConverged(shards: number): Promise<boolean> {
     try {
       const { metadata, status } = await this.config();
@@ -177,7 +176,7 @@ export class Fleet {
         is('Ready', 'True') &&
         is('Progressing', 'False') &&
         this.log.open.length === 0 &&
-        this.log.owners.length > 0
+        isBalanced(this.log.owners, shards)
       );
     } catch (error) {
       if (error instanceof KubernetesError) return false;
@@ -234,7 +233,7 @@ export class Fleet {
   async stop(): Promise<void> {
     await this.#end();
     await this.verifier.stop();
-    await this.#link.close();
+    await this.link.close();
     await this.cluster.stop();
   }
 
@@ -254,6 +253,12 @@ function configPath(): string {
     namespace: NAMESPACE,
     name: CONFIG,
   });
+}
+
+/** Whether `shards` shards own all slots, with counts that differ by at most one. */
+function isBalanced(owners: readonly string[], shards: number): boolean {
+  const counts = [...new Set(owners)].map((shard) => owners.filter((owner) => owner === shard).length);
+  return counts.length === shards && Math.max(...counts) - Math.min(...counts) <= 1;
 }
 
 /** Says how long each step of the start took. */

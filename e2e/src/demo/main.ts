@@ -8,7 +8,7 @@ import { resolveBinary } from '../cluster/index.ts';
 import { CONFIG, Fleet, NAMESPACE, pause } from './fleet.ts';
 import { type PhaseResult, runPhase } from './phase.ts';
 import { FAILOVER_BAR_MS, TOUR } from './phases.ts';
-import { summary, table } from './report.ts';
+import { passed, summary, table } from './report.ts';
 
 const settingsSchema = z.object({
   DEMO_OBJECTS: z.coerce
@@ -77,11 +77,7 @@ async function tour(fleet: Fleet, settings: z.infer<typeof settingsSchema>, sign
 
   const loss = results.find((result) => !result.planned);
   const failoverMs = loss?.missingUntilMs ?? null;
-  const ok =
-    !signal.aborted &&
-    results.every((r) => r.failures.length === 0) &&
-    failoverMs !== null &&
-    failoverMs <= FAILOVER_BAR_MS;
+  const ok = !signal.aborted && results.every(passed) && failoverMs !== null && failoverMs <= FAILOVER_BAR_MS;
   say(`\n${table(results)}`);
   if (failoverMs !== null) {
     say(
@@ -96,11 +92,12 @@ async function tour(fleet: Fleet, settings: z.infer<typeof settingsSchema>, sign
 function tellResult(result: PhaseResult): void {
   const { missingMax, doubledMax, doubledMs, slotsMoved, slotsMinimum, ticks, ticksPromised, intervalMs } = result;
   say(
-    `          ${result.failures.length === 0 ? 'ok' : 'FAILED'}: ${missingMax} series missing, ${doubledMax} doubled (one for ${doubledMs} ms at most), ` +
+    `          ${passed(result) ? 'ok' : 'FAILED'}: ${missingMax} series missing, ${doubledMax} doubled (one for ${doubledMs} ms at most), ` +
       `${slotsMoved} slots moved (${slotsMinimum} is the least), ${ticks} of ${ticksPromised} ticks every ${intervalMs} ms`,
   );
   say(`          ${result.compared}`);
-  for (const failure of result.failures) say(`          failure: ${failure}`);
+  for (const failure of [...result.failures, ...(result.unjudged === undefined ? [] : [result.unjudged])])
+    say(`          failure: ${failure}`);
   for (const sample of result.samples) say(`          ${sample}`);
 }
 

@@ -142,7 +142,8 @@ export function apiServerRestart(from: number, to: number): Phase {
   return {
     ...resize(from, to),
     name: 'API server restart',
-    about: 'kube-apiserver restarts while slots move. The reference clears its stores here; the workers must not.',
+    about:
+      'kube-apiserver is killed and restarted while slots move. The reference clears its stores here; the workers must not.',
     expectation: 'frozen',
     before: async (fleet) => {
       fleet.churn.setMode('values');
@@ -155,7 +156,7 @@ export function apiServerRestart(from: number, to: number): Phase {
       say(
         `          ${migration.id} is in ${migration.step} with ${migration.slots.length} slots: the API server restarts`,
       );
-      await fleet.cluster.restartApiServer();
+      await fleet.cluster.restartApiServer('killed');
       say('          the API server is back');
       await fleet.converged(to, CONVERGE_MS);
     },

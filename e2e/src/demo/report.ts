@@ -26,7 +26,7 @@ export function table(results: readonly PhaseResult[]): string {
     seconds(allowedDoubledMs(r)),
     String(r.slotsMoved),
     String(r.slotsMinimum),
-    r.failures.length === 0 ? 'ok' : 'FAILED',
+    passed(r) ? 'ok' : 'FAILED',
   ]);
   const widths = header.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),
@@ -38,8 +38,11 @@ export function table(results: readonly PhaseResult[]): string {
   return [line(header), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
 }
 
+/** Whether a phase is judged, and was as it should be. */
+export const passed = (result: PhaseResult): boolean => result.failures.length === 0 && result.unjudged === undefined;
+
 /** A slot may be doubled for its acknowledge time and two scrape intervals of the verifier. */
-export function allowedDoubledMs(result: PhaseResult): number {
+function allowedDoubledMs(result: PhaseResult): number {
   return result.acknowledgeMs + 2 * result.intervalMs;
 }
 

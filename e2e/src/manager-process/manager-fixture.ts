@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { CrdFixture } from '../api/crd-fixture.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { managerRules, type PolicyRule } from '../install/rights.ts';
-import { type NatsServer, startNatsServer } from '../nats/nats-server.ts';
+import { type NatsServer, startNatsServer } from '../nats/index.ts';
 import { freePorts } from '../worker-process/free-ports.ts';
 import { LocalProcess, type LocalProcessOptions } from '../worker-process/local-process.ts';
 import { SimulatedNodes } from './simulated-nodes.ts';
@@ -348,7 +348,7 @@ export class ManagerFixture {
 const configPath = (name?: string): string =>
   resourcePath({ group: 'shard.io', version: 'v1', resource: 'shardconfigs', namespace: NAMESPACE, name });
 
-export function kubeconfigText({ server, ca }: Pick<StandaloneApiServer, 'server' | 'ca'>, token: string): string {
+function kubeconfigText({ server, ca }: Pick<StandaloneApiServer, 'server' | 'ca'>, token: string): string {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',

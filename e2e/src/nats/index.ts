@@ -1,1 +1,1 @@
-export { type NatsServer, NatsServerMissingError, type NatsServerOptions, startNatsServer } from './nats-server.ts';
+export { type NatsServer, startNatsServer } from './nats-server.ts';

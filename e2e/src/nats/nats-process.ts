@@ -13,7 +13,7 @@ const START_TIMEOUT_MS = 10_000;
 const portsFileSchema = z.object({ nats: z.array(z.string()).min(1) });
 
 /** Configuration of a server for tests: as in production, on loopback, with its own store. */
-export function serverConfig(port: number, store: string, more: string): string {
+function serverConfig(port: number, store: string, more: string): string {
   return [
     'host: 127.0.0.1',
     `port: ${port}`,

@@ -34,7 +34,7 @@ export interface NatsServerOptions {
 }
 
 /** Thrown when there is no NATS server to be had; the message says how to name one. */
-export class NatsServerMissingError extends Error {
+class NatsServerMissingError extends Error {
   override readonly name = 'NatsServerMissingError';
   readonly code = 'SC_NATS_SERVER_MISSING';
 }

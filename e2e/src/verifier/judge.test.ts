@@ -21,7 +21,8 @@ function tick(reference: readonly string[] | undefined, ...targets: (readonly st
   now += TICK_MS;
   const scrapes = targets.map(scrape);
   now += 50;
-  const counted = judge.tick(scrapes, scrape(reference));
+  judge.readTargets(scrapes);
+  const counted = judge.readReference(scrape(reference));
   now -= 50;
   return counted;
 }

@@ -67,6 +67,7 @@ export class Judge {
   #references: { number: number; start: number; end: number }[] = [];
   #referenceNumber = 0;
   #tick = 0;
+  #tickStart = 0;
   #expectation: Expectation = 'reference';
   #phaseStart = 0;
   #lastTickAt = 0;
@@ -98,15 +99,20 @@ export class Judge {
     }
   }
 
-  /**
-   * Takes one tick. Returns whether it counts: it does not while the reference has no scrape in the 2 s before (in
-   * `reference` mode) or gave none after.
-   */
-  tick(targets: readonly Exposition[], reference: Exposition): boolean {
-    const start = Math.min(reference.start, ...targets.map((t) => t.start));
-    const window = this.#references.filter((r) => r.start >= start - WINDOW_MS && r.end <= start);
+  /** First half of a tick: one scrape of every target, all begun at once. The bodies are not needed afterwards. */
+  readTargets(targets: readonly Exposition[]): void {
     this.#tick++;
+    this.#tickStart = Math.min(...targets.map((target) => target.start));
     targets.forEach((target, index) => this.#readTarget(target, index));
+  }
+
+  /**
+   * Second half of a tick: the first scrape of the reference that began after those of the targets. Returns whether the
+   * tick counts: in `reference` mode it does not while the reference has no scrape in the 2 s before, or gave none now.
+   */
+  readReference(reference: Exposition): boolean {
+    const start = Math.min(this.#tickStart, reference.start);
+    const window = this.#references.filter((r) => r.start >= start - WINDOW_MS && r.end <= start);
     const hadReference = this.#readReference(reference);
     if (this.#expectation === 'reference' && (!hadReference || window.length === 0)) return false;
     this.#account(start, window[0]?.number ?? 0, reference);

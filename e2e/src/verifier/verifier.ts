@@ -28,9 +28,14 @@ export type ComparisonOutcome =
 /** Bounds of the tick interval, ms. */
 const FASTEST_MS = 250;
 const SLOWEST_MS = 1000;
-/** A tick takes longer while the fleet is being changed than when the interval was settled. */
-const HEADROOM = 2;
+/** Over the longest tick of late: while the fleet is being changed, ticks take longer than when the interval was settled. */
+const HEADROOM = 1.2;
+/** How fast the longest tick is forgotten, per tick. */
+const FORGETTING = 0.995;
+/** When the reference is read, as a part of the interval after the targets. */
+const REFERENCE_AFTER = 0.5;
 
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
 const smoothed = (before: number, value: number): number => (before === 0 ? value : before * 0.8 + value * 0.2);
 
 export interface VerifierOptions {
@@ -54,7 +59,7 @@ export class Verifier {
   #phaseStart = 0;
   #intervalMs = FASTEST_MS;
   #cpuMsPerTick = 0;
-  #msPerTick = 0;
+  #slowestMs = 0;
   #views: readonly TargetView[] = [];
   #busy: Promise<void> = Promise.resolve();
   #paused = false;
@@ -66,21 +71,22 @@ export class Verifier {
   async run(signal: AbortSignal): Promise<void> {
     let next = performance.now();
     while (!signal.aborted) {
-      const wait = next - performance.now();
-      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      await pause(next - performance.now());
       next = Math.max(next + this.#intervalMs, performance.now());
-      if (signal.aborted) break;
-      if (this.#paused) continue;
-      this.#busy = this.#tick();
-      await this.#busy;
+      if (this.#paused || signal.aborted) continue;
+      // Only one scrape of the targets at a time, but the next one need not wait for the reference of this one.
+      const targetsRead = Promise.withResolvers<void>();
+      this.#busy = this.#tick(this.#busy, () => targetsRead.resolve());
+      await Promise.race([targetsRead.promise, this.#busy]);
     }
+    await this.#busy;
     this.#scraper.close();
   }
 
   /** Begins a phase: counts start at zero and the interval is settled anew. */
   async startPhase(name: string, expectation: Expectation): Promise<void> {
     await this.#busy;
-    const affordable = Math.max(this.#cpuMsPerTick / this.#options.cores, this.#msPerTick * HEADROOM);
+    const affordable = Math.max(this.#cpuMsPerTick / this.#options.cores, this.#slowestMs * HEADROOM);
     this.#intervalMs = Math.min(SLOWEST_MS, Math.max(FASTEST_MS, Math.ceil(affordable / 10) * 10));
     this.#phase = name;
     this.#phaseStart = performance.now();
@@ -107,7 +113,8 @@ export class Verifier {
 
   /**
    * Union of the targets against the reference, byte for byte, tried until they are equal or `withinMs` is over. The
-   * reference is read before and after the targets, because leases are renewed meanwhile; see `compareExpositions`.
+   * reference is read before and after the targets, because leases are renewed meanwhile; see `compareExpositions`. A
+   * target that does not answer counts as empty here, too.
    */
   async compare(withinMs: number): Promise<ComparisonOutcome> {
     const start = performance.now();
@@ -118,7 +125,7 @@ export class Verifier {
         const outcome = await this.#compareOnce();
         const ms = Math.round(performance.now() - start);
         if (outcome.equal || ms > withinMs) return { ...outcome, ms };
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await pause(100);
       }
     } finally {
       this.#paused = false;
@@ -130,8 +137,6 @@ export class Verifier {
     if (before.body === undefined) return { equal: false, difference: `no reference: ${before.problem}` };
     const reference = Buffer.from(before.body);
     const scrapes = await this.#scrapeTargets();
-    const failed = scrapes.find((scrape) => scrape.body === undefined);
-    if (failed) return { equal: false, difference: `${failed.target}: ${failed.problem}` };
     const after = await this.#scraper.scrape(this.#options.reference);
     if (after.body === undefined) return { equal: false, difference: `no reference: ${after.problem}` };
     return compareExpositions(
@@ -145,22 +150,29 @@ export class Verifier {
     return Promise.all(this.#options.targets().map((target) => this.#scraper.scrape(target)));
   }
 
-  async #tick(): Promise<void> {
-    const cpu = process.cpuUsage();
+  /** One tick; the bodies are read in the order of the ticks, after everything of the one `before`. */
+  async #tick(before: Promise<void>, targetsRead: () => void): Promise<void> {
     const start = performance.now();
     const scrapes = await this.#scrapeTargets();
+    const scraped = performance.now();
+    await before;
+    const cpu = process.cpuUsage();
+    this.#judge.readTargets(scrapes);
+    targetsRead();
+    // Not at once: what was deleted a moment before the targets were read shall be gone from the reference as well.
+    await pause(start + this.#intervalMs * REFERENCE_AFTER - performance.now());
     const reference = await this.#scraper.scrape(this.#options.reference);
+    this.#judge.readReference(reference);
     this.#views = [...scrapes, reference].map((s) => ({
       name: s.target,
       bytes: s.body?.length ?? 0,
       ms: Math.round(s.end - s.start),
       problem: s.problem,
     }));
-    this.#judge.tick(scrapes, reference);
     const used = process.cpuUsage(cpu);
-    const cpuMs = (used.user + used.system) / 1000;
-    this.#cpuMsPerTick = smoothed(this.#cpuMsPerTick, cpuMs);
-    this.#msPerTick = smoothed(this.#msPerTick, performance.now() - start);
+    this.#cpuMsPerTick = smoothed(this.#cpuMsPerTick, (used.user + used.system) / 1000);
+    const ms = Math.max(scraped - start, reference.end - reference.start);
+    this.#slowestMs = Math.max(ms, this.#slowestMs * FORGETTING);
     this.#options.onTick?.(this.live());
   }
 }

@@ -19,7 +19,7 @@ import { CrdFixture } from '../api/crd-fixture.ts';
 import { resolveBinary } from '../cluster/binaries.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { exportedKindsRules, workerRules } from '../install/rights.ts';
-import { type NatsServer, startNatsServer } from '../nats/nats-server.ts';
+import { type NatsServer, startNatsServer } from '../nats/index.ts';
 import { freePorts } from './free-ports.ts';
 import { LocalProcess } from './local-process.ts';
 

@@ -1,3 +1,3 @@
-export { Churn, type ChurnCounts, type ChurnMode } from './churn.ts';
+export { Churn } from './churn.ts';
 export { CUSTOM_GROUP, CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST } from './kinds.ts';
-export { Workload, type WorkloadOptions } from './workload.ts';
+export { Workload } from './workload.ts';

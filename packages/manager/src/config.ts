@@ -8,7 +8,7 @@ const namespace = () =>
 const natsUrls = () => env.urls(['nats', 'tls']);
 
 /** Environment of the manager. Durations are written as in Go (`2s`, `500ms`). */
-export const managerEnvironmentSchema = z
+const managerEnvironmentSchema = z
   .object({
     /** Name of this pod; part of the lease identity and of logs. */
     POD_NAME: env.text("this pod's name").default(hostname()),

@@ -9,7 +9,7 @@ const port = (standard: number) => env.port().default(standard);
 const milliseconds = (min: number, max: number, standard: number) => env.integer(min, max).default(standard);
 const amount = () => env.integer(1, 999_999_999_999_999).optional();
 
-const KIND = /^(?<kind>\*|[A-Z][A-Za-z0-9]{0,62})\.(?<group>[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)$/;
+const KIND = /^(?<kind>\*|[A-Za-z][-A-Za-z0-9]{0,62})\.(?<group>[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)$/;
 
 function customResources() {
   const expected = 'kinds like Widget.example.com, or *.example.com, separated by commas';

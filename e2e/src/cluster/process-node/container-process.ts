@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { resolveSystemTool } from '../binaries.ts';
 import { HARNESS_MARK } from '../managed-process.ts';
 import type { CheckResult } from './probe.ts';
@@ -128,10 +129,16 @@ export class ContainerProcess {
     }
   }
 
+  /** A process so young that it is still in the harness's own namespaces would take a command beside it there. */
+  async #entered(): Promise<void> {
+    while (this.pid !== undefined && mountNamespace(this.pid) === mountNamespace('self')) await sleep(10);
+  }
+
   /** Runs a command beside the main process: its network, its mounts, its environment. */
-  exec(command: readonly string[], timeoutMs: number): Promise<CheckResult> {
+  async exec(command: readonly string[], timeoutMs: number): Promise<CheckResult> {
+    await this.#entered();
     const { pid } = this;
-    if (pid === undefined) return Promise.resolve('the container does not run');
+    if (pid === undefined) return 'the container does not run';
     return new Promise((resolve) => {
       const child = spawn(
         resolveSystemTool('nsenter', 'util-linux'),
@@ -149,6 +156,14 @@ export class ContainerProcess {
         resolve(code === 0 ? undefined : `${command[0]} ended with ${signal ?? code}`),
       );
     });
+  }
+}
+
+function mountNamespace(pid: number | 'self'): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return undefined;
   }
 }
 

@@ -12,7 +12,7 @@ import {
 import { ContainerConfigError, containerEnvironment, expand, type KeyReader, type PodPlace } from './environment.ts';
 import { findProgram, type ImageCatalog, type ImageProgram } from './images.ts';
 import type { Container, Hook, Pod, Probe } from './pod.ts';
-import { check, get, type ProbeTarget, repeatProbe } from './probe.ts';
+import { check, type CheckResult, get, type ProbeTarget, repeatProbe } from './probe.ts';
 import type { Mount } from './volumes.ts';
 
 export interface ContainerRunnerOptions {
@@ -33,10 +33,14 @@ export interface ContainerRunnerOptions {
   readonly onChange: () => void;
 }
 
+/** A postStart hook has no time limit in Kubernetes; this one only keeps a test from hanging. */
+const LONGEST_HOOK_MS = 300_000;
+
 /** Keeps one container in the state that its pod asks for: starts, probes, restarts with back-off, stops. */
 export class ContainerRunner {
   readonly #options: ContainerRunnerOptions;
   readonly #ending = new AbortController();
+  readonly #launched = Promise.withResolvers<void>();
   #process: ContainerProcess | undefined;
   #state: ContainerState = { waiting: { reason: 'ContainerCreating' } };
   #lastState: ContainerState | undefined;
@@ -74,8 +78,10 @@ export class ContainerRunner {
     };
   }
 
-  start(): void {
-    this.#loop ??= this.#run();
+  /** Resolves when the next container may start: the first run is past its postStart hook, or came to nothing. */
+  start(): Promise<void> {
+    this.#loop ??= this.#run().finally(() => this.#launched.resolve());
+    return this.#launched.promise;
   }
 
   /** preStop, SIGTERM, and SIGKILL when `graceMs` is over. Resolves when it ended for good. */
@@ -103,6 +109,7 @@ export class ContainerRunner {
     while (!this.#ending.signal.aborted) {
       const began = clock.monotonic();
       const end = await this.#runOnce();
+      this.#launched.resolve();
       if (this.#ending.signal.aborted) return;
       const policy = pod.spec.restartPolicy ?? 'Always';
       if (end !== undefined && (policy === 'Never' || (policy === 'OnFailure' && end.code === 0))) return;
@@ -126,7 +133,7 @@ export class ContainerRunner {
 
   /** One life of the process; undefined if it could not be started. */
   async #runOnce(): Promise<ProcessEnd | undefined> {
-    const { logger } = this.#options;
+    const { logger, pod } = this.#options;
     let process: ContainerProcess;
     try {
       process = await this.#spawn();
@@ -141,7 +148,10 @@ export class ContainerRunner {
     if (this.#ending.signal.aborted) process.kill();
     const startedAt = timestamp(process.startedAt);
     this.#containerId = `process://${process.pid ?? 0}-${process.startedAt}`;
+    const hookFailure = await this.#postStart(process);
+    this.#launched.resolve();
     this.#set({ running: { startedAt } });
+    if (hookFailure !== undefined) void this.#endProcess((pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
     const probes = new AbortController();
     const probing = this.#probe(process, probes.signal);
     const end = await process.ended;
@@ -250,24 +260,39 @@ export class ContainerRunner {
     const { container } = this.#options;
     const timer = setTimeout(() => process.kill(), graceMs);
     const preStop = container.lifecycle?.preStop;
-    if (preStop !== undefined && graceMs > 0) {
-      const over = new AbortController();
-      void process.ended.then(() => over.abort());
-      await Promise.race([this.#hook(preStop, process, graceMs, over.signal), process.ended]);
-      over.abort();
-    }
+    if (preStop !== undefined && graceMs > 0) await this.#hook('preStop', preStop, process, graceMs);
     if (graceMs > 0) process.terminate();
     await process.ended;
     clearTimeout(timer);
   }
 
-  async #hook(hook: Hook, process: ContainerProcess, graceMs: number, signal: AbortSignal): Promise<void> {
-    const target = this.#target(process);
-    let failure: string | undefined;
+  /** Why the container has to be ended, or undefined; a process that ended by itself needs no other reason. */
+  async #postStart(process: ContainerProcess): Promise<string | undefined> {
+    const postStart = this.#options.container.lifecycle?.postStart;
+    return postStart === undefined ? undefined : this.#hook('postStart', postStart, process, LONGEST_HOOK_MS);
+  }
+
+  /** Runs a hook until it or the process ends. @returns why it failed, or undefined */
+  async #hook(
+    name: 'postStart' | 'preStop',
+    hook: Hook,
+    process: ContainerProcess,
+    timeoutMs: number,
+  ): Promise<string | undefined> {
+    const over = new AbortController();
+    void process.ended.then(() => over.abort());
+    const failure = await Promise.race([this.#runHook(hook, process, timeoutMs, over.signal), process.ended]);
+    over.abort();
+    if (typeof failure !== 'string') return undefined;
+    this.#options.logger.warn({ hook: name, failure }, 'hook failed');
+    return failure;
+  }
+
+  async #runHook(hook: Hook, process: ContainerProcess, timeoutMs: number, signal: AbortSignal): Promise<CheckResult> {
     if (hook.sleep !== undefined) await this.#options.clock.sleep(hook.sleep.seconds * 1000, signal);
-    else if (hook.httpGet !== undefined) failure = await get(hook.httpGet, target, graceMs);
-    else if (hook.exec !== undefined) failure = await process.exec(hook.exec.command, graceMs);
-    if (failure !== undefined) this.#options.logger.warn({ failure }, 'preStop hook failed');
+    else if (hook.httpGet !== undefined) return get(hook.httpGet, this.#target(process), timeoutMs);
+    else if (hook.exec !== undefined) return process.exec(hook.exec.command, timeoutMs);
+    return undefined;
   }
 
   #target(process: ContainerProcess): ProbeTarget {

@@ -180,8 +180,13 @@ export class PodRunner {
     this.#problem = undefined;
     void this.#volumes.keepFresh(signal, (error) => logger.warn({ err: error }, 'volume not renewed'));
     this.#containers = pod.spec.containers.map((container) => this.#container(container.name));
-    for (const container of this.#containers) container.start();
+    void this.#startInOrder();
     logger.info({ ip: address.ip }, 'pod started');
+  }
+
+  /** Each one after the postStart hook of the one before, as the kubelet does. Once a pod ends, starting does nothing. */
+  async #startInOrder(): Promise<void> {
+    for (const container of this.#containers) await container.start();
   }
 
   #refuseUnsupported(pod: Pod): void {

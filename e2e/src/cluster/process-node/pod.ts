@@ -71,7 +71,7 @@ const container = z.object({
   startupProbe: probe.optional(),
   livenessProbe: probe.optional(),
   readinessProbe: probe.optional(),
-  lifecycle: z.object({ preStop: hook.optional() }).optional(),
+  lifecycle: z.object({ postStart: hook.optional(), preStop: hook.optional() }).optional(),
   securityContext: z.looseObject({ runAsUser: z.int().optional() }).optional(),
 });
 

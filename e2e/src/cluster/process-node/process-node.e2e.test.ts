@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { sharedFolder } from '../../namespace/index.ts';
 import { type Cluster, startCluster } from '../cluster.ts';
 import {
@@ -244,6 +245,36 @@ describe('probes', () => {
   });
 });
 
+describe('a postStart hook', () => {
+  it('holds back the containers after its own', async () => {
+    const notes = notesFile();
+    const hook = `until [ -e ${notes} ]; do sleep 0.1; done; sleep 1; echo hook >>${notes}`;
+    const first = { lifecycle: { postStart: { exec: { command: ['sh', '-c', hook] } } } };
+    const template = httpPod('ordered', { ...notesIn(notes), ...first });
+    await cluster.admin.create(PODS, withSecond(template, notes));
+    await pods.until('ordered', ([found]) => restarts(found) === 0 && existsSync(notes) && lines(notes).length === 3);
+    expect(lines(notes)).toEqual(['ordered started', 'hook', 'second']);
+    await cluster.admin.delete(`${PODS}/ordered`, { gracePeriodSeconds: 0 });
+  });
+
+  it('ends its container when it fails, and only that one', async () => {
+    const notes = notesFile();
+    const first = { lifecycle: { postStart: { exec: { command: ['false'] } } } };
+    await cluster.admin.create(PODS, withSecond(httpPod('hook-fails', first), notes));
+    await pods.until('hook-fails', ([found]) => (restarts(found) ?? 0) >= 1 && existsSync(notes));
+    expect(lines(notes)).toEqual(['second']);
+    await cluster.admin.delete(`${PODS}/hook-fails`, { gracePeriodSeconds: 0 });
+  });
+
+  it('does not outlive a pod that is deleted meanwhile', async () => {
+    const first = { lifecycle: { postStart: { exec: { command: ['sleep', '300'] } } } };
+    await cluster.admin.create(PODS, httpPod('hook-hangs', first));
+    await expect.poll(() => cluster.nodeOf(NAMESPACE, 'hook-hangs')?.processesOf('hook-hangs')).toHaveLength(1);
+    await cluster.admin.delete(`${PODS}/hook-hangs`);
+    await pods.until('hook-hangs', (all) => all.length === 0);
+  });
+});
+
 describe('the end of a pod', () => {
   it('is preStop, then SIGTERM, then its own exit', async () => {
     const notes = notesFile();
@@ -302,6 +333,17 @@ function waiting(
 
 function claims(token: string): unknown {
   return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
+}
+
+/** With a second container that writes one note and waits. */
+function withSecond(pod: ReturnType<typeof httpPod>, notes: string): object {
+  const { spec } = z.looseObject({ spec: z.looseObject({ containers: z.array(z.unknown()) }) }).parse(pod);
+  const second = {
+    name: 'second',
+    image: 'http-pod:1',
+    command: ['sh', '-c', `echo second >>${notes}; exec sleep 600`],
+  };
+  return { ...pod, spec: { ...spec, containers: [...spec.containers, second] } };
 }
 
 function notesFile(): string {

@@ -71,16 +71,29 @@ describe('planned changes', () => {
     expect(w.events('shard.removed.v1').map((event) => event.shardId)).toEqual([shardIdOf(3)]);
   });
 
-  it.each([1, 2, 3])('rolls %i workers without a gap, moving each slot once and those of the first twice', (shards) => {
-    const w = settled(worldWithoutGaps({ shards }));
-    const first = slotsOf(w, S0);
+  it.each([1, 2, 3])(
+    'rolls %i workers without a gap, moving each slot once and those of the smallest twice',
+    (shards) => {
+      const w = settled(worldWithoutGaps({ shards }));
+      const fewest = Math.min(...Object.keys(w.state.shards).map((shardId) => slotsOf(w, shardId)));
+      w.configure({}, 'r2');
+      settled(w);
+      expect(w.events('shard.migration.planned.v1').map((event) => event.cause)).toEqual(
+        Array.from({ length: shards + 1 }, () => 'rollout'),
+      );
+      expect(plannedSlots(w)).toHaveLength(64 + fewest);
+      expect([...w.pods.values()].every((pod) => pod.revision === 'r2')).toBe(true);
+    },
+  );
+
+  it('begins a rolling update with the smallest shard, of equals the lowest', () => {
+    const w = settled(worldWithoutGaps({ shards: 3, slotCount: 256 }));
+    expect([S0, S1, S2].map((shardId) => slotsOf(w, shardId))).toEqual([86, 85, 85]);
     w.configure({}, 'r2');
     settled(w);
-    expect(w.events('shard.migration.planned.v1').map((event) => event.cause)).toEqual(
-      Array.from({ length: shards + 1 }, () => 'rollout'),
-    );
-    expect(plannedSlots(w)).toHaveLength(64 + first);
-    expect([...w.pods.values()].every((pod) => pod.revision === 'r2')).toBe(true);
+    expect(plannedSlots(w)).toHaveLength(256 + 85);
+    const [first] = w.events('shard.migration.planned.v1');
+    expect([first?.source, first?.target]).toEqual([S1, shardIdOf(3)]);
   });
 
   it('drains a terminating worker before it is gone', () => {

@@ -1,7 +1,7 @@
 import { type KubernetesEndpoint, staticEndpoint } from '@shard-controller/shared/kubernetes';
 
 /** The kubeconfig names no cluster, or asks for a way to log in that this process does not have. */
-export class KubeconfigError extends Error {
+class KubeconfigError extends Error {
   override readonly name = 'KubeconfigError';
   readonly code = 'SC_KUBECONFIG';
 }

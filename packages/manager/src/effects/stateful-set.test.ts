@@ -25,6 +25,8 @@ const full: ShardConfigSpecInput = {
     resources: ['pods', 'nodes'],
     labelsAllowlist: ['pods=[*]', 'nodes=[*]'],
     annotationsAllowlist: ['pods=[example.com/owner]'],
+    customResourceState:
+      'spec: { resources: [{ groupVersionKind: { group: example.com, version: v1, kind: Widget } }] }',
     extraArgs: ['--metric-denylist=^kube_pod_tolerations$'],
   },
   nodeSelector: { 'kubernetes.io/os': 'linux' },

@@ -13,12 +13,13 @@ import { parseQuantity, type ShardConfigSpec } from '@shard-controller/shared/ap
 import type { Replica } from '@shard-controller/shared/contracts';
 import { parseGoDuration } from '@shard-controller/shared/runtime';
 import type { WorkerSettings } from '../config.ts';
+import { customResourcesEnv } from './custom-resources.ts';
 import { exporterArguments } from './exporter-arguments.ts';
 import { REVISION_LABEL, workerLabels, workerSelector } from './labels.ts';
 import type { ConfigIdentity } from './owner.ts';
 
 /** Ports of a worker pod; the exporter's own are bound inside the pod and reached through the worker's gateway. */
-export const WORKER_PORTS = {
+const WORKER_PORTS = {
   gateway: 8080,
   exporterTelemetry: 8081,
   exporter: 8082,
@@ -32,6 +33,24 @@ const TOKEN_VOLUME = 'api-access';
 const TOKEN_SECONDS = 3600;
 
 const NO_CAPACITY: ShardConfigSpec['capacity'] = { objects: 1 };
+
+/**
+ * Returns when the worker's proxy listens. kubelet starts the containers of a pod in order and waits for this hook, so
+ * the exporter, which exits when it finds no API server, does not begin with restarts and their back-off. It gives up
+ * without an error: a worker that is so late is the liveness probe's matter.
+ */
+const PROXY_LISTENS = [
+  'node',
+  '-e',
+  `const end = Date.now() + 30000;
+const dial = () => require('node:net').connect(${WORKER_PORTS.proxy}, '127.0.0.1')
+  .on('connect', () => process.exit())
+  .on('error', () => Date.now() > end ? process.exit() : setTimeout(dial, 50));
+dial();`,
+];
+
+/** Time for the exporter to end when its liveness probe failed, s. Its preStop hook would use up the pod's, which is for drains. */
+const EXPORTER_RESTART_SECONDS = 30;
 
 /** Kept free of the grace period for what the kubelet itself needs to end a pod, s. */
 const GRACE_RESERVE_SECONDS = 10;
@@ -124,6 +143,7 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
       { name: 'LOG_LEVEL', value: worker.logLevel },
       { name: 'ISOLATION', value: spec.isolation },
       { name: 'DRAIN_TIMEOUT_MS', value: String(drainSeconds(spec) * 1000) },
+      ...customResourcesEnv(spec.exporter),
       ...capacityEnv(spec.capacity),
     ],
     ports: [
@@ -131,6 +151,7 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
       { name: 'worker', containerPort: WORKER_PORTS.worker, protocol: 'TCP' },
     ],
     livenessProbe: probe('/livez', 'worker', { periodSeconds: 10, failureThreshold: 3, timeoutSeconds: 3 }),
+    lifecycle: { postStart: { exec: { command: PROXY_LISTENS } } },
     readinessProbe: probe('/readyz', 'worker', { periodSeconds: 2, failureThreshold: 2, timeoutSeconds: 2 }),
     resources: spec.workerResources === undefined ? WORKER_RESOURCES : requirements(spec.workerResources),
     securityContext: HARDENED,
@@ -171,7 +192,12 @@ function exporterContainer(spec: ShardConfigSpec): V1Container {
       { name: 'ksm', containerPort: WORKER_PORTS.exporter, protocol: 'TCP' },
       { name: 'telemetry', containerPort: WORKER_PORTS.exporterTelemetry, protocol: 'TCP' },
     ],
-    livenessProbe: probe('/healthz', 'ksm', { periodSeconds: 10, failureThreshold: 3, timeoutSeconds: 5 }),
+    livenessProbe: probe('/healthz', 'ksm', {
+      periodSeconds: 10,
+      failureThreshold: 3,
+      timeoutSeconds: 5,
+      terminationGracePeriodSeconds: EXPORTER_RESTART_SECONDS,
+    }),
     // The hook returns when the worker owns and exposes nothing, so the exporter outlives the drain.
     lifecycle: { preStop: { httpGet: { path: '/drain/wait', port: WORKER_PORTS.worker, scheme: 'HTTP' } } },
     resources: requirements(spec.resources),

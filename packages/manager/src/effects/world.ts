@@ -42,7 +42,7 @@ export interface WorldInput {
 }
 
 /** One sentence, with the code of the error. */
-export interface WorldProblem {
+interface WorldProblem {
   readonly code: string;
   readonly message: string;
 }

@@ -1,1 +1,1 @@
-export { type InspectionOptions, serveInspection } from './inspection.ts';
+export { type InspectionOptions, serveInspection, stateDigest } from './inspection.ts';

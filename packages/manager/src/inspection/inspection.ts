@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { slotOf, slotsToRanges } from '@shard-controller/shared/hashing';
 import type { NatsLink } from '@shard-controller/shared/nats';
 import { z } from 'zod';
@@ -94,8 +95,13 @@ function statusAnswer({ config, state, obstacle }: ConfigRunner): object {
     scaling,
     failover,
     lastDecision,
+    stateDigest: stateDigest(state),
   };
 }
+
+/** Equal for equal states: lets anyone check that this manager's state is what the log folds to. */
+export const stateDigest = (state: ShardConfigState): string =>
+  createHash('sha256').update(JSON.stringify(state)).digest('hex');
 
 function shardsAnswer({ config, state }: ConfigRunner): object {
   if (state?.settings == null) return { ...config, shards: [] };

@@ -19,7 +19,7 @@ export interface ShardSources {
 /** The replica whose health is the shard's. */
 export const ACTIVE_REPLICA: Replica = 'a';
 
-export function signalsOf(sources: ShardSources): ShardSignals {
+function signalsOf(sources: ShardSources): ShardSignals {
   const { worker, pod } = sources;
   return {
     heartbeat: worker === undefined ? undefined : { at: worker.heardAt, content: worker.heartbeat },

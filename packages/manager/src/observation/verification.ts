@@ -103,7 +103,7 @@ async function ask(
 }
 
 /** Whether the target holds what the source holds, feed by feed, at the source's positions. */
-export function compareReplies(source: VerifyReply, target: VerifyReply): VerificationResult {
+function compareReplies(source: VerifyReply, target: VerifyReply): VerificationResult {
   const answers = new Map(target.feeds.map((feed) => [feed.feed, feed]));
   let objects = 0;
   for (const expected of source.feeds) {

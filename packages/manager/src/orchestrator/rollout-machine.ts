@@ -30,8 +30,8 @@ export type RolloutTable = DecisionTable<View, RolloutSignal, ShardEvent>;
 /**
  * One surge worker starts with the new template. Then, until no outdated worker is left: all slots of an outdated
  * worker move to the empty new one, its pod is replaced, and it is the empty new one for the next. At the end the
- * surge worker's slots move to the last one. So every slot moves once, the first shard's twice, and a pod that is
- * deleted owns nothing.
+ * surge worker's slots move to the last one. So every slot moves once, those of the shard with the fewest twice, and a
+ * pod that is deleted owns nothing.
  */
 const config: TableConfig = {
   id: 'rollout',
@@ -139,13 +139,21 @@ function nextMove(state: ShardConfigState): Transfer | undefined {
   const empty = targetsOf(state).filter((shard) => shard.revision === state.revision && isIdle(state, shard));
   const owning = regularShards(state).filter((shard) => state.owners.includes(shard.shardId));
   const outdated = owning.filter((shard) => isOutdated(state, shard));
-  const source = outdated.length > 0 ? outdated.find((s) => s.health === 'Healthy') : state.shards[rollout.surge];
+  const source = outdated.length > 0 ? smallest(state, outdated) : state.shards[rollout.surge];
   const target = empty.find((shard) => shard.shardId !== rollout.surge) ?? empty[0];
   if (source === undefined || target === undefined || target.shardId === source.shardId) return undefined;
   const slots = slotsOf(state, source.shardId);
   return source.health === 'Healthy' && slots.length > 0
     ? { from: source.shardId, to: target.shardId, slots }
     : undefined;
+}
+
+/** The healthy shard with the fewest slots: those of the one that is emptied first, into the surge worker, move twice. */
+function smallest(state: ShardConfigState, shards: readonly ShardState[]): ShardState | undefined {
+  const slots = new Map(shards.map(({ shardId }) => [shardId, slotsOf(state, shardId).length]));
+  const count = ({ shardId }: ShardState): number => slots.get(shardId) ?? 0;
+  // Stable: of equals the lowest ordinal.
+  return shards.filter(({ health }) => health === 'Healthy').toSorted((a, b) => count(a) - count(b))[0];
 }
 
 function isDone(state: ShardConfigState): boolean {

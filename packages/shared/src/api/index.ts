@@ -1,4 +1,5 @@
 export { assignmentOf, instanceSpecOf, shardInstanceName } from './assignment.ts';
+export { type CustomResourceKind, readCustomResourceState } from './custom-resource-state.ts';
 export type { Condition, ObjectMetadata } from './fields.ts';
 export {
   API_VERSION,

@@ -73,9 +73,13 @@ describe('parseShardConfig', () => {
       'spec.healthCheckInterval: must be a duration from 500ms to 5m, like 500ms, 30s or 5m',
     ],
     [{ slots: 100 }, 'spec.slots: must be a power of two'],
+    [
+      { exporter: { customResourceState: 'spec: [' } },
+      expect.stringMatching(/^spec\.exporter\.customResourceState: is not YAML: /),
+    ],
     [{ mode: 'Manual' }, 'spec.mode: mode Manual needs shards: the number of shards that you want'],
   ])('checks the rules again that the API server checks: %j', (spec, problem) => {
-    expect(problems(config(spec))).toContain(problem);
+    expect(problems(config(spec))).toContainEqual(problem);
   });
 
   it.each([undefined, null, 7, 'text', [], {}, { spec: null }, { metadata: 1, spec: [] }])(

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readCustomResourceState } from './custom-resource-state.ts';
 import { count, duration, labels, quantity } from './fields.ts';
 import { withRules } from './rules.ts';
 
@@ -157,6 +158,18 @@ const extraArgs = () =>
     ],
   );
 
+/** CEL cannot read YAML, so this rule stands here only: what the API server took may still be an invalid spec. */
+const customResourceState = () =>
+  z
+    .string()
+    .min(1)
+    .max(131_072)
+    .superRefine((text, context) => {
+      const read = readCustomResourceState(text);
+      if (read.ok) return;
+      for (const message of read.problems) context.addIssue({ code: 'custom', message });
+    });
+
 /** The unmodified kube-state-metrics beside each worker. */
 export const exporter = () =>
   z.object({
@@ -180,10 +193,7 @@ export const exporter = () =>
     annotationsAllowlist: allowlist()
       .optional()
       .describe("Kubernetes annotations to export per kind, in kube-state-metrics' form: pods=[example.com/owner]."),
-    customResourceState: z
-      .string()
-      .min(1)
-      .max(131_072)
+    customResourceState: customResourceState()
       .optional()
       .describe('Configuration of custom-resource-state metrics, as YAML text.'),
     extraArgs: extraArgs().optional().describe('Further flags of kube-state-metrics.'),

@@ -16,6 +16,10 @@ export interface FeedDirectory {
   isAssigned(): boolean;
   roles(): SlotRoles | undefined;
   find(key: FeedKey): Feed | undefined;
+  /** The exporter asks from nothing: it has just started. */
+  noteStart(): void;
+  /** The exporter goes on from what it got before this process was there. */
+  noteResume(): void;
   /** The feed for this key; a new one follows `resumeFrom`, or the present when that is undefined. */
   open(key: FeedKey, resumeFrom?: string): Feed;
 }
@@ -119,13 +123,14 @@ export class ExporterApi {
     // Whoever holds something and meets a worker that knows nothing yet has to keep it and come back.
     if (!holdsNothing && !this.#options.feeds.isAssigned())
       return tooEarly(response, 'the worker has no assignment yet');
+    if (holdsNothing && !isDefinitions) this.#options.feeds.noteStart();
     const isResume = isWatch && !holdsNothing && !isTrue(query.get('sendInitialEvents'));
     if (isResume) return this.#resume(response, key, version);
     await this.#options.feeds.assigned(signal);
     if (signal.aborted) return;
     const feed = this.#options.feeds.open(key);
     const state = await this.#opened(feed, response, signal);
-    if (state === undefined) return;
+    if (state === undefined || signal.aborted) return;
     const streamed = holdsNothing && this.#options.firstList === 'Streamed' && !isDefinitions;
     if (isWatch) this.#watch(response, feed, state, streamed, isTrue(query.get('sendInitialEvents')));
     else if (query.has('continue'))
@@ -184,8 +189,9 @@ export class ExporterApi {
     const { feeds, logger } = this.#options;
     const feed = feeds.find(key) ?? feeds.open(key, version);
     const { state } = feed;
+    const known = state?.awaiting(version);
+    if (known === undefined) feeds.noteResume();
     if (state === undefined) return tooEarly(response, `${feed.name} is not open yet`);
-    const known = state.awaiting(version);
     if (known !== undefined) {
       startWatch(response, state);
       known.attach(response);

@@ -9,6 +9,11 @@ const SETTLE_MS = 1_000;
  * (internal/discovery: it polls what it has found every 3 s): only then is the set whole. ms.
  */
 const SECOND_START_MS = 4_500;
+/**
+ * After a restart of this process the exporter's watches come back each with its own back-off, 1 to 30 s. What is said
+ * about all feeds waits for most of them; verification finds a feed that is missing. ms.
+ */
+const RESUME_MS = 10_000;
 
 /** What all feeds together say at one moment. */
 export interface FeedCensus extends SlotProgress {
@@ -26,7 +31,11 @@ export interface FeedCensus extends SlotProgress {
   objectsByResource(): Record<string, number>;
 }
 
-export function takeFeedCensus(all: readonly Feed[], now: number): FeedCensus {
+/**
+ * @param now monotonic ms.
+ * @param resumedAt when an exporter from before this process came back, if it did; monotonic ms.
+ */
+export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: number): FeedCensus {
   const sharded = all.filter(({ isQuiet }) => !isQuiet);
   const feeds = sharded.filter((feed) => feed.state !== undefined || feed.refusal === undefined);
   const refused = sharded.flatMap(({ name, state, refusal }) =>
@@ -35,7 +44,9 @@ export function takeFeedCensus(all: readonly Feed[], now: number): FeedCensus {
   const isSettled =
     feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !expectsSecondStart(all, now);
   const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
-  const isComplete = isSettled && feeds.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
+  const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
+  const isComplete =
+    isSettled && isBack && feeds.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
   const watches = feeds.flatMap(watchesOf);
   const isShown = (slot: number): boolean => watches.every(({ slots }) => slots[slot] === SlotState.Shown);
 
@@ -45,10 +56,11 @@ export function takeFeedCensus(all: readonly Feed[], now: number): FeedCensus {
     synced: feeds.filter(({ state }) => state?.filled === true).length,
     refused,
     oldestProofMs: (probedAt) => Math.max(0, ...feeds.map((feed) => Math.round(now - feed.proofAt(probedAt)))),
-    warmth: (isAssigned) => warmth(feeds, isAssigned, isSettled),
+    warmth: (isAssigned) => warmth(feeds, isAssigned, isSettled, resumedAt !== undefined),
     acknowledged: (slots) => isComplete && slots.every(isShown),
     acknowledgedSlots: (slots) => (isComplete ? slots.filter(isShown).length : 0),
     released: (slots) =>
+      isBack &&
       everySubscription.every((subscription) => slots.every((slot) => subscription.slots[slot] === SlotState.Hidden)),
     objects: (slots) => sum(feeds, (feed) => sum(slots, (slot) => feed.state?.index.sentInSlot(slot) ?? 0)),
     problem: () => feeds.find(({ problem }) => problem !== undefined)?.problem,
@@ -85,6 +97,9 @@ function warmth(
 ): { warm: boolean; warmReason: string } {
   const cold = (warmReason: string): { warm: boolean; warmReason: string } => ({ warm: false, warmReason });
   if (!isAssigned) return cold('no assignment yet');
+  // It has kept its series: what a watch has not corrected yet is stale or doubled, but not missing.
+  const isRelisting = ({ initialPending, resumed }: Subscription): boolean => initialPending && !resumed;
+  if (isResumed && !feeds.some((feed) => watchesOf(feed).some(isRelisting))) return { warm: true, warmReason: '' };
   if (feeds.length === 0) return cold('the exporter has not asked for any resource yet');
   if (!isSettled) return cold('the exporter is opening its watches');
   for (const feed of feeds) {

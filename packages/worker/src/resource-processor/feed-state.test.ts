@@ -264,6 +264,63 @@ describe('slots', () => {
   });
 });
 
+describe('definitions that are not to be seen to change', () => {
+  const QUIET = 0;
+  function newDefinitions(): FeedState {
+    return new FeedState({
+      kind: POD,
+      codec: protobufCodec,
+      slotCount: 2,
+      slotHash: (each) => (each.name().startsWith('shown') ? 1 : QUIET),
+      quietSlot: QUIET,
+      unsharded: true,
+      position: '100',
+      now: () => 0,
+      onChange: () => {},
+    });
+  }
+  function load(feed: FeedState, ...uids: readonly string[]): void {
+    feed.plan(undefined);
+    const coverage = feed.beginLoad();
+    for (const uid of uids) feed.offer(coverage, view, 0, read('ADDED', uid, '50'));
+    feed.completeLoad(coverage, '100');
+  }
+
+  test('are in the first list, and then only the others change', () => {
+    const feed = newDefinitions();
+    const peer = new WatchPeer();
+    feed.subscribe().attach(peer.response());
+    load(feed, 'shown-a', 'quiet-b');
+    expect([...peer.store.keys()]).toEqual(['shown-a', 'quiet-b']);
+    peer.log.length = 0;
+    for (const uid of ['quiet-b', 'shown-a']) live(feed, 'MODIFIED', uid, uid === 'quiet-b' ? '101' : '102');
+    live(feed, 'ADDED', 'quiet-c', '103');
+    live(feed, 'DELETED', 'quiet-b', '104');
+    live(feed, 'DELETED', 'shown-a', '105');
+    feed.flush();
+    expect(peer.log).toEqual(['MODIFIED shown-a@102', 'DELETED shown-a@105']);
+    expect(peer.ended).toBe(false);
+  });
+
+  test('stay unseen by an exporter that was there before this process, come and go as they may', () => {
+    const feed = newDefinitions();
+    load(feed, 'shown-a', 'quiet-b');
+    live(feed, 'ADDED', 'quiet-c', '101');
+    live(feed, 'DELETED', 'quiet-c', '102');
+    live(feed, 'MODIFIED', 'quiet-b', '103');
+    live(feed, 'MODIFIED', 'shown-a', '104');
+    const peer = new WatchPeer();
+    const subscription = feed.resume('100', undefined);
+    subscription?.attach(peer.response());
+    feed.plan(undefined);
+    const coverage = feed.beginLoad();
+    feed.offer(coverage, view, 0, read('ADDED', 'shown-a', '104'));
+    feed.offer(coverage, view, 0, read('ADDED', 'quiet-b', '103'));
+    feed.completeLoad(coverage, '104');
+    expect(peer.log).toEqual(['ADDED shown-a@104']);
+  });
+});
+
 describe('a metadata list after a gap in the watch', () => {
   test('deletes what is gone, asks for what differs, and nothing else', () => {
     const feed = newFeed();
@@ -381,6 +438,14 @@ describe('a subscription', () => {
     const [left, newer] = feed.subscriptions;
     expect([left?.awaitedVersion, newer?.awaitedVersion]).toEqual(['100', '100']);
     expect(feed.awaiting('100')).toBe(newer);
+  });
+
+  test('whose exporter had gone before its watch was answered does not stay', () => {
+    const feed = newFeed();
+    const peer = new WatchPeer();
+    peer.destroyed = true;
+    feed.subscribe().attach(peer.response());
+    expect(feed.subscriptions).toEqual([]);
   });
 
   test('that its exporter leaves is forgotten, and nothing counts as sent any more', () => {

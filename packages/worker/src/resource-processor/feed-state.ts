@@ -378,8 +378,9 @@ export class FeedState {
     const changes = this.ring.since(version);
     if (changes === undefined) return undefined;
     const subscription = this.subscribe();
-    for (const { uid, joined } of changes) {
-      if (!joined) this.#sendDeletion(subscription, { uid, namespace: '', name: '' });
+    subscription.resumed = true;
+    for (const { uid, slot, joined } of changes) {
+      if (!joined && slot !== this.#quietSlot) this.#sendDeletion(subscription, { uid, namespace: '', name: '' });
     }
     for (const [uid, entry] of this.index.entries()) {
       if (this.#unsharded) {

@@ -29,6 +29,8 @@ export interface WatchResponse {
   end(bytes: Uint8Array): unknown;
   destroy(): unknown;
   on(event: 'drain' | 'close', listener: () => void): unknown;
+  /** The peer has gone already; `close` will not be said again. */
+  readonly destroyed: boolean;
 }
 
 export interface SubscriptionOptions {
@@ -58,6 +60,8 @@ export class Subscription {
   readonly marks: Uint32Array;
   /** Until the first complete state was acknowledged; a scrape would be partial. */
   initialPending = true;
+  /** Its exporter was there before this process and shows what it had: a scrape is stale at worst, not partial. */
+  resumed = false;
   /** A watch carries it, or has carried it. */
   attached = false;
   /** When the newest watch came; monotonic ms. */
@@ -154,7 +158,8 @@ export class Subscription {
       if (this.#response === response) this.close();
     });
     for (const done of settle) done(true);
-    this.#pump();
+    if (response.destroyed) this.close();
+    else this.#pump();
   }
 
   /** An object's event as it came over the wire, or rewritten to ADDED when the exporter does not have it yet. */

@@ -44,6 +44,8 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
   #notifying = false;
   #omitted: string | undefined;
   #isInterrupted = false;
+  /** When an exporter from before this process came back; until one starts from nothing. Monotonic ms. */
+  #resumedAt: number | undefined;
   #probedAt: number;
 
   constructor(options: DataPlaneOptions) {
@@ -155,6 +157,14 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   isAssigned(): boolean {
     return this.#assignment !== undefined;
+  }
+
+  noteStart(): void {
+    this.#resumedAt = undefined;
+  }
+
+  noteResume(): void {
+    this.#resumedAt ??= this.#options.clock.monotonic();
   }
 
   roles(): SlotRoles | undefined {
@@ -279,7 +289,7 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   #census(): FeedCensus {
     const feeds = [...this.#feeds.values()].map(({ feed }) => feed);
-    return takeFeedCensus(feeds, this.#options.clock.monotonic());
+    return takeFeedCensus(feeds, this.#options.clock.monotonic(), this.#resumedAt);
   }
 
   #keptSlots(): number {

@@ -31,6 +31,7 @@ export class WatchPeer {
       destroy: () => {
         this.destroyed = true;
       },
+      destroyed: this.destroyed,
       on: (event, listener) => this.#listeners.set(event, listener),
     };
   }

@@ -1,0 +1,170 @@
+import { EVENT_STREAM, eventSubject } from '@shard-controller/shared/contracts';
+import { EventStream } from '@shard-controller/shared/nats';
+import { createLogger } from '@shard-controller/shared/observability';
+import {
+  evolve,
+  initialState,
+  type ShardConfigState,
+  type ShardEvent,
+  shardEventSchema,
+} from '@shard-controller/manager/aggregate';
+import { decisionEnvelopeSchema, EventLog } from '@shard-controller/manager/event-log';
+import { stateDigest } from '@shard-controller/manager/inspection';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { productImages, WORKER_IMAGE } from '../cluster/index.ts';
+import { CONFIG, Fleet, NAMESPACE, pause } from './fleet.ts';
+import { type Phase, type PhaseResult, runPhase } from './phase.ts';
+import { resize, TOUR } from './phases.ts';
+
+const SEED = Number(process.env['E2E_SEED'] ?? 1);
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+let fleet: Fleet;
+
+beforeAll(async () => {
+  say(`seed ${SEED} (E2E_SEED)`);
+  fleet = await Fleet.start({ pods: 500, churn: 20, seed: SEED, fakeNodes: 10, shards: 2, say });
+  fleet.churn.resume();
+}, 240_000);
+
+afterAll(async () => {
+  await fleet.stop();
+});
+
+async function run(phase: Phase): Promise<PhaseResult> {
+  say(`\n== ${phase.name} ==`);
+  const result = await runPhase(fleet, phase, say);
+  say(JSON.stringify(result));
+  return result;
+}
+
+const statusSchema = z.looseObject({ sequence: z.int(), stateDigest: z.string() });
+const answerSchema = z.array(statusSchema);
+
+/** The leader's state against the fold of the stored log, at the same sequence. */
+async function foldedAndLive(): Promise<{ readonly folded: string; readonly live: string }> {
+  const { uid } = (await fleet.config()).metadata;
+  const logger = createLogger({ name: 'fold', level: 'error' });
+  const log = new EventLog<ShardEvent, ShardConfigState>({
+    stream: new EventStream({ link: fleet.link, stream: EVENT_STREAM, schema: decisionEnvelopeSchema }),
+    subject: eventSubject(NAMESPACE, CONFIG, uid),
+    schema: shardEventSchema,
+    initial: initialState,
+    evolve: (state, event, sequence) => evolve(state, event, sequence),
+    logger,
+  });
+  for (let tries = 0; tries < 50; tries++) {
+    const answer = await fleet.link.request({ subject: 'shard.inspect.v1.status', body: {}, schema: answerSchema });
+    const [live] = answer.kind === 'reply' && answer.reply.ok ? answer.reply.value : [];
+    const { state } = await log.load();
+    // A decision may fall between the two reads.
+    if (live !== undefined && live.sequence === state.sequence)
+      return { folded: stateDigest(state), live: live.stateDigest };
+    await pause(100);
+  }
+  throw new Error('the leader never answered at the sequence of the log');
+}
+
+describe('a fleet under churn', () => {
+  test.each(TOUR.map((phase) => [phase.name, phase] as const))('%s', async (_, phase) => {
+    const result = await run(phase);
+    expect(result.failures).toEqual([]);
+    expect(result.ticks).toBeGreaterThan(2);
+    const { folded, live } = await foldedAndLive();
+    expect(live).toBe(folded);
+  });
+
+  test('a worker pod that someone deletes drains before it ends', async () => {
+    const [worker] = await fleet.workers();
+    const result = await run({
+      ...resize(2, 2),
+      name: 'pod deleted',
+      // Its slots go to the other worker and half of all come back.
+      minimum: (owners) => owners.length,
+      act: async () => {
+        await fleet.cluster.admin.delete(`/api/v1/namespaces/${NAMESPACE}/pods/${worker?.metadata.name}`);
+        await pause(1000);
+        await replaced(worker?.metadata.uid ?? '');
+        await fleet.converged(2, 120_000);
+      },
+    });
+    expect(result.failures).toEqual([]);
+  });
+});
+
+async function replaced(uid: string): Promise<void> {
+  const deadline = performance.now() + 120_000;
+  while ((await fleet.workers()).some((pod) => pod.metadata.uid === uid)) {
+    if (performance.now() > deadline) throw new Error(`pod ${uid} did not end`);
+    await pause(100);
+  }
+}
+
+describe('a target that does not do its part', () => {
+  const setFault = (fault: string | undefined): void => {
+    const program = productImages[WORKER_IMAGE];
+    if (program === undefined || typeof program === 'function') throw new Error('the worker image is a plain program');
+    const env = { ...program.env, ...(fault === undefined ? {} : { SHARD_CONTROLLER_TEST_FAULT: fault }) };
+    for (const node of fleet.cluster.nodes) node.setImages({ [WORKER_IMAGE]: { ...program, env } });
+  };
+
+  // With one shard before and two after there is one migration, so the fault meets it for sure.
+  beforeAll(async () => {
+    await fleet.setShards(1);
+    await fleet.converged(1, 120_000);
+  });
+
+  afterAll(async () => {
+    setFault(undefined);
+    await fleet.setShards(2);
+    await fleet.converged(2, 120_000);
+  });
+
+  test.each(['omit-one', 'stop-feed', 'mute'])(
+    '%s: the migration is rolled back and the source never stops serving',
+    async (fault) => {
+      setFault(fault);
+      const rolledBack = new Promise<string>((resolve) => {
+        const stop = fleet.log.onEvent((event) => {
+          if (event.type !== 'shard.migration.rolledback.v1') return;
+          stop();
+          resolve(`${String(event['step'])}: ${String(event['reason'])}`);
+        });
+      });
+      const result = await run({
+        ...resize(1, 1),
+        name: `fault ${fault}`,
+        act: async () => {
+          await fleet.setShards(2);
+          say(`          rolled back in ${await rolledBack}`);
+          await fleet.setShards(1);
+          await fleet.converged(1, 120_000);
+        },
+      });
+      expect(result.failures).toEqual([]);
+      expect(result.slotsMoved).toBe(0);
+    },
+  );
+});
+
+describe('everything at once', () => {
+  test('all workers, both managers and NATS killed together: complete again without help', async () => {
+    const [workers, managers] = await Promise.all([fleet.workers(), fleet.managers()]);
+    const start = performance.now();
+    for (const pod of [...workers, ...managers]) {
+      const node = fleet.cluster.nodeOf(NAMESPACE, pod.metadata.name);
+      const containers = workers.includes(pod) ? ['worker', 'kube-state-metrics'] : ['manager'];
+      for (const container of containers) node?.killContainer(pod.metadata.name, container);
+    }
+    await fleet.cluster.killNats();
+    await fleet.cluster.startNats();
+    await fleet.churn.pause();
+    await fleet.converged(2, 180_000);
+    const comparison = await fleet.verifier.compare(60_000);
+    say(`complete again ${((performance.now() - start) / 1000).toFixed(1)} s after the kill`);
+    expect(comparison).toMatchObject({ equal: true });
+    fleet.churn.resume();
+  });
+});
