@@ -89,7 +89,7 @@ export class Fleet {
   static async start(options: FleetOptions): Promise<Fleet> {
     const { say } = options;
     const timed = stopwatch(say);
-    const logger = createLogger({ name: 'cluster', level: process.env['LOG_LEVEL'] ?? 'error' });
+    const logger = createLogger({ name: 'cluster', level: 'error' });
     const cluster = await startCluster({ logger });
     const undo: (() => Promise<unknown>)[] = [() => cluster.stop()];
     try {

@@ -166,7 +166,7 @@ function tell(fleet: Fleet, say: (text: string) => void): () => void {
 }
 
 function describe(event: LoggedEvent): string | undefined {
-  const id = String(event['id'] ?? '');
+  const id = typeof event['id'] === 'string' ? event['id'] : '';
   switch (event.type) {
     case 'shard.scaled.v1':
       return `decision: ${String(event['from'])} -> ${String(event['to'])} shards`;

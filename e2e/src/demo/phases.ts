@@ -22,7 +22,7 @@ export function resize(from: number, to: number): Phase {
   };
 }
 
-export function rollingUpdate(count: number): Phase {
+function rollingUpdate(count: number): Phase {
   return {
     name: 'rolling update',
     about:
@@ -57,7 +57,7 @@ async function victim(fleet: Fleet): Promise<PodView> {
   return found;
 }
 
-export function nodeLoss(count: number): Phase {
+function nodeLoss(count: number): Phase {
   let lost = '';
   return {
     name: 'loss of a node',
@@ -99,7 +99,7 @@ export function nodeLoss(count: number): Phase {
   };
 }
 
-export function managerKill(from: number, to: number): Phase {
+function managerKill(from: number, to: number): Phase {
   return {
     ...resize(from, to),
     name: 'manager killed',
@@ -112,13 +112,13 @@ export function managerKill(from: number, to: number): Phase {
       say(
         `          ${migration.id} is in ${migration.step} with ${migration.slots.length} slots: SIGKILL ${leader.metadata.name}`,
       );
-      await fleet.cluster.nodeOf(NAMESPACE, leader.metadata.name)?.killContainer(leader.metadata.name, 'manager');
+      fleet.cluster.nodeOf(NAMESPACE, leader.metadata.name)?.killContainer(leader.metadata.name, 'manager');
       await fleet.converged(to, CONVERGE_MS);
     },
   };
 }
 
-export function natsOutage(from: number, to: number): Phase {
+function natsOutage(from: number, to: number): Phase {
   return {
     ...resize(from, to),
     name: 'NATS down 15 s',
@@ -138,7 +138,7 @@ export function natsOutage(from: number, to: number): Phase {
   };
 }
 
-export function apiServerRestart(from: number, to: number): Phase {
+function apiServerRestart(from: number, to: number): Phase {
   return {
     ...resize(from, to),
     name: 'API server restart',

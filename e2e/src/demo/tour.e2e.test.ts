@@ -22,15 +22,17 @@ const SEED = Number(process.env['E2E_SEED'] ?? 1);
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 let fleet: Fleet;
+let stop: (() => Promise<void>) | undefined;
 
 beforeAll(async () => {
   say(`seed ${SEED} (E2E_SEED)`);
   fleet = await Fleet.start({ pods: 500, churn: 20, seed: SEED, fakeNodes: 10, shards: 2, say });
+  stop = () => fleet.stop();
   fleet.churn.resume();
 }, 240_000);
 
 afterAll(async () => {
-  await fleet.stop();
+  await stop?.();
 });
 
 async function run(phase: Phase): Promise<PhaseResult> {

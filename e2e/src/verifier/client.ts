@@ -2,17 +2,16 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Expectation } from './judge.ts';
-import type { VerifierRequest, VerifierResponse, VerifierSettings } from './protocol.ts';
+import type { VerifierRequest, VerifierResponse, VerifierResult, VerifierSettings } from './protocol.ts';
 import type { ComparisonOutcome, LiveFigures } from './verifier.ts';
 
 type Ask = Exclude<VerifierRequest, { type: 'start' }>;
 type Unnumbered<T> = T extends unknown ? Omit<T, 'id'> : never;
-type Result = LiveFigures | ComparisonOutcome | null;
 
 /** A running verifier process. */
 export class VerifierProcess {
   readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, { resolve: (result: Result) => void; reject: (error: Error) => void }>();
+  readonly #waiting = new Map<number, { resolve: (result: VerifierResult) => void; reject: (error: Error) => void }>();
   readonly #listeners = new Set<(live: LiveFigures) => void>();
   #nextId = 1;
   #newest: LiveFigures | undefined;
@@ -77,11 +76,11 @@ export class VerifierProcess {
     await gone;
   }
 
-  #ask(request: Unnumbered<Ask>): Promise<Result> {
+  #ask(request: Unnumbered<Ask>): Promise<VerifierResult> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#child.send({ ...request, id } as VerifierRequest);
+      this.#child.send({ ...request, id });
     });
   }
 

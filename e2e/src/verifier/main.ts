@@ -1,6 +1,6 @@
 /** The verifier as a process of its own, so that its work and the harness's do not delay each other. Ends with its parent. */
 import { ServiceTargets } from './endpoints.ts';
-import type { VerifierRequest, VerifierResponse } from './protocol.ts';
+import type { VerifierRequest, VerifierResponse, VerifierResult } from './protocol.ts';
 import { Verifier } from './verifier.ts';
 
 const ending = new AbortController();
@@ -10,18 +10,12 @@ const send = (response: VerifierResponse): void => {
   if (process.connected) process.send?.(response);
 };
 
-function perform(
-  request: Exclude<VerifierRequest, { type: 'start' }>,
-): Promise<Extract<VerifierResponse, { type: 'done' }>['result']> {
+async function perform(request: Exclude<VerifierRequest, { type: 'start' }>): Promise<VerifierResult> {
   if (verifier === undefined) throw new Error('the verifier was not started');
-  switch (request.type) {
-    case 'startPhase':
-      return verifier.startPhase(request.name, request.expectation).then(() => null);
-    case 'endPhase':
-      return verifier.endPhase();
-    case 'compare':
-      return verifier.compare(request.withinMs);
-  }
+  if (request.type === 'endPhase') return verifier.endPhase();
+  if (request.type === 'compare') return verifier.compare(request.withinMs);
+  await verifier.startPhase(request.name, request.expectation);
+  return null;
 }
 
 process.on('message', (request: VerifierRequest) => {
@@ -37,12 +31,10 @@ process.on('message', (request: VerifierRequest) => {
     void verifier.run(ending.signal);
     return;
   }
-  Promise.resolve()
-    .then(() => perform(request))
-    .then(
-      (result) => send({ type: 'done', id: request.id, result }),
-      (error: unknown) => send({ type: 'failed', id: request.id, message: String(error) }),
-    );
+  perform(request).then(
+    (result) => send({ type: 'done', id: request.id, result }),
+    (error: unknown) => send({ type: 'failed', id: request.id, message: String(error) }),
+  );
 });
 
 process.once('disconnect', () => process.exit(0));

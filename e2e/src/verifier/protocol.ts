@@ -22,7 +22,10 @@ export type VerifierRequest =
   | { readonly type: 'endPhase'; readonly id: number }
   | { readonly type: 'compare'; readonly id: number; readonly withinMs: number };
 
+/** Answer to a request; `startPhase` has none. */
+export type VerifierResult = LiveFigures | ComparisonOutcome | null;
+
 export type VerifierResponse =
   | { readonly type: 'tick'; readonly live: LiveFigures }
-  | { readonly type: 'done'; readonly id: number; readonly result: LiveFigures | ComparisonOutcome | null }
+  | { readonly type: 'done'; readonly id: number; readonly result: VerifierResult }
   | { readonly type: 'failed'; readonly id: number; readonly message: string };

@@ -269,7 +269,7 @@ describe('a postStart hook', () => {
   it('does not outlive a pod that is deleted meanwhile', async () => {
     const first = { lifecycle: { postStart: { exec: { command: ['sleep', '300'] } } } };
     await cluster.admin.create(PODS, httpPod('hook-hangs', first));
-    await expect.poll(() => cluster.nodeOf(NAMESPACE, 'hook-hangs')?.processesOf('hook-hangs')).toHaveLength(1);
+    await expect.poll(() => cluster.nodeOf(NAMESPACE, 'hook-hangs')?.processesOf('hook-hangs')).toHaveLength(2);
     await cluster.admin.delete(`${PODS}/hook-hangs`);
     await pods.until('hook-hangs', (all) => all.length === 0);
   });

@@ -23,7 +23,7 @@ export interface FeedCensus extends SlotProgress {
   readonly synced: number;
   readonly refused: readonly { readonly feed: string; readonly reason: string }[];
   oldestProofMs(probedAt: number): number;
-  warmth(isAssigned: boolean): { readonly warm: boolean; readonly warmReason: string };
+  warmth(isAssigned: boolean): Warmth;
   acknowledgedSlots(slots: readonly number[]): number;
   exposedSlots(roles: SlotRoles | undefined): number;
   queueDepth(): number;
@@ -45,6 +45,7 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
     feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !expectsSecondStart(all, now);
   const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
   const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
+  const exporter = !isBack ? 'returning' : isSettled || resumedAt !== undefined ? 'settled' : 'opening';
   const isComplete =
     isSettled && isBack && feeds.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
   const watches = feeds.flatMap(watchesOf);
@@ -56,7 +57,7 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
     synced: feeds.filter(({ state }) => state?.filled === true).length,
     refused,
     oldestProofMs: (probedAt) => Math.max(0, ...feeds.map((feed) => Math.round(now - feed.proofAt(probedAt)))),
-    warmth: (isAssigned) => warmth(feeds, isAssigned, isSettled, resumedAt !== undefined),
+    warmth: (isAssigned) => warmth(feeds, isAssigned, exporter),
     acknowledged: (slots) => isComplete && slots.every(isShown),
     acknowledgedSlots: (slots) => (isComplete ? slots.filter(isShown).length : 0),
     released: (slots) =>
@@ -90,27 +91,46 @@ function watchesOf(feed: Feed): Subscription[] {
   return feed.state?.subscriptions.filter(({ attached }) => attached) ?? [];
 }
 
-function warmth(
-  feeds: readonly Feed[],
-  isAssigned: boolean,
-  isSettled: boolean,
-): { warm: boolean; warmReason: string } {
-  const cold = (warmReason: string): { warm: boolean; warmReason: string } => ({ warm: false, warmReason });
+interface Warmth {
+  readonly warm: boolean;
+  readonly warmReason: string;
+}
+
+const WARM: Warmth = { warm: true, warmReason: '' };
+
+/**
+ * @param exporter how far the exporter's set of watches is known: it is still opening them, it is coming back to this
+ * process, or they are all there.
+ */
+function warmth(feeds: readonly Feed[], isAssigned: boolean, exporter: 'opening' | 'returning' | 'settled'): Warmth {
+  const cold = (warmReason: string): Warmth => ({ warm: false, warmReason });
   if (!isAssigned) return cold('no assignment yet');
-  // It has kept its series: what a watch has not corrected yet is stale or doubled, but not missing.
-  const isRelisting = ({ initialPending, resumed }: Subscription): boolean => initialPending && !resumed;
-  if (isResumed && !feeds.some((feed) => watchesOf(feed).some(isRelisting))) return { warm: true, warmReason: '' };
+  const watches = feeds.flatMap(watchesOf);
+  // It has kept its series: what its watches have not corrected yet is stale or doubled, but not missing.
+  if (exporter === 'returning' && !watches.some(isPartial)) return WARM;
   if (feeds.length === 0) return cold('the exporter has not asked for any resource yet');
-  if (!isSettled) return cold('the exporter is opening its watches');
+  if (exporter === 'opening') return cold('the exporter is opening its watches');
   for (const feed of feeds) {
-    if (feed.state === undefined)
-      return cold(`${feed.name} is not open: ${feed.problem ?? 'waiting for the API server'}`);
-    if (!feed.state.filled) return cold(`${feed.name} is being listed`);
-    const watches = watchesOf(feed);
-    if (watches.length === 0) return cold(`the exporter has no watch on ${feed.name}`);
-    if (watches.some(({ initialPending }) => initialPending)) return cold(`${feed.name} is not rendered yet`);
+    const reason = coldReason(feed);
+    if (reason !== undefined) return cold(reason);
   }
-  return { warm: true, warmReason: '' };
+  return WARM;
+}
+
+function coldReason(feed: Feed): string | undefined {
+  const { name, state, problem, isResumed } = feed;
+  // A watch that is late to come back: its series are there meanwhile.
+  if (isResumed && state?.everSubscribed !== true) return undefined;
+  if (state === undefined) return `${name} is not open: ${problem ?? 'waiting for the API server'}`;
+  if (!state.filled) return `${name} is being listed`;
+  const watches = watchesOf(feed);
+  if (watches.length === 0) return `the exporter has no watch on ${name}`;
+  return watches.some(isPartial) ? `${name} is not rendered yet` : undefined;
+}
+
+/** Whether the exporter may show less than it should because of this watch. */
+function isPartial({ initialPending, resumed }: Subscription): boolean {
+  return initialPending && !resumed;
 }
 
 function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly Subscription[]): number {

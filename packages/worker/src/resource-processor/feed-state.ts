@@ -121,6 +121,11 @@ export class FeedState {
     this.#onChange();
   }
 
+  /** Whether an exporter has ever watched here. */
+  get everSubscribed(): boolean {
+    return this.#subscriptionSequence > 0;
+  }
+
   /**
    * The subscription that waits for a watch with this resourceVersion; the newest, because an exporter that starts its
    * watches again leaves the older ones without a word.

@@ -42,6 +42,7 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
   #assignment: SlotAssignment | undefined;
   #roles: SlotRoles | undefined;
   #notifying = false;
+  #said = '';
   #omitted: string | undefined;
   #isInterrupted = false;
   /** When an exporter from before this process came back; until one starts from nothing. Monotonic ms. */
@@ -298,12 +299,22 @@ export class WorkerDataPlane implements DataPlane, FeedDirectory {
     return kept;
   }
 
+  /** Everything whose change is worth a notice. */
+  #signature(): string {
+    const { handovers, slots, warmReason, exposedSlots, feeds, refusedFeeds } = this.status();
+    const states = handovers.map(({ migration, state, error }) => [migration, state, error]);
+    return JSON.stringify([states, slots, warmReason, exposedSlots, feeds.synced, feeds.total, refusedFeeds]);
+  }
+
   /** Several changes of one turn are one notice. */
   #changed(): void {
     if (this.#notifying) return;
     this.#notifying = true;
     queueMicrotask(() => {
       this.#notifying = false;
+      const signature = this.#signature();
+      if (signature === this.#said) return;
+      this.#said = signature;
       for (const listener of this.#listeners) listener();
     });
   }
