@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 const ssr = { resolve: { conditions: ['@shard/source'], externalConditions: ['@shard/source'] } };
 
-/** unit: no process, no port. integration: real NATS, real API server. e2e: the whole fleet. */
+/** unit: no other process. integration: real NATS, API server, kube-state-metrics on random ports. e2e: the whole fleet. */
 export default defineConfig({
   ssr,
   test: {
@@ -20,9 +20,10 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['{packages/*,e2e}/src/**/*.integration.test.ts'],
-          testTimeout: 60_000,
+          testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // They mostly wait.
+          maxWorkers: 3,
         },
       },
       {

@@ -133,6 +133,15 @@ test('in a frozen phase a series that ends for good is not missing', () => {
   expect(judge.figures(true).missingMax).toBe(0);
 });
 
+test('in a frozen phase the API server may make its own identity Lease anew, and nobody else', () => {
+  const leases = ['kube_lease_owner{lease="apiserver-x"}', 'kube_lease_owner{lease="kube-scheduler"}'];
+  warmUp([...all, ...leases], [a], [b, n, ...leases]);
+  judge.startPhase('frozen', now);
+  tick([...all, ...leases], [a], [b, n]);
+  tick([...all, ...leases], [a], [b, n, ...leases]);
+  expect(judge.figures(true)).toMatchObject({ missingMax: 1, expected: 4 });
+});
+
 test('many series keep apart', () => {
   const many = Array.from({ length: 200_000 }, (_, i) => `kube_pod_info{pod="p-${i}",uid="${i * 7919}"}`);
   warmUp(many, many.slice(0, 100_000), many.slice(100_000));

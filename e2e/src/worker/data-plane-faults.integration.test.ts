@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await source?.stop();
+  await Promise.allSettled([source?.stop()]);
   await client?.close();
   await api?.stop();
 });

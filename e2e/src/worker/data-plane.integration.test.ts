@@ -130,9 +130,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await left?.stop();
-  await right?.stop();
-  await reference?.stop();
+  await Promise.allSettled([left?.stop(), right?.stop(), reference?.stop()]);
   await client?.close();
   await api?.stop();
 });

@@ -12,7 +12,7 @@ import {
   type SlotAssignment,
 } from '@shard-controller/worker/resource-processor';
 import { ManagedProcess } from '../cluster/managed-process.ts';
-import { resolveBinary } from '../cluster/index.ts';
+import { resolveBinary, resolveSystemTool } from '../cluster/binaries.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { CUSTOM_GROUP, CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST } from '../workload/index.ts';
 
@@ -47,8 +47,12 @@ export class Exporter {
     }
     this.#process = new ManagedProcess({
       name,
-      executable: resolveBinary('kube-state-metrics'),
+      // The kernel ends it with this process, however this one ends.
+      executable: resolveSystemTool('setpriv', 'util-linux'),
       args: [
+        '--pdeathsig',
+        'KILL',
+        resolveBinary('kube-state-metrics'),
         ...access,
         '--host=127.0.0.1',
         `--port=${port}`,

@@ -1,4 +1,4 @@
 export { HandoverLedger, type SlotProgress } from './handover-ledger.ts';
-export { type MembershipChange, MembershipRing } from './membership-ring.ts';
-export { isExposedRole, planSlots, SlotPlanError, SlotRole, type SlotRoles } from './slot-plan.ts';
+export { MembershipRing } from './membership-ring.ts';
+export { isExposedRole, planSlots, SlotRole, type SlotRoles } from './slot-plan.ts';
 export { type SlotCensus, type VerifiableFeed, verifySlots } from './verification.ts';

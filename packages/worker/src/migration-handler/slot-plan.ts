@@ -21,7 +21,7 @@ export function isExposedRole(role: number): boolean {
 }
 
 /** Thrown for an assignment whose shape contradicts the one in force; slots and hashes cannot change under a feed. */
-export class SlotPlanError extends Error {
+class SlotPlanError extends Error {
   override readonly name = 'SlotPlanError';
   readonly code = 'SC_SLOT_PLAN';
 }

@@ -7,7 +7,7 @@ import type { FrameView } from './frame-view.ts';
 const SILENCE_MS = 90_000;
 
 /** A watch said nothing for so long that it cannot be alive. */
-export class SilentWatchError extends Error {
+class SilentWatchError extends Error {
   override readonly name = 'SilentWatchError';
   readonly code = 'SC_SILENT_WATCH';
 }

@@ -1,6 +1,6 @@
 /** Parts of a protobuf message as bytes; parts are joined once at the end. */
 
-export function varint(value: number): Uint8Array {
+function varint(value: number): Uint8Array {
   const bytes: number[] = [];
   let rest = value;
   while (rest >= 0x80) {

@@ -28,7 +28,7 @@ const LONG_IDLE_LIMIT_MS = 60_000;
 const PARALLEL_RELISTS = 4;
 
 /** The data plane of a worker: all feeds of one exporter, the slots it owns, and the endpoint that it talks to. */
-export class WorkerDataPlane implements DataPlane, FeedDirectory {
+class WorkerDataPlane implements DataPlane, FeedDirectory {
   readonly #options: DataPlaneOptions;
   readonly #feeds = new Map<
     string,

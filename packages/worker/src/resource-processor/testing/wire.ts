@@ -59,7 +59,7 @@ export function protobufFrame(type: string, object: Uint8Array, kind: ObjectKind
   return Buffer.concat([prefix, event]);
 }
 
-export function jsonObject(object: TestObject, kind: ObjectKind = WIDGET): string {
+function jsonObject(object: TestObject, kind: ObjectKind = WIDGET): string {
   const { uid, name, namespace, version: resourceVersion, labels } = object;
   return JSON.stringify({
     apiVersion: kind.apiVersion,
