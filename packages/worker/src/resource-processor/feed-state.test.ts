@@ -1,7 +1,7 @@
 import { rangesToSlots } from '@shard-controller/shared/hashing';
 import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
-import { FeedState } from './feed-state.ts';
+import { FeedState, type LoadCoverage } from './feed-state.ts';
 import { protobufCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
 import { slotHashOf } from './slot-hash.ts';
@@ -457,6 +457,35 @@ describe('a subscription', () => {
     expect(feed.index.sentCount).toBe(1);
     peer.leave();
     expect([feed.subscriptions.length, feed.index.sentCount]).toEqual([0, 0]);
+  });
+
+  test('that takes the place of one which ended during a load is sent all that the load went on to deliver', () => {
+    const feed = newFeed();
+    const uids = ['before', 'after'];
+    const offer = (coverage: LoadCoverage, uid: string): void =>
+      feed.offer(coverage, view, 0, read('ADDED', uid, '40'));
+    const fill = feed.beginLoad();
+    for (const uid of uids) offer(fill, uid);
+    feed.completeLoad(fill, '100');
+
+    const left = new WatchPeer();
+    feed.subscribe().attach(left.response());
+    feed.plan(everything);
+    const interrupted = feed.beginLoad();
+    offer(interrupted, 'before');
+    left.leave();
+    const peer = new WatchPeer();
+    feed.subscribe().attach(peer.response());
+    feed.plan(everything);
+    // The load of the one that left goes on: nothing of it may count as sent to its successor, which has its bit.
+    offer(interrupted, 'after');
+    feed.completeLoad(interrupted, '100');
+    expect(feed.subscriptions[0]?.slots.every((state) => state === SlotState.Loading)).toBe(true);
+
+    const coverage = feed.beginLoad();
+    for (const uid of uids) offer(coverage, uid);
+    feed.completeLoad(coverage, '100');
+    expect([...peer.store.keys()].sort()).toEqual(['after', 'before']);
   });
 
   test('passes bookmarks on, so that the resume point of an idle exporter stays fresh', () => {

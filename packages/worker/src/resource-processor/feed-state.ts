@@ -472,8 +472,12 @@ export class FeedState {
   }
 }
 
+/** A subscription that ended during the load is served no more: its bit may be another one's by now. */
 function covers(subscription: Subscription, marks: Uint32Array, slot: number): boolean {
   return (
-    marks[slot] !== 0 && subscription.marks[slot] === marks[slot] && subscription.slots[slot] === SlotState.Loading
+    !subscription.closed &&
+    marks[slot] !== 0 &&
+    subscription.marks[slot] === marks[slot] &&
+    subscription.slots[slot] === SlotState.Loading
   );
 }
