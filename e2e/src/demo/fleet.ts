@@ -25,6 +25,7 @@ export const NAMESPACE = 'monitoring';
 export const CONFIG = 'demo';
 const CUSTOM_RESOURCES = [{ group: CUSTOM_GROUP, resources: ['widgets'] }];
 const NAMESPACES = 10;
+const REFERENCE_NODE = 'process-node-7';
 
 const statusSchema = z.looseObject({
   observedGeneration: z.int().default(0),
@@ -280,7 +281,7 @@ function progress(say: (text: string) => void): (made: number, total: number) =>
   };
 }
 
-/** Six nodes in three zones: enough for four workers, the extra one of a rolling update, managers and the reference. */
+/** Six nodes in three zones, for four workers, the extra one of a rolling update, and two managers. */
 async function addProcessNodes(cluster: Cluster): Promise<void> {
   const names = Array.from({ length: 6 }, (_, i) => `process-node-${i + 1}`);
   await Promise.all(
@@ -293,6 +294,12 @@ async function startReference(cluster: Cluster): Promise<string> {
     namespace: NAMESPACE,
     labelsAllowlist: LABELS_ALLOWLIST,
     customResourceState: CUSTOM_RESOURCE_STATE,
+    nodeName: REFERENCE_NODE,
+  });
+  // On a node of its own, which no test loses and nothing is scheduled to.
+  await cluster.addNode(REFERENCE_NODE);
+  await cluster.admin.patch(resourcePath({ group: '', version: 'v1', resource: 'nodes', name: REFERENCE_NODE }), {
+    spec: { unschedulable: true },
   });
   await cluster.admin.apply({ object: pod, fieldManager: 'demo' });
   const path = resourcePath({

@@ -45,15 +45,15 @@ function rollingUpdate(count: number): Phase {
   };
 }
 
-/** A worker whose node runs neither another worker nor a manager, if there is one. */
+/** A worker alone on its node, or else one that shares it with anything but the leading manager. */
 async function victim(fleet: Fleet): Promise<PodView> {
-  const [workers, managers] = await Promise.all([fleet.workers(), fleet.managers()]);
-  const alone = workers.find((pod) => {
-    const others = [...workers, ...managers].filter((other) => other !== pod);
-    return others.every((other) => other.spec.nodeName !== pod.spec.nodeName);
-  });
-  const found = alone ?? workers[0];
-  if (found === undefined) throw new Error('there is no worker');
+  const [workers, all, leader] = await Promise.all([fleet.workers(), fleet.pods(''), fleet.leader()]);
+  const company = (pod: PodView): PodView[] =>
+    all.filter((other) => other.spec.nodeName === pod.spec.nodeName && other.metadata.uid !== pod.metadata.uid);
+  const found =
+    workers.find((pod) => company(pod).length === 0) ??
+    workers.find((pod) => pod.spec.nodeName !== leader?.spec.nodeName);
+  if (found === undefined) throw new Error('every worker shares its node with the leading manager');
   return found;
 }
 

@@ -14,6 +14,8 @@ export interface ReferenceExporterOptions {
   /** YAML of a CustomResourceStateMetrics. */
   readonly customResourceState?: string;
   readonly extraArgs?: readonly string[];
+  /** Bound there by hand instead of scheduled. */
+  readonly nodeName?: string;
 }
 
 /** A Pod of one unsharded kube-state-metrics that reads the API server itself: what the shards together must equal. */
@@ -26,6 +28,7 @@ export function referenceExporterPod(
     kind: 'Pod',
     metadata: { name, namespace: options.namespace, labels: { 'app.kubernetes.io/name': REFERENCE_ACCOUNT } },
     spec: {
+      ...(options.nodeName === undefined ? {} : { nodeName: options.nodeName }),
       serviceAccountName: REFERENCE_ACCOUNT,
       automountServiceAccountToken: false,
       enableServiceLinks: false,

@@ -24,9 +24,18 @@ async function serve(listener: RequestListener): Promise<{ name: string; url: st
 test('a body of any size arrives whole, and a shorter one after it leaves nothing behind', async () => {
   let body = 'x'.repeat(5_000_000);
   const target = await serve((_, response) => response.end(body));
-  expect((await scraper.scrape(target)).body?.toString()).toBe(body);
+  const first = await scraper.scrape(target);
+  expect(first.body?.toString()).toBe(body);
+  scraper.recycle(first);
   body = 'short';
   expect((await scraper.scrape(target)).body?.toString()).toBe('short');
+});
+
+test('two scrapes of one target at once keep apart', async () => {
+  let n = 0;
+  const target = await serve((_, response) => response.end(`body ${n++}`));
+  const bodies = (await Promise.all([scraper.scrape(target), scraper.scrape(target)])).map((s) => s.body?.toString());
+  expect(bodies.sort()).toEqual(['body 0', 'body 1']);
 });
 
 test('503 has no body, even with lines in it', async () => {

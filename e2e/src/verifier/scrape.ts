@@ -19,10 +19,10 @@ export interface Scrape {
 /** Longest that a scrape may take, ms. */
 export const SCRAPE_TIMEOUT_MS = 2000;
 
-/** Scrapes with kept-alive connections; the buffer of a target is used again by its next scrape. */
+/** Scrapes with kept-alive connections, and with buffers that are used again once they are given back. */
 export class Scraper {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 2 });
-  readonly #buffers = new Map<string, Buffer>();
+  readonly #agent = new Agent({ keepAlive: true });
+  readonly #free = new Map<string, Buffer[]>();
   readonly #userAgent: string;
 
   constructor(userAgent: string) {
@@ -33,11 +33,11 @@ export class Scraper {
     const start = performance.now();
     return new Promise((resolve) => {
       let length = 0;
-      let buffer = this.#buffers.get(target.name) ?? Buffer.allocUnsafe(1 << 20);
+      let buffer = this.#free.get(target.name)?.pop() ?? Buffer.allocUnsafe(1 << 20);
       const done = (problem: string | undefined): void => {
         clearTimeout(timer);
-        this.#buffers.set(target.name, buffer);
         const body = problem === undefined ? buffer.subarray(0, length) : undefined;
+        if (body === undefined) this.#giveBack(target.name, buffer);
         resolve({ target: target.name, start, end: performance.now(), body, problem });
       };
       const request = get(target.url, {
@@ -70,6 +70,18 @@ export class Scraper {
         });
       });
     });
+  }
+
+  /** Gives the body of a scrape back; it must not be read any more. */
+  recycle({ target, body }: Scrape): void {
+    if (body !== undefined)
+      this.#giveBack(target, Buffer.from(body.buffer, body.byteOffset, body.buffer.byteLength - body.byteOffset));
+  }
+
+  #giveBack(target: string, buffer: Buffer): void {
+    const free = this.#free.get(target);
+    if (free === undefined) this.#free.set(target, [buffer]);
+    else free.push(buffer);
   }
 
   close(): void {

@@ -30,6 +30,8 @@ const FASTEST_MS = 250;
 const SLOWEST_MS = 1000;
 /** Over the longest tick of late: while the fleet is being changed, ticks take longer than when the interval was settled. */
 const HEADROOM = 1.2;
+/** Ticks that may be under way at once: a target may hold a scrape back for 2 s. */
+const MOST_UNDER_WAY = 8;
 /** How fast the longest tick is forgotten, per tick. */
 const FORGETTING = 0.995;
 /** When the reference is read, as a part of the interval after the targets. */
@@ -62,6 +64,7 @@ export class Verifier {
   #slowestMs = 0;
   #views: readonly TargetView[] = [];
   #busy: Promise<void> = Promise.resolve();
+  #underWay = 0;
   #paused = false;
 
   constructor(options: VerifierOptions) {
@@ -73,11 +76,9 @@ export class Verifier {
     while (!signal.aborted) {
       await pause(next - performance.now());
       next = Math.max(next + this.#intervalMs, performance.now());
-      if (this.#paused || signal.aborted) continue;
-      // Only one scrape of the targets at a time, but the next one need not wait for the reference of this one.
-      const targetsRead = Promise.withResolvers<void>();
-      this.#busy = this.#tick(this.#busy, () => targetsRead.resolve());
-      await Promise.race([targetsRead.promise, this.#busy]);
+      if (this.#paused || signal.aborted || this.#underWay >= MOST_UNDER_WAY) continue;
+      this.#underWay++;
+      this.#busy = this.#tick(this.#busy).finally(() => this.#underWay--);
     }
     await this.#busy;
     this.#scraper.close();
@@ -150,17 +151,20 @@ export class Verifier {
     return Promise.all(this.#options.targets().map((target) => this.#scraper.scrape(target)));
   }
 
-  /** One tick; the bodies are read in the order of the ticks, after everything of the one `before`. */
-  async #tick(before: Promise<void>, targetsRead: () => void): Promise<void> {
+  /**
+   * One tick. A target that holds a scrape back delays neither the start of the next tick nor its place: bodies are read
+   * in the order of the ticks, after everything of the one `before`.
+   */
+  async #tick(before: Promise<void>): Promise<void> {
     const start = performance.now();
     const scrapes = await this.#scrapeTargets();
-    const scraped = performance.now();
     await before;
     const cpu = process.cpuUsage();
+    const readAt = performance.now();
     this.#judge.readTargets(scrapes);
-    targetsRead();
     // Not at once: what was deleted a moment before the targets were read shall be gone from the reference as well.
-    await pause(start + this.#intervalMs * REFERENCE_AFTER - performance.now());
+    const idleMs = Math.max(0, start + this.#intervalMs * REFERENCE_AFTER - performance.now());
+    await pause(idleMs);
     const reference = await this.#scraper.scrape(this.#options.reference);
     this.#judge.readReference(reference);
     this.#views = [...scrapes, reference].map((s) => ({
@@ -169,9 +173,10 @@ export class Verifier {
       ms: Math.round(s.end - s.start),
       problem: s.problem,
     }));
+    for (const scrape of [...scrapes, reference]) this.#scraper.recycle(scrape);
     const used = process.cpuUsage(cpu);
     this.#cpuMsPerTick = smoothed(this.#cpuMsPerTick, (used.user + used.system) / 1000);
-    const ms = Math.max(scraped - start, reference.end - reference.start);
+    const ms = performance.now() - readAt - idleMs;
     this.#slowestMs = Math.max(ms, this.#slowestMs * FORGETTING);
     this.#options.onTick?.(this.live());
   }

@@ -33,6 +33,9 @@ const MIX: readonly (readonly [Change, number])[] = [
  */
 const RECREATE_AFTER_MS = 3000;
 
+/** A pod that becomes Ready again sooner has a real gap in `kube_pod_status_ready_time`, just as hard to see. */
+const READY_CHANGES_AFTER_MS = 3000;
+
 /** Requests under way at most; beyond that the rate falls behind instead of the memory growing. */
 const IN_FLIGHT = 64;
 const TICK_MS = 20;
@@ -43,6 +46,7 @@ export class Churn {
   readonly #counts = { status: 0, label: 0, create: 0, delete: 0, recreate: 0, failed: 0 };
   readonly #pending = new Set<Promise<void>>();
   readonly #busy = new Set<Item>();
+  readonly #readyChanged = new WeakMap<Item, number>();
   #mode: ChurnMode = 'everything';
   #perSecond: number;
   #paused = false;
@@ -159,10 +163,12 @@ export class Churn {
         { contentType: 'application/merge-patch+json' },
       ));
     }
-    if (this.#mode === 'values' || this.#workload.random.below(2) === 0) {
+    const readyMayChange = performance.now() - (this.#readyChanged.get(item) ?? -Infinity) >= READY_CHANGES_AFTER_MS;
+    if (this.#mode === 'values' || !readyMayChange || this.#workload.random.below(2) === 0) {
       const patch = [{ op: 'replace', path: '/status/containerStatuses/0/restartCount', value }];
       return void (await this.#workload.client.patch(path, patch, { contentType: 'application/json-patch+json' }));
     }
+    this.#readyChanged.set(item, performance.now());
     const status = { conditions: [{ type: 'Ready', status: value % 2 === 0 ? 'True' : 'False' }] };
     await this.#workload.client.patch(path, { status }, { contentType: 'application/strategic-merge-patch+json' });
   }
