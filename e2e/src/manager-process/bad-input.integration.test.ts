@@ -6,6 +6,7 @@ import { managerRules } from '../install/rights.ts';
 import { ManagerFixture, NAMESPACE } from './manager-fixture.ts';
 
 const SPEC = { mode: 'Manual', shards: 2, minShards: 1, maxShards: 6 } as const;
+const PATIENCE = { timeout: 30_000 };
 
 describe('bad input to a manager', { timeout: 120_000 }, () => {
   let fixture: ManagerFixture;
@@ -42,11 +43,7 @@ describe('bad input to a manager', { timeout: 120_000 }, () => {
         : `${type} is ${found?.reason ?? 'not there'}: ${found?.message ?? ''}`;
     });
 
-  const saysDegraded = (what: string): Promise<void> =>
-    fixture.eventually(async () => {
-      const message = (await condition(name, 'Degraded'))?.message ?? 'no condition';
-      return message.includes(what) ? undefined : message;
-    });
+  const degradedMessage = async (): Promise<string> => (await condition(name, 'Degraded'))?.message ?? 'no condition';
 
   it('a ShardConfig that got past the API server becomes a condition and an Event; others go on', async () => {
     config();
@@ -55,7 +52,7 @@ describe('bad input to a manager', { timeout: 120_000 }, () => {
     });
     await fixture.manager();
     await hasCondition('Ready', 'InvalidSpec');
-    await saysDegraded('minShards must not be above maxShards');
+    await expect.poll(degradedMessage, PATIENCE).toContain('minShards must not be above maxShards');
     await fixture.eventually(async () => {
       const events = await fixture.events(name);
       return events.some((event) => event.startsWith('InvalidSpec: ')) ? undefined : events.join('; ');
@@ -72,7 +69,7 @@ describe('bad input to a manager', { timeout: 120_000 }, () => {
       await fixture.patchConfig(name, { loadBalanceStrategy: 'random' as 'consistent-hash' });
     });
     await hasCondition('Degraded', 'InvalidSpec');
-    await saysDegraded('loadBalanceStrategy');
+    await expect.poll(degradedMessage, PATIENCE).toContain('loadBalanceStrategy');
     expect(await condition(name, 'Ready')).toMatchObject({ status: 'True' });
     await fixture.patchConfig(name, { loadBalanceStrategy: 'consistent-hash', shards: 3 });
     await fixture.settled(name, 3);
