@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { settingsSchema } from './settings.ts';
 
 /**
- * The facts of one ShardConfig, in the order of its log. Each one alone leaves a valid state, so that a batch which was
- * stored only in part is no harm. A released type is never changed: a new form gets a new version and an upcaster.
+ * The facts of one ShardConfig, in the order of its log. Those of one decision are stored as one message and share its
+ * sequence. A released type is never changed: a new form gets a new version and an upcaster.
  */
 
 const at = z.number().min(0);
