@@ -7,6 +7,7 @@ export type {
   ObservedConfig,
   ShardInstanceClaim,
   ShardObservation,
+  StandbyObservation,
 } from './commands.ts';
 export {
   createDecide,
@@ -48,4 +49,4 @@ export {
   type Hold,
   holdsOf,
 } from './status.ts';
-export { isWanted, openMigrations, shardsOf, slotsOf } from './view.ts';
+export { isWanted, openMigrations, replicasOf, shardsOf, slotsOf } from './view.ts';

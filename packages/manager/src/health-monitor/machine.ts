@@ -3,11 +3,14 @@ import {
   decisionTable,
   type Health,
   isIdle,
+  isOutdated,
   isWanted,
   type MigrationId,
+  openMigrations,
   type ShardEvent,
   type ShardObservation,
   type ShardState,
+  type StandbyObservation,
   type TableConfig,
   type View,
 } from '../aggregate/model.ts';
@@ -15,12 +18,14 @@ import {
 export interface HealthSignal {
   /**
    * STARTING to FAILED: the observed health. REPORT: revision and draining. RELEASED: it let go of the slots that it had
-   * lost. GONE: no pod exists.
+   * lost. GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not or shall not.
    */
-  readonly type: 'STARTING' | 'HEALTHY' | 'SUSPECT' | 'FAILED' | 'REPORT' | 'RELEASED' | 'GONE';
+  readonly type: 'STARTING' | 'HEALTHY' | 'SUSPECT' | 'FAILED' | 'REPORT' | 'RELEASED' | 'GONE' | 'STANDBY_READY';
   readonly observation?: ShardObservation;
   /** With RELEASED: the release that it answers. */
   readonly release?: MigrationId;
+  /** With STANDBY_READY. */
+  readonly standby?: StandbyObservation;
 }
 
 interface HealthFacts {
@@ -36,6 +41,13 @@ const config: TableConfig = {
   on: {
     REPORT: [{ guard: 'isNews', actions: 'report' }],
     RELEASED: [{ guard: 'isItsRelease', actions: 'confirmRelease' }],
+    // The shard stays what it is: its health is the active worker's, which is another one from now on.
+    STANDBY_READY: [
+      { guard: 'activeIsLost', actions: 'replaceLost' },
+      { guard: 'activeTerminates', actions: 'replaceTerminating' },
+      { guard: 'activeIsOutdated', actions: 'replaceOutdated' },
+      { guard: 'activeIsSurplus', actions: 'replaceSurplus' },
+    ],
     GONE: [{ guard: 'isUnwanted', target: '.Removed', actions: 'remove' }],
   },
   states: {
@@ -97,8 +109,33 @@ const becomes =
     },
   ];
 
+type Promotion = Extract<ShardEvent, { type: 'shard.standby.promoted.v1' }>;
+
+const promotes =
+  (cause: Promotion['cause'], why: string) =>
+  ({ view, shard }: HealthFacts, { standby }: HealthSignal): readonly ShardEvent[] => {
+    if (standby === undefined) return [];
+    const reason = [`${shard.shardId}/${shard.active} ${why}`, ...standby.evidence].join('; ').slice(0, 500);
+    const { shardId, active: from } = shard;
+    return [{ type: 'shard.standby.promoted.v1', at: view.now, shardId, from, to: standby.replica, cause, reason }];
+  };
+
+/** Whether the standby may serve at all: one that shall not exist may not, except to hand the shard back to a. */
+const mayServe = ({ view, shard }: HealthFacts, standby: StandbyObservation | undefined): boolean =>
+  standby !== undefined &&
+  standby.replica !== shard.active &&
+  (view.settings.replicasPerShard === 2 || standby.replica === 'a');
+
+const isMoving = ({ view: { state }, shard: { shardId } }: HealthFacts): boolean =>
+  openMigrations(state).some(({ source, target }) => source === shardId || target === shardId);
+
 export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal, ShardEvent>(config, {
   guards: {
+    activeIsLost: (facts, { standby }) => mayServe(facts, standby) && standby?.active.lost === true,
+    activeTerminates: (facts, { standby }) => mayServe(facts, standby) && standby?.active.terminating === true,
+    activeIsOutdated: (facts, { standby }) => mayServe(facts, standby) && isRenewalDue(facts, standby),
+    activeIsSurplus: (facts, { standby }) =>
+      mayServe(facts, standby) && facts.view.settings.replicasPerShard === 1 && !isMoving(facts),
     isNews: ({ shard }, { observation: o }) =>
       o !== undefined && o.revision !== '' && (o.revision !== shard.revision || o.draining !== shard.draining),
     isItsRelease: ({ shard }, { release }) => shard.stale !== null && shard.stale.id === release,
@@ -121,6 +158,10 @@ export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal,
       { type: 'shard.release.confirmed.v1', at: view.now, shardId, id: release ?? '' },
     ],
     remove: ({ view, shard: { shardId } }) => [{ type: 'shard.removed.v1', at: view.now, shardId }],
+    replaceLost: promotes('lost', 'does not serve'),
+    replaceTerminating: promotes('terminating', 'terminates'),
+    replaceOutdated: promotes('outdated', 'runs an outdated template'),
+    replaceSurplus: promotes('surplus', 'is not wanted any more'),
     becomeHealthy: becomes('Healthy'),
     restart: becomes('Pending'),
     suspect: becomes('Suspect'),
@@ -128,6 +169,12 @@ export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal,
     recover: becomes('Recovering'),
   },
 });
+
+function isRenewalDue(facts: HealthFacts, standby: StandbyObservation | undefined): boolean {
+  const { state, settings } = facts.view;
+  if (settings.mode === 'Paused' || state.rollout !== null || isMoving(facts)) return false;
+  return isOutdated(state, facts.shard) && standby?.revision === state.revision;
+}
 
 /** A dead shard without slots may still have some to release, but its pod is gone, and with it what it exposed. */
 function isIdleOrDead({ state }: View, shard: ShardState): boolean {

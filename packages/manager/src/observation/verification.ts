@@ -15,15 +15,20 @@ const RETRY_MS = 250;
 /** Longest wait for one answer; a feed may need a moment to pass the asked position. */
 const ANSWER_TIMEOUT_MS = 5_000;
 
+/** The worker that answers for a shard. */
+interface Side {
+  readonly shardId: string;
+  readonly replica: Replica;
+}
+
 /** The two sides of a migration, and until when an answer is of use. */
 export interface VerificationTask {
   readonly namespace: string;
   readonly config: string;
   readonly uid: string;
   readonly migration: string;
-  readonly source: string;
-  readonly target: string;
-  readonly replica: Replica;
+  readonly source: Side;
+  readonly target: Side;
   readonly ranges: readonly HashRange[];
   /** Monotonic time at which the step has timed out, ms. */
   readonly deadline: number;
@@ -65,7 +70,7 @@ async function askBoth(task: VerificationTask, context: VerificationContext): Pr
   const source = await ask(task, task.source, [], context);
   if (source.kind === 'unanswered') return source;
   if (source.reply.feeds.length === 0) {
-    return { kind: 'unanswered', reason: `source ${task.source} answered for no feed` };
+    return { kind: 'unanswered', reason: `source ${task.source.shardId} answered for no feed` };
   }
   const at = source.reply.feeds.map(({ feed, at: resourceVersion }) => ({ feed, resourceVersion }));
   const target = await ask(task, task.target, at, context);
@@ -79,7 +84,7 @@ type Answer =
 
 async function ask(
   task: VerificationTask,
-  shardId: string,
+  { shardId, replica }: Side,
   at: VerifyRequest['at'],
   { link, clock }: VerificationContext,
 ): Promise<Answer> {
@@ -90,7 +95,7 @@ async function ask(
     ranges: task.ranges.map(({ start, end }) => ({ start, end })),
     at,
   };
-  const subject = verifySubject({ namespace: task.namespace, config: task.config, shardId, replica: task.replica });
+  const subject = verifySubject({ namespace: task.namespace, config: task.config, shardId, replica });
   const patience = Math.max(1, Math.min(ANSWER_TIMEOUT_MS, task.deadline - clock.monotonic()));
   const outcome = await link.request({ subject, body: request, schema: verifyReplySchema, timeoutMs: patience });
   if (outcome.kind !== 'reply') return { kind: 'unanswered', reason: `${shardId}: ${outcome.kind}` };
