@@ -21,7 +21,8 @@ export function isWanted(state: ShardConfigState, shard: ShardState): boolean {
 
 /** The replicas that run now: b too where a standby is wanted, and for as long as some shard is served by it. */
 export function replicasOf(state: ShardConfigState): readonly Replica[] {
-  const isUsed = state.settings?.replicasPerShard === 2 || Object.values(state.shards).some(({ active }) => active === 'b');
+  const isUsed =
+    state.settings?.replicasPerShard === 2 || Object.values(state.shards).some(({ active }) => active === 'b');
   return isUsed ? ['a', 'b'] : ['a'];
 }
 

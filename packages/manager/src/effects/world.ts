@@ -157,7 +157,8 @@ export class World {
         this.#delete(resourcePath({ ...address, namespace: config.namespace, name: config.name }), {}, signal),
       );
     }
-    if (!desired.statefulSets.some(({ replica }) => replica === 'b')) await this.#removeStandbys(input, attempt, signal);
+    if (!desired.statefulSets.some(({ replica }) => replica === 'b'))
+      await this.#removeStandbys(input, attempt, signal);
     for (const { shardId, replica, unlessRevision, whenOthersReady } of desired.podsToDelete) {
       const pod = input.pods.find((candidate) => candidate.shardId === shardId && candidate.replica === replica);
       if (pod === undefined || pod.deleting || pod.revision === unlessRevision) continue;

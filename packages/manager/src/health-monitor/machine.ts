@@ -3,10 +3,9 @@ import {
   decisionTable,
   type Health,
   isIdle,
-  isOutdated,
   isWanted,
   type MigrationId,
-  openMigrations,
+  type ShardConfigState,
   type ShardEvent,
   type ShardObservation,
   type ShardState,
@@ -14,6 +13,7 @@ import {
   type TableConfig,
   type View,
 } from '../aggregate/model.ts';
+import { takeoverReasons } from './takeover.ts';
 
 export interface HealthSignal {
   /**
@@ -120,22 +120,17 @@ const promotes =
     return [{ type: 'shard.standby.promoted.v1', at: view.now, shardId, from, to: standby.replica, cause, reason }];
   };
 
-/** Whether the standby may serve at all: one that shall not exist may not, except to hand the shard back to a. */
-const mayServe = ({ view, shard }: HealthFacts, standby: StandbyObservation | undefined): boolean =>
-  standby !== undefined &&
-  standby.replica !== shard.active &&
-  (view.settings.replicasPerShard === 2 || standby.replica === 'a');
-
-const isMoving = ({ view: { state }, shard: { shardId } }: HealthFacts): boolean =>
-  openMigrations(state).some(({ source, target }) => source === shardId || target === shardId);
+const because =
+  (reason: (state: ShardConfigState, standby: StandbyObservation) => boolean) =>
+  ({ view }: HealthFacts, { standby }: HealthSignal): boolean =>
+    standby !== undefined && reason(view.state, standby);
 
 export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal, ShardEvent>(config, {
   guards: {
-    activeIsLost: (facts, { standby }) => mayServe(facts, standby) && standby?.active.lost === true,
-    activeTerminates: (facts, { standby }) => mayServe(facts, standby) && standby?.active.terminating === true,
-    activeIsOutdated: (facts, { standby }) => mayServe(facts, standby) && isRenewalDue(facts, standby),
-    activeIsSurplus: (facts, { standby }) =>
-      mayServe(facts, standby) && facts.view.settings.replicasPerShard === 1 && !isMoving(facts),
+    activeIsLost: because(takeoverReasons.isLost),
+    activeTerminates: because(takeoverReasons.terminates),
+    activeIsOutdated: because(takeoverReasons.isOutdated),
+    activeIsSurplus: because(takeoverReasons.isSurplus),
     isNews: ({ shard }, { observation: o }) =>
       o !== undefined && o.revision !== '' && (o.revision !== shard.revision || o.draining !== shard.draining),
     isItsRelease: ({ shard }, { release }) => shard.stale !== null && shard.stale.id === release,
@@ -169,12 +164,6 @@ export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal,
     recover: becomes('Recovering'),
   },
 });
-
-function isRenewalDue(facts: HealthFacts, standby: StandbyObservation | undefined): boolean {
-  const { state, settings } = facts.view;
-  if (settings.mode === 'Paused' || state.rollout !== null || isMoving(facts)) return false;
-  return isOutdated(state, facts.shard) && standby?.revision === state.revision;
-}
 
 /** A dead shard without slots may still have some to release, but its pod is gone, and with it what it exposed. */
 function isIdleOrDead({ state }: View, shard: ShardState): boolean {

@@ -1,6 +1,6 @@
-import type { CommandBody, ShardConfigState, ShardId } from '../aggregate/model.ts';
-import { isOutdated } from '../aggregate/model.ts';
+import type { CommandBody, ShardConfigState, ShardId, StandbyObservation } from '../aggregate/model.ts';
 import type { HealthBounds, ShardSignals } from './classification.ts';
+import { isTakeoverDue } from './takeover.ts';
 
 /** What is seen of the two workers of a shard. */
 export interface StandbySignals {
@@ -26,26 +26,19 @@ export function standbyCommand(
   bounds: HealthBounds,
   now: number,
 ): Extract<CommandBody, { type: 'StandbyReady' }> | undefined {
-  const shard = state.shards[shardId];
   const { active, standby } = signals;
-  if (shard === undefined || !canTakeOver(state, shardId, standby, bounds, now)) return undefined;
   const content = standby.heartbeat?.content;
-  if (content === undefined || content.replica === shard.active) return undefined;
+  if (content === undefined || !canTakeOver(state, shardId, standby, bounds, now)) return undefined;
   const runningMs = now - (standby.runningSince ?? now);
   const evidence = lossOf(active, runningMs, bounds, now);
-  const isRenewed = isOutdated(state, shard) && content.revision === state.revision;
-  const isSurplus = state.settings?.replicasPerShard === 1 && shard.active === 'b';
-  if (evidence === undefined && !active.terminating && !isRenewed && !isSurplus) return undefined;
-  return {
-    type: 'StandbyReady',
-    observation: {
-      shardId,
-      replica: content.replica,
-      revision: content.revision,
-      active: { lost: evidence !== undefined, terminating: active.terminating },
-      evidence: evidence ?? [],
-    },
+  const observation: StandbyObservation = {
+    shardId,
+    replica: content.replica,
+    revision: content.revision,
+    active: { lost: evidence !== undefined, terminating: active.terminating },
+    evidence: evidence ?? [],
   };
+  return isTakeoverDue(state, observation) ? { type: 'StandbyReady', observation } : undefined;
 }
 
 /** Whether the standby would answer the next scrape completely, as far as its newest heartbeat tells. */

@@ -144,7 +144,9 @@ describe('scraperCommands', () => {
   });
 
   it('goes by the acknowledgement of the target that serves now, on its own clock', () => {
-    const handovers = [{ migration: 'm1', role: 'target', state: 'acknowledged', objects: 1, acknowledgedAt: 90 }] as const;
+    const handovers = [
+      { migration: 'm1', role: 'target', state: 'acknowledged', objects: 1, acknowledgedAt: 90 },
+    ] as const;
     const scrapers = [{ id: 'prometheus', lastStart: 100, lastEnd: 105 }];
     const target = heard({ handovers: [...handovers], gateway: { state: 'serving', reason: '', scrapers } });
     const sources = (id: string): ShardSources => (id === 'shard-001' ? target : scraped(id, 700));
@@ -165,7 +167,10 @@ describe('a shard with a standby', () => {
     2,
   );
   const standby = (over: Parameters<typeof heartbeatOf>[0] = {}): WorkerSources =>
-    heard({ replica: 'b', pod: 'main-b-0', epoch: 9, gateway: { state: 'standby', reason: '', scrapers: [] }, ...over }, 9000);
+    heard(
+      { replica: 'b', pod: 'main-b-0', epoch: 9, gateway: { state: 'standby', reason: '', scrapers: [] }, ...over },
+      9000,
+    );
 
   it('hears that its standby can take over, and nothing else about the worker that is lost', () => {
     const lost: ShardSources = { ...heard({ epoch: 9 }, 8400), ping: 'no-responders', other: standby() };

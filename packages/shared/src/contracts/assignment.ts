@@ -52,7 +52,8 @@ export const assignmentSchema = z.strictObject({
 export type Assignment = z.infer<typeof assignmentSchema>;
 
 /** The replica that serves under an assignment. */
-export const activeReplicaOf = ({ activeReplica }: Pick<Assignment, 'activeReplica'>): 'a' | 'b' => activeReplica ?? 'a';
+export const activeReplicaOf = ({ activeReplica }: Pick<Assignment, 'activeReplica'>): 'a' | 'b' =>
+  activeReplica ?? 'a';
 
 /** Order of two assignments of the same ShardConfig: positive when `a` is newer. */
 export function compareEpoch(

@@ -1,4 +1,9 @@
-import { activeReplicaOf, type Assignment, type MigratingRange, type Replica } from '@shard-controller/shared/contracts';
+import {
+  activeReplicaOf,
+  type Assignment,
+  type MigratingRange,
+  type Replica,
+} from '@shard-controller/shared/contracts';
 import { rangesToSlots } from '@shard-controller/shared/hashing';
 import type { MigratingSlots, SlotAssignment } from '../resource-processor/data-plane.ts';
 

@@ -1,6 +1,6 @@
 import { activeReplicaOf, type Handover, type Replica } from '@shard-controller/shared/contracts';
 import { rangesToSlots } from '@shard-controller/shared/hashing';
-import { shardCommand } from '../../health-monitor/index.ts';
+import { isTakeoverDue, shardCommand } from '../../health-monitor/index.ts';
 import { handoverCommands } from '../../migration/index.ts';
 import { assignedSlots } from '../assignment.ts';
 import type { Command, CommandBody, ShardObservation } from '../commands.ts';
@@ -343,12 +343,10 @@ export class ModelWorld {
     if (standby.epoch < shard.epoch || standby.draining !== undefined) return;
     const lost = shard.health !== 'Pending' && (active === undefined || active.frozen || active.starting > 0);
     const terminating = active?.draining !== undefined;
-    const outdated = shard.revision !== '' && shard.revision !== this.state.revision;
-    const renews = outdated && standby.revision === this.state.revision;
-    if (!lost && !terminating && !renews && (this.#settings.replicasPerShard === 2 || shard.active === 'a')) return;
     const { replica, revision } = standby;
     const evidence = lost ? ['model: lost'] : [];
-    this.send({ type: 'StandbyReady', observation: { shardId, replica, revision, active: { lost, terminating }, evidence } });
+    const observation = { shardId, replica, revision, active: { lost, terminating }, evidence };
+    if (isTakeoverDue(this.state, observation)) this.send({ type: 'StandbyReady', observation });
   }
 
   #observe(shardId: ShardId): ShardObservation | undefined {
