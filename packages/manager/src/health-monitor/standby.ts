@@ -16,6 +16,12 @@ export interface StandbySignals {
 const STALE_MS = 15_000;
 
 /**
+ * A worker that merely stands still is replaced only when it has done so for longer than the stall that its gateway
+ * notices by itself when it goes on (3 s), and a heartbeat's second: else it could answer under its old epoch. ms.
+ */
+const STALL_SEEN_MS = 4_000;
+
+/**
  * The command to let the standby of a shard serve, or undefined where it cannot, or need not. A wrong promotion costs
  * little: the standby shows the same, and the epoch fences the other one. So it takes less than calling a shard Failed.
  */
@@ -30,7 +36,9 @@ export function standbyCommand(
   const content = standby.heartbeat?.content;
   if (content === undefined || !canTakeOver(state, shardId, standby, bounds, now)) return undefined;
   const runningMs = now - (standby.runningSince ?? now);
-  const evidence = lossOf(active, runningMs, bounds, now);
+  const grace = state.settings?.failover.startGraceWithRoomMs ?? 0;
+  const isStarting = state.shards[shardId]?.health === 'Pending';
+  const evidence = isStarting ? lateStart(active, runningMs, grace) : lossOf(active, runningMs, bounds, now);
   const observation: StandbyObservation = {
     shardId,
     replica: content.replica,
@@ -70,10 +78,26 @@ function lossOf(
   const patience = heardAt > hearingSince ? bounds.takeoverMs : bounds.failedMs;
   if (silentMs >= patience) {
     if (ping === 'no-responders') return [silent, 'ping: no responders'];
-    if (pod === 'deleted' || pod === 'terminated' || pod === 'not-ready') return [silent, `pod ${pod}`];
+    if (pod === 'deleted' || pod === 'terminated') return [silent, `pod ${pod}`];
   }
-  if (silentMs >= bounds.failedMs) return ping === 'unanswered' ? [silent, 'ping: no answer'] : undefined;
-  // At a start both load, and the standby may be done a little sooner.
+  if (silentMs >= Math.max(bounds.failedMs, STALL_SEEN_MS)) {
+    if (ping === 'unanswered') return [silent, 'ping: no answer'];
+    if (pod === 'not-ready') return [silent, 'pod not ready'];
+  }
+  if (silentMs >= bounds.suspectMs) return undefined;
+  // The standby may have been at it for a moment longer.
   const coldMs = Math.min(now - (coldSince ?? now), standbyMs);
   return coldMs < bounds.takeoverMs ? undefined : [`not ready to serve for ${(coldMs / 1000).toFixed(1)} s`];
+}
+
+/** At a start the standby may be done a little sooner, and whoever has not been heard yet is not gone. */
+function lateStart(
+  { heartbeat, coldSince }: ShardSignals,
+  standbyMs: number,
+  graceMs: number,
+): readonly string[] | undefined {
+  const serves = heartbeat !== undefined && coldSince === undefined;
+  return serves || standbyMs < graceMs
+    ? undefined
+    : [`still starting, its standby done ${(standbyMs / 1000).toFixed(0)} s ago`];
 }
