@@ -29,6 +29,9 @@ beforeAll(async () => {
   say(`seed ${SEED} (E2E_SEED), freeze ${FREEZE_MS} ms (E2E_LONG=1: a minute, and a rolling update)`);
   fleet = await Fleet.start({ pods: 300, churn: 10, seed: SEED, fakeNodes: 10, shards: 2, replicasPerShard: 2, say });
   stop = () => fleet.stop();
+  fleet.log.onEvent(({ type, ...event }) => {
+    if (type === 'shard.standby.promoted.v1') say(`  promoted: ${String(event['shardId'])} ${String(event['reason'])}`);
+  });
   await allWarm();
   fleet.churn.resume();
 }, 240_000);
@@ -119,13 +122,11 @@ async function scrape(url: string): Promise<{ readonly status: number; readonly 
   }
 }
 
-/** Reads `url` over and over, several readers at a time, until `done` resolves. */
-async function scrapeUntil(url: string, done: Promise<void>): Promise<{ readonly status: number; text: string }[]> {
+/** Reads `url` over and over, several readers at a time, until `signal` aborts. */
+async function scrapeUntil(url: string, signal: AbortSignal): Promise<{ readonly status: number; text: string }[]> {
   const answers: { readonly status: number; text: string }[] = [];
-  let over = false;
-  void done.then(() => (over = true));
   const reader = async (): Promise<void> => {
-    while (!over) {
+    while (!signal.aborted) {
       answers.push(await scrape(url));
       await pause(20);
     }
@@ -184,9 +185,9 @@ describe('a hot standby', () => {
     const promotion = promotionOf('shard-001');
     const frozenAt = performance.now();
     await node.freezePod(pod);
-    const looked = Promise.withResolvers<void>();
+    const looked = new AbortController();
     // The kernel takes these requests; the worker finds them when it runs again.
-    const answers = scrapeUntil(url, looked.promise);
+    const answers = scrapeUntil(url, looked.signal);
     try {
       const { reason } = await promotion;
       say(`${pod} frozen: promoted after ${Math.round(performance.now() - frozenAt)} ms (${String(reason)})`);
@@ -199,7 +200,7 @@ describe('a hot standby', () => {
       });
     } finally {
       node.thawPod(pod);
-      looked.resolve();
+      looked.abort();
     }
     const served = (await answers).filter(({ status }) => status === 200);
     const refused = (await answers).filter(({ status }) => status === 503);

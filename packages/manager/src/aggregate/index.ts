@@ -49,4 +49,4 @@ export {
   type Hold,
   holdsOf,
 } from './status.ts';
-export { isWanted, openMigrations, replicasOf, shardsOf, slotsOf } from './view.ts';
+export { isWanted, openMigrations, shardsOf, slotsOf } from './view.ts';

@@ -38,7 +38,6 @@ export {
   projectedOwners,
   refugesOf,
   regularShards,
-  replicasOf,
   shardsOf,
   slotsOf,
   targetsOf,

@@ -11,9 +11,9 @@ function world(settings: Partial<Settings> = {}, planned = false): ModelWorld {
   let served = false;
   const w = new ModelWorld({
     settings: { ...testSettings, replicasPerShard: 2, ...settings },
-    onDecision: ({ state, gaps }) => {
-      expect(brokenInvariants(state)).toEqual([]);
-      if (planned && served) expect(gaps.call(w)).toEqual([]);
+    onDecision: (now) => {
+      expect(brokenInvariants(now.state)).toEqual([]);
+      expect(planned && served ? now.gaps() : []).toEqual([]);
     },
   });
   settled(w);
