@@ -208,10 +208,11 @@ export class SimulatedWorker {
     report('released');
   }
 
-  #verify({ migration, ranges, at }: VerifyRequest): VerifyReply {
+  #verify({ migration, ranges }: VerifyRequest): VerifyReply {
     const slots = rangesToSlots(ranges, this.#assignment?.slotCount ?? 256).filter((slot) => this.exposed.has(slot));
-    // As a target it is asked about the source's positions; only there it leaves one out.
-    const omitted = this.options.fault() === 'omit-one' && at.length > 0 ? 1 : 0;
+    // Only as a target it leaves one out.
+    const isTarget = this.#handovers.get(migration)?.role === 'target';
+    const omitted = this.options.fault() === 'omit-one' && isTarget ? 1 : 0;
     const digest = slots.reduce((sum, slot) => (sum + digestOf(slot)) & MASK, 0n);
     const feed = {
       feed: FEED,

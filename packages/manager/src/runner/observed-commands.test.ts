@@ -155,17 +155,23 @@ describe('scraperCommands', () => {
 });
 
 describe('a shard with a standby', () => {
-  const two = evolve(
-    scaled,
+  const two = [
     {
-      type: 'shard.config.accepted.v1',
+      type: 'shard.config.accepted.v1' as const,
       at: 0,
       ...config,
       specGeneration: 2,
       settings: { ...config.settings, replicasPerShard: 2 },
     },
-    2,
-  );
+    {
+      type: 'shard.health.changed.v1' as const,
+      at: 0,
+      shardId: 'shard-000',
+      from: 'Pending' as const,
+      to: 'Healthy' as const,
+      evidence: [],
+    },
+  ].reduce((state, event) => evolve(state, event, 2), scaled);
   const standby = (over: Parameters<typeof heartbeatOf>[0] = {}): WorkerSources =>
     heard(
       { replica: 'b', pod: 'main-b-0', epoch: 9, gateway: { state: 'standby', reason: '', scrapers: [] }, ...over },
