@@ -194,8 +194,14 @@ describe('a hot standby', () => {
       await whole(2);
       await pause(Math.max(0, FREEZE_MS - (performance.now() - frozenAt)));
       await flawless('after the thaw', async () => {
+        // It cannot ask who serves, so it must not answer, for longer than a worker without a standby would wait (2 s);
+        // each scrape is held back for 2 s.
+        for (const peer of ['nats', 'api-server'] as const) await node.cutPod(pod, peer);
         node.thawPod(pod);
-        await eventually('the thawed worker answers', async () => (await scrape(url)).status !== 0);
+        for (let asked = 0; asked < 2; asked++) {
+          expect(await scrape(url)).toMatchObject({ status: 503, text: expect.stringMatching(/^fenced: .*stalled/) });
+        }
+        for (const peer of ['nats', 'api-server'] as const) await node.healPod(pod, peer);
         await allWarm();
       });
     } finally {
