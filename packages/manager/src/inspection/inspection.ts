@@ -119,10 +119,10 @@ function shardsAnswer({ config, state }: ConfigRunner): object {
   const slots = assignedSlots(state);
   return {
     ...config,
-    shards: Object.values(state.shards).map(({ shardId, health, since, revision, draining, epoch }) => {
+    shards: Object.values(state.shards).map(({ shardId, active, health, since, revision, draining, epoch }) => {
       const owned = slots.get(shardId)?.owned ?? [];
       const hashRanges = slotsToRanges(owned, slotCount);
-      return { shardId, health, since, revision, draining, epoch, slots: owned.length, hashRanges };
+      return { shardId, active, health, since, revision, draining, epoch, slots: owned.length, hashRanges };
     }),
   };
 }

@@ -5,16 +5,15 @@ import { type FakeAnswer, FakeLink, SteppingClock } from './testing.ts';
 import { type VerificationResult, type VerificationTask, verifyMigration } from './verification.ts';
 
 const SOURCE = 'shard.verify.monitoring.main.shard-000.a';
-const TARGET = 'shard.verify.monitoring.main.shard-002.a';
+const TARGET = 'shard.verify.monitoring.main.shard-002.b';
 
 const task: VerificationTask = {
   namespace: 'monitoring',
   config: 'main',
   uid: 'uid-1',
   migration: 'm1',
-  source: 'shard-000',
-  target: 'shard-002',
-  replica: 'a',
+  source: { shardId: 'shard-000', replica: 'a' },
+  target: { shardId: 'shard-002', replica: 'b' },
   ranges: [{ start: 0, end: 16777215 }],
   deadline: 10_000,
 };

@@ -16,15 +16,20 @@ const RETRY_MS = 250;
 /** Longest wait for one answer; a feed may need a moment to pass the asked position. */
 const ANSWER_TIMEOUT_MS = 5_000;
 
+/** The worker that answers for a shard. */
+interface Side {
+  readonly shardId: string;
+  readonly replica: Replica;
+}
+
 /** The two sides of a migration, and until when an answer is of use. */
 export interface VerificationTask {
   readonly namespace: string;
   readonly config: string;
   readonly uid: string;
   readonly migration: string;
-  readonly source: string;
-  readonly target: string;
-  readonly replica: Replica;
+  readonly source: Side;
+  readonly target: Side;
   readonly ranges: readonly HashRange[];
   /** Monotonic time at which the step has timed out, ms. */
   readonly deadline: number;
@@ -132,7 +137,7 @@ type Answer = { readonly kind: 'answered'; readonly answers: Answers } | Unanswe
 
 async function ask(
   task: VerificationTask,
-  shardId: string,
+  { shardId, replica }: Side,
   at: VerifyRequest['at'],
   { link, clock }: VerificationContext,
 ): Promise<Answer> {
@@ -143,7 +148,7 @@ async function ask(
     ranges: task.ranges.map(({ start, end }) => ({ start, end })),
     at,
   };
-  const subject = verifySubject({ namespace: task.namespace, config: task.config, shardId, replica: task.replica });
+  const subject = verifySubject({ namespace: task.namespace, config: task.config, shardId, replica });
   const patience = Math.max(1, Math.min(ANSWER_TIMEOUT_MS, task.deadline - clock.monotonic()));
   const outcome = await link.request({ subject, body: request, schema: verifyReplySchema, timeoutMs: patience });
   if (outcome.kind !== 'reply') return { kind: 'unanswered', reason: `${shardId}: ${outcome.kind}` };

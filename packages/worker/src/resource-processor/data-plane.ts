@@ -18,6 +18,8 @@ export interface SlotAssignment {
   readonly owned: readonly number[];
   readonly warm: readonly MigratingSlots[];
   readonly release: readonly MigratingSlots[];
+  /** Another replica of the shard serves: nothing is lost when this one lets go of a slot. */
+  readonly standby?: boolean;
 }
 
 /** Everything that heartbeat, readiness and gateway need to know of the data plane. */
