@@ -1,4 +1,5 @@
 import { isExposedRole, MembershipRing, type SlotCensus, type SlotRoles } from '../migration-handler/index.ts';
+import type { Diet } from './diet.ts';
 import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
@@ -26,6 +27,8 @@ export interface FeedStateOptions {
   readonly unsharded?: boolean;
   /** Objects that are not to be sent although they should be (test fault). */
   readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
+  /** What is left out of the objects on their way to the exporter. */
+  readonly diet?: Diet | undefined;
   readonly now: () => number;
   readonly onChange: () => void;
 }
@@ -48,6 +51,7 @@ class SubscriptionLimitError extends Error {
 export class FeedState {
   readonly kind: ObjectKind;
   readonly codec: FrameCodec;
+  readonly diet: Diet | undefined;
   readonly index: ObjectIndex;
   readonly ring: MembershipRing;
   readonly subscriptions: Subscription[] = [];
@@ -75,6 +79,7 @@ export class FeedState {
   constructor(options: FeedStateOptions) {
     this.kind = options.kind;
     this.codec = options.codec;
+    this.diet = options.diet;
     this.position = options.position;
     this.horizon = options.position;
     this.censusFloor = options.position;
@@ -106,6 +111,7 @@ export class FeedState {
       slotCount: this.#slotCount,
       codec: this.codec,
       kind: this.kind,
+      diet: this.diet,
       now: this.#now,
       onClosed: (closed) => this.#unsubscribe(closed),
     });
@@ -219,7 +225,7 @@ export class FeedState {
     this.ring.push({ uid, version, slot: entry?.slot ?? this.#slotHash(view), joined: false });
     if (entry === undefined) return;
     if (entry.sent !== 0) {
-      const frame = view.bytes.subarray(wireStart, wireEnd);
+      const frame = this.diet?.event('DELETED', view) ?? view.bytes.subarray(wireStart, wireEnd);
       for (const subscription of this.subscriptions) {
         if ((entry.sent & subscription.bit) === 0 || this.#isQuiet(subscription, entry.slot)) continue;
         subscription.remove(uid, frame);

@@ -6,6 +6,7 @@ import { HandoverLedger, planSlots, SlotRole, type SlotRoles, verifySlots } from
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus, SlotAssignment } from './data-plane.ts';
 import { definitionSlots } from './definition-slots.ts';
 import { ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
+import { exporterDiet } from './exporter-diet.ts';
 import { Feed, type FeedContext } from './feed.ts';
 import { type FeedKey, feedId } from './feed-key.ts';
 import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
@@ -62,6 +63,10 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       relists: new Semaphore(PARALLEL_RELISTS),
       roles: () => this.#roles,
       withholds: options.fault === 'omit-one' ? (uid, slot) => this.#omitsOne(uid, slot) : undefined,
+      diet: (key, kind, encoding) => {
+        const { diet, customResources = [] } = options;
+        return diet === undefined ? undefined : exporterDiet(diet, customResources, key, kind, encoding);
+      },
       onChange: () => this.#changed(),
     };
     this.#api = new ExporterApi({ ...options, feeds: this });
