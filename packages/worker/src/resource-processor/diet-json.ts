@@ -13,6 +13,7 @@ export function cutJson(view: FrameView, rules: DietRules, cuts: CutList): void 
   cuts.clear();
   const { bytes } = view;
   if (rules.dataKeys.length === 0) {
+    if (view.metadataEnd === 0) return;
     reader.reset(bytes, view.metadataStart, view.metadataEnd);
     cutMetadata(bytes, rules, cuts);
     return;

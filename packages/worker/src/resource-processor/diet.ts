@@ -4,6 +4,7 @@ import { cutProtobuf } from './diet-protobuf.ts';
 import type { DietRules } from './diet-rules.ts';
 import { envelopeHeadOf, type ObjectKind } from './frame-codec.ts';
 import type { FrameView, WatchEventType, WireEncoding } from './frame-view.ts';
+import { WireFormatError } from './protobuf-reader.ts';
 import { openEvent, putVarint, varintSize } from './protobuf-writer.ts';
 
 const cuts = new CutList();
@@ -28,14 +29,24 @@ export class Diet {
     this.#encoding = encoding;
   }
 
-  /** A whole watch event with the leaner object of `view`; undefined when nothing is left out. Throws WireFormatError. */
+  /** A whole watch event with the leaner object of `view`; undefined when nothing is left out. */
   event(type: WatchEventType, view: FrameView): Buffer | undefined {
-    return this.#encoding === 'protobuf' ? this.#protobuf(view, type) : this.#json(view, type);
+    return this.#lean(view, type);
   }
 
-  /** The object alone, for a list; undefined when nothing is left out. Throws WireFormatError. */
+  /** The object alone, for a list; undefined when nothing is left out. */
   object(view: FrameView): Buffer | undefined {
-    return this.#encoding === 'protobuf' ? this.#protobuf(view) : this.#json(view);
+    return this.#lean(view);
+  }
+
+  #lean(view: FrameView, type?: WatchEventType): Buffer | undefined {
+    try {
+      return this.#encoding === 'protobuf' ? this.#protobuf(view, type) : this.#json(view, type);
+    } catch (error) {
+      // Unreadable behind its identity: the exporter gets it as it came, and judges for itself.
+      if (error instanceof WireFormatError) return undefined;
+      throw error;
+    }
   }
 
   #protobuf(view: FrameView, type?: WatchEventType): Buffer | undefined {
