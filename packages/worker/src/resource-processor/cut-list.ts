@@ -34,7 +34,7 @@ export class CutList {
     let from = start;
     let to = at;
     for (let i = 0; i < this.#length; i += 2) {
-      to += source.copy(target, to, from, this.#bounds[i] as number);
+      to += source.copy(target, to, from, this.#bounds[i]);
       from = this.#bounds[i + 1] as number;
     }
     return to + source.copy(target, to, from, end);

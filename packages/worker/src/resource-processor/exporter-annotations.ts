@@ -55,8 +55,18 @@ const RESOURCES: Readonly<Record<string, readonly string[]>> = {
   'storage.k8s.io': ['storageclasses', 'volumeattachments'],
 };
 
-/** The minor versions (`2.20`) whose reading habits are known. */
-export const KNOWN_EXPORTER_VERSIONS: readonly string[] = [...BY_VERSION.keys()];
+/** What is wrong when nobody knows what this version reads; undefined when it is known. */
+export function unknownVersion(version: string | undefined): string | undefined {
+  if (readBy(version) !== undefined) return undefined;
+  return (
+    `it is not known what kube-state-metrics ${version ?? 'without a version in its image'} reads: of its objects only ` +
+    `managedFields are cut; known are ${[...BY_VERSION.keys()].join(', ')}`
+  );
+}
+
+function readBy(version: string | undefined): ReadAnnotations | undefined {
+  return BY_VERSION.get(/^v?(\d+\.\d+)\./.exec(version ?? '')?.[1] ?? '');
+}
 
 /**
  * What kube-state-metrics of this version reads of a resource's annotations beside its allow-list; undefined when that
@@ -68,8 +78,7 @@ export function readAnnotations(
   group: string,
   resource: string,
 ): readonly string[] | undefined {
-  const minor = /^v?(\d+\.\d+)\./.exec(version ?? '')?.[1] ?? '';
-  const read = BY_VERSION.get(minor);
+  const read = readBy(version);
   if (read === undefined || RESOURCES[group]?.includes(resource) !== true) return undefined;
   return read[`${group}/${resource}`] ?? [];
 }

@@ -13,6 +13,8 @@ const OWNED = SLOTS / 4;
 export interface FilterSpeed {
   readonly objects: number;
   readonly bytesPerObject: number;
+  /** Share of the objects that is for the exporter, 0 to 1. */
+  readonly keptShare: number;
   /** Per second of CPU time of the whole process, garbage collection included. */
   readonly objectsPerSecond: number;
 }
@@ -28,10 +30,7 @@ export interface DietSpeed extends FilterSpeed {
  */
 export function measureFilter(stream: Buffer, encoding: WireEncoding, milliseconds: number): FilterSpeed {
   const slotOf = slotHashOf('uid', SLOTS);
-  let kept = 0;
-  return measure(stream, encoding, milliseconds, (view) => {
-    if (slotOf(view) < OWNED) kept++;
-  });
+  return measure(stream, encoding, milliseconds, (view) => slotOf(view) < OWNED);
 }
 
 /** The same with every object kept, put on the diet and copied once, as it is for the exporter's queue. */
@@ -43,29 +42,32 @@ export function measureDiet(
   exporter: ExporterDiet,
 ): DietSpeed {
   const diet = exporterDiet(exporter, [], kind, kind, encoding);
-  let kept = 0;
+  let left = 0;
   const speed = measure(stream, encoding, milliseconds, (view) => {
-    kept += diet?.event('ADDED', view)?.length ?? 0;
+    left += diet?.event('ADDED', view)?.length ?? 0;
+    return true;
   });
-  return { ...speed, cutShare: (diet?.cutBytes ?? 0) / (kept + (diet?.cutBytes ?? 0)) };
+  const cut = diet?.cutBytes ?? 0;
+  return { ...speed, cutShare: cut / (left + cut) };
 }
 
 function measure(
   stream: Buffer,
   encoding: WireEncoding,
   milliseconds: number,
-  take: (view: FrameView) => void,
+  take: (view: FrameView) => boolean,
 ): FilterSpeed {
   const codec = codecOf(encoding);
   const splitter = new FrameSplitter(encoding);
   const view = new FrameView();
   let objects = 0;
+  let kept = 0;
   const pass = (): void => {
     for (let at = 0; at < stream.length; at += CHUNK) {
       splitter.push(stream.subarray(at, at + CHUNK), (bytes, _start, _end, payloadStart, payloadEnd) => {
         codec.readFrame(bytes, payloadStart, payloadEnd, view);
         objects++;
-        take(view);
+        if (take(view)) kept++;
       });
     }
   };
@@ -74,12 +76,13 @@ function measure(
   };
   // Until the code is compiled, it is not what a worker runs.
   until(performance.now() + milliseconds / 4);
-  objects = 0;
+  objects = kept = 0;
   const before = process.cpuUsage();
   until(performance.now() + milliseconds);
   const { user, system } = process.cpuUsage(before);
   return {
     objects,
+    keptShare: kept / objects,
     bytesPerObject: stream.length / countFrames(stream, encoding),
     objectsPerSecond: objects / ((user + system) / 1e6),
   };

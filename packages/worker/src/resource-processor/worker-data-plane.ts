@@ -6,6 +6,7 @@ import { HandoverLedger, planSlots, SlotRole, type SlotRoles, verifySlots } from
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus, SlotAssignment } from './data-plane.ts';
 import { definitionSlots } from './definition-slots.ts';
 import { ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
+import { unknownVersion } from './exporter-annotations.ts';
 import { exporterDiet } from './exporter-diet.ts';
 import { Feed, type FeedContext } from './feed.ts';
 import { type FeedKey, feedId } from './feed-key.ts';
@@ -69,6 +70,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       },
       onChange: () => this.#changed(),
     };
+    const unknown = options.diet === undefined ? undefined : unknownVersion(options.diet.version);
+    if (unknown !== undefined) options.logger.warn(unknown);
     this.#api = new ExporterApi({ ...options, feeds: this });
   }
 
