@@ -3,7 +3,7 @@ import { KubernetesClient, staticEndpoint } from '@shard-controller/shared/kuber
 import { startApiServer } from '../cluster/standalone-api-server.ts';
 import { benchFilter } from './filter-bench.ts';
 
-/** Prints what filter and diet cost, on frames of a real API server: `pnpm bench:filter`. */
+/** Prints what filter and diet cost, on frames of a real API server: `node --conditions=@shard/source e2e/src/filter-bench/main.ts`. */
 const api = await startApiServer();
 const client = new KubernetesClient({
   endpoint: staticEndpoint({ server: api.server, ca: api.ca, token: api.adminToken }),

@@ -147,6 +147,7 @@ export class WorkerRig {
       port: this.#port,
       firstList: 'Streamed',
       customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
+      diet: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,
     });
     this.#stop = new AbortController();

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
+import { AnnotationFilter } from './annotation-filter.ts';
 import type { ExporterDiet } from './data-plane.ts';
 import { exporterDiet } from './exporter-diet.ts';
 import { FeedState } from './feed-state.ts';
@@ -55,6 +56,14 @@ describe('what is cut', () => {
       const annotationAllowList = new Map([[resource, ['*']]]);
       expect(dietedFields({ ...EXPORTER, annotationAllowList }, POD)).toMatchObject({ metadata: { annotations } });
     }
+  });
+
+  test('a pattern takes keys as kube-state-metrics does: prefix and suffix do not overlap', () => {
+    const filter = new AnnotationFilter(['ab*ba', 'x', '*two*stars']);
+    const kept = ['ab', 'aba', 'abba', 'ab-ba', 'x', 'xx', 'two', '1two2stars'].filter((key) =>
+      filter.keeps(Buffer.from(key), 0, key.length),
+    );
+    expect(kept).toEqual(['abba', 'ab-ba', 'x']);
   });
 
   test('of an exporter of unknown version, only managedFields', () => {
