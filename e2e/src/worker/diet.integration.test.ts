@@ -123,7 +123,7 @@ async function expectEqual(): Promise<void> {
       extra: lean.filter((line) => !expected.has(line)).slice(0, 5),
     };
   };
-  await expect.poll(both, { timeout: 20_000, interval: 100 }).toEqual({ missing: [], extra: [] });
+  await expect.poll(both, { timeout: 60_000, interval: 100 }).toEqual({ missing: [], extra: [] });
 }
 
 beforeAll(async () => {
@@ -132,7 +132,7 @@ beforeAll(async () => {
   client = clientOf(api, logger, 'diet');
   await client.create('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', WIDGET_DEFINITION);
   const widgets = `/apis/${CUSTOM_GROUP}/v1/widgets`;
-  await vi.waitUntil(async () => (await client.find(widgets)) !== undefined, { timeout: 20_000 });
+  await vi.waitUntil(async () => (await client.find(widgets)) !== undefined, { timeout: 60_000 });
   await write(0);
   const listening = Promise.withResolvers<number>();
   plane = createDataPlane({
@@ -161,7 +161,7 @@ beforeAll(async () => {
   reference = await Exporter.create('whole', api.server, kubeconfigOf(api), flags);
   dieting = await Exporter.create('diet', `http://127.0.0.1:${front.port}`, undefined, flags);
   for (const exporter of [reference, dieting]) exporter.start();
-  await vi.waitUntil(() => plane.status().warm, { timeout: 30_000 });
+  await vi.waitUntil(() => plane.status().warm, { timeout: 90_000 });
 });
 
 afterAll(async () => {

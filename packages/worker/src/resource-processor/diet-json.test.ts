@@ -125,7 +125,8 @@ function leaner(whole: Parsed, keys: readonly string[] | undefined, dataKeys: re
   return { ...result, metadata: meta };
 }
 
-describe('JSON watch frames, against JSON.parse', () => {
+// Hundreds of samples each: a loaded machine takes its time.
+describe('JSON watch frames, against JSON.parse', { timeout: 60_000 }, () => {
   test('the walker finds what the parser finds, whatever is nested, escaped or doubled', () => {
     fc.assert(
       fc.property(frame, (bytes) => {
@@ -139,7 +140,7 @@ describe('JSON watch frames, against JSON.parse', () => {
         expect(JSON.parse(bytes.toString('utf8', view.objectStart, view.objectEnd))).toEqual(event['object']);
         expect(slotHashOf('uid', 256)(view)).toBe(slotOf(fnv1a64(textOf(meta['uid'])).high, 256));
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 
@@ -192,7 +193,7 @@ describe('JSON watch frames, against JSON.parse', () => {
           expect(diet.cutBytes).toBe(2 * less);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 
@@ -235,7 +236,7 @@ describe('JSON watch frames, against JSON.parse', () => {
         if (said.includes('cannot be read')) refused++;
         else found++;
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     );
     expect(Math.min(refused, found)).toBeGreaterThan(20);
   });
