@@ -233,6 +233,7 @@ class Worker {
       port: config.PROXY_PORT,
       firstList: 'Streamed',
       customResources: config.CUSTOM_RESOURCES,
+      diet: { version: config.EXPORTER_VERSION, annotationAllowList: config.ANNOTATION_ALLOW_LIST },
       metrics: dataPlaneMetrics(this.#metrics),
       pushdown: config.PUSHDOWN,
       fault,

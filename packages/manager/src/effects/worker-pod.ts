@@ -147,6 +147,7 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
       { name: 'ISOLATION', value: spec.isolation },
       { name: 'DRAIN_TIMEOUT_MS', value: String(drainSeconds(spec) * 1000) },
       ...customResourcesEnv(spec.exporter),
+      ...dietEnv(spec.exporter),
       ...capacityEnv(spec.capacity),
     ],
     ports: [
@@ -164,6 +165,17 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
 
 const drainSeconds = ({ terminationGracePeriodSeconds: grace }: ShardConfigSpec): number =>
   Math.max(Math.ceil(grace / 2), grace - GRACE_RESERVE_SECONDS);
+
+/** What the exporter reads of objects, so that the worker need not send the rest. */
+function dietEnv({ image, annotationsAllowlist = [] }: ShardConfigSpec['exporter']): V1EnvVar[] {
+  const version = /:v?(\d+\.\d+\.\d+)[^/]*$/.exec(image)?.[1];
+  return [
+    ...(version === undefined ? [] : [{ name: 'EXPORTER_VERSION', value: version }]),
+    ...(annotationsAllowlist.length === 0
+      ? []
+      : [{ name: 'ANNOTATION_ALLOW_LIST', value: annotationsAllowlist.join(',') }]),
+  ];
+}
 
 /** What load 1.0 means, for the `load` that a worker reports about itself. */
 function capacityEnv(capacity: ShardConfigSpec['capacity']): V1EnvVar[] {

@@ -59,10 +59,20 @@ export interface DataPlane {
 /** The way to the API server: the pooled client, or a scripted one in tests. */
 export type Upstream = Pick<KubernetesClient, 'stream'>;
 
+/** What decides which parts of its objects the exporter never reads. */
+export interface ExporterDiet {
+  /** Version of kube-state-metrics, `2.20.0`; undefined when nobody knows: then little is cut. */
+  readonly version: string | undefined;
+  /** Its `--metric-annotations-allowlist`: annotation keys by resource, `*` for all of either. */
+  readonly annotationAllowList: ReadonlyMap<string, readonly string[]>;
+}
+
 /** Counters of the data plane; whoever owns the metric registry implements them. */
 export interface DataPlaneMetrics {
   /** Frames of watches and lists: read from the API server, and sent on to the exporter. */
   frames(resource: string, received: number, kept: number): void;
+  /** Bytes that were left out of the exporter's objects because it does not read them. */
+  cut(resource: string, bytes: number): void;
   /** A metadata list that compared the index with the cluster after the watch could not be resumed. */
   relist(resource: string, cause: string): void;
   /** Whether the API server is asked for the objects of the needed slots only. */
@@ -97,6 +107,8 @@ export interface DataPlaneOptions {
   readonly firstList: 'Streamed' | 'Full';
   /** Kinds of custom-resource-state: only their CustomResourceDefinitions are shown to change. */
   readonly customResources?: readonly CustomResourceKind[];
+  /** Leaves out of the objects what this exporter does not read; without it they pass whole (generic clients). */
+  readonly diet?: ExporterDiet | undefined;
   readonly metrics?: DataPlaneMetrics;
   /** `auto` (default): where the API server narrows lists and watches to slots (KEP-5866), it is asked to. */
   readonly pushdown?: 'auto' | 'off';

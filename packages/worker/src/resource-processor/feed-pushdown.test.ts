@@ -66,11 +66,13 @@ class Rig {
           relist: () => {},
           reconnect: () => {},
           pushdown: (_resource, on) => void this.pushdowns.push(on),
+          cut: () => {},
         },
         relists: new Semaphore(4),
         roles: () => this.roles,
         pushdown,
         withholds: undefined,
+        diet: () => undefined,
         onChange: () => {},
       },
     );

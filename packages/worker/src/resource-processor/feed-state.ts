@@ -1,4 +1,5 @@
 import { isExposedRole, MembershipRing, type SlotCensus, type SlotRoles } from '../migration-handler/index.ts';
+import type { Diet } from './diet.ts';
 import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
@@ -29,6 +30,8 @@ export interface FeedStateOptions {
   readonly scope?: SlotSet | undefined;
   /** Objects that are not to be sent although they should be (test fault). */
   readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
+  /** What is left out of the objects on their way to the exporter. */
+  readonly diet?: Diet | undefined;
   readonly now: () => number;
   readonly onChange: () => void;
 }
@@ -51,6 +54,7 @@ class SubscriptionLimitError extends Error {
 export class FeedState {
   readonly kind: ObjectKind;
   readonly codec: FrameCodec;
+  readonly diet: Diet | undefined;
   readonly index: ObjectIndex;
   readonly ring: MembershipRing;
   readonly subscriptions: Subscription[] = [];
@@ -81,6 +85,7 @@ export class FeedState {
   constructor(options: FeedStateOptions) {
     this.kind = options.kind;
     this.codec = options.codec;
+    this.diet = options.diet;
     this.position = options.position;
     this.horizon = options.position;
     this.censusFloor = options.position;
@@ -113,6 +118,7 @@ export class FeedState {
       slotCount: this.#slotCount,
       codec: this.codec,
       kind: this.kind,
+      diet: this.diet,
       now: this.#now,
       onClosed: (closed) => this.#unsubscribe(closed),
     });
@@ -249,12 +255,13 @@ export class FeedState {
     }
     this.#tombstones?.set(uid, version);
     this.ring.push({ uid, version, slot, joined: false });
-    const frame = view.bytes.subarray(wireStart, wireEnd);
+    let frame: Buffer | undefined;
     for (const subscription of this.subscriptions) {
       const isSent = entry !== undefined && (entry.sent & subscription.bit) !== 0;
       // An exporter from before this process may hold what was not sent by it.
       if (!isSent && isNewer(version, subscription.resumedUntil)) continue;
       if (this.isQuiet(subscription, slot)) continue;
+      frame ??= this.diet?.event('DELETED', view) ?? view.bytes.subarray(wireStart, wireEnd);
       subscription.remove(uid, frame);
       this.kept++;
     }

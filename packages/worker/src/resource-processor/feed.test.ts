@@ -60,6 +60,7 @@ function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'>
       random: () => 0.5,
       metrics: {
         frames: () => {},
+        cut: () => {},
         relist: (_resource, cause) => counted.push(`relist ${cause}`),
         reconnect: (_resource, cause) => counted.push(`reconnect ${cause}`),
         pushdown: () => {},
@@ -68,6 +69,7 @@ function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'>
       roles: () => everything,
       pushdown: 'auto',
       withholds: undefined,
+      diet: () => undefined,
       onChange: () => {},
     },
     resumeFrom,

@@ -5,6 +5,7 @@ import type { SlotCensus, SlotRoles, VerifiableFeed } from '../migration-handler
 import { Backoff } from './backoff.ts';
 import { CollectionReader } from './collection-reader.ts';
 import type { DataPlaneMetrics, Upstream } from './data-plane.ts';
+import type { Diet } from './diet.ts';
 import { type FeedKey, feedId, feedName, resourceName } from './feed-key.ts';
 import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
@@ -36,6 +37,8 @@ export interface FeedContext {
   readonly pushdown: 'auto' | 'off';
   /** Objects that are not to be sent although they should be (test fault `omit-one`). */
   readonly withholds: ((uid: string, slot: number) => boolean) | undefined;
+  /** What is left out of a feed's objects; undefined for nothing. */
+  readonly diet: (key: FeedKey, kind: ObjectKind, encoding: FrameCodec['encoding']) => Diet | undefined;
   readonly onChange: () => void;
 }
 
@@ -270,7 +273,7 @@ export class Feed implements VerifiableFeed {
   }
 
   #begin(kind: ObjectKind, codec: FrameCodec, position: string, scope: SlotSet | undefined): void {
-    const { clock, onChange, withholds } = this.#context;
+    const { clock, onChange, withholds, diet } = this.#context;
     this.state = new FeedState({
       kind,
       codec,
@@ -278,6 +281,7 @@ export class Feed implements VerifiableFeed {
       scope,
       ...this.#slots,
       withholds,
+      diet: diet(this.key, kind, codec.encoding),
       now: () => clock.monotonic(),
       onChange,
     });
@@ -438,6 +442,9 @@ export class Feed implements VerifiableFeed {
     this.#context.metrics?.frames(this.resource, state.received, state.kept);
     state.received = 0;
     state.kept = 0;
+    if (state.diet === undefined) return;
+    this.#context.metrics?.cut(this.resource, state.diet.cutBytes);
+    state.diet.cutBytes = 0;
   }
 }
 

@@ -6,6 +6,8 @@ import { HandoverLedger, planSlots, SlotRole, type SlotRoles, verifySlots } from
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus, SlotAssignment } from './data-plane.ts';
 import { definitionSlots } from './definition-slots.ts';
 import { ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
+import { unknownVersion } from './exporter-annotations.ts';
+import { exporterDiet } from './exporter-diet.ts';
 import { Feed, type FeedContext } from './feed.ts';
 import { type FeedKey, feedId } from './feed-key.ts';
 import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
@@ -63,8 +65,14 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       roles: () => this.#roles,
       pushdown: options.pushdown ?? 'auto',
       withholds: options.fault === 'omit-one' ? (uid, slot) => this.#omitsOne(uid, slot) : undefined,
+      diet: (key, kind, encoding) => {
+        const { diet, customResources = [] } = options;
+        return diet === undefined ? undefined : exporterDiet(diet, customResources, key, kind, encoding);
+      },
       onChange: () => this.#changed(),
     };
+    const unknown = options.diet === undefined ? undefined : unknownVersion(options.diet.version);
+    if (unknown !== undefined) options.logger.warn(unknown);
     this.#api = new ExporterApi({ ...options, feeds: this });
   }
 
