@@ -4,7 +4,7 @@ import { isNewer } from './version-order.ts';
 
 const POLL_MS = 10;
 /** How long a watch has to be quiet after a consistent read before it counts as drained. ms. */
-const QUIET_MS = 100;
+const QUIET_MS = 50;
 
 /**
  * Proves that a feed misses nothing older than a consistent read. Either its watch has passed that position, or it is

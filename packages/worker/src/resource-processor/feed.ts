@@ -18,6 +18,7 @@ import type { Semaphore } from './semaphore.ts';
 import type { SlotHash } from './slot-hash.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 import { headerOf, UpstreamFailure } from './upstream-failure.ts';
+import { isNewer, newerOf } from './version-order.ts';
 
 /** What all feeds of a worker share. */
 export interface FeedContext {
@@ -81,6 +82,8 @@ export class Feed implements VerifiableFeed {
   readonly #openWaiters = new Set<() => void>();
   #resumeFrom: string | undefined;
   #watchAbort = new AbortController();
+  /** Newest position that a consistent read has proved. */
+  #proven: string | undefined;
 
   constructor(key: FeedKey, slots: FeedSlots, context: FeedContext, resumeFrom?: string) {
     this.key = key;
@@ -144,8 +147,20 @@ export class Feed implements VerifiableFeed {
     this.#watchAbort.abort();
   }
 
-  async prove(signal: AbortSignal): Promise<string> {
-    return proveFeed(this, this.#context.clock, signal);
+  async prove(signal: AbortSignal, version?: string): Promise<string> {
+    const known =
+      this.#proven === undefined ? this.#require().position : newerOf(this.#proven, this.#require().position);
+    if (version !== undefined && !isNewer(version, known)) return version;
+    this.#proven = await proveFeed(this, this.#context.clock, signal);
+    return this.#proven;
+  }
+
+  count(slots: ReadonlySet<number>): number {
+    const state = this.#require();
+    if (!this.connected || !state.filled) throw new Error('it does not follow the API server');
+    let count = 0;
+    for (const slot of slots) count += state.index.sentInSlot(slot);
+    return count;
   }
 
   census(slots: ReadonlySet<number>, version: string): SlotCensus {
