@@ -1,6 +1,6 @@
-import { at, type GoldenKind, pick, status } from './golden-kind.ts';
+import { at, type Fields, type GoldenKind, pick, status } from './golden-kind.ts';
 
-const webhook = (i: number): Readonly<Record<string, unknown>> => ({
+const webhook = (i: number): Fields => ({
   name: `hook-${i}.golden.example.com`,
   admissionReviewVersions: ['v1'],
   sideEffects: 'None',
@@ -95,7 +95,7 @@ export const CLUSTER_KINDS: readonly GoldenKind[] = [
         volumeMode: pick(['Filesystem', 'Block'], i),
         persistentVolumeReclaimPolicy: 'Retain',
         claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace: 'alpha', name: `claim-${i}` },
-        ...pick(
+        ...pick<Fields>(
           [
             {
               csi: {

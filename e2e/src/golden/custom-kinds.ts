@@ -76,7 +76,12 @@ export const CUSTOM_KINDS: readonly GoldenKind[] = [
   },
 ];
 
-/** Config of kube-state-metrics for both kinds: every type of metric it knows. */
+/** In the config, but not in the cluster unless a test puts it there. */
+export const LATE = definition({ kind: 'Late', plural: 'lates', scope: 'Namespaced' });
+
+export const GOLDEN_STATE_KINDS = [FOO, BAR, LATE].map(({ spec }) => ({ group: spec.group, kind: spec.names.kind }));
+
+/** Config of kube-state-metrics for these kinds: every type of metric it knows. */
 export const GOLDEN_STATE = `kind: CustomResourceStateMetrics
 spec:
   resources:
@@ -118,4 +123,11 @@ spec:
         - name: info
           help: Zone
           each: { type: Info, info: { path: [spec], labelsFromPath: { zone: [zone] } } }
+    - groupVersionKind: { group: ${GOLDEN_GROUP}, version: v1, kind: Late }
+      labelsFromPath: { name: [metadata, name] }
+      metricNamePrefix: golden_late
+      metrics:
+        - name: size
+          help: Size
+          each: { type: Gauge, gauge: { path: [spec, size] } }
 `;

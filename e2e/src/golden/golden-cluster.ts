@@ -1,7 +1,7 @@
 import { type KubernetesClient, KubernetesError } from '@shard-controller/shared/kubernetes';
 import { CLUSTER_KINDS } from './cluster-kinds.ts';
 import { BAR, CUSTOM_KINDS, FOO } from './custom-kinds.ts';
-import { type GoldenKind, pick } from './golden-kind.ts';
+import { type Fields, type GoldenKind, pick } from './golden-kind.ts';
 import { NAMESPACE_KINDS } from './namespace-kinds.ts';
 import { POD } from './pod-kind.ts';
 import { WORKLOAD_KINDS } from './workload-kinds.ts';
@@ -20,6 +20,8 @@ export const GOLDEN_KINDS: readonly GoldenKind[] = [
 const PODS = 42;
 const OTHERS = 9;
 const WRITERS = 12;
+/** Objects of this index are being deleted from the start: a finalizer keeps them. */
+const TERMINATING = 4;
 /** Plug-ins that would judge or change what is written here. */
 export const API_SERVER_ARGS = ['--disable-admission-plugins=ResourceQuota,LimitRanger,TaintNodesByCondition'] as const;
 
@@ -72,7 +74,12 @@ export class GoldenCluster {
     const { kind, index } = object;
     const { metadata = {}, ...body } = kind.body(index);
     const path = pathOf(object);
-    const common = { name: nameOf(object), labels: labelsOf(object), annotations: annotationsOf(object) };
+    const common = {
+      name: nameOf(object),
+      labels: labelsOf(object),
+      annotations: annotationsOf(object),
+      finalizers: index === TERMINATING ? ['example.com/keep'] : [],
+    };
     await this.#client.create(path.slice(0, path.lastIndexOf('/')), {
       apiVersion: kind.apiVersion,
       kind: kind.kind,
@@ -82,6 +89,7 @@ export class GoldenCluster {
     for (const [subresource, patch] of kind.patches?.(index) ?? []) {
       await this.#client.patch(`${path}/${subresource}`, patch);
     }
+    if (index === TERMINATING) await this.#client.delete(path, { propagationPolicy: 'Background' });
   }
 
   async #change(object: GoldenObject): Promise<void> {
@@ -128,8 +136,6 @@ const annotationsOf = ({ index }: GoldenObject): Readonly<Record<string, string>
   'example.com/owner': `team-${index % 4}`,
   'example.com/big': 'x'.repeat(500),
 });
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** `more` wins; labels and annotations are put together. */
 function merged(base: Fields, more: unknown): Fields {

@@ -4,7 +4,7 @@ import { systemClock } from '@shard-controller/shared/runtime';
 import { createDataPlane, type DataPlane } from '@shard-controller/worker/resource-processor';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { Exporter, kubeconfigOf } from '../worker/exporter-rig.ts';
-import { GOLDEN_GROUP } from './custom-kinds.ts';
+import { GOLDEN_STATE_KINDS } from './custom-kinds.ts';
 
 export interface FleetOptions {
   readonly name: string;
@@ -30,6 +30,10 @@ const SLOTS = 256;
 
 interface Worker {
   readonly plane: DataPlane;
+  /** Resources that the exporter has asked for, in order. */
+  readonly requests: readonly string[];
+  /** Events and objects of CustomResourceDefinitions: from the API server, and passed on. */
+  readonly definitions: { readonly received: number; readonly kept: number };
   readonly exporter: Exporter;
   readonly stop: () => Promise<void>;
 }
@@ -73,7 +77,10 @@ export class GoldenFleet {
     return {
       missing: surplus(expected, union),
       extra: surplus(union, expected),
-      comments: [...comments.symmetricDifference(shown)].slice(0, 5),
+      comments: [...comments]
+        .filter((line) => !shown.has(line))
+        .concat([...shown].filter((line) => !comments.has(line)))
+        .slice(0, 5),
       doubled: [...union.values()].filter((count) => count > 1).length,
     };
   }
@@ -89,6 +96,8 @@ async function startWorker(api: StandaloneApiServer, options: FleetOptions, inde
   const endpoint = staticEndpoint({ server: api.server, ca: api.ca, token: api.adminToken });
   const client = new KubernetesClient({ endpoint, logger, userAgent: name });
   const listening = Promise.withResolvers<number>();
+  const requests: string[] = [];
+  const definitions = { received: 0, kept: 0 };
   const plane = createDataPlane({
     upstream: client,
     logger,
@@ -96,10 +105,17 @@ async function startWorker(api: StandaloneApiServer, options: FleetOptions, inde
     host: '127.0.0.1',
     port: 0,
     firstList: 'Streamed',
-    customResources: [
-      { group: GOLDEN_GROUP, kind: 'Foo' },
-      { group: GOLDEN_GROUP, kind: 'Bar' },
-    ],
+    customResources: GOLDEN_STATE_KINDS,
+    metrics: {
+      frames: (resource, received, kept) => {
+        if (resource !== 'customresourcedefinitions') return;
+        definitions.received += received;
+        definitions.kept += kept;
+      },
+      relist: () => undefined,
+      reconnect: () => undefined,
+      exporterRequest: (resource) => requests.push(resource),
+    },
     onListening: (port) => listening.resolve(port),
   });
   const stop = new AbortController();
@@ -118,6 +134,8 @@ async function startWorker(api: StandaloneApiServer, options: FleetOptions, inde
   return {
     plane,
     exporter,
+    requests,
+    definitions,
     stop: async () => {
       await exporter.stop();
       stop.abort();

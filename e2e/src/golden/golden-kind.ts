@@ -1,4 +1,4 @@
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 /** One kind of the golden cluster: every resource that kube-state-metrics exports by default, and one custom resource. */
 export interface GoldenKind {

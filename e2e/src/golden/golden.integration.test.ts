@@ -1,16 +1,28 @@
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf } from '../worker/exporter-rig.ts';
 import { BY_NAMESPACE, CASES, EVERYTHING, type GoldenCase } from './golden-cases.ts';
-import { API_SERVER_ARGS, GoldenCluster } from './golden-cluster.ts';
+import { API_SERVER_ARGS, GOLDEN_KINDS, GoldenCluster } from './golden-cluster.ts';
 import { EQUAL, GoldenFleet } from './golden-fleet.ts';
 
 /** Bounds the number of kube-state-metrics that start at the same time. */
 const PARALLEL_CASES = 3;
 const IN_TIME = { timeout: 30_000, interval: 100 };
 const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0';
+
+/** Families that no object here fills: the API server refuses or drops the field, or wants a RuntimeClass first. */
+const EMPTY_FAMILIES: readonly string[] = [
+  'kube_cronjob_schedule_invalid',
+  'kube_deployment_status_terminating_replicas',
+  'kube_pod_overhead_cpu_cores',
+  'kube_pod_overhead_memory_bytes',
+  'kube_pod_resourceclaim_info',
+  'kube_pod_runtimeclass_name_info',
+  'kube_replicaset_status_terminating_replicas',
+];
 
 let api: StandaloneApiServer;
 let client: KubernetesClient;
@@ -57,12 +69,32 @@ afterAll(async () => {
   await api?.stop();
 });
 
+/** The resources that this kube-state-metrics exports unless told otherwise, from its log. */
+function defaultResources(fleet: GoldenFleet): string[] {
+  const line = /activeStoreNames="([^"]+)"/.exec(readFileSync(fleet.reference.logFile, 'utf8'));
+  return (line?.[1] ?? '').split(',');
+}
+
+/** Families without a sample, of those whose comments the unsharded exporter shows. */
+async function emptyFamilies(fleet: GoldenFleet): Promise<string[]> {
+  const lines = await fleet.reference.exposition();
+  const families = lines.filter((line) => line.startsWith('# TYPE ')).map((line) => line.split(' ')[2] ?? '');
+  const shown = new Set(lines.map((line) => /^[a-z_0-9]+/i.exec(line)?.[0]));
+  return families.filter((family) => !shown.has(family)).sort();
+}
+
 describe('the workers together show what one unsharded kube-state-metrics shows, line for line', () => {
   test('and again after objects of every kind were changed, deleted, made again and added', async () => {
     const fleets = await Promise.all([EVERYTHING, BY_NAMESPACE].map((each) => GoldenFleet.start(api, each)));
     try {
       await Promise.all(fleets.map(expectEqual));
       for (const fleet of fleets) await report(fleet);
+      const [fleet] = fleets;
+      if (fleet === undefined) throw new Error('no fleet');
+      const kinds = new Set(GOLDEN_KINDS.map(({ plural }) => plural));
+      expect(defaultResources(fleet).filter((resource) => !kinds.has(resource))).toEqual([]);
+      expect(defaultResources(fleet).length).toBeGreaterThan(30);
+      expect(await emptyFamilies(fleet)).toEqual(EMPTY_FAMILIES);
       await cluster.churn();
       await Promise.all(fleets.map(expectEqual));
       for (const fleet of fleets) await report(fleet);

@@ -1,6 +1,4 @@
-import { at, type GoldenKind, owner, pick, status } from './golden-kind.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
+import { at, type Fields, type GoldenKind, owner, pick, status } from './golden-kind.ts';
 
 const resources = (i: number): Fields => ({
   requests: { cpu: `${10 + i}m`, memory: `${16 + i}Mi`, 'ephemeral-storage': '1Gi' },
@@ -70,7 +68,14 @@ function podStatus(i: number): Fields {
         ...started,
         phase: 'Pending',
         conditions: initialized.slice(0, 1),
-        initContainerStatuses: [{ ...init, ready: false, state: { waiting: { reason: 'ImagePullBackOff' } } }],
+        initContainerStatuses: [
+          {
+            ...init,
+            ready: false,
+            state: { waiting: { reason: 'ImagePullBackOff' } },
+            lastState: { terminated: ended },
+          },
+        ],
         containerStatuses: [{ ...running, ready: false, state: { waiting: { reason: 'ContainerCreating' } } }],
       };
     case 3:
@@ -123,6 +128,7 @@ export const POD: GoldenKind = {
         { key: 'dedicated', operator: 'Equal', value: `team-${i}`, effect: 'NoSchedule' },
         { key: 'spot', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 30 + i },
       ],
+      resourceClaims: [{ name: 'gpu', resourceClaimTemplateName: 'gpu' }],
       volumes: [{ name: 'data', persistentVolumeClaim: { claimName: `claim-${i}`, readOnly: i % 2 === 0 } }],
       initContainers: [{ name: 'init', image: 'registry.example/init:1', resources: resources(i) }],
       containers: [

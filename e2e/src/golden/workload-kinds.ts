@@ -26,6 +26,7 @@ export const WORKLOAD_KINDS: readonly GoldenKind[] = [
         availableReplicas: i,
         unavailableReplicas: 2,
         updatedReplicas: i + 1,
+        terminatingReplicas: 1,
         conditions: [
           { type: 'Available', status: pick(['True', 'False', 'Unknown'], i), reason: 'MinimumReplicasAvailable' },
           { type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable' },
@@ -40,6 +41,7 @@ export const WORKLOAD_KINDS: readonly GoldenKind[] = [
     body: (i) => ({ metadata: owner('Deployment', i), spec: { replicas: i, selector, template } }),
     patches: (i) =>
       status({
+        terminatingReplicas: 2,
         replicas: i + 1,
         fullyLabeledReplicas: i,
         readyReplicas: i,
@@ -128,11 +130,16 @@ export const WORKLOAD_KINDS: readonly GoldenKind[] = [
     patches: (i) => {
       if (i % 3 === 0) return status({ startTime: at(i), active: 2, ready: 1, failed: i, uncountedTerminatedPods: {} });
       if (i % 3 === 2) return status({ conditions: [{ type: 'Suspended', status: 'True', reason: 'JobSuspended' }] });
-      const since = { lastProbeTime: at(60 + i), lastTransitionTime: at(60 + i) };
-      const ended = [
-        { type: 'FailureTarget', status: 'True', reason: 'BackoffLimitExceeded', ...since },
-        { type: 'Failed', status: 'True', reason: 'BackoffLimitExceeded', ...since },
-      ];
+      const since = { status: 'True', lastProbeTime: at(60 + i), lastTransitionTime: at(60 + i) };
+      if (i % 2 === 0) {
+        const done = ['SuccessCriteriaMet', 'Complete'].map((type) => ({
+          type,
+          reason: 'CompletionsReached',
+          ...since,
+        }));
+        return status({ startTime: at(i), completionTime: at(60 + i), succeeded: 2, conditions: done });
+      }
+      const ended = ['FailureTarget', 'Failed'].map((type) => ({ type, reason: 'BackoffLimitExceeded', ...since }));
       return status({ startTime: at(i), failed: 1 + i, conditions: ended });
     },
   },

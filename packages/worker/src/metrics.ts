@@ -157,6 +157,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Watches of the API server that were opened again, by cause.',
     labelNames: ['resource', 'cause'],
   });
+  const requests = metrics.counter<'resource'>({
+    name: `${P}exporter_requests_total`,
+    help: 'Requests of the exporter to its API endpoint, by resource; one that is settled makes none but new watches.',
+    labelNames: ['resource'],
+  });
   return {
     frames: (resource, received, kept) => {
       frames.inc({ resource, direction: 'received' }, received);
@@ -164,5 +169,6 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     },
     relist: (resource, cause) => relists.inc({ resource, cause }),
     reconnect: (resource, cause) => reconnects.inc({ resource, cause }),
+    exporterRequest: (resource) => requests.inc({ resource }),
   };
 }

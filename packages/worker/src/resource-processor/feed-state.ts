@@ -10,6 +10,12 @@ import { isNewer, newerOf } from './version-order.ts';
 /** Which slots of which subscriptions a load serves: the mark of each slot when the load began, 0 where it does not. */
 export type LoadCoverage = ReadonlyMap<Subscription, Uint32Array>;
 
+/**
+ * What a state of an object tells the exporter: nothing that it may know yet, nothing beyond what it has been told, or
+ * something new.
+ */
+export type Novelty = 'withheld' | 'known' | 'new';
+
 export interface FeedStateOptions {
   readonly kind: ObjectKind;
   readonly codec: FrameCodec;
@@ -24,6 +30,8 @@ export interface FeedStateOptions {
   readonly quietSlot?: number | undefined;
   /** The slots of this feed are always exposed, whatever the assignment. */
   readonly unsharded?: boolean;
+  /** Judges each state of an object of another slot than the quiet one, in order. Only for CustomResourceDefinitions. */
+  readonly novelty?: ((entry: object, view: FrameView) => Novelty) | undefined;
   /** Objects that are not to be sent although they should be (test fault). */
   readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
   readonly now: () => number;
@@ -61,10 +69,16 @@ export class FeedState {
   filled = false;
   received = 0;
   kept = 0;
+  /** When the newest start of an exporter opened its watch here, and the one before that; monotonic ms. */
+  startedAt: number | undefined;
+  startedBeforeAt: number | undefined;
+  /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
+  toldAt: number | undefined;
   readonly #slotHash: SlotHash;
   readonly #slotCount: number;
   readonly #quietSlot: number | undefined;
   readonly #unsharded: boolean;
+  readonly #novelty: ((entry: object, view: FrameView) => Novelty) | undefined;
   readonly #withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly #now: () => number;
   readonly #onChange: () => void;
@@ -84,6 +98,7 @@ export class FeedState {
     this.#slotCount = options.slotCount;
     this.#quietSlot = options.quietSlot;
     this.#unsharded = options.unsharded ?? false;
+    this.#novelty = options.novelty;
     this.#withholds = options.withholds;
     this.#now = options.now;
     this.#onChange = options.onChange;
@@ -91,7 +106,12 @@ export class FeedState {
 
   // ---- subscriptions -------------------------------------------------------------------------------------------
 
-  subscribe(): Subscription {
+  /** @param isStart the exporter holds nothing of this feed. */
+  subscribe(isStart = true): Subscription {
+    if (isStart) {
+      this.startedBeforeAt = this.startedAt;
+      this.startedAt = this.#now();
+    }
     const used = this.subscriptions.reduce((bits, subscription) => bits | subscription.bit, 0);
     let bit = 1;
     while ((used & bit) !== 0) bit <<= 1;
@@ -187,7 +207,7 @@ export class FeedState {
   /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
   #sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
     subscription.remove(identity.uid, this.codec.deleted(this.kind, identity, this.position));
-    this.kept++;
+    this.#noteSent();
   }
 
   // ---- live events ---------------------------------------------------------------------------------------------
@@ -223,7 +243,7 @@ export class FeedState {
       for (const subscription of this.subscriptions) {
         if ((entry.sent & subscription.bit) === 0 || this.#isQuiet(subscription, entry.slot)) continue;
         subscription.remove(uid, frame);
-        this.kept++;
+        this.#noteSent();
       }
     }
     this.index.remove(uid);
@@ -237,11 +257,21 @@ export class FeedState {
       this.ring.push({ uid, version, slot, joined: true });
     } else if (isNewer(version, entry.version)) entry.version = version;
     else return;
+    const novelty = this.#judge(entry, view);
     for (const subscription of this.subscriptions) {
       if ((subscription.slots[entry.slot] as number) < SlotState.Loading) continue;
       if (this.#isQuiet(subscription, entry.slot)) continue;
-      this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
+      this.#sendObject(subscription, uid, entry, novelty, view, wireStart, wireEnd);
     }
+  }
+
+  #judge(entry: IndexEntry, view: FrameView): Novelty {
+    return this.#novelty === undefined || entry.slot === this.#quietSlot ? 'new' : this.#novelty(entry, view);
+  }
+
+  #noteSent(): void {
+    this.kept++;
+    if (this.#unsharded) this.toldAt = this.#now();
   }
 
   #isQuiet(subscription: Subscription, slot: number): boolean {
@@ -252,15 +282,17 @@ export class FeedState {
     subscription: Subscription,
     uid: string,
     entry: IndexEntry,
+    novelty: Novelty,
     view: FrameView,
     wireStart: number,
     wireEnd: number,
   ): void {
     const isNew = (entry.sent & subscription.bit) === 0;
+    if (novelty === 'withheld' || (novelty === 'known' && !isNew)) return;
     if (isNew && !this.#unsharded && this.#withholds?.(uid, entry.slot) === true) return;
     if (isNew) this.index.markSent(entry, subscription.bit);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);
-    this.kept++;
+    this.#noteSent();
   }
 
   // ---- loads ---------------------------------------------------------------------------------------------------
@@ -308,9 +340,10 @@ export class FeedState {
     }
     const entry = known ?? this.index.add(uid, slot, view.namespace(), view.name(), version);
     entry.version = version;
+    const novelty = this.#judge(entry, view);
     for (const subscription of isAhead ? this.subscriptions : takers) {
       if ((subscription.slots[slot] as number) < SlotState.Loading || this.#isQuiet(subscription, slot)) continue;
-      this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
+      this.#sendObject(subscription, uid, entry, novelty, view, wireStart, wireEnd);
     }
   }
 
@@ -382,7 +415,7 @@ export class FeedState {
   resume(version: string, roles: SlotRoles | undefined): Subscription | undefined {
     const changes = this.ring.since(version);
     if (changes === undefined) return undefined;
-    const subscription = this.subscribe();
+    const subscription = this.subscribe(false);
     subscription.resumed = true;
     for (const { uid, slot, joined } of changes) {
       if (!joined && slot !== this.#quietSlot) this.#sendDeletion(subscription, { uid, namespace: '', name: '' });

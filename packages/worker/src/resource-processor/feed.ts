@@ -8,7 +8,7 @@ import type { DataPlaneMetrics, Upstream } from './data-plane.ts';
 import { type FeedKey, feedId, feedName, resourceName } from './feed-key.ts';
 import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
-import { FeedState } from './feed-state.ts';
+import { FeedState, type Novelty } from './feed-state.ts';
 import { codecOf, type FrameCodec, type ObjectKind } from './frame-codec.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
@@ -42,6 +42,7 @@ export interface FeedSlots {
   readonly slotHash: SlotHash;
   readonly quietSlot?: number;
   readonly unsharded?: boolean;
+  readonly novelty?: (entry: object, view: FrameView) => Novelty;
 }
 
 const MAX_RETRY_AFTER_MS = 10_000;
