@@ -10,7 +10,7 @@ import { EQUAL, GoldenFleet } from './golden-fleet.ts';
 import { OpenScrapes } from './open-scrapes.ts';
 
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-const IN_TIME = { timeout: 30_000, interval: 50 };
+const IN_TIME = { timeout: 90_000, interval: 50 };
 /** kube-state-metrics looks for news of definitions every 3 s. */
 const TWO_LOOKS_MS = 6_200;
 
@@ -42,6 +42,27 @@ async function passBy(stranger: ReturnType<typeof definition>, changed: ReturnTy
   await heard(() => client.create(DEFINITIONS, stranger));
   await heard(() => client.patch(path, { spec: changed.spec }));
   await heard(() => client.delete(path));
+}
+
+/** Notes workers that would answer a scrape although their exporter has been told and has not asked for anything yet. */
+class TooEarly {
+  readonly #workers = new Set<number>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor({ workers }: GoldenFleet, told: number) {
+    const asked = workers.map((worker) => worker.requests.length);
+    this.#timer = setInterval(() => {
+      for (const [i, worker] of workers.entries()) {
+        const isWaiting = worker.definitions.kept > told && worker.requests.length === asked[i];
+        if (isWaiting && worker.plane.status().warm) this.#workers.add(i);
+      }
+    }, 5);
+  }
+
+  stop(): number[] {
+    clearInterval(this.#timer);
+    return [...this.#workers];
+  }
 }
 
 beforeAll(async () => {
@@ -91,6 +112,7 @@ describe('with custom-resource-state on', () => {
     const series = await fleet.reference.series();
     const told = kept();
     const scrapes = new OpenScrapes(fleet, series);
+    const early = new TooEarly(fleet, 2);
     const lates = `/apis/${GOLDEN_GROUP}/v1/namespaces/alpha/lates`;
     await client.create(DEFINITIONS, LATE);
     await expect.poll(() => client.find(lates), IN_TIME).toBeDefined();
@@ -107,6 +129,7 @@ describe('with custom-resource-state on', () => {
     const appeared = await scrapes.stop();
     console.log(`definitions: a kind appeared: closed for ${appeared.closedMs} ms, ${appeared.open} scrapes`);
     expect(appeared).toMatchObject({ missingMax: 0, examples: [] });
+    expect(early.stop()).toEqual([]);
     // One event each, not one per condition that the API server sets.
     expect(kept()).toEqual(told.map((count) => count + 1));
 

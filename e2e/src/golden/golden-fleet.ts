@@ -114,6 +114,7 @@ async function startWorker(api: StandaloneApiServer, options: FleetOptions, inde
       },
       relist: () => undefined,
       reconnect: () => undefined,
+      pushdown: () => undefined,
       exporterRequest: (resource) => requests.push(resource),
     },
     onListening: (port) => listening.resolve(port),

@@ -162,6 +162,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Requests of the exporter to its API endpoint, by resource; one that is settled makes none but new watches.',
     labelNames: ['resource'],
   });
+  const pushdown = metrics.gauge<'resource'>({
+    name: `${P}pushdown`,
+    help: '1 where the API server is asked for the objects of the needed slots only (KEP-5866), else 0.',
+    labelNames: ['resource'],
+  });
   return {
     frames: (resource, received, kept) => {
       frames.inc({ resource, direction: 'received' }, received);
@@ -170,5 +175,6 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     relist: (resource, cause) => relists.inc({ resource, cause }),
     reconnect: (resource, cause) => reconnects.inc({ resource, cause }),
     exporterRequest: (resource) => requests.inc({ resource }),
+    pushdown: (resource, on) => pushdown.set({ resource }, on ? 1 : 0),
   };
 }

@@ -86,14 +86,13 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
 function expectsRestart(all: readonly Feed[], now: number): boolean {
   const definitions = all.find(({ isQuiet }) => isQuiet);
   if (definitions === undefined) return false;
-  const { state, isResumed, createdAt } = definitions;
+  const { state, isResumed, createdAt, startedAt } = definitions;
   // It will be told of what there is; one that was there before this process has been.
   if (state?.filled !== true) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
-  const { toldAt = -Infinity, startedAt = -Infinity } = state;
+  const { toldAt = -Infinity } = state;
   if (now - toldAt >= RESTART_LIMIT_MS) return false;
   const watched = all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
-  const hasRestarted = ({ state: own }: Feed): boolean => {
-    const { startedAt: last = -Infinity, startedBeforeAt: before = -Infinity } = own ?? {};
+  const hasRestarted = ({ startedAt: last, startedBeforeAt: before }: Feed): boolean => {
     const isFirst = before < startedAt - SAME_START_MS && last < startedAt + FIRST_START_MS;
     return last > toldAt && !isFirst && now - last >= SETTLE_MS;
   };
