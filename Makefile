@@ -26,8 +26,8 @@ integration: ## Tests against a real API server, NATS and kube-state-metrics
 e2e: ## The whole fleet, with faults
 	@tools/run.sh e2e/test.sh
 
-golden: ## Every golden case with 1 to 7 workers, by uid and by namespace (`make test` runs each once)
-	@GOLDEN=all tools/run.sh vitest run --project integration e2e/src/golden
+golden: ## Every golden case with 1 to 7 workers, both ways to shard (GOLDEN=<case> for one; `make test` runs each once)
+	@GOLDEN=$${GOLDEN:-all} tools/run.sh vitest run --project integration e2e/src/golden/golden
 
 up: ## Start a playground cluster and print the kubectl settings
 	@tools/run.sh e2e/playground.sh up

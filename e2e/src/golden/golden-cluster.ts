@@ -25,6 +25,14 @@ const TERMINATING = 4;
 /** Plug-ins that would judge or change what is written here. */
 export const API_SERVER_ARGS = ['--disable-admission-plugins=ResourceQuota,LimitRanger,TaintNodesByCondition'] as const;
 
+/** Its overhead goes into every pod. */
+const RUNTIME_CLASS = {
+  apiVersion: 'node.k8s.io/v1',
+  kind: 'RuntimeClass',
+  metadata: { name: 'golden' },
+  handler: 'golden',
+  overhead: { podFixed: { cpu: '10m', memory: '8Mi' } },
+};
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 
 interface GoldenObject {
@@ -50,6 +58,7 @@ export class GoldenCluster {
 
   async populate(): Promise<void> {
     for (const definition of [FOO, BAR]) await this.#client.create(DEFINITIONS, definition);
+    await this.#client.create('/apis/node.k8s.io/v1/runtimeclasses', RUNTIME_CLASS);
     for (const name of NAMESPACES) {
       await this.#client.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
     }

@@ -122,6 +122,7 @@ export const POD: GoldenKind = {
       serviceAccountName: 'builder',
       priority: 0,
       terminationGracePeriodSeconds: 0,
+      runtimeClassName: 'golden',
       automountServiceAccountToken: false,
       nodeSelector: { disk: 'ssd', zone: `zone-${i % 3}` },
       tolerations: [

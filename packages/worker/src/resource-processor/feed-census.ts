@@ -1,19 +1,10 @@
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
+import { awaitsRestart, RESTART_LIMIT_MS } from './exporter-restart.ts';
 import type { Feed } from './feed.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 
 /** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
 const SETTLE_MS = 1_000;
-/**
- * With custom-resource-state, kube-state-metrics looks every 3 s whether it was told of a CustomResourceDefinition, from
- * its first list on, and then starts all its watches again (internal/discovery): only then is the set whole. Should it
- * never do so, it is waited for so long. ms.
- */
-const RESTART_LIMIT_MS = 10_000;
-/** Its watches and the one of the definitions are opened at about the same time, in any order. ms. */
-const SAME_START_MS = 1_000;
-/** What it opens so long after that is of its second start. ms. */
-const FIRST_START_MS = 2_500;
 /**
  * After a restart of this process the exporter's watches come back each with its own back-off, 1 to 30 s. What is said
  * about all feeds waits for most of them; verification finds a feed that is missing. ms.
@@ -89,14 +80,8 @@ function expectsRestart(all: readonly Feed[], now: number): boolean {
   const { state, isResumed, createdAt, startedAt } = definitions;
   // It will be told of what there is; one that was there before this process has been.
   if (state?.filled !== true) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
-  const { toldAt = -Infinity } = state;
-  if (now - toldAt >= RESTART_LIMIT_MS) return false;
   const watched = all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
-  const hasRestarted = ({ startedAt: last, startedBeforeAt: before }: Feed): boolean => {
-    const isFirst = before < startedAt - SAME_START_MS && last < startedAt + FIRST_START_MS;
-    return last > toldAt && !isFirst && now - last >= SETTLE_MS;
-  };
-  return watched.length === 0 || !watched.every(hasRestarted);
+  return awaitsRestart({ startedAt, toldAt: state.toldAt }, watched, SETTLE_MS, now);
 }
 
 /** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */
