@@ -49,7 +49,7 @@ export const CUSTOM_KINDS: readonly GoldenKind[] = [
     plural: 'foos',
     namespaced: true,
     body: (i) => ({
-      spec: { version: `v1.${i}`, replicas: i, ratio: i / 3, big: 9_007_199_254_740_993 + i, active: i % 2 === 0 },
+      spec: { version: `v1.${i}`, replicas: i, ratio: i / 3, big: Number.MAX_SAFE_INTEGER - i, active: i % 2 === 0 },
     }),
     patches: (i) => [
       [

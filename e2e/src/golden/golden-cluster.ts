@@ -6,7 +6,7 @@ import { NAMESPACE_KINDS } from './namespace-kinds.ts';
 import { POD } from './pod-kind.ts';
 import { WORKLOAD_KINDS } from './workload-kinds.ts';
 
-export const NAMESPACES = ['alpha', 'beta', 'gamma'] as const;
+const NAMESPACES = ['alpha', 'beta', 'gamma'] as const;
 
 /** Every kind of the golden cluster. */
 export const GOLDEN_KINDS: readonly GoldenKind[] = [
