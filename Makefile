@@ -1,6 +1,6 @@
 # Each target calls one script. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools demo test check unit integration e2e up down gen format clean
+.PHONY: help tools demo test check unit integration e2e golden up down gen format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ integration: ## Tests against a real API server, NATS and kube-state-metrics
 
 e2e: ## The whole fleet, with faults
 	@tools/run.sh e2e/test.sh
+
+golden: ## Every golden case with 1 to 7 workers, both ways to shard (GOLDEN=<case> for one; `make test` runs each once)
+	@GOLDEN=$${GOLDEN:-all} tools/run.sh vitest run --project integration e2e/src/golden/golden
 
 up: ## Start a playground cluster and print the kubectl settings
 	@tools/run.sh e2e/playground.sh up

@@ -5,7 +5,7 @@ import { createDataPlane, type DataPlane } from '@shard-controller/worker/resour
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { CUSTOM_GROUP, fakeNode, type Kind, KINDS, pathOf, pod, WIDGET_DEFINITION } from '../workload/index.ts';
-import { clientOf, Exporter, kubeconfigOf, slots } from './exporter-rig.ts';
+import { clientOf, Exporter, kubeconfigOf, slots, WORKLOAD_FLAGS } from './exporter-rig.ts';
 import { RecordingFront } from './recording-front.ts';
 
 /** Some kinds with keys, some with patterns, one with all, most with none. */
@@ -158,8 +158,8 @@ beforeAll(async () => {
   running = plane.run(stop.signal);
   front = await RecordingFront.start(await listening.promise);
   const flags = [`--metric-annotations-allowlist=${ALLOW_LIST}`];
-  reference = await Exporter.create('whole', api.server, kubeconfigOf(api), flags);
-  dieting = await Exporter.create('diet', `http://127.0.0.1:${front.port}`, undefined, flags);
+  reference = await Exporter.create('whole', api.server, kubeconfigOf(api), [...WORKLOAD_FLAGS, ...flags]);
+  dieting = await Exporter.create('diet', `http://127.0.0.1:${front.port}`, undefined, [...WORKLOAD_FLAGS, ...flags]);
   for (const exporter of [reference, dieting]) exporter.start();
   await vi.waitUntil(() => plane.status().warm, { timeout: 90_000 });
 });

@@ -16,21 +16,27 @@ import { resolveBinary, resolveSystemTool } from '../cluster/binaries.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { CUSTOM_GROUP, CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST } from '../workload/index.ts';
 
+/** What the exporters of the workload export. */
+export const WORKLOAD_FLAGS: readonly string[] = [
+  `--metric-labels-allowlist=${LABELS_ALLOWLIST.join(',')}`,
+  `--custom-resource-state-config=${CUSTOM_RESOURCE_STATE}`,
+];
+
 /** A kube-state-metrics of its own, pointed at any API server. */
 export class Exporter {
   readonly #process: ManagedProcess;
   readonly #folder: string;
   readonly port: number;
 
-  /** @param extraArgs further flags of kube-state-metrics. */
+  /** @param flags what it exports; the workload's kinds and labels when absent. */
   static async create(
     name: string,
     apiServer: string,
     kubeconfig?: string,
-    extraArgs: readonly string[] = [],
+    flags: readonly string[] = WORKLOAD_FLAGS,
   ): Promise<Exporter> {
     const folder = mkdtempSync(join(tmpdir(), `exporter-${name}-`));
-    return new Exporter(name, folder, await freePort(), await freePort(), apiServer, kubeconfig, extraArgs);
+    return new Exporter(name, folder, await freePort(), await freePort(), apiServer, kubeconfig, flags);
   }
 
   private constructor(
@@ -40,12 +46,10 @@ export class Exporter {
     telemetryPort: number,
     apiServer: string,
     kubeconfig: string | undefined,
-    extraArgs: readonly string[],
+    flags: readonly string[],
   ) {
     this.port = port;
     this.#folder = folder;
-    const config = join(folder, 'custom-resource-state.yaml');
-    writeFileSync(config, CUSTOM_RESOURCE_STATE);
     const access = [];
     if (kubeconfig === undefined) access.push(`--apiserver=${apiServer}`);
     else {
@@ -65,9 +69,7 @@ export class Exporter {
         `--port=${port}`,
         '--telemetry-host=127.0.0.1',
         `--telemetry-port=${telemetryPort}`,
-        `--metric-labels-allowlist=${LABELS_ALLOWLIST.join(',')}`,
-        `--custom-resource-state-config-file=${config}`,
-        ...extraArgs,
+        ...flags,
       ],
       folder,
       logFile: join(folder, 'exporter.log'),
@@ -86,11 +88,16 @@ export class Exporter {
     return join(this.#folder, 'exporter.log');
   }
 
-  /** Series of one scrape, sorted, without comments. */
-  async series(): Promise<string[]> {
-    const response = await fetch(`http://127.0.0.1:${this.port}/metrics`);
+  /** Lines of one scrape, comments included. */
+  async exposition(accept = 'text/plain'): Promise<string[]> {
+    const response = await fetch(`http://127.0.0.1:${this.port}/metrics`, { headers: { accept } });
     const text = await response.text();
-    return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    return text.split('\n').filter((line) => line !== '');
+  }
+
+  /** Series of one scrape, without comments. */
+  async series(): Promise<string[]> {
+    return (await this.exposition()).filter((line) => !line.startsWith('#'));
   }
 
   async stop(): Promise<void> {

@@ -17,6 +17,7 @@ it('shows state as it is at the scrape, and counts what happened', async () => {
   counts.offer('nats', 'refused');
   data.frames('pods', 5, 2);
   data.relist('pods', 'gone');
+  data.exporterRequest?.('pods');
   const before = await metrics.text();
   for (const line of [
     'shard_controller_worker_objects{resource="pods"} 20',
@@ -29,6 +30,7 @@ it('shows state as it is at the scrape, and counts what happened', async () => {
     'shard_controller_worker_assignments_total{source="nats",verdict="refused"} 1',
     'shard_controller_worker_frames_total{resource="pods",direction="kept"} 2',
     'shard_controller_worker_relists_total{resource="pods",cause="gone"} 1',
+    'shard_controller_worker_exporter_requests_total{resource="pods"} 1',
   ]) {
     expect(before.split('\n')).toContain(line);
   }

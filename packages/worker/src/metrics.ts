@@ -162,6 +162,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Watches of the API server that were opened again, by cause.',
     labelNames: ['resource', 'cause'],
   });
+  const requests = metrics.counter<'resource'>({
+    name: `${P}exporter_requests_total`,
+    help: 'Requests of the exporter to its API endpoint, by resource; one that is settled makes none but new watches.',
+    labelNames: ['resource'],
+  });
   const pushdown = metrics.gauge<'resource'>({
     name: `${P}pushdown`,
     help: '1 where the API server is asked for the objects of the needed slots only (KEP-5866), else 0.',
@@ -175,6 +180,7 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     cut: (resource, bytes) => cut.inc({ resource }, bytes),
     relist: (resource, cause) => relists.inc({ resource, cause }),
     reconnect: (resource, cause) => reconnects.inc({ resource, cause }),
+    exporterRequest: (resource) => requests.inc({ resource }),
     pushdown: (resource, on) => pushdown.set({ resource }, on ? 1 : 0),
   };
 }

@@ -79,6 +79,8 @@ export interface DataPlaneMetrics {
   pushdown(resource: string, on: boolean): void;
   /** An upstream watch that had to be opened again, by cause. */
   reconnect(resource: string, cause: string): void;
+  /** The exporter asks for a collection, or for something that is none (`other`). */
+  exporterRequest?(resource: string): void;
 }
 
 /**

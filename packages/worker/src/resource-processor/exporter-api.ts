@@ -130,6 +130,7 @@ export class ExporterApi {
     await this.#options.feeds.assigned(signal);
     if (signal.aborted) return;
     const feed = this.#options.feeds.open(key);
+    feed.noteStart();
     const state = await this.#opened(feed, response, signal);
     if (state === undefined || signal.aborted) return;
     const streamed = holdsNothing && this.#options.firstList === 'Streamed' && !isDefinitions;

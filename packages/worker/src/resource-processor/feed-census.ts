@@ -1,14 +1,10 @@
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
+import { awaitsRestart, RESTART_LIMIT_MS } from './exporter-restart.ts';
 import type { Feed } from './feed.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 
 /** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
 const SETTLE_MS = 1_000;
-/**
- * With custom-resource-state, kube-state-metrics starts all its watches a second time about 3 s after its start
- * (internal/discovery: it polls what it has found every 3 s): only then is the set whole. ms.
- */
-const SECOND_START_MS = 4_500;
 /**
  * After a restart of this process the exporter's watches come back each with its own back-off, 1 to 30 s. What is said
  * about all feeds waits for most of them; verification finds a feed that is missing. ms.
@@ -42,7 +38,7 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
     state === undefined && refusal !== undefined ? [{ feed: name, reason: refusal.message }] : [],
   );
   const isSettled =
-    feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !expectsSecondStart(all, now);
+    feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !expectsRestart(all, now);
   const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
   const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
   const exporter = !isBack ? 'returning' : isSettled || resumedAt !== undefined ? 'settled' : 'opening';
@@ -77,13 +73,15 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
   };
 }
 
-/** Whether the exporter is about to start all its watches again, because it looks for custom resources. */
-function expectsSecondStart(all: readonly Feed[], now: number): boolean {
-  const definitions = all.find(({ isQuiet, isResumed }) => isQuiet && !isResumed);
-  if (definitions === undefined || now - definitions.createdAt >= SECOND_START_MS) return false;
-  const restarted = all.filter((feed) => !feed.isQuiet && watchesOf(feed).some(({ id }) => id > 1));
-  // Seen to happen: what came is complete when it is settled, as at the first start.
-  return !restarted.some((feed) => watchesOf(feed).every(({ attachedAt }) => now - attachedAt >= SETTLE_MS));
+/** Whether the exporter is about to start all its watches again, because it was told of a CustomResourceDefinition. */
+function expectsRestart(all: readonly Feed[], now: number): boolean {
+  const definitions = all.find(({ isQuiet }) => isQuiet);
+  if (definitions === undefined) return false;
+  const { state, isResumed, createdAt, startedAt } = definitions;
+  // It will be told of what there is; one that was there before this process has been.
+  if (state?.filled !== true) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
+  const watched = all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
+  return awaitsRestart({ startedAt, toldAt: state.toldAt }, watched, SETTLE_MS, now);
 }
 
 /** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */

@@ -2,7 +2,7 @@ import { rangesToSlots } from '@shard-controller/shared/hashing';
 import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
 import { compareWithList, resumeExporter } from './feed-difference.ts';
-import { FeedState, type LoadCoverage } from './feed-state.ts';
+import { FeedState, type LoadCoverage, type Novelty } from './feed-state.ts';
 import { protobufCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
 import { slotHashOf } from './slot-hash.ts';
@@ -307,10 +307,11 @@ describe('an exporter from before this process', () => {
 
 describe('definitions that are not to be seen to change', () => {
   const QUIET = 0;
-  function newDefinitions(): FeedState {
+  function newDefinitions(novelty?: (entry: object, view: FrameView) => Novelty): FeedState {
     return new FeedState({
       kind: POD,
       codec: protobufCodec,
+      novelty,
       slotCount: 2,
       slotHash: (each) => (each.name().startsWith('shown') ? 1 : QUIET),
       quietSlot: QUIET,
@@ -341,6 +342,37 @@ describe('definitions that are not to be seen to change', () => {
     feed.flush();
     expect(peer.log).toEqual(['MODIFIED shown-a@102', 'DELETED shown-a@105']);
     expect(peer.ended).toBe(false);
+  });
+
+  test('of the others only what is news is told, and nothing before it may be', () => {
+    const states = new Map<string, Novelty>([
+      ['103', 'withheld'],
+      ['104', 'new'],
+      ['105', 'known'],
+      ['106', 'new'],
+    ]);
+    const feed = newDefinitions((_entry, each) => states.get(each.resourceVersion()) ?? 'new');
+    const peer = new WatchPeer();
+    feed.subscribe().attach(peer.response());
+    load(feed, 'shown-a');
+    const toldAt = feed.toldAt;
+    expect(toldAt).toBeDefined();
+    live(feed, 'ADDED', 'shown-b', '103');
+    live(feed, 'MODIFIED', 'shown-b', '104');
+    live(feed, 'MODIFIED', 'shown-b', '105');
+    live(feed, 'MODIFIED', 'shown-b', '106');
+    feed.flush();
+    expect(peer.log).toEqual(['ADDED shown-a@50', 'ADDED shown-b@104', 'MODIFIED shown-b@106']);
+    // Whoever comes later gets what is known as well.
+    const late = new WatchPeer();
+    states.set('106', 'known');
+    feed.subscribe().attach(late.response());
+    feed.plan(undefined);
+    const coverage = feed.beginLoad();
+    feed.offer(coverage, view, 0, read('ADDED', 'shown-b', '106'));
+    feed.completeLoad(coverage, '106');
+    expect(late.log).toEqual(['ADDED shown-b@106']);
+    expect(peer.log).toHaveLength(3);
   });
 
   test('stay unseen by an exporter that was there before this process, come and go as they may', () => {

@@ -12,6 +12,12 @@ import { FAR_VERSION, isNewer, newerOf } from './version-order.ts';
 /** Which slots of which subscriptions a load serves: the mark of each slot when the load began, 0 where it does not. */
 export type LoadCoverage = ReadonlyMap<Subscription, Uint32Array>;
 
+/**
+ * What a state of an object tells the exporter: nothing that it may know yet, nothing beyond what it has been told, or
+ * something new.
+ */
+export type Novelty = 'withheld' | 'known' | 'new';
+
 export interface FeedStateOptions {
   readonly kind: ObjectKind;
   readonly codec: FrameCodec;
@@ -26,6 +32,8 @@ export interface FeedStateOptions {
   readonly quietSlot?: number | undefined;
   /** The slots of this feed are always exposed, whatever the assignment. */
   readonly unsharded?: boolean;
+  /** Judges each state of an object of another slot than the quiet one, in order. Only for CustomResourceDefinitions. */
+  readonly novelty?: ((entry: object, view: FrameView) => Novelty) | undefined;
   /** Slots of which the API server is asked for objects; everything else it sends is left out. Undefined: all. */
   readonly scope?: SlotSet | undefined;
   /** Objects that are not to be sent although they should be (test fault). */
@@ -69,12 +77,15 @@ export class FeedState {
   filled = false;
   received = 0;
   kept = 0;
+  /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
+  toldAt: number | undefined;
   /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
   unsolicited = 0;
   readonly #slotHash: SlotHash;
   readonly #slotCount: number;
   readonly quietSlot: number | undefined;
   readonly unsharded: boolean;
+  readonly #novelty: ((entry: object, view: FrameView) => Novelty) | undefined;
   readonly #withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly #now: () => number;
   readonly #onChange: () => void;
@@ -95,6 +106,7 @@ export class FeedState {
     this.#slotCount = options.slotCount;
     this.quietSlot = options.quietSlot;
     this.unsharded = options.unsharded ?? false;
+    this.#novelty = options.novelty;
     this.scope = new FeedScope(options.scope, options.position);
     this.#withholds = options.withholds;
     this.#now = options.now;
@@ -220,7 +232,7 @@ export class FeedState {
   /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
   sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
     subscription.remove(identity.uid, this.codec.deleted(this.kind, identity, this.position));
-    this.kept++;
+    this.#noteSent();
   }
 
   // ---- live events ---------------------------------------------------------------------------------------------
@@ -263,7 +275,7 @@ export class FeedState {
       if (this.isQuiet(subscription, slot)) continue;
       frame ??= this.diet?.event('DELETED', view) ?? view.bytes.subarray(wireStart, wireEnd);
       subscription.remove(uid, frame);
-      this.kept++;
+      this.#noteSent();
     }
     this.index.remove(uid);
   }
@@ -280,11 +292,21 @@ export class FeedState {
       this.ring.push({ uid, version, slot, joined: true });
     } else if (isNewer(version, entry.version)) entry.version = version;
     else return;
+    const novelty = this.#judge(entry, view);
     for (const subscription of this.subscriptions) {
       if ((subscription.slots[entry.slot] as number) < SlotState.Loading) continue;
       if (this.isQuiet(subscription, entry.slot)) continue;
-      this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
+      this.#sendObject(subscription, uid, entry, novelty, view, wireStart, wireEnd);
     }
+  }
+
+  #judge(entry: IndexEntry, view: FrameView): Novelty {
+    return this.#novelty === undefined || entry.slot === this.quietSlot ? 'new' : this.#novelty(entry, view);
+  }
+
+  #noteSent(): void {
+    this.kept++;
+    if (this.unsharded) this.toldAt = this.#now();
   }
 
   /** Whether events of the slot are withheld from a subscription that has had its first state. */
@@ -296,15 +318,17 @@ export class FeedState {
     subscription: Subscription,
     uid: string,
     entry: IndexEntry,
+    novelty: Novelty,
     view: FrameView,
     wireStart: number,
     wireEnd: number,
   ): void {
     const isNew = (entry.sent & subscription.bit) === 0;
+    if (novelty === 'withheld' || (novelty === 'known' && !isNew)) return;
     if (isNew && !this.unsharded && this.#withholds?.(uid, entry.slot) === true) return;
     if (isNew) this.index.markSent(entry, subscription.bit);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);
-    this.kept++;
+    this.#noteSent();
   }
 
   // ---- loads ---------------------------------------------------------------------------------------------------
@@ -353,9 +377,10 @@ export class FeedState {
     }
     const entry = known ?? this.index.add(uid, slot, view.namespace(), view.name(), version);
     entry.version = version;
+    const novelty = this.#judge(entry, view);
     for (const subscription of isAhead ? this.subscriptions : takers) {
       if ((subscription.slots[slot] as number) < SlotState.Loading || this.isQuiet(subscription, slot)) continue;
-      this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
+      this.#sendObject(subscription, uid, entry, novelty, view, wireStart, wireEnd);
     }
   }
 

@@ -9,7 +9,7 @@ import type { Diet } from './diet.ts';
 import { type FeedKey, feedId, feedName, resourceName } from './feed-key.ts';
 import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
-import { FeedState } from './feed-state.ts';
+import { FeedState, type Novelty } from './feed-state.ts';
 import { FeedScope, neededSlots, type SlotSet } from './feed-scope.ts';
 import { codecOf, type FrameCodec, type ObjectKind } from './frame-codec.ts';
 import { readFrames } from './frame-stream.ts';
@@ -50,6 +50,7 @@ export interface FeedSlots {
   readonly shardBy?: 'uid' | 'namespace';
   readonly quietSlot?: number;
   readonly unsharded?: boolean;
+  readonly novelty?: (entry: object, view: FrameView) => Novelty;
 }
 
 const MAX_RETRY_AFTER_MS = 10_000;
@@ -87,6 +88,9 @@ export class Feed implements VerifiableFeed {
   lastFrameAt: number;
   /** When the last subscription went, while there is none; monotonic ms. */
   idleSince: number;
+  /** When an exporter last asked for everything, and when before that; monotonic ms. */
+  startedAt = -Infinity;
+  startedBeforeAt = -Infinity;
   readonly #context: FeedContext;
   readonly #slots: FeedSlots;
   readonly #backoff: Backoff;
@@ -132,6 +136,12 @@ export class Feed implements VerifiableFeed {
     if (first === undefined) return;
     await Promise.all([this.#follow(first, signal), this.#loader.run(signal)]);
     for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
+  }
+
+  /** An exporter asks for everything: it, or a part of it, has started. */
+  noteStart(): void {
+    this.startedBeforeAt = this.startedAt;
+    this.startedAt = this.#context.clock.monotonic();
   }
 
   /** Works towards the present roles of the slots. */

@@ -9,7 +9,7 @@ import { ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './
 import { unknownVersion } from './exporter-annotations.ts';
 import { exporterDiet } from './exporter-diet.ts';
 import { Feed, type FeedContext } from './feed.ts';
-import { type FeedKey, feedId } from './feed-key.ts';
+import { type FeedKey, feedId, parseApiPath, resourceName } from './feed-key.ts';
 import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
 import { KindCatalog } from './kind-catalog.ts';
 import { Semaphore } from './semaphore.ts';
@@ -133,7 +133,10 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const server = createServer((request, response) => void this.#api.handle(request, response));
+    const server = createServer((request, response) => {
+      this.#options.metrics?.exporterRequest?.(requestedResource(request.url));
+      void this.#api.handle(request, response);
+    });
     // The exporter keeps connections and watches open for as long as it lives.
     server.keepAliveTimeout = 0;
     server.requestTimeout = 0;
@@ -333,6 +336,11 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       for (const listener of this.#listeners) listener();
     });
   }
+}
+
+function requestedResource(url = ''): string {
+  const target = parseApiPath(url.split('?', 1)[0] ?? '');
+  return target.type === 'collection' ? resourceName(target.address) : 'other';
 }
 
 /** Thrown when the exporter's endpoint cannot listen. */

@@ -1,0 +1,121 @@
+import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
+import { createLogger } from '@shard-controller/shared/observability';
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
+import { clientOf } from '../worker/exporter-rig.ts';
+import { BY_NAMESPACE, CASES, EVERYTHING, type GoldenCase } from './golden-cases.ts';
+import { API_SERVER_ARGS, GOLDEN_KINDS, GoldenCluster } from './golden-cluster.ts';
+import { EQUAL, GoldenFleet } from './golden-fleet.ts';
+
+/** Bounds the number of kube-state-metrics that start at the same time. */
+const PARALLEL_CASES = 3;
+const IN_TIME = { timeout: 90_000, interval: 100 };
+const SLOW = { timeout: 300_000 };
+const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0';
+
+/** Families that no object here fills: the API server refuses such an object. */
+const EMPTY_FAMILIES = ['kube_cronjob_schedule_invalid'];
+
+let api: StandaloneApiServer;
+let client: KubernetesClient;
+let cluster: GoldenCluster;
+
+/** `GOLDEN=all` (make golden): every case with 1 to 7 workers, by uid and by namespace; `GOLDEN=<name>`: one case so. */
+const cases = chosenCases(process.env['GOLDEN']);
+
+function chosenCases(chosen: string | undefined): readonly GoldenCase[] {
+  if (chosen === undefined) return CASES;
+  const wanted = [EVERYTHING, ...CASES].filter(({ name }) => chosen === 'all' || chosen === name);
+  return wanted.flatMap((each) =>
+    [1, 2, 3, 4, 5, 6, 7].flatMap((workers) =>
+      (['uid', 'namespace'] as const).map((shardBy) => ({ ...each, workers, shardBy })),
+    ),
+  );
+}
+
+async function expectEqual(fleet: GoldenFleet): Promise<void> {
+  await expect.poll(() => fleet.isWarm(), IN_TIME).toBe(true);
+  await expect.poll(() => fleet.difference(), IN_TIME).toEqual(EQUAL);
+  await expect.poll(() => fleet.difference(OPEN_METRICS), IN_TIME).toEqual(EQUAL);
+}
+
+/** Prints what was compared, and fails when a worker that has objects shows nothing. */
+async function report(fleet: GoldenFleet): Promise<void> {
+  const { name, shardBy, workers } = fleet.options;
+  const series = (await fleet.reference.series()).length;
+  const shown = await Promise.all(fleet.workers.map(async ({ exporter }) => (await exporter.series()).length));
+  const objects = fleet.workers.map(({ plane }) => plane.status().objects);
+  console.log(`golden: ${name}: ${workers} by ${shardBy}, ${objects.join(' + ')} objects, ${series} series`);
+  expect(series).toBeGreaterThan(10);
+  expect(shown.filter((count, i) => count === 0 && (objects[i] ?? 0) > 0)).toEqual([]);
+  const idle = shardBy === 'uid' ? 0 : workers - 1;
+  expect(shown.filter((count) => count === 0).length).toBeLessThanOrEqual(idle);
+}
+
+beforeAll(async () => {
+  api = await startApiServer({ extraArgs: API_SERVER_ARGS });
+  client = clientOf(api, createLogger({ name: 'golden', level: 'warn' }), 'golden');
+  cluster = new GoldenCluster(client);
+  await cluster.populate();
+});
+
+afterAll(async () => {
+  await client?.close();
+  await api?.stop();
+});
+
+/** The resources that this kube-state-metrics exports unless told otherwise, from its log. */
+function defaultResources(fleet: GoldenFleet): string[] {
+  const line = /activeStoreNames="([^"]+)"/.exec(readFileSync(fleet.reference.logFile, 'utf8'));
+  return (line?.[1] ?? '').split(',');
+}
+
+/** Families without a sample, of those whose comments the unsharded exporter shows. */
+async function emptyFamilies(fleet: GoldenFleet): Promise<string[]> {
+  const lines = await fleet.reference.exposition();
+  const families = lines.filter((line) => line.startsWith('# TYPE ')).map((line) => line.split(' ')[2] ?? '');
+  const shown = new Set(lines.map((line) => /^[a-z_0-9]+/i.exec(line)?.[0]));
+  return families.filter((family) => !shown.has(family)).sort();
+}
+
+describe('the workers together show what one unsharded kube-state-metrics shows, line for line', () => {
+  test('and again after objects of every kind were changed, deleted, made again and added', SLOW, async () => {
+    const fleets = await Promise.all([EVERYTHING, BY_NAMESPACE].map((each) => GoldenFleet.start(api, each)));
+    try {
+      await Promise.all(fleets.map(expectEqual));
+      for (const fleet of fleets) await report(fleet);
+      const [fleet] = fleets;
+      if (fleet === undefined) throw new Error('no fleet');
+      const kinds = new Set(GOLDEN_KINDS.map(({ plural }) => plural));
+      expect(defaultResources(fleet).filter((resource) => !kinds.has(resource))).toEqual([]);
+      expect(defaultResources(fleet).length).toBeGreaterThan(30);
+      expect(await emptyFamilies(fleet)).toEqual(EMPTY_FAMILIES);
+      await cluster.churn();
+      await Promise.all(fleets.map(expectEqual));
+      for (const fleet of fleets) await report(fleet);
+    } finally {
+      await Promise.all(fleets.map((fleet) => fleet.stop()));
+    }
+  });
+
+  test('in every case', { timeout: (1 + cases.length) * 60_000 }, async () => {
+    expect(cases).not.toEqual([]);
+    const queue = cases.values();
+    await Promise.all(
+      Array.from({ length: PARALLEL_CASES }, async () => {
+        for (const each of queue) {
+          const fleet = await GoldenFleet.start(api, each);
+          try {
+            await expectEqual(fleet);
+            await report(fleet);
+          } catch (cause) {
+            throw new Error(`golden case "${each.name}", ${each.workers} workers by ${each.shardBy}`, { cause });
+          } finally {
+            await fleet.stop();
+          }
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { awaitsRestart } from './exporter-restart.ts';
+
+const SETTLE = 1_000;
+const NEVER = -Infinity;
+
+/** Starts of a feed, the newest last. */
+function starts(...at: readonly number[]): { startedAt: number; startedBeforeAt: number } {
+  return { startedAt: at.at(-1) ?? NEVER, startedBeforeAt: at.at(-2) ?? NEVER };
+}
+
+test.each<readonly [string, number | undefined, number, ReturnType<typeof starts>[], boolean]>([
+  ['an exporter that was told of nothing does not restart', undefined, 2_000, [starts(100)], false],
+  ['its first start is not the one that follows the first list', 50, 2_900, [starts(100), starts(120)], true],
+  ['nor when that list came before the watches', 110, 2_900, [starts(100), starts(120)], true],
+  ['its second start is, once it is settled', 50, 4_200, [starts(100, 3_050), starts(120, 3_060)], false],
+  ['not before that', 50, 3_900, [starts(100, 3_050), starts(120, 3_060)], true],
+  ['not while a watch is still the old one', 50, 4_200, [starts(100, 3_050), starts(120)], true],
+  ['a kind that is found then is started once', 50, 4_200, [starts(100, 3_050), starts(3_070)], false],
+  ['an exporter of custom resources alone starts late and once', 50, 4_200, [starts(3_050), starts(3_060)], false],
+  ['an exporter that was restarted starts twice again', 50, 2_000, [starts(-9_000, 100), starts(-9_000, 120)], true],
+  ['later news is followed by one start', 60_000, 60_500, [starts(100, 3_050), starts(120, 3_060)], true],
+  ['which ends the wait', 60_000, 64_000, [starts(3_050, 62_000), starts(3_060, 62_010)], false],
+  ['one that never comes is not waited for', 60_000, 70_000, [starts(100, 3_050), starts(120, 3_060)], false],
+])('%s', (_what, toldAt, now, watched, expected) => {
+  expect(awaitsRestart({ startedAt: 40, toldAt }, watched, SETTLE, now)).toBe(expected);
+});
+
+test('an exporter that was there before this process has had its second start', () => {
+  const definitions = { startedAt: NEVER, toldAt: 60_000 };
+  expect(awaitsRestart(definitions, [starts(), starts()], SETTLE, 61_000)).toBe(true);
+  expect(awaitsRestart(definitions, [starts(62_000), starts(62_010)], SETTLE, 64_000)).toBe(false);
+});
