@@ -78,6 +78,11 @@ const workerEnvironment = z.object({
    */
   CUSTOM_RESOURCES: customResources(),
 
+  /** Serves `/debug/shard` on the health port: which objects are here and why, without their bodies. */
+  DEBUG_ENDPOINTS: env.boolean().default(false),
+  /** Time between two comparisons of the exposition with what the exporter was sent; 0 for none. */
+  SELF_CHECK_INTERVAL_MS: milliseconds(0, 86_400_000, 300_000),
+
   /** What load 1.0 means, per measure; those that are not set do not count. From the ShardConfig's `capacity`. */
   CAPACITY_OBJECTS: amount(),
   CAPACITY_EXPOSITION_BYTES: amount(),

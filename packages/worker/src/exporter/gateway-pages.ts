@@ -16,7 +16,8 @@ const LANDING = `<!doctype html>
 </html>
 `;
 
-const PATHS = 'paths here: /metrics, /healthz, /livez; telemetry of kube-state-metrics: port 8081, of the worker: port 8083';
+const PATHS =
+  'paths here: /metrics, /healthz, /livez; telemetry of kube-state-metrics: port 8081, of the worker: port 8083';
 
 /** Answers what is no scrape: the landing page, health, and everything that does not exist. */
 export function answerPage(path: string, response: ServerResponse): void {

@@ -176,11 +176,7 @@ export class Gateway {
     }
   }
 
-  async #scrape(
-    request: IncomingMessage,
-    response: ServerResponse,
-    scrape: Scrape,
-  ): Promise<ScrapeOutcome> {
+  async #scrape(request: IncomingMessage, response: ServerResponse, scrape: Scrape): Promise<ScrapeOutcome> {
     const { clock, state, tracker, reports } = this.#options;
     const { budget } = scrape;
     const left = (of: number): number => of - (clock.monotonic() - scrape.began);

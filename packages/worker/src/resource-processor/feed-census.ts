@@ -15,6 +15,12 @@ const SECOND_START_MS = 4_500;
  */
 const RESUME_MS = 10_000;
 
+/**
+ * A feed without a proof of life for longer than this is not shown as healthy any more: the probe asks every 5 s and
+ * waits for 3 s, and once more after a failure. ms.
+ */
+export const STALE_MS = 12_000;
+
 /** What all feeds together say at one moment. */
 export interface FeedCensus extends SlotProgress {
   /** Feeds that count: sharded, and not refused by the API server. */
@@ -23,6 +29,8 @@ export interface FeedCensus extends SlotProgress {
   readonly synced: number;
   readonly refused: readonly { readonly feed: string; readonly reason: string }[];
   oldestProofMs(probedAt: number): number;
+  /** Names of the feeds that have had no proof of life for STALE_MS, sorted. */
+  stale(probedAt: number): string[];
   warmth(isAssigned: boolean): Warmth;
   acknowledgedSlots(slots: readonly number[]): number;
   exposedSlots(roles: SlotRoles | undefined): number;
@@ -57,6 +65,11 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
     synced: feeds.filter(({ state }) => state?.filled === true).length,
     refused,
     oldestProofMs: (probedAt) => Math.max(0, ...feeds.map((feed) => Math.round(now - feed.proofAt(probedAt)))),
+    stale: (probedAt) =>
+      feeds
+        .filter((feed) => now - feed.proofAt(probedAt) > STALE_MS)
+        .map(({ name }) => name)
+        .sort(),
     warmth: (isAssigned) => warmth(feeds, isAssigned, exporter),
     acknowledged: (slots) => isComplete && slots.every(isShown),
     acknowledgedSlots: (slots) => (isComplete ? slots.filter(isShown).length : 0),

@@ -61,6 +61,8 @@ export class FeedState {
   filled = false;
   received = 0;
   kept = 0;
+  receivedBytes = 0;
+  keptBytes = 0;
   readonly #slotHash: SlotHash;
   readonly #slotCount: number;
   readonly #quietSlot: number | undefined;
@@ -186,8 +188,10 @@ export class FeedState {
 
   /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
   #sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
-    subscription.remove(identity.uid, this.codec.deleted(this.kind, identity, this.position));
+    const frame = this.codec.deleted(this.kind, identity, this.position);
+    subscription.remove(identity.uid, frame);
     this.kept++;
+    this.keptBytes += frame.length;
   }
 
   // ---- live events ---------------------------------------------------------------------------------------------
@@ -195,6 +199,7 @@ export class FeedState {
   /** Applies one watch event; `wireStart` and `wireEnd` bound the whole frame in the view's buffer. */
   live(view: FrameView, wireStart: number, wireEnd: number): void {
     this.received++;
+    this.receivedBytes += wireEnd - wireStart;
     const version = view.resourceVersion();
     if (view.type === 'BOOKMARK') {
       this.#advance(version);
@@ -224,7 +229,9 @@ export class FeedState {
         if ((entry.sent & subscription.bit) === 0 || this.#isQuiet(subscription, entry.slot)) continue;
         subscription.remove(uid, frame);
         this.kept++;
+        this.keptBytes += frame.length;
       }
+      this.index.noteEvent(entry.slot, frame.length);
     }
     this.index.remove(uid);
   }
@@ -242,6 +249,7 @@ export class FeedState {
       if (this.#isQuiet(subscription, entry.slot)) continue;
       this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
     }
+    if (entry.sent !== 0) this.index.noteEvent(entry.slot, wireEnd - wireStart);
   }
 
   #isQuiet(subscription: Subscription, slot: number): boolean {
@@ -259,8 +267,10 @@ export class FeedState {
     const isNew = (entry.sent & subscription.bit) === 0;
     if (isNew && !this.#unsharded && this.#withholds?.(uid, entry.slot) === true) return;
     if (isNew) this.index.markSent(entry, subscription.bit);
+    this.index.measure(entry, wireEnd - wireStart);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);
     this.kept++;
+    this.keptBytes += wireEnd - wireStart;
   }
 
   // ---- loads ---------------------------------------------------------------------------------------------------
@@ -289,6 +299,7 @@ export class FeedState {
    */
   offer(coverage: LoadCoverage, view: FrameView, wireStart: number, wireEnd: number): void {
     this.received++;
+    this.receivedBytes += wireEnd - wireStart;
     const uid = view.uid();
     if (uid === '') return;
     const version = view.resourceVersion();
@@ -439,6 +450,7 @@ export class FeedState {
   /** Applies the body of an object that was fetched because it differed. */
   refetched(object: Uint8Array, view: FrameView): void {
     this.received++;
+    this.receivedBytes += object.length;
     const frame = this.codec.event('MODIFIED', this.kind, object);
     this.codec.readWhole(frame, view);
     this.#upserted(view.uid(), view.resourceVersion(), view, 0, frame.length);

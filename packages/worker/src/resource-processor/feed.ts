@@ -32,6 +32,8 @@ export interface FeedContext {
   readonly roles: () => SlotRoles | undefined;
   /** Objects that are not to be sent although they should be (test fault `omit-one`). */
   readonly withholds: ((uid: string, slot: number) => boolean) | undefined;
+  /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
+  readonly silenceMs?: number | undefined;
   readonly onChange: () => void;
 }
 
@@ -106,6 +108,7 @@ export class Feed implements VerifiableFeed {
     if (first === undefined) return;
     await Promise.all([this.#follow(first, signal), this.#loader.run(signal)]);
     for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
+    this.report();
   }
 
   /** Works towards the present roles of the slots. */
@@ -240,7 +243,7 @@ export class Feed implements VerifiableFeed {
   async #consume(response: StreamResponse, signal: AbortSignal): Promise<void> {
     const state = this.#require();
     const view = new FrameView();
-    const { clock } = this.#context;
+    const { clock, silenceMs } = this.#context;
     const openedAt = clock.monotonic();
     let frames = 0;
     this.#watchAbort = new AbortController();
@@ -252,6 +255,7 @@ export class Feed implements VerifiableFeed {
         response,
         codec: state.codec,
         view,
+        silenceMs,
         frame: (start, end) => {
           frames++;
           this.#event(state, view, start, end);
@@ -259,7 +263,6 @@ export class Feed implements VerifiableFeed {
         },
         chunk: async () => {
           this.lastFrameAt = clock.monotonic();
-          this.#report(state);
           state.flush();
           await state.room();
         },
@@ -349,10 +352,16 @@ export class Feed implements VerifiableFeed {
     return this.state;
   }
 
-  #report(state: FeedState): void {
+  /** Adds what went through since the last report to the counters. */
+  report(): void {
+    const { state } = this;
+    if (state === undefined || (state.received === 0 && state.kept === 0)) return;
     this.#context.metrics?.frames(this.resource, state.received, state.kept);
+    this.#context.metrics?.bytes?.(this.resource, state.receivedBytes, state.keptBytes);
     state.received = 0;
     state.kept = 0;
+    state.receivedBytes = 0;
+    state.keptBytes = 0;
   }
 }
 
