@@ -1,5 +1,7 @@
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
 import type { Feed } from './feed.ts';
+import type { FeedState } from './feed-state.ts';
+import type { ObjectIndex } from './object-index.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 
 /** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
@@ -21,10 +23,27 @@ const RESUME_MS = 10_000;
  */
 export const STALE_MS = 12_000;
 
+type CensusWatch = Pick<
+  Subscription,
+  'id' | 'slots' | 'attached' | 'attachedAt' | 'initialPending' | 'resumed' | 'queuedFrames'
+>;
+
+/** What is looked at of a feed. */
+export interface CensusFeed
+  extends Pick<Feed, 'name' | 'resource' | 'isQuiet' | 'isResumed' | 'createdAt' | 'problem' | 'proofAt'> {
+  readonly refusal: { readonly message: string } | undefined;
+  readonly state:
+    | (Pick<FeedState, 'filled' | 'everSubscribed'> & {
+        readonly subscriptions: readonly CensusWatch[];
+        readonly index: Pick<ObjectIndex, 'sentCount' | 'sentInSlot'>;
+      })
+    | undefined;
+}
+
 /** What all feeds together say at one moment. */
-export interface FeedCensus extends SlotProgress {
+export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
   /** Feeds that count: sharded, and not refused by the API server. */
-  readonly feeds: readonly Feed[];
+  readonly feeds: readonly F[];
   readonly total: number;
   readonly synced: number;
   readonly refused: readonly { readonly feed: string; readonly reason: string }[];
@@ -43,7 +62,11 @@ export interface FeedCensus extends SlotProgress {
  * @param now monotonic ms.
  * @param resumedAt when an exporter from before this process came back, if it did; monotonic ms.
  */
-export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: number): FeedCensus {
+export function takeFeedCensus<F extends CensusFeed>(
+  all: readonly F[],
+  now: number,
+  resumedAt?: number,
+): FeedCensus<F> {
   const sharded = all.filter(({ isQuiet }) => !isQuiet);
   const feeds = sharded.filter((feed) => feed.state !== undefined || feed.refusal === undefined);
   const refused = sharded.flatMap(({ name, state, refusal }) =>
@@ -91,7 +114,7 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
 }
 
 /** Whether the exporter is about to start all its watches again, because it looks for custom resources. */
-function expectsSecondStart(all: readonly Feed[], now: number): boolean {
+function expectsSecondStart(all: readonly CensusFeed[], now: number): boolean {
   const definitions = all.find(({ isQuiet, isResumed }) => isQuiet && !isResumed);
   if (definitions === undefined || now - definitions.createdAt >= SECOND_START_MS) return false;
   const restarted = all.filter((feed) => !feed.isQuiet && watchesOf(feed).some(({ id }) => id > 1));
@@ -100,7 +123,7 @@ function expectsSecondStart(all: readonly Feed[], now: number): boolean {
 }
 
 /** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */
-function watchesOf(feed: Feed): Subscription[] {
+function watchesOf(feed: CensusFeed): CensusWatch[] {
   return feed.state?.subscriptions.filter(({ attached }) => attached) ?? [];
 }
 
@@ -115,7 +138,11 @@ const WARM: Warmth = { warm: true, warmReason: '' };
  * @param exporter how far the exporter's set of watches is known: it is still opening them, it is coming back to this
  * process, or they are all there.
  */
-function warmth(feeds: readonly Feed[], isAssigned: boolean, exporter: 'opening' | 'returning' | 'settled'): Warmth {
+function warmth(
+  feeds: readonly CensusFeed[],
+  isAssigned: boolean,
+  exporter: 'opening' | 'returning' | 'settled',
+): Warmth {
   const cold = (warmReason: string): Warmth => ({ warm: false, warmReason });
   if (!isAssigned) return cold('no assignment yet');
   const watches = feeds.flatMap(watchesOf);
@@ -130,7 +157,7 @@ function warmth(feeds: readonly Feed[], isAssigned: boolean, exporter: 'opening'
   return WARM;
 }
 
-function coldReason(feed: Feed): string | undefined {
+function coldReason(feed: CensusFeed): string | undefined {
   const { name, state, problem, isResumed } = feed;
   // A watch that is late to come back: its series are there meanwhile.
   if (isResumed && state?.everSubscribed !== true) return undefined;
@@ -142,11 +169,11 @@ function coldReason(feed: Feed): string | undefined {
 }
 
 /** Whether the exporter may show less than it should because of this watch. */
-function isPartial({ initialPending, resumed }: Subscription): boolean {
+function isPartial({ initialPending, resumed }: CensusWatch): boolean {
   return initialPending && !resumed;
 }
 
-function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly Subscription[]): number {
+function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly CensusWatch[]): number {
   let count = 0;
   for (const [slot, role] of (roles ?? new Uint8Array(0)).entries()) {
     if (isExposedRole(role) || subscriptions.some(({ slots }) => slots[slot] !== SlotState.Hidden)) count++;
