@@ -78,6 +78,11 @@ const workerEnvironment = z.object({
    */
   CUSTOM_RESOURCES: customResources(),
 
+  /**
+   * `auto`: where the API server narrows lists and watches to ranges of the hash (KEP-5866), only the objects of the
+   * needed slots are read. `off`: everything is read and filtered here.
+   */
+  PUSHDOWN: env.oneOf(['auto', 'off']).default('auto'),
   /** Serves `/debug/shard` on the health port: which objects are here and why, without their bodies. */
   DEBUG_ENDPOINTS: env.boolean().default(false),
   /** Time between two comparisons of the exposition with what the exporter was sent; 0 for none. */

@@ -247,6 +247,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Watches of the API server that were opened again, by cause.',
     labelNames: ['resource', 'cause'],
   });
+  const pushdown = metrics.gauge<'resource'>({
+    name: `${P}pushdown`,
+    help: '1 where the API server is asked for the objects of the needed slots only (KEP-5866), else 0.',
+    labelNames: ['resource'],
+  });
   const label = bounded(MAX_RESOURCES);
   const causeLabel = bounded(MAX_CAUSES);
   return {
@@ -260,5 +265,6 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     },
     relist: (resource, cause) => relists.inc({ resource: label(resource), cause: causeLabel(cause) }),
     reconnect: (resource, cause) => reconnects.inc({ resource: label(resource), cause: causeLabel(cause) }),
+    pushdown: (resource, on) => pushdown.set({ resource: label(resource) }, on ? 1 : 0),
   };
 }

@@ -247,6 +247,7 @@ class Worker {
       firstList: 'Streamed',
       customResources: config.CUSTOM_RESOURCES,
       metrics: dataPlaneMetrics(this.#metrics),
+      pushdown: config.PUSHDOWN,
       fault,
       onListening: () => this.#listening.resolve(),
     });

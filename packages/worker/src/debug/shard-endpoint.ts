@@ -45,9 +45,12 @@ function objectQuery(query: URLSearchParams): ObjectQuery | undefined {
   const known = new Set(['uid', 'resource', 'namespace', 'name']);
   for (const [name, value] of query) if (!known.has(name) || value === '' || value.length > MAX_VALUE) return undefined;
   const [uid, resource, name] = ['uid', 'resource', 'name'].map((each) => query.get(each) ?? undefined);
-  const namespace = query.get('namespace') ?? '';
-  if (uid !== undefined) return resource === undefined && name === undefined ? { uid, namespace } : undefined;
-  return resource !== undefined && name !== undefined ? { resource, namespace, name } : undefined;
+  const namespace = query.get('namespace') ?? undefined;
+  if (uid !== undefined) {
+    if (resource !== undefined || name !== undefined) return undefined;
+    return namespace === undefined ? { uid } : { uid, namespace };
+  }
+  return resource !== undefined && name !== undefined ? { resource, namespace: namespace ?? '', name } : undefined;
 }
 
 function summary(

@@ -256,7 +256,9 @@ interface ObjectFacts {
 /** The first thing that keeps an object's series from being here, or how it came that they are. */
 export function explainObject({ isAssigned, slot, role, feeds }: ObjectFacts): string {
   if (!isAssigned) return 'not here: this worker has no assignment yet';
-  if (slot === undefined) return 'not here: no feed has an object of this name; with its uid the slot could be told';
+  if (slot === undefined) {
+    return "not here: no feed has an object of this name, and one that the API server narrows knows no other shard's; ask with its uid";
+  }
   const isExposed = role === 'owned' || role === 'warm' || role === 'kept';
   const watches = feeds.flatMap((each) => each.watches);
   if (watches.some(({ sent }) => sent)) return whySent(slot, role, isExposed, feeds);

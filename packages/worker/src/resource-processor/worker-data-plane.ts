@@ -65,6 +65,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       metrics: options.metrics,
       relists: new Semaphore(PARALLEL_RELISTS),
       roles: () => this.#roles,
+      pushdown: options.pushdown ?? 'auto',
       withholds: options.fault === 'omit-one' ? (uid, slot) => this.#omitsOne(uid, slot) : undefined,
       silenceMs: options.silenceMs,
       onChange: () => this.#changed(),
@@ -197,7 +198,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const { slotCount, shardBy } = assignment;
     const slots = isCustomResourceDefinitions(key)
       ? definitionSlots(this.#options.customResources ?? [])
-      : { slotCount, slotHash: slotHashOf(shardBy, slotCount) };
+      : { slotCount, shardBy, slotHash: slotHashOf(shardBy, slotCount) };
     const feed = new Feed(key, slots, this.#context, resumeFrom);
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {
@@ -218,6 +219,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       for (const { feed } of this.#feeds.values()) {
         feed.report();
         this.#dropLost(feed.state?.subscriptions ?? []);
+        feed.tidy();
       }
       this.inspection.observe();
       this.#closeIdle(clock.monotonic());
@@ -231,7 +233,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   #reportInterruptions(): void {
     const stale = new Set(this.#census().stale(this.#probedAt));
     const cut = Array.from(this.#feeds.values(), ({ feed }) => feed).filter(
-      (feed) => !feed.halted && (!feed.connected || stale.has(feed.name)),
+      (feed) => !feed.halted && ((!feed.connected && feed.problem !== undefined) || stale.has(feed.name)),
     );
     if (cut.length > 0 === this.#isInterrupted) return;
     this.#isInterrupted = cut.length > 0;
