@@ -306,6 +306,11 @@ export class WorkerPod {
     });
   }
 
+  /** Of the running kube-state-metrics; undefined while there is none. */
+  get exporterPid(): number | undefined {
+    return this.#exporter?.pid;
+  }
+
   get exporterOutput(): string {
     return this.#exporterLog + (this.#exporter?.output ?? '');
   }

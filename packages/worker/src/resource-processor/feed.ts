@@ -84,6 +84,8 @@ export class Feed implements VerifiableFeed {
   readonly createdAt: number;
   /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
   lastFrameAt: number;
+  /** When the newest watch ended; monotonic ms. */
+  #disconnectedAt = -Infinity;
   /** When the last subscription went, while there is none; monotonic ms. */
   idleSince: number;
   readonly #context: FeedContext;
@@ -167,15 +169,18 @@ export class Feed implements VerifiableFeed {
     if (this.state?.narrow(this.#context.roles()) === true) this.#watchAbort.abort();
   }
 
-  /** Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. */
+  /**
+   * Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. Probes count until the
+   * watch ends: a quiet one that is opened again as usual was not deaf before.
+   */
   proofAt(probedAt: number): number {
-    return this.connected && !this.halted ? Math.max(this.lastFrameAt, probedAt) : this.lastFrameAt;
+    return Math.max(this.lastFrameAt, this.connected ? probedAt : Math.min(probedAt, this.#disconnectedAt));
   }
 
   /** Stops the feed for good (test fault). */
   halt(): void {
     this.halted = true;
-    this.connected = false;
+    this.#disconnect();
     this.#watchAbort.abort();
   }
 
@@ -307,7 +312,7 @@ export class Feed implements VerifiableFeed {
         await this.#recover(error, signal);
       } finally {
         response = undefined;
-        this.connected = false;
+        this.#disconnect();
       }
     }
   }
@@ -415,6 +420,11 @@ export class Feed implements VerifiableFeed {
     this.connected = true;
     this.problem = undefined;
     this.lastFrameAt = this.#context.clock.monotonic();
+  }
+
+  #disconnect(): void {
+    if (this.connected) this.#disconnectedAt = this.#context.clock.monotonic();
+    this.connected = false;
   }
 
   #fail(error: unknown): void {
