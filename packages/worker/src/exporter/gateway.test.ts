@@ -428,7 +428,7 @@ describe('the gateway and its clients', () => {
     socket.on('error', () => undefined);
     socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
     socket.once('data', () => socket.destroy());
-    await left.promise;
+    await expect(left.promise).resolves.toBeUndefined();
   });
 
   it('ends a scraper that takes a little now and then, when its time is over', async () => {

@@ -35,8 +35,9 @@ export async function readFrames(options: FrameStreamOptions): Promise<void> {
   let isWaiting = false;
   const timer = setTimeout(() => {
     // Time spent waiting for a slow exporter is not silence of the server.
-    if (isWaiting) return void timer.refresh();
-    response.body.destroy(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: it is opened again`));
+    if (isWaiting) timer.refresh();
+    else
+      response.body.destroy(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: it is opened again`));
   }, silenceMs);
   try {
     for await (const bytes of response.body) {

@@ -40,7 +40,7 @@ export interface FeedReport {
 }
 
 /** One watch of the exporter. */
-export interface WatchReport {
+interface WatchReport {
   readonly id: number;
   readonly attached: boolean;
   /** The resourceVersion with which the exporter has to come back to acknowledge. */
@@ -49,7 +49,7 @@ export interface WatchReport {
   readonly queuedFrames: number;
 }
 
-export type SlotRoleName = 'none' | 'owned' | 'warm' | 'kept' | 'release';
+type SlotRoleName = 'none' | 'owned' | 'warm' | 'kept' | 'release';
 const ROLE_NAMES: readonly SlotRoleName[] = ['none', 'owned', 'warm', 'kept', 'release'];
 const STATE_NAMES = ['Hidden', 'Leaving', 'Loading', 'Sent', 'Shown'] as const;
 

@@ -11,9 +11,16 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
+interface World {
+  pods: number;
+  shown: string | undefined;
+  feed: FeedReport;
+  scrapes: number;
+}
+
 /** A self-check in front of an exporter that shows as many pods as `show` says. */
 async function checking(intervalMs = 300_000) {
-  const world = { pods: 20, shown: 'all' as string | undefined, feed: feedReport() as FeedReport, scrapes: 0 };
+  const world: World = { pods: 20, shown: 'all', feed: feedReport(), scrapes: 0 };
   const server = createServer((_request, response) => {
     world.scrapes++;
     response.end(`# HELP kube_pod_info x\n${'kube_pod_info{} 1\n'.repeat(world.pods)}`);

@@ -106,7 +106,7 @@ export class SelfCheck {
   #settle(differ: ReadonlyMap<string, Mismatch>, undecided: ReadonlySet<string>): void {
     const { logger, onChange } = this.#options;
     let isChanged = false;
-    for (const resource of [...this.#mismatches.keys()]) {
+    for (const resource of this.#mismatches.keys()) {
       if (differ.has(resource) || undecided.has(resource)) continue;
       this.#mismatches.delete(resource);
       isChanged = true;
