@@ -1,3 +1,4 @@
+import { compareWithList } from './feed-difference.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import type { FeedState } from './feed-state.ts';
 import type { FrameCodec } from './frame-codec.ts';
@@ -19,7 +20,7 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
     seen.set(view.uid(), { version: view.resourceVersion(), namespace: view.namespace(), name: view.name(), slot });
   };
   const version = await reader.metadata(signal, note, slots);
-  const stale = state.compare(seen, version);
+  const stale = compareWithList(state, seen, version);
   state.flush();
   const framed = new FrameView();
   if (stale.size <= MAX_SINGLE_GETS) {
