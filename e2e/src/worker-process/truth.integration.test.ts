@@ -316,7 +316,8 @@ describe('what a worker says about itself', () => {
       expect((told?.sentAt ?? Infinity) - frozenAt).toBeLessThan(15_000);
       expect(told?.feeds.oldestProofMs).toBeGreaterThan(10_000);
       expect((await pod.health('/metrics')).text).toMatch(/^shard_controller_worker_feeds_stale [1-9]/m);
-      expect(pod.worker.output).toContain('feeds are cut off from the API server');
+      const line = 'feeds are cut off from the API server';
+      await pod.eventually(async () => (pod.worker.output.includes(line) ? undefined : 'not logged'));
     } finally {
       fixture.apiServer.resume();
     }
