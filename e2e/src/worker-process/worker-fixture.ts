@@ -190,6 +190,8 @@ export interface PodOptions {
   readonly token?: string;
   /** Start kube-state-metrics too; default true. A command replaces it. */
   readonly exporter?: boolean | readonly [string, ...string[]];
+  /** Further arguments of kube-state-metrics; they win. */
+  readonly exporterArgs?: readonly string[];
 }
 
 export interface Answer {
@@ -200,7 +202,12 @@ export interface Answer {
 /** The processes of one worker pod. */
 export class WorkerPod {
   readonly shardId: string;
-  readonly ports: { readonly gateway: number; readonly health: number; readonly proxy: number };
+  readonly ports: {
+    readonly gateway: number;
+    readonly health: number;
+    readonly proxy: number;
+    readonly exporter: number;
+  };
   readonly #workerEnv: Readonly<Record<string, string>>;
   #worker: LocalProcess;
   readonly #folder: string;
@@ -216,11 +223,11 @@ export class WorkerPod {
 
   private constructor(
     fixture: WorkerFixture,
-    { ordinal = 0, env = {}, token, exporter = true }: PodOptions,
+    { ordinal = 0, env = {}, token, exporter = true, exporterArgs = [] }: PodOptions,
     [gateway = 0, health = 0, proxy = 0, metrics = 0, telemetry = 0]: readonly number[],
   ) {
     this.shardId = `shard-${String(ordinal).padStart(3, '0')}`;
-    this.ports = { gateway, health, proxy };
+    this.ports = { gateway, health, proxy, exporter: metrics };
     this.#folder = mkdtempSync(join(tmpdir(), 'shard-worker-'));
     this.writeToken(token ?? fixture.token());
     writeFileSync(join(this.#folder, 'ca.crt'), fixture.apiServer.ca);
@@ -252,6 +259,7 @@ export class WorkerPod {
       `--port=${metrics}`,
       '--telemetry-host=127.0.0.1',
       `--telemetry-port=${telemetry}`,
+      ...exporterArgs,
     ];
     this.#runExporter = typeof exporter === 'boolean' ? undefined : exporter;
     if (exporter !== false) this.startExporter();
@@ -291,6 +299,11 @@ export class WorkerPod {
       await sleep(300);
       if (this.#exporter === exporter) this.startExporter();
     });
+  }
+
+  /** Of the running kube-state-metrics; undefined while there is none. */
+  get exporterPid(): number | undefined {
+    return this.#exporter?.pid;
   }
 
   get exporterOutput(): string {

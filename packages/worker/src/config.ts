@@ -104,6 +104,10 @@ const workerEnvironment = z.object({
    * needed slots are read. `off`: everything is read and filtered here.
    */
   PUSHDOWN: env.oneOf(['auto', 'off']).default('auto'),
+  /** Serves `/debug/shard` on the health port: which objects are here and why, without their bodies. */
+  DEBUG_ENDPOINTS: env.boolean().default(false),
+  /** Time between two comparisons of the exposition with what the exporter was sent; 0 for none. */
+  SELF_CHECK_INTERVAL_MS: milliseconds(0, 86_400_000, 300_000),
 
   /** Version of kube-state-metrics, `2.20.0`: says what it reads of objects, so that the rest is cut. */
   EXPORTER_VERSION: env.text('a version, like 2.20.0').optional(),

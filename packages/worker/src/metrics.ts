@@ -2,6 +2,7 @@ import type { Metrics } from '@shard-controller/shared/observability';
 import type { AssignmentSource, Verdict } from './assignment/index.ts';
 import type { GatewayReports, ScrapeOutcome } from './exporter/index.ts';
 import type { HeartbeatOutcome, WorkerSnapshot } from './heartbeat-manager/index.ts';
+import type { FeedReport } from './resource-processor/index.ts';
 import type { DataPlaneMetrics } from './resource-processor/data-plane.ts';
 
 /** What the worker counts about itself; the exporter's series are not among it. */
@@ -15,11 +16,19 @@ export interface WorkerMetrics extends Pick<GatewayReports, 'scrape' | 'held'> {
 /** State that is read at the moment of a scrape. */
 export interface WorkerGauges {
   readonly snapshot: () => WorkerSnapshot;
+  readonly feeds: () => readonly FeedReport[];
+  readonly totals: () => { readonly churn: number };
+  /** Series less objects, by resource, where a mismatch was seen. */
+  readonly mismatches: () => ReadonlyMap<string, number>;
   readonly natsConnected: () => boolean;
   readonly isolated: () => boolean;
 }
 
 const P = 'shard_controller_worker_';
+
+/** Resources that have a label value of their own; the exporter may name any in a path. */
+const MAX_RESOURCES = 200;
+const MAX_CAUSES = 40;
 
 /** Registers the worker's own metrics, `shard_controller_worker_*`. */
 export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMetrics {
@@ -73,7 +82,8 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   };
 }
 
-function registerGauges(metrics: Metrics, { snapshot, natsConnected, isolated }: WorkerGauges): void {
+function registerGauges(metrics: Metrics, gauges: WorkerGauges): void {
+  const { snapshot, natsConnected, isolated, totals } = gauges;
   const values: readonly (readonly [name: string, help: string, value: () => number])[] = [
     ['feeds', 'Feeds from the API server.', () => snapshot().dataPlane.feeds.total],
     ['feeds_synced', 'Feeds that are open and complete.', () => snapshot().dataPlane.feeds.synced],
@@ -81,6 +91,16 @@ function registerGauges(metrics: Metrics, { snapshot, natsConnected, isolated }:
       'feeds_oldest_proof_seconds',
       "Age of the oldest feed's newest sign of life.",
       () => snapshot().dataPlane.feeds.oldestProofMs / 1000,
+    ],
+    [
+      'feeds_stale',
+      'Feeds that have heard nothing of the API server for 12 s; what they show may be out of date.',
+      () => snapshot().dataPlane.staleFeeds?.length ?? 0,
+    ],
+    [
+      'churn_bytes_per_second',
+      'Live events written to the exporter, smoothed over about a minute.',
+      () => totals().churn,
     ],
     ['slots_assigned', 'Slots that this worker is responsible for.', () => snapshot().dataPlane.slots.assigned],
     [
@@ -127,17 +147,82 @@ function registerGauges(metrics: Metrics, { snapshot, natsConnected, isolated }:
       },
     });
   }
-  metrics.gauge<'resource'>({
-    name: `${P}objects`,
-    help: 'Objects exposed, by resource.',
-    labelNames: ['resource'],
-    collect() {
-      this.reset();
-      for (const [resource, count] of Object.entries(snapshot().dataPlane.objectsByResource)) {
-        this.set({ resource }, count);
-      }
-    },
-  });
+  registerResourceGauges(metrics, gauges);
+}
+
+/** Gauges with the label `resource`: sums over its feeds, or the worst of them. */
+function registerResourceGauges(metrics: Metrics, { snapshot, feeds, mismatches }: WorkerGauges): void {
+  const label = bounded(MAX_RESOURCES);
+  const gauge = (name: string, help: string, values: () => Iterable<readonly [resource: string, value: number]>) =>
+    metrics.gauge<'resource'>({
+      name: `${P}${name}`,
+      help,
+      labelNames: ['resource'],
+      collect() {
+        this.reset();
+        for (const [resource, value] of values()) this.set({ resource: label(resource) }, value);
+      },
+    });
+  const worst = (of: (feed: FeedReport) => number) => () => fold(feeds(), of, Math.max);
+  const sum = (of: (feed: FeedReport) => number) => () => fold(feeds(), of, (a, b) => a + b);
+  gauge('objects', 'Objects exposed, by resource.', () => Object.entries(snapshot().dataPlane.objectsByResource));
+  gauge(
+    'feed_proof_age_seconds',
+    'Age of the newest proof that the API server is heard.',
+    worst(({ proofAgeMs }) => proofAgeMs / 1000),
+  );
+  gauge(
+    'feed_silence_seconds',
+    'Time since the watch brought its newest bytes; a bookmark comes about every minute.',
+    worst(({ silenceMs }) => silenceMs / 1000),
+  );
+  gauge(
+    'objects_known',
+    'Objects in the index, whichever shard owns them.',
+    sum(({ known }) => known),
+  );
+  gauge(
+    'object_bytes',
+    'Size of the exposed objects, as they were sent to the exporter.',
+    sum(({ sentBytes }) => sentBytes),
+  );
+  gauge(
+    'feed_queue_frames',
+    'Events waiting for the exporter.',
+    sum(({ queuedFrames }) => queuedFrames),
+  );
+  gauge(
+    'feed_queue_bytes',
+    'Size of the events waiting for the exporter.',
+    sum(({ queuedBytes }) => queuedBytes),
+  );
+  gauge(
+    'exposition_mismatch',
+    'Series of one-per-object metrics in the exposition less the objects sent; set only where they differed twice.',
+    mismatches,
+  );
+}
+
+function fold(
+  feeds: readonly FeedReport[],
+  of: (feed: FeedReport) => number,
+  join: (a: number, b: number) => number,
+): Map<string, number> {
+  const values = new Map<string, number>();
+  for (const feed of feeds) {
+    const before = values.get(feed.resource);
+    values.set(feed.resource, before === undefined ? of(feed) : join(before, of(feed)));
+  }
+  return values;
+}
+
+/** Label values as they come, and `other` once there are too many different ones. */
+function bounded(most: number): (value: string) => string {
+  const known = new Set<string>();
+  return (value) => {
+    if (!known.has(value) && known.size < most) known.add(value);
+    return known.has(value) ? value : 'other';
+  };
 }
 
 /** Counters of the data plane, `shard_controller_worker_*`. */
@@ -151,6 +236,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     name: `${P}diet_cut_bytes_total`,
     help: 'Bytes left out of objects on their way to the exporter, because it does not read them.',
     labelNames: ['resource'],
+  });
+  const bytes = metrics.counter<'resource' | 'direction'>({
+    name: `${P}bytes_total`,
+    help: 'Size of the same frames: received from the API server, and kept for the exporter.',
+    labelNames: ['resource', 'direction'],
   });
   const relists = metrics.counter<'resource' | 'cause'>({
     name: `${P}relists_total`,
@@ -172,15 +262,21 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: '1 where the API server is asked for the objects of the needed slots only (KEP-5866), else 0.',
     labelNames: ['resource'],
   });
+  const label = bounded(MAX_RESOURCES);
+  const causeLabel = bounded(MAX_CAUSES);
   return {
     frames: (resource, received, kept) => {
-      frames.inc({ resource, direction: 'received' }, received);
-      frames.inc({ resource, direction: 'kept' }, kept);
+      frames.inc({ resource: label(resource), direction: 'received' }, received);
+      frames.inc({ resource: label(resource), direction: 'kept' }, kept);
     },
-    cut: (resource, bytes) => cut.inc({ resource }, bytes),
-    relist: (resource, cause) => relists.inc({ resource, cause }),
-    reconnect: (resource, cause) => reconnects.inc({ resource, cause }),
-    exporterRequest: (resource) => requests.inc({ resource }),
-    pushdown: (resource, on) => pushdown.set({ resource }, on ? 1 : 0),
+    bytes: (resource, received, kept) => {
+      bytes.inc({ resource: label(resource), direction: 'received' }, received);
+      bytes.inc({ resource: label(resource), direction: 'kept' }, kept);
+    },
+    cut: (resource, count) => cut.inc({ resource: label(resource) }, count),
+    relist: (resource, cause) => relists.inc({ resource: label(resource), cause: causeLabel(cause) }),
+    reconnect: (resource, cause) => reconnects.inc({ resource: label(resource), cause: causeLabel(cause) }),
+    exporterRequest: (resource) => requests.inc({ resource: label(resource) }),
+    pushdown: (resource, on) => pushdown.set({ resource: label(resource) }, on ? 1 : 0),
   };
 }

@@ -2,7 +2,13 @@ import { expect, it } from 'vitest';
 import { readinessOf } from './readiness.ts';
 import { dataPlaneStatus, snapshotOver } from './testing/facts.ts';
 
-const ready = { assignment: undefined, exporter: undefined, feeds: undefined, slots: undefined };
+const ready = {
+  assignment: undefined,
+  exporter: undefined,
+  feeds: undefined,
+  slots: undefined,
+  exposition: undefined,
+};
 
 it('is ready with everything acknowledged, and with no slots at all', () => {
   expect(readinessOf(snapshotOver(), '')).toEqual(ready);
@@ -26,7 +32,17 @@ it('names each reason', () => {
     exporter: 'kube-state-metrics is starting',
     feeds: '2 of 8 feeds from the API server are open',
     slots: 'the exporter shows 1 of 3 assigned slots completely',
+    exposition: undefined,
   });
   const deaf = snapshotOver({ dataPlane: dataPlaneStatus({ feeds: { synced: 0, total: 0, oldestProofMs: 0 } }) });
   expect(readinessOf(deaf, '').feeds).toMatch(/has not asked for any resource/);
+});
+
+it('is not ready while feeds hear nothing, or while the exposition is not what the exporter was sent', () => {
+  const over = { staleFeeds: ['/api/v1/nodes', '/api/v1/pods'] };
+  const frozen = snapshotOver({ dataPlane: dataPlaneStatus(over), mismatch: 'pods differ' });
+  expect(readinessOf(frozen, '')).toMatchObject({
+    feeds: 'nothing is heard from the API server for /api/v1/nodes and 1 more feeds: what is served may be out of date',
+    exposition: 'pods differ',
+  });
 });

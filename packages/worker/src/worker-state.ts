@@ -12,6 +12,7 @@ import {
 import type { WorkerSnapshot } from './heartbeat-manager/index.ts';
 import { isolationOf } from './isolation.ts';
 import type { DataPlane, DataPlaneStatus } from './resource-processor/index.ts';
+import type { SelfCheck } from './self-check/index.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
 
 export interface WorkerStateParts {
@@ -24,6 +25,7 @@ export interface WorkerStateParts {
   readonly source: ShardInstanceSource;
   readonly guard: StallGuard;
   readonly exporter: ExporterMonitor;
+  readonly selfCheck: Pick<SelfCheck, 'problem'>;
   readonly tracker: ScraperTracker;
   readonly drain: Drain;
   readonly natsConnected: () => boolean;
@@ -79,7 +81,7 @@ export class WorkerState {
   };
 
   readonly snapshot = (): WorkerSnapshot => {
-    const { keeper, tracker, exporter, drain } = this.#parts;
+    const { keeper, tracker, exporter, drain, selfCheck, dataPlane } = this.#parts;
     return {
       assignment: keeper.current,
       refusal: keeper.refusal,
@@ -90,6 +92,8 @@ export class WorkerState {
       exporterUnreachableMs: exporter.unreachableMs,
       exposition: this.#exposition,
       memoryBytes: process.memoryUsage.rss() + exporter.memoryBytes,
+      mismatch: selfCheck.problem,
+      cost: dataPlane.inspection.totals(),
       draining: drain.draining,
       terminated: this.#terminated,
     };
@@ -108,6 +112,14 @@ export class WorkerState {
     const { slots, exposedSlots } = this.#dataPlane();
     if (slots.assigned === 0 && exposedSlots === 0) return undefined;
     return `responsible for ${slots.assigned} slots, exposing ${exposedSlots}; the manager moves them away`;
+  };
+
+  /** What the exporter shows, as a text that changes with every load and release; undefined while it is not complete. */
+  readonly shown = (): string | undefined => {
+    const { exporter, keeper } = this.#parts;
+    const { warm, slots, exposedSlots } = this.#dataPlane();
+    if (!warm || exporter.state.state !== 'running' || slots.acknowledged < slots.assigned) return undefined;
+    return [exporter.state.since, keeper.current?.epoch, slots.assigned, exposedSlots].join(' ');
   };
 
   served(bytes: number, durationMs: number): void {

@@ -2,11 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { shardInstanceName } from '@shard-controller/shared/api';
 import { inClusterEndpoint, KubernetesClient, reflectorMetrics } from '@shard-controller/shared/kubernetes';
 import type { NatsConnectionConfig } from '@shard-controller/shared/nats';
-import { createMetrics, HealthServer, type Logger, type Metrics } from '@shard-controller/shared/observability';
+import {
+  createMetrics,
+  type HealthRoute,
+  HealthServer,
+  type Logger,
+  type Metrics,
+} from '@shard-controller/shared/observability';
 import { type Clock, type Component, type Environment, runComponents, task } from '@shard-controller/shared/runtime';
 import { AssignmentKeeper, followAssignments, ShardInstanceSource } from './assignment/index.ts';
 import { ChangeNotifier } from './change-notifier.ts';
 import type { WorkerConfig } from './config.ts';
+import { shardEndpoint } from './debug/index.ts';
 import { Drain } from './drain.ts';
 import { ExporterMonitor, Gateway, ScraperTracker, StallGuard } from './exporter/index.ts';
 import {
@@ -21,6 +28,7 @@ import { dataPlaneMetrics, type WorkerMetrics, workerMetrics } from './metrics.t
 import { NatsConnection } from './nats-connection.ts';
 import { readinessOf, registerReadiness } from './readiness.ts';
 import { createDataPlane, type DataPlane } from './resource-processor/index.ts';
+import { SelfCheck } from './self-check/index.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
 import { WorkerState } from './worker-state.ts';
 
@@ -89,6 +97,7 @@ class Worker {
   readonly #dataPlane: DataPlane;
   readonly #tracker = new ScraperTracker();
   readonly #exporter: ExporterMonitor;
+  readonly #selfCheck: SelfCheck;
   readonly #drain: Drain;
   readonly #source: ShardInstanceSource;
   readonly #guard: StallGuard;
@@ -112,6 +121,7 @@ class Worker {
     });
     this.#dataPlane = this.#newDataPlane();
     this.#exporter = this.#newExporterMonitor();
+    this.#selfCheck = this.#newSelfCheck();
     this.#drain = new Drain({
       clock,
       logger,
@@ -145,6 +155,7 @@ class Worker {
       source: this.#source,
       guard: this.#guard,
       exporter: this.#exporter,
+      selfCheck: this.#selfCheck,
       tracker: this.#tracker,
       drain: this.#drain,
       natsConnected: () => this.#nats.connected,
@@ -179,6 +190,9 @@ class Worker {
     });
     this.#counts = workerMetrics(this.#metrics, {
       snapshot: this.#state.snapshot,
+      feeds: () => this.#dataPlane.inspection.feeds(),
+      totals: () => this.#dataPlane.inspection.totals(),
+      mismatches: () => this.#selfCheck.mismatches,
       natsConnected: () => this.#nats.connected,
       isolated: () => this.#state.isolation() !== undefined,
     });
@@ -199,6 +213,7 @@ class Worker {
       this.#gateway(),
       task('stall-guard', (signal) => this.#guard.run(signal)),
       task('exporter-monitor', (signal) => this.#exporter.run(signal)),
+      task('self-check', (signal) => this.#selfCheck.run(signal)),
       task('shard-instance', (signal) => this.#source.run(signal)),
       task('nats', (signal) => this.#nats.run(signal)),
       task('heartbeat', (signal) => this.#heart.run(signal)),
@@ -259,6 +274,19 @@ class Worker {
     });
   }
 
+  #newSelfCheck(): SelfCheck {
+    const { config, logger, clock } = this.#options;
+    return new SelfCheck({
+      exporter: { host: LOOPBACK, port: config.EXPORTER_PORT },
+      feeds: () => this.#dataPlane.inspection.feeds(),
+      shown: () => this.#state.shown(),
+      intervalMs: config.SELF_CHECK_INTERVAL_MS,
+      clock,
+      logger,
+      onChange: this.#changes.notify,
+    });
+  }
+
   #newStallGuard(): StallGuard {
     const { logger, clock } = this.#options;
     return new StallGuard({
@@ -308,10 +336,18 @@ class Worker {
       portVariable: 'HEALTH_PORT',
       logger,
       metrics: this.#metrics,
-      routes: new Map([['/drain/wait', this.#drain.wait]]),
+      routes: new Map([['/drain/wait', this.#drain.wait], ...this.#debugRoutes()]),
     });
     registerReadiness(health, () => readinessOf(this.#state.snapshot(), this.#source.waiting));
     return health;
+  }
+
+  #debugRoutes(): [string, HealthRoute][] {
+    if (!this.#options.config.DEBUG_ENDPOINTS) return [];
+    const { inspection } = this.#dataPlane;
+    return [
+      ['/debug/shard', shardEndpoint({ inspection, snapshot: this.#state.snapshot, selfCheck: this.#selfCheck })],
+    ];
   }
 
   #proxy(): Component {

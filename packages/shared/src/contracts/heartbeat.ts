@@ -60,6 +60,8 @@ export const heartbeatSchema = z.object({
     reason: z.string().max(200),
     scrapers: z.array(scraperSchema).max(64),
   }),
+  /** What is wrong although everything looks well, for people: deaf feeds, an exposition that lacks objects. */
+  note: z.string().max(500).optional(),
   /** Slots of `hashRanges`, and how many of them are acknowledged by the exporter. */
   slots: z.object({ assigned: count, acknowledged: count }),
   load: z.object({
@@ -73,6 +75,10 @@ export const heartbeatSchema = z.object({
     queueDepth: count,
     /** Objects per resource, `pods: 1234`. */
     objectsByResource: z.record(z.string().max(120), count),
+    /** Size of the exposed objects as they were sent to the exporter, bytes. */
+    objectBytes: count.optional(),
+    /** Live events of the exposed objects, smoothed over about a minute, bytes per second. */
+    churnBytesPerSecond: count.optional(),
   }),
   handovers: z.array(handoverSchema).max(256),
 });

@@ -8,12 +8,9 @@ function keeping() {
   const applied: SlotAssignment[] = [];
   const lines: string[] = [];
   const offers: string[] = [];
-  const dataPlane: DataPlane = {
+  const dataPlane: Pick<DataPlane, 'applyAssignment' | 'status'> = {
     applyAssignment: (assignment) => applied.push(assignment),
     status: () => dataPlaneStatus(),
-    onChange: () => () => undefined,
-    verify: () => Promise.reject(new Error('not asked here')),
-    run: () => Promise.resolve(),
   };
   const keeper = new AssignmentKeeper({
     identity,

@@ -10,7 +10,7 @@ export type AssignmentSource = 'shardinstance' | 'nats';
 
 export interface AssignmentKeeperOptions {
   readonly identity: WorkerIdentity;
-  readonly dataPlane: DataPlane;
+  readonly dataPlane: Pick<DataPlane, 'applyAssignment' | 'status'>;
   readonly logger: Logger;
   /** The assignment in force or the refusal has changed. */
   readonly onChange: () => void;

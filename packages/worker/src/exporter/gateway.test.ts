@@ -1,4 +1,4 @@
-import { createServer, type IncomingHttpHeaders, request, type RequestListener, type Server } from 'node:http';
+import { Agent, createServer, type IncomingHttpHeaders, request, type RequestListener, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { createLogger } from '@shard-controller/shared/observability';
@@ -84,9 +84,10 @@ async function scrape(
   path = '/metrics',
   headers: Record<string, string> = {},
   method = 'GET',
+  agent: Agent | false = false,
 ): Promise<Answer> {
   return await new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (answer) => {
+    const outgoing = request({ host: '127.0.0.1', port, path, method, headers, agent }, (answer) => {
       const chunks: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
       answer.on('error', reject);
@@ -99,15 +100,15 @@ async function scrape(
   });
 }
 
-async function eventually(check: () => void): Promise<void> {
+async function eventually(check: () => void | Promise<void>): Promise<void> {
   for (let i = 0; i < 100; i++) {
     try {
-      return check();
+      return await check();
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
-  check();
+  await check();
 }
 
 const text: RequestListener = (_request, response) => {
@@ -203,11 +204,15 @@ describe('the gateway while it is open', () => {
     socket.on('error', () => undefined);
     socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
     socket.pause();
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const then = written;
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // Whatever the sockets' buffers take, and then no more.
+    let then = -1;
+    await expect
+      .poll(() => [then, (then = written)].every((size) => size === written && size > 0), {
+        timeout: 10_000,
+        interval: 300,
+      })
+      .toBe(true);
     socket.destroy();
-    expect(written).toBe(then);
     expect(written).toBeLessThan(64 * 1024 * 1024);
   });
 
@@ -221,10 +226,14 @@ describe('the gateway while it is open', () => {
   });
 
   it.each([
-    ['GET', '/', 404, /metrics are at \/metrics/],
-    ['GET', '/metrics/pods', 404, /metrics are at \/metrics/],
+    ['GET', '/', 200, /href="\/metrics"/],
+    ['GET', '/healthz', 200, /^OK$/m],
+    ['GET', '/livez', 200, /^OK$/m],
+    ['GET', '/metrics/pods', 404, /metrics are at \/metrics.*8081/],
+    ['GET', '/telemetry/metrics', 404, /telemetry of kube-state-metrics: port 8081/],
     ['POST', '/metrics', 405, /GET or HEAD/],
     ['DELETE', '/metrics', 405, /GET or HEAD/],
+    ['PUT', '/', 405, /GET or HEAD/],
   ])('answers %s %s with %i and a hint', async (method, path, status, hint) => {
     const { port } = await gatewayBefore(await exporter(text));
     const answer = await scrape(port, path, {}, method);
@@ -304,11 +313,20 @@ describe('the gateway while the exporter is not warm', () => {
       void rest.promise.then(() => response.end());
     });
     const { port, set, tracker, outcomes } = await gatewayBefore(upstream);
-    const answer = scrape(port);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const begun = Promise.withResolvers<void>();
+    const ended = new Promise<string>((resolve) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', (error) => resolve(error.message));
+      socket.on('end', () => resolve('a clean end'));
+      socket.on('data', (chunk) => {
+        if (chunk.includes('a 1')) begun.resolve();
+      });
+      socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
+    });
+    await begun.promise;
     set(WARMING);
     rest.resolve();
-    await expect(answer).rejects.toThrow(/aborted|hang up|ECONNRESET/);
+    expect(await ended).toContain('ECONNRESET');
     await eventually(() => expect(outcomes).toEqual(['cut']));
     expect(tracker.scrapers()).toEqual([]);
   });
@@ -360,6 +378,22 @@ describe('the gateway and an exporter in trouble', () => {
     expect(tracker.scrapers()).toEqual([]);
   });
 
+  it('breaks off with a reset towards HTTP/1.0, which would take a closed connection for the end of the body', async () => {
+    const upstream = await exporter((_incoming, response) => {
+      response.write('a 1\n');
+      setTimeout(() => response.destroy(), 50);
+    });
+    const { port } = await gatewayBefore(upstream);
+    const ended = await new Promise<string>((resolve) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', (error) => resolve(error.message));
+      socket.on('end', () => resolve('a clean end'));
+      socket.resume();
+      socket.write('GET /metrics HTTP/1.0\r\n\r\n');
+    });
+    expect(ended).toContain('ECONNRESET');
+  });
+
   it('passes its own error on and does not count that as a scrape', async () => {
     const upstream = await exporter((_incoming, response) => {
       response.statusCode = 500;
@@ -404,20 +438,98 @@ describe('the gateway and its clients', () => {
     await eventually(() => expect(outcomes).toEqual(['client_gone']));
   });
 
-  it('answers the one that is too many with 503 at once, and serves again afterwards', async () => {
+  it('breaks off the request to the exporter when its scraper goes away', async () => {
+    const left = Promise.withResolvers<void>();
+    const upstream = await exporter((_incoming, response) => {
+      response.once('close', () => left.resolve());
+      response.write('a 1\n');
+    });
+    const { port } = await gatewayBefore(upstream);
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
+    socket.once('data', () => socket.destroy());
+    await expect(left.promise).resolves.toBeUndefined();
+  });
+
+  it('ends a scraper that takes a little now and then, when its time is over', async () => {
+    const upstream = await exporter((_incoming, response) => void response.end(Buffer.alloc(64 * 1024 * 1024, 'x')));
+    const { port, outcomes } = await gatewayBefore(upstream, { limits: { totalMs: 1500, marginMs: 100 } });
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    cleanups.push(() => void socket.destroy());
+    socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
+    socket.on('data', () => {
+      socket.pause();
+      setTimeout(() => socket.resume(), 10);
+    });
+    await eventually(() => expect(outcomes).toEqual(['client_gone']));
+  });
+
+  it('ends a client that never comes to the end of its headers', async () => {
+    const { port } = await gatewayBefore(await exporter(text), { limits: { headersMs: 200 } });
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    const drip = setInterval(() => socket.write('x-a: b\r\n'), 20);
+    cleanups.push(() => clearInterval(drip));
+    socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n');
+    const said = await new Promise<string>((resolve) => {
+      let all = '';
+      socket.on('data', (chunk) => (all += chunk.toString()));
+      socket.on('close', () => resolve(all));
+    });
+    expect(said).toMatch(/^HTTP\/1\.1 408 /);
+  });
+
+  it('lets the one that is too many wait for its turn', async () => {
     const { port, set, outcomes } = await gatewayBefore(await exporter(text), {
       state: WARMING,
       limits: { holdMs: 5000, concurrent: 2 },
     });
-    const waiting = [scrape(port), scrape(port)];
+    const waiting = [scrape(port), scrape(port), scrape(port)];
     await new Promise((resolve) => setTimeout(resolve, 100));
-    const third = await scrape(port);
-    expect(third.status).toBe(503);
-    expect(third.body.toString()).toMatch(/2 scrapes are running/);
     set(OPEN);
     for (const answer of waiting) expect((await answer).status).toBe(200);
+    await eventually(() => expect(outcomes).toEqual(['complete', 'complete', 'complete']));
+  });
+
+  it('answers the one that is too many with 503 when its turn does not come, and serves again afterwards', async () => {
+    const done = Promise.withResolvers<void>();
+    let calls = 0;
+    const upstream = await exporter((incoming, response) => {
+      calls += 1;
+      if (calls > 2) return text(incoming, response);
+      void done.promise.then(() => text(incoming, response));
+    });
+    const { port, outcomes } = await gatewayBefore(upstream, { limits: { holdMs: 200, concurrent: 2 } });
+    const running = [scrape(port), scrape(port)];
+    await eventually(() => expect(calls).toBe(2));
+    const third = await scrape(port);
+    expect([third.status, third.headers['retry-after']]).toEqual([503, '1']);
+    expect(third.body.toString()).toMatch(/2 scrapes are running/);
+    expect(outcomes).toEqual(['too_many']);
+    done.resolve();
+    for (const answer of running) expect((await answer).status).toBe(200);
     expect((await scrape(port)).status).toBe(200);
-    expect(outcomes[0]).toBe('too_many');
+  });
+
+  it('closes connections beyond its bound at once', async () => {
+    const { port } = await gatewayBefore(await exporter(text), { limits: { connections: 2 } });
+    const open = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')];
+    for (const socket of open) {
+      cleanups.push(() => void socket.destroy());
+      await new Promise((resolve) => socket.once('connect', resolve));
+    }
+    await eventually(async () => expect(scrape(port)).rejects.toThrow(/hang up|ECONNRESET/));
+  });
+
+  it('closes a connection after its bound of requests', async () => {
+    const { port } = await gatewayBefore(await exporter(text), { limits: { requestsPerConnection: 2 } });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    cleanups.push(() => agent.destroy());
+    const connections: (string | undefined)[] = [];
+    for (let i = 0; i < 3; i++) connections.push((await scrape(port, '/metrics', {}, 'GET', agent)).headers.connection);
+    expect(connections).toEqual(['keep-alive', 'close', 'keep-alive']);
   });
 
   it('refuses headers beyond 16 KiB', async () => {

@@ -6,9 +6,11 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { ChangeNotifier } from '../change-notifier.ts';
 import { type ExporterAddress, ExporterError, openExposition, passedHeaders } from './exposition-source.ts';
+import { answerPage, say } from './gateway-pages.ts';
 import type { GatewayState } from './gateway-state.ts';
 import { ListenError } from './listen-error.ts';
 import { announcedTimeout, DEFAULT_LIMITS, type ScrapeLimits, scrapeBudget } from './scrape-limits.ts';
+import { ScrapeTurns } from './scrape-turns.ts';
 import { type ScraperTracker, scraperId } from './scraper-tracker.ts';
 
 /** How a scrape ended; the label `outcome` of the scrape counter. */
@@ -51,8 +53,6 @@ export interface GatewayOptions {
   readonly logger: Logger;
 }
 
-const MAX_HEADER_BYTES = 16 * 1024;
-const MAX_CONNECTIONS = 256;
 /**
  * How long a standby holds a scrape back, ms: the two replicas hear of a promotion a moment apart, and a reader that asks
  * both at once in that moment shall get the shard's series from one of them. No more, because it is the usual answer.
@@ -60,6 +60,19 @@ const MAX_CONNECTIONS = 256;
 const STANDBY_HOLD_MS = 250;
 /** Pause before an exporter that broke the connection is asked again, ms. */
 const RETRY_MS = 100;
+
+/** One scrape that has its turn. */
+interface Scrape {
+  readonly method: 'GET' | 'HEAD';
+  /** With its `?`, or empty. */
+  readonly search: string;
+  /** Aborts when the client has gone. */
+  readonly gone: AbortSignal;
+  /** Monotonic ms. */
+  readonly began: number;
+  /** From `began`, ms. */
+  readonly budget: { readonly hold: number; readonly total: number };
+}
 
 /** Ends a response whose content can no longer be trusted. */
 class CutError extends Error {
@@ -75,18 +88,28 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #limits: ScrapeLimits;
   readonly #server: Server;
-  #active = 0;
+  readonly #turns: ScrapeTurns;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { headerBytes, headersMs, idleMs, connections, requestsPerConnection, concurrent } = this.#limits;
+    this.#turns = new ScrapeTurns(concurrent);
     this.#server = createServer(
-      { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 75_000 },
+      {
+        maxHeaderSize: headerBytes,
+        headersTimeout: headersMs,
+        requestTimeout: 2 * headersMs,
+        // Node looks for late headers so often, and by itself every 30 s only.
+        connectionsCheckingInterval: Math.min(1000, headersMs),
+        keepAliveTimeout: 75_000,
+      },
       (request, response) => void this.#answer(request, response),
     );
-    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.maxConnections = connections;
+    this.#server.maxRequestsPerSocket = requestsPerConnection;
     // Node counts it as activity when a client takes some of what waits, so that only a standstill ends a connection.
-    this.#server.setTimeout(this.#limits.idleMs);
+    this.#server.setTimeout(idleMs, (socket) => socket.resetAndDestroy());
   }
 
   /** @throws ListenError when the port is taken. */
@@ -120,11 +143,11 @@ export class Gateway {
     response.on('error', () => undefined);
     const [path = '', ...query] = (request.url ?? '').split('?');
     const { method } = request;
-    if (path !== '/metrics') return say(response, 404, 'not found: the metrics are at /metrics');
     if (method !== 'GET' && method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD');
       return say(response, 405, `${method ?? 'this method'} is not allowed: read /metrics with GET or HEAD`);
     }
+    if (path !== '/metrics') return answerPage(path, response);
     const started = this.#options.clock.monotonic();
     const outcome = await this.#counted(request, response, method, query.length === 0 ? '' : `?${query.join('?')}`);
     this.#options.reports.scrape(outcome, (this.#options.clock.monotonic() - started) / 1000);
@@ -136,34 +159,32 @@ export class Gateway {
     method: 'GET' | 'HEAD',
     search: string,
   ): Promise<ScrapeOutcome> {
-    if (this.#active >= this.#limits.concurrent) {
-      say(response, 503, `${this.#active} scrapes are running, no more than that at a time: try again`);
-      return 'too_many';
-    }
-    this.#active += 1;
+    const { clock, logger } = this.#options;
     const gone = new AbortController();
     response.once('close', () => gone.abort());
+    const began = clock.monotonic();
+    const budget = scrapeBudget(this.#limits, announcedTimeout(request.headers));
+    if (!(await this.#turns.enter(budget.hold, gone.signal))) {
+      if (gone.signal.aborted) return 'client_gone';
+      say(response, 503, `${this.#turns.running} scrapes are running, no more than that at a time: try again`);
+      return 'too_many';
+    }
     try {
-      return await this.#scrape(request, response, { method, search, gone: gone.signal });
+      return await this.#scrape(request, response, { method, search, gone: gone.signal, began, budget });
     } catch (error) {
-      this.#options.logger.error({ err: error }, 'scrape failed');
+      logger.error({ err: error }, 'scrape failed');
       if (!response.headersSent) say(response, 503, 'internal error of the worker; see its log');
-      else response.destroy();
+      else cutOff(response);
       return 'cut';
     } finally {
-      this.#active -= 1;
+      this.#turns.leave();
     }
   }
 
-  async #scrape(
-    request: IncomingMessage,
-    response: ServerResponse,
-    scrape: { readonly method: 'GET' | 'HEAD'; readonly search: string; readonly gone: AbortSignal },
-  ): Promise<ScrapeOutcome> {
+  async #scrape(request: IncomingMessage, response: ServerResponse, scrape: Scrape): Promise<ScrapeOutcome> {
     const { clock, state, tracker, reports } = this.#options;
-    const began = clock.monotonic();
-    const budget = scrapeBudget(this.#limits, announcedTimeout(request.headers));
-    const left = (of: number): number => of - (clock.monotonic() - began);
+    const { budget } = scrape;
+    const left = (of: number): number => of - (clock.monotonic() - scrape.began);
     for (;;) {
       const refusal = await this.#hold(left(budget.hold), scrape.gone);
       if (scrape.gone.aborted) return 'client_gone';
@@ -197,7 +218,8 @@ export class Gateway {
       if (answer.statusCode !== 200) return 'exporter_error';
       if (scrape.method === 'HEAD') return 'complete';
       if (scrape.search === '') reports.exposition(bytes, clock.monotonic() - asked);
-      tracker.completed(scraperId(request.socket.remoteAddress, request.headers['user-agent']), startedAt, clock.now());
+      const id = scraperId(request.socket.remoteAddress, request.headers['user-agent'], scrape.search);
+      tracker.completed(id, startedAt, clock.now());
       return 'complete';
     }
   }
@@ -218,7 +240,7 @@ export class Gateway {
 
   async #open(
     request: IncomingMessage,
-    scrape: { readonly method: 'GET' | 'HEAD'; readonly search: string; readonly gone: AbortSignal },
+    scrape: Scrape,
     answerTimeoutMs: number,
   ): Promise<IncomingMessage | ExporterError> {
     const { exporter, reports } = this.#options;
@@ -250,7 +272,9 @@ export class Gateway {
     let bytes = 0;
     const check = (): CutError | null => {
       const now = state();
-      return now.open ? null : new CutError(now.reason);
+      if (now.open) return null;
+      cutOff(response);
+      return new CutError(now.reason);
     };
     const meter = new Transform({
       transform(chunk: Buffer, _encoding, done) {
@@ -266,25 +290,27 @@ export class Gateway {
     const deadline = AbortSignal.timeout(Math.max(1, Math.ceil(ms)));
     // Each side's end ends the other's, so what counts is which came first.
     let ended: 'client_gone' | 'cut' | undefined;
-    answer.once('error', () => (ended ??= 'cut'));
+    answer.once('error', () => {
+      ended ??= 'cut';
+      cutOff(response);
+    });
     response.once('close', () => (ended ??= 'client_gone'));
+    deadline.addEventListener('abort', () => cutOff(response), { once: true });
     try {
       await pipeline(answer, meter, response, { signal: deadline });
       return bytes;
     } catch (error) {
-      response.destroy();
       if (error instanceof CutError) return 'cut';
       return deadline.aborted ? 'client_gone' : (ended ?? 'cut');
     }
   }
 }
 
-function say(response: ServerResponse, status: number, text: string): void {
-  const body = `${text}\n`;
-  response.writeHead(status, {
-    'content-type': 'text/plain; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    ...(status === 503 ? { 'retry-after': '1' } : {}),
-  });
-  response.end(body);
+/**
+ * Ends a response that is not complete so that no client takes it for whole: HTTP/1.0 knows the end of a body by the end
+ * of the connection alone, which has to be a reset.
+ */
+function cutOff(response: ServerResponse): void {
+  if (response.socket === null) response.destroy();
+  else response.socket.resetAndDestroy();
 }

@@ -1,16 +1,24 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 export interface ScrapeLimits {
-  /** Longest time that a scrape waits for the gateway to open, ms. */
+  /** Longest time that a scrape waits for its turn and for the gateway to open, ms. */
   readonly holdMs: number;
   /** Kept free for the answer when the scraper announces its time-out, ms. */
   readonly marginMs: number;
-  /** Longest time of a whole scrape, ms. */
+  /** Longest time of a whole scrape, ms; also for a client that takes a little now and then. */
   readonly totalMs: number;
   /** Longest time that a client takes no byte while some wait for it, ms. */
   readonly idleMs: number;
-  /** Scrapes at the same time, waiting ones included. */
+  /** Scrapes at the same time, held ones included; the next ones wait for their turn. */
   readonly concurrent: number;
+  /** Longest time that a client takes to send a request's headers, ms. */
+  readonly headersMs: number;
+  /** Largest headers of a request, bytes. */
+  readonly headerBytes: number;
+  /** Open connections; further ones are closed at once. */
+  readonly connections: number;
+  /** Requests of one connection; it is closed after the last, so that clients spread again now and then. */
+  readonly requestsPerConnection: number;
 }
 
 export const DEFAULT_LIMITS: ScrapeLimits = {
@@ -20,6 +28,10 @@ export const DEFAULT_LIMITS: ScrapeLimits = {
   // A slow client holds the exporter's store lock, because nothing is buffered between them.
   idleMs: 15_000,
   concurrent: 16,
+  headersMs: 5000,
+  headerBytes: 16 * 1024,
+  connections: 256,
+  requestsPerConnection: 1000,
 };
 
 /** The scraper's own time-out, ms, from the header that Prometheus sends; undefined when absent or unreadable. */

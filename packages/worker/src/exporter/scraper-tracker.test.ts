@@ -9,6 +9,14 @@ describe('the identity of a scraper', () => {
     expect(scraperId('fd00::1', undefined)).toBe('fd00::1 -');
   });
 
+  it('tells jobs apart that ask for different kinds, and nothing else of the query', () => {
+    const pods = scraperId('10.0.0.7', 'P', '?resources=pods&_=17');
+    expect(pods).toBe('10.0.0.7 P resources=pods');
+    expect(scraperId('10.0.0.7', 'P', '?_=18&resources=pods')).toBe(pods);
+    expect(scraperId('10.0.0.7', 'P', '?exclude_resources=pods')).not.toBe(pods);
+    expect(scraperId('10.0.0.7', 'P', '?_=19')).toBe(scraperId('10.0.0.7', 'P'));
+  });
+
   it('stays within the bound of the heartbeat and still tells long user agents apart', () => {
     const [a, b] = ['a', 'b'].map((last) => scraperId('10.0.0.7', `${'x'.repeat(400)}${last}`));
     expect(a).not.toBe(b);
@@ -33,6 +41,16 @@ describe('the scraper tracker', () => {
     tracker.completed('p', 200, 210);
     tracker.completed('p', 100, 300);
     expect(tracker.scrapers()).toEqual([{ id: 'p', lastStart: 200, lastEnd: 300 }]);
+  });
+
+  it('keeps a regular scraper in a crowd of passers-by, and lets it go among regulars when it stays away', () => {
+    const tracker = new ScraperTracker();
+    for (const at of [1, 2]) tracker.completed('prometheus', at, at);
+    for (let i = 0; i < 500; i++) tracker.completed(`passer-by ${i}`, 10 + i, 10 + i);
+    expect(tracker.scrapers().map(({ id }) => id)).toContain('prometheus');
+    for (let i = 0; i < 128; i++) tracker.completed(`regular ${i >> 1}`, 1000 + i, 1000 + i);
+    expect(tracker.scrapers()).toHaveLength(64);
+    expect(tracker.scrapers().map(({ id }) => id)).not.toContain('prometheus');
   });
 
   it('holds the 64 newest', () => {

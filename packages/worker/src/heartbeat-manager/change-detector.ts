@@ -36,6 +36,6 @@ export class ChangeDetector {
 
 /** What a change of is told at once; figures wait for the next regular heartbeat. */
 function heartbeatSignature(heartbeat: Heartbeat): string {
-  const { feeds, exporter } = heartbeat;
-  return `${statusSignature(heartbeat)} ${feeds.synced}/${feeds.total} ${exporter.state}`;
+  const { feeds, exporter, note = '' } = heartbeat;
+  return `${statusSignature(heartbeat)} ${feeds.synced}/${feeds.total} ${exporter.state} ${note}`;
 }

@@ -46,6 +46,15 @@ describe('a heartbeat', () => {
     });
   });
 
+  it('tells what is wrong although everything looks well, and nothing otherwise', () => {
+    expect(beat()).not.toHaveProperty('note');
+    const wrong = beat({ dataPlane: dataPlaneStatus({ staleFeeds: ['/api/v1/pods'] }), mismatch: 'x'.repeat(900) });
+    expect(heartbeatSchema.parse(wrong).note).toMatch(
+      /^nothing is heard from the API server for \/api\/v1\/pods.*; x+$/,
+    );
+    expect(beat().load).toMatchObject({ objectBytes: 3000, churnBytesPerSecond: 10 });
+  });
+
   it('reports a refusal', () => {
     const refusal = { generation: 1, epoch: 12, reason: 'slot 3 is in two lists' };
     expect(beat({ refusal }).refused).toEqual(refusal);

@@ -2,6 +2,7 @@ import type { Assignment, Heartbeat, Scraper } from '@shard-controller/shared/co
 import type { Refusal } from '../assignment/index.ts';
 import type { GatewayState } from '../exporter/index.ts';
 import type { DataPlaneStatus } from '../resource-processor/data-plane.ts';
+import { staleness } from '../readiness.ts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 import { phaseOf } from './phase.ts';
 
@@ -19,6 +20,10 @@ export interface WorkerSnapshot {
   readonly exposition: { readonly bytes: number; readonly durationMs: number };
   /** Resident memory of worker and exporter, bytes. */
   readonly memoryBytes: number;
+  /** Which kinds the exporter was found not to show as it was sent them, for people; undefined while all is well. */
+  readonly mismatch: string | undefined;
+  /** What all exposed objects take, bytes, and their live events, bytes per second. */
+  readonly cost: { readonly bytes: number; readonly churn: number };
   readonly draining: boolean;
   readonly terminated: boolean;
 }
@@ -26,6 +31,7 @@ export interface WorkerSnapshot {
 /** Most handovers of a heartbeat, contracts/heartbeat.ts. */
 const MAX_HANDOVERS = 256;
 const MAX_REASON = 200;
+const MAX_NOTE = 500;
 const MAX_RESOURCE_NAME = 120;
 
 /** A heartbeat of this moment. */
@@ -36,6 +42,7 @@ export function heartbeatOf(
   sentAt: number,
 ): Heartbeat {
   const { dataPlane, assignment, refusal } = snapshot;
+  const note = [staleness(dataPlane), snapshot.mismatch].filter((each) => each !== undefined).join('; ');
   return {
     v: 'shard.heartbeat.v1',
     uid: identity.uid,
@@ -58,6 +65,7 @@ export function heartbeatOf(
       reason: snapshot.gateway.reason.slice(0, MAX_REASON),
       scrapers: [...snapshot.scrapers],
     },
+    ...(note === '' ? {} : { note: note.slice(0, MAX_NOTE) }),
     slots: dataPlane.slots,
     load: {
       objects: dataPlane.objects,
@@ -66,6 +74,8 @@ export function heartbeatOf(
       scrapeDurationMs: snapshot.exposition.durationMs,
       queueDepth: dataPlane.queueDepth,
       objectsByResource: shortNames(dataPlane.objectsByResource),
+      objectBytes: Math.round(snapshot.cost.bytes),
+      churnBytesPerSecond: Math.round(snapshot.cost.churn),
     },
     handovers: dataPlane.handovers.slice(0, MAX_HANDOVERS),
   };

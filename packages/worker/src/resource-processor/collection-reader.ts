@@ -13,8 +13,9 @@ const METADATA_LIST = [
   'application/json',
 ].join(',');
 
-/** Until the answer's headers, and between chunks of a body that is not a watch. ms. */
 const HEADERS_TIMEOUT_MS = 10_000;
+/** Longest silence within a body that is not a watch: its server is frozen, or the connection dead. ms. */
+const BODY_SILENCE_MS = 10_000;
 const PAGE_SIZE = 500;
 /** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
 const WATCH_SECONDS = { from: 290, to: 590 };
@@ -198,9 +199,26 @@ export class CollectionReader {
   }
 }
 
-/** The whole body of an answer that is not a watch. */
-export async function readBody(response: StreamResponse): Promise<Buffer> {
+/** An answer stopped in its middle. */
+class StuckAnswerError extends Error {
+  override readonly name = 'StuckAnswerError';
+  readonly code = 'SC_STUCK_ANSWER';
+}
+
+/** The whole body of an answer that is not a watch. Throws when nothing more comes of it for `silenceMs`. */
+export async function readBody(response: StreamResponse, silenceMs = BODY_SILENCE_MS): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response.body) chunks.push(chunk as Buffer);
+  const timer = setTimeout(() => {
+    const error = new StuckAnswerError(`an answer of the API server stopped in its middle for ${silenceMs / 1_000} s`);
+    response.body.destroy(error);
+  }, silenceMs);
+  try {
+    for await (const chunk of response.body) {
+      chunks.push(chunk as Buffer);
+      timer.refresh();
+    }
+  } finally {
+    clearTimeout(timer);
+  }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }

@@ -2,6 +2,7 @@ import type { Handover, VerifyReply, VerifyRequest } from '@shard-controller/sha
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
+import type { Inspection } from './inspection.ts';
 
 /** Slots that take part in one migration. */
 export interface MigratingSlots {
@@ -40,6 +41,8 @@ export interface DataPlaneStatus {
   readonly keptSlots?: number;
   /** Feeds that the API server refuses (missing right or kind), with the reason: they do not hold readiness back. */
   readonly refusedFeeds?: readonly { readonly feed: string; readonly reason: string }[];
+  /** Feeds that heard nothing of the API server for longer than STALE_MS; what they show may be out of date. */
+  readonly staleFeeds?: readonly string[];
 }
 
 /**
@@ -52,6 +55,8 @@ export interface DataPlane {
   /** Calls back on every change of handovers, acknowledged slots or warmth; returns the way to stop that. */
   onChange(callback: () => void): () => void;
   verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply>;
+  /** What metrics and people want to know in more detail than `status`. */
+  readonly inspection: Inspection;
   /** Serves the exporter's API requests until `signal` aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -73,6 +78,8 @@ export interface DataPlaneMetrics {
   frames(resource: string, received: number, kept: number): void;
   /** Bytes that were left out of the exporter's objects because it does not read them. */
   cut(resource: string, bytes: number): void;
+  /** Bytes of the same frames: read from the API server, and written to the exporter. */
+  bytes(resource: string, received: number, kept: number): void;
   /** A metadata list that compared the index with the cluster after the watch could not be resumed. */
   relist(resource: string, cause: string): void;
   /** Whether the API server is asked for the objects of the needed slots only. */
@@ -80,7 +87,7 @@ export interface DataPlaneMetrics {
   /** An upstream watch that had to be opened again, by cause. */
   reconnect(resource: string, cause: string): void;
   /** The exporter asks for a collection, or for something that is none (`other`). */
-  exporterRequest?(resource: string): void;
+  exporterRequest(resource: string): void;
 }
 
 /**
@@ -111,10 +118,12 @@ export interface DataPlaneOptions {
   readonly customResources?: readonly CustomResourceKind[];
   /** Leaves out of the objects what this exporter does not read; without it they pass whole (generic clients). */
   readonly diet?: ExporterDiet | undefined;
-  readonly metrics?: DataPlaneMetrics;
+  readonly metrics?: Partial<DataPlaneMetrics>;
   /** `auto` (default): where the API server narrows lists and watches to slots (KEP-5866), it is asked to. */
   readonly pushdown?: 'auto' | 'off';
   readonly fault?: DataPlaneFault | undefined;
+  /** A watch that says nothing for so long is opened again, ms; 85 s when absent. */
+  readonly silenceMs?: number;
   /** Uniform in [0, 1): jitter. */
   readonly random?: () => number;
   /** Called with the port once the endpoint listens. */

@@ -1,6 +1,8 @@
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
 import { awaitsRestart, RESTART_LIMIT_MS } from './exporter-restart.ts';
 import type { Feed } from './feed.ts';
+import type { FeedState } from './feed-state.ts';
+import type { ObjectIndex } from './object-index.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 
 /** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
@@ -11,14 +13,50 @@ const SETTLE_MS = 1_000;
  */
 const RESUME_MS = 10_000;
 
+/**
+ * A feed without a proof of life for longer than this is not shown as healthy any more: the probe asks every 5 s and
+ * waits for 3 s, and once more after a failure. ms.
+ */
+export const STALE_MS = 12_000;
+
+type CensusWatch = Pick<
+  Subscription,
+  'id' | 'slots' | 'attached' | 'attachedAt' | 'initialPending' | 'resumed' | 'queuedFrames'
+>;
+
+/** What is looked at of a feed. */
+export interface CensusFeed
+  extends Pick<
+    Feed,
+    | 'name'
+    | 'resource'
+    | 'isQuiet'
+    | 'isResumed'
+    | 'createdAt'
+    | 'startedAt'
+    | 'startedBeforeAt'
+    | 'problem'
+    | 'proofAt'
+  > {
+  readonly refusal: { readonly message: string } | undefined;
+  readonly state:
+    | (Pick<FeedState, 'filled' | 'everSubscribed' | 'toldAt'> & {
+        readonly subscriptions: readonly CensusWatch[];
+        readonly index: Pick<ObjectIndex, 'sentCount' | 'sentInSlot'>;
+      })
+    | undefined;
+}
+
 /** What all feeds together say at one moment. */
-export interface FeedCensus extends SlotProgress {
+export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
   /** Feeds that count: sharded, and not refused by the API server. */
-  readonly feeds: readonly Feed[];
+  readonly feeds: readonly F[];
   readonly total: number;
   readonly synced: number;
   readonly refused: readonly { readonly feed: string; readonly reason: string }[];
   oldestProofMs(probedAt: number): number;
+  /** Names of the feeds that have had no proof of life for STALE_MS, sorted. */
+  stale(probedAt: number): string[];
   warmth(isAssigned: boolean): Warmth;
   acknowledgedSlots(slots: readonly number[]): number;
   exposedSlots(roles: SlotRoles | undefined): number;
@@ -31,7 +69,11 @@ export interface FeedCensus extends SlotProgress {
  * @param now monotonic ms.
  * @param resumedAt when an exporter from before this process came back, if it did; monotonic ms.
  */
-export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: number): FeedCensus {
+export function takeFeedCensus<F extends CensusFeed>(
+  all: readonly F[],
+  now: number,
+  resumedAt?: number,
+): FeedCensus<F> {
   const sharded = all.filter(({ isQuiet }) => !isQuiet);
   const feeds = sharded.filter((feed) => feed.state !== undefined || feed.refusal === undefined);
   const refused = sharded.flatMap(({ name, state, refusal }) =>
@@ -53,6 +95,11 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
     synced: feeds.filter(({ state }) => state?.filled === true).length,
     refused,
     oldestProofMs: (probedAt) => Math.max(0, ...feeds.map((feed) => Math.round(now - feed.proofAt(probedAt)))),
+    stale: (probedAt) =>
+      feeds
+        .filter((feed) => now - feed.proofAt(probedAt) > STALE_MS)
+        .map(({ name }) => name)
+        .sort(),
     warmth: (isAssigned) => warmth(feeds, isAssigned, exporter),
     acknowledged: (slots) => isComplete && slots.every(isShown),
     acknowledgedSlots: (slots) => (isComplete ? slots.filter(isShown).length : 0),
@@ -74,7 +121,7 @@ export function takeFeedCensus(all: readonly Feed[], now: number, resumedAt?: nu
 }
 
 /** Whether the exporter is about to start all its watches again, because it was told of a CustomResourceDefinition. */
-function expectsRestart(all: readonly Feed[], now: number): boolean {
+function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
   const definitions = all.find(({ isQuiet }) => isQuiet);
   if (definitions === undefined) return false;
   const { state, isResumed, createdAt, startedAt } = definitions;
@@ -85,7 +132,7 @@ function expectsRestart(all: readonly Feed[], now: number): boolean {
 }
 
 /** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */
-function watchesOf(feed: Feed): Subscription[] {
+function watchesOf(feed: CensusFeed): CensusWatch[] {
   return feed.state?.subscriptions.filter(({ attached }) => attached) ?? [];
 }
 
@@ -100,7 +147,11 @@ const WARM: Warmth = { warm: true, warmReason: '' };
  * @param exporter how far the exporter's set of watches is known: it is still opening them, it is coming back to this
  * process, or they are all there.
  */
-function warmth(feeds: readonly Feed[], isAssigned: boolean, exporter: 'opening' | 'returning' | 'settled'): Warmth {
+function warmth(
+  feeds: readonly CensusFeed[],
+  isAssigned: boolean,
+  exporter: 'opening' | 'returning' | 'settled',
+): Warmth {
   const cold = (warmReason: string): Warmth => ({ warm: false, warmReason });
   if (!isAssigned) return cold('no assignment yet');
   const watches = feeds.flatMap(watchesOf);
@@ -115,7 +166,7 @@ function warmth(feeds: readonly Feed[], isAssigned: boolean, exporter: 'opening'
   return WARM;
 }
 
-function coldReason(feed: Feed): string | undefined {
+function coldReason(feed: CensusFeed): string | undefined {
   const { name, state, problem, isResumed } = feed;
   // A watch that is late to come back: its series are there meanwhile.
   if (isResumed && state?.everSubscribed !== true) return undefined;
@@ -127,11 +178,11 @@ function coldReason(feed: Feed): string | undefined {
 }
 
 /** Whether the exporter may show less than it should because of this watch. */
-function isPartial({ initialPending, resumed }: Subscription): boolean {
+function isPartial({ initialPending, resumed }: CensusWatch): boolean {
   return initialPending && !resumed;
 }
 
-function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly Subscription[]): number {
+function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly CensusWatch[]): number {
   let count = 0;
   for (const [slot, role] of (roles ?? new Uint8Array(0)).entries()) {
     if (isExposedRole(role) || subscriptions.some(({ slots }) => slots[slot] !== SlotState.Hidden)) count++;

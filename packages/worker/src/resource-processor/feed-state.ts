@@ -79,6 +79,8 @@ export class FeedState {
   kept = 0;
   /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
   toldAt: number | undefined;
+  receivedBytes = 0;
+  keptBytes = 0;
   /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
   unsolicited = 0;
   readonly #slotHash: SlotHash;
@@ -231,8 +233,9 @@ export class FeedState {
 
   /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
   sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
-    subscription.remove(identity.uid, this.codec.deleted(this.kind, identity, this.position));
-    this.#noteSent();
+    const frame = this.codec.deleted(this.kind, identity, this.position);
+    subscription.remove(identity.uid, frame);
+    this.#noteSent(frame.length);
   }
 
   // ---- live events ---------------------------------------------------------------------------------------------
@@ -240,6 +243,7 @@ export class FeedState {
   /** Applies one watch event; `wireStart` and `wireEnd` bound the whole frame in the view's buffer. */
   live(view: FrameView, wireStart: number, wireEnd: number): void {
     this.received++;
+    this.receivedBytes += wireEnd - wireStart;
     const version = view.resourceVersion();
     if (view.type === 'BOOKMARK') {
       this.#advance(version);
@@ -268,6 +272,7 @@ export class FeedState {
     this.#tombstones?.set(uid, version);
     this.ring.push({ uid, version, slot, joined: false });
     let frame: Buffer | undefined;
+    if (entry !== undefined && entry.sent !== 0) this.index.noteEvent(slot, wireEnd - wireStart);
     for (const subscription of this.subscriptions) {
       const isSent = entry !== undefined && (entry.sent & subscription.bit) !== 0;
       // An exporter from before this process may hold what was not sent by it.
@@ -275,7 +280,7 @@ export class FeedState {
       if (this.isQuiet(subscription, slot)) continue;
       frame ??= this.diet?.event('DELETED', view) ?? view.bytes.subarray(wireStart, wireEnd);
       subscription.remove(uid, frame);
-      this.#noteSent();
+      this.#noteSent(frame.length);
     }
     this.index.remove(uid);
   }
@@ -298,14 +303,16 @@ export class FeedState {
       if (this.isQuiet(subscription, entry.slot)) continue;
       this.#sendObject(subscription, uid, entry, novelty, view, wireStart, wireEnd);
     }
+    if (entry.sent !== 0) this.index.noteEvent(entry.slot, wireEnd - wireStart);
   }
 
   #judge(entry: IndexEntry, view: FrameView): Novelty {
     return this.#novelty === undefined || entry.slot === this.quietSlot ? 'new' : this.#novelty(entry, view);
   }
 
-  #noteSent(): void {
+  #noteSent(bytes: number): void {
     this.kept++;
+    this.keptBytes += bytes;
     if (this.unsharded) this.toldAt = this.#now();
   }
 
@@ -327,8 +334,9 @@ export class FeedState {
     if (novelty === 'withheld' || (novelty === 'known' && !isNew)) return;
     if (isNew && !this.unsharded && this.#withholds?.(uid, entry.slot) === true) return;
     if (isNew) this.index.markSent(entry, subscription.bit);
+    this.index.measure(entry, wireEnd - wireStart);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);
-    this.#noteSent();
+    this.#noteSent(wireEnd - wireStart);
   }
 
   // ---- loads ---------------------------------------------------------------------------------------------------
@@ -357,6 +365,7 @@ export class FeedState {
    */
   offer(coverage: LoadCoverage, view: FrameView, wireStart: number, wireEnd: number): void {
     this.received++;
+    this.receivedBytes += wireEnd - wireStart;
     const uid = view.uid();
     if (uid === '') return;
     const version = view.resourceVersion();
@@ -449,6 +458,7 @@ export class FeedState {
   /** Applies the body of an object that was fetched because it differed. */
   refetched(object: Uint8Array, view: FrameView): void {
     this.received++;
+    this.receivedBytes += object.length;
     const frame = this.codec.event('MODIFIED', this.kind, object);
     this.codec.readWhole(frame, view);
     this.#upserted(view.uid(), view.resourceVersion(), view, 0, frame.length);

@@ -29,7 +29,7 @@ export interface FeedContext {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly metrics: DataPlaneMetrics | undefined;
+  readonly metrics: Partial<DataPlaneMetrics> | undefined;
   /** Bounds relists that run at the same time. */
   readonly relists: Semaphore;
   readonly roles: () => SlotRoles | undefined;
@@ -39,6 +39,8 @@ export interface FeedContext {
   readonly withholds: ((uid: string, slot: number) => boolean) | undefined;
   /** What is left out of a feed's objects; undefined for nothing. */
   readonly diet: (key: FeedKey, kind: ObjectKind, encoding: FrameCodec['encoding']) => Diet | undefined;
+  /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
+  readonly silenceMs?: number | undefined;
   readonly onChange: () => void;
 }
 
@@ -86,6 +88,8 @@ export class Feed implements VerifiableFeed {
   readonly createdAt: number;
   /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
   lastFrameAt: number;
+  /** When the newest watch ended; monotonic ms. */
+  #disconnectedAt = -Infinity;
   /** When the last subscription went, while there is none; monotonic ms. */
   idleSince: number;
   /** When an exporter last asked for everything, and when before that; monotonic ms. */
@@ -136,6 +140,7 @@ export class Feed implements VerifiableFeed {
     if (first === undefined) return;
     await Promise.all([this.#follow(first, signal), this.#loader.run(signal)]);
     for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
+    this.report();
   }
 
   /** An exporter asks for everything: it, or a part of it, has started. */
@@ -177,15 +182,18 @@ export class Feed implements VerifiableFeed {
     if (this.state?.narrow(this.#context.roles()) === true) this.#watchAbort.abort();
   }
 
-  /** Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. */
+  /**
+   * Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. Probes count until the
+   * watch ends: a quiet one that is opened again as usual was not deaf before.
+   */
   proofAt(probedAt: number): number {
-    return this.connected && !this.halted ? Math.max(this.lastFrameAt, probedAt) : this.lastFrameAt;
+    return Math.max(this.lastFrameAt, this.connected ? probedAt : Math.min(probedAt, this.#disconnectedAt));
   }
 
   /** Stops the feed for good (test fault). */
   halt(): void {
     this.halted = true;
-    this.connected = false;
+    this.#disconnect();
     this.#watchAbort.abort();
   }
 
@@ -264,7 +272,7 @@ export class Feed implements VerifiableFeed {
       logger.info({ feed: this.name, narrows }, 'whether the API server is asked for the needed slots only');
     }
     this.#narrows = narrows;
-    metrics?.pushdown(this.resource, narrows);
+    metrics?.pushdown?.(this.resource, narrows);
     return version;
   }
 
@@ -319,7 +327,7 @@ export class Feed implements VerifiableFeed {
         await this.#recover(error, signal);
       } finally {
         response = undefined;
-        this.connected = false;
+        this.#disconnect();
       }
     }
   }
@@ -335,7 +343,7 @@ export class Feed implements VerifiableFeed {
   async #consume(response: StreamResponse, signal: AbortSignal): Promise<void> {
     const state = this.#require();
     const view = new FrameView();
-    const { clock } = this.#context;
+    const { clock, silenceMs } = this.#context;
     const openedAt = clock.monotonic();
     let frames = 0;
     const stop = (): void => void response.body.destroy(new Error('stopped'));
@@ -346,6 +354,7 @@ export class Feed implements VerifiableFeed {
         response,
         codec: state.codec,
         view,
+        silenceMs,
         frame: (start, end) => {
           // What a watch of another scope still brings would move the position past events that it does not bring.
           if (signal.aborted) return false;
@@ -355,7 +364,6 @@ export class Feed implements VerifiableFeed {
         },
         chunk: async () => {
           this.lastFrameAt = clock.monotonic();
-          this.#report(state);
           state.flush();
           await state.room();
         },
@@ -366,11 +374,11 @@ export class Feed implements VerifiableFeed {
     if (signal.aborted) return;
     // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
     if (frames === 0 && clock.monotonic() - openedAt < 1_000) {
-      this.#context.metrics?.reconnect(this.resource, 'short');
+      this.#context.metrics?.reconnect?.(this.resource, 'short');
       await clock.sleep(this.#backoff.next(), signal);
     } else {
       this.#backoff.reset();
-      this.#context.metrics?.reconnect(this.resource, 'end');
+      this.#context.metrics?.reconnect?.(this.resource, 'end');
       if (!this.#narrows || state.unsolicited > 0) await this.#present(signal);
       state.unsolicited = 0;
     }
@@ -393,11 +401,11 @@ export class Feed implements VerifiableFeed {
     const isExpired = error instanceof UpstreamFailure && error.status === 410;
     this.#fail(error);
     if (isExpired) {
-      metrics?.relist(this.resource, 'expired');
+      metrics?.relist?.(this.resource, 'expired');
       await this.#relist(signal);
       return;
     }
-    metrics?.reconnect(this.resource, causeOf(error));
+    metrics?.reconnect?.(this.resource, causeOf(error));
     await clock.sleep(this.#pause(error), signal);
   }
 
@@ -429,6 +437,11 @@ export class Feed implements VerifiableFeed {
     this.lastFrameAt = this.#context.clock.monotonic();
   }
 
+  #disconnect(): void {
+    if (this.connected) this.#disconnectedAt = this.#context.clock.monotonic();
+    this.connected = false;
+  }
+
   #fail(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     // A refusal concerns this feed alone and needs a person; an interruption mostly concerns all, who report it as one.
@@ -448,12 +461,18 @@ export class Feed implements VerifiableFeed {
     return this.state;
   }
 
-  #report(state: FeedState): void {
-    this.#context.metrics?.frames(this.resource, state.received, state.kept);
+  /** Adds what went through since the last report to the counters. */
+  report(): void {
+    const { state } = this;
+    if (state === undefined || (state.received === 0 && state.kept === 0)) return;
+    this.#context.metrics?.frames?.(this.resource, state.received, state.kept);
+    this.#context.metrics?.bytes?.(this.resource, state.receivedBytes, state.keptBytes);
     state.received = 0;
     state.kept = 0;
+    state.receivedBytes = 0;
+    state.keptBytes = 0;
     if (state.diet === undefined) return;
-    this.#context.metrics?.cut(this.resource, state.diet.cutBytes);
+    this.#context.metrics?.cut?.(this.resource, state.diet.cutBytes);
     state.diet.cutBytes = 0;
   }
 }

@@ -3,8 +3,11 @@ import type { FrameCodec } from './frame-codec.ts';
 import { FrameSplitter } from './frame-splitter.ts';
 import type { FrameView } from './frame-view.ts';
 
-/** kube-apiserver sends a bookmark about every minute; a watch that says nothing for longer is stuck. ms. */
-const SILENCE_MS = 90_000;
+/**
+ * kube-apiserver sends a bookmark about every minute (cacher.go: defaultBookmarkFrequency); a watch that says nothing
+ * for longer is stuck, and is open again within 90 s. ms.
+ */
+const SILENCE_MS = 85_000;
 
 /** A watch said nothing for so long that it cannot be alive. */
 class SilentWatchError extends Error {
@@ -20,7 +23,7 @@ export interface FrameStreamOptions {
   readonly frame: (wireStart: number, wireEnd: number) => boolean;
   /** Called after each chunk; reading goes on when it resolves. */
   readonly chunk: () => Promise<void>;
-  readonly silenceMs?: number;
+  readonly silenceMs?: number | undefined;
 }
 
 /** Reads a watch response to its end. Throws what the socket throws, WireFormatError and SilentWatchError. */
@@ -29,8 +32,12 @@ export async function readFrames(options: FrameStreamOptions): Promise<void> {
   const silenceMs = options.silenceMs ?? SILENCE_MS;
   const splitter = new FrameSplitter(codec.encoding);
   let wanted = true;
+  let isWaiting = false;
   const timer = setTimeout(() => {
-    response.body.destroy(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: it is opened again`));
+    // Time spent waiting for a slow exporter is not silence of the server.
+    if (isWaiting) timer.refresh();
+    else
+      response.body.destroy(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: it is opened again`));
   }, silenceMs);
   try {
     for await (const bytes of response.body) {
@@ -39,8 +46,9 @@ export async function readFrames(options: FrameStreamOptions): Promise<void> {
         codec.readFrame(buffer, payloadStart, payloadEnd, view);
         wanted = frame(start, end);
       });
+      isWaiting = true;
       await chunk();
-      // Time spent waiting for a slow exporter is not silence of the server.
+      isWaiting = false;
       timer.refresh();
       if (!wanted) return;
     }

@@ -10,4 +10,5 @@ export type {
   SlotAssignment,
   Upstream,
 } from './data-plane.ts';
+export type { FeedReport, Inspection, ObjectQuery, ObjectReport } from './inspection.ts';
 export { createDataPlane, ExporterApiListenError } from './worker-data-plane.ts';

@@ -5,18 +5,30 @@ export interface IndexEntry {
   readonly name: string;
   /** resourceVersion of the newest state seen, from the watch or from a list that was ahead of it. */
   version: string;
+  /** Size of its newest frame that was sent, bytes. */
+  bytes: number;
   /** Bit per subscription: set when that subscription has been sent this object. */
   sent: number;
 }
 
-/** All objects of a feed, owned or not, by uid, with counts per slot of those that were sent to the exporter. */
+/** All objects of a feed, owned or not, by uid, with the cost per slot of those that were sent to the exporter. */
 export class ObjectIndex {
   readonly #entries = new Map<string, IndexEntry>();
   readonly #sentPerSlot: Int32Array;
+  readonly #bytesPerSlot: Float64Array;
+  readonly #churnPerSlot: Float64Array;
   #sent = 0;
+  #sentBytes = 0;
+  #changes = 0;
 
   constructor(slotCount: number) {
     this.#sentPerSlot = new Int32Array(slotCount);
+    this.#bytesPerSlot = new Float64Array(slotCount);
+    this.#churnPerSlot = new Float64Array(slotCount);
+  }
+
+  get slotCount(): number {
+    return this.#sentPerSlot.length;
   }
 
   get size(): number {
@@ -28,8 +40,28 @@ export class ObjectIndex {
     return this.#sent;
   }
 
+  /** Sizes of the newest frames of all objects that were sent, bytes. */
+  get allSentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  /** Times that an object joined or left those that were sent; rises only. */
+  get sentChanges(): number {
+    return this.#changes;
+  }
+
   sentInSlot(slot: number): number {
     return this.#sentPerSlot[slot] ?? 0;
+  }
+
+  /** Sizes of the newest frames of the objects that were sent, bytes. */
+  sentBytes(slot: number): number {
+    return this.#bytesPerSlot[slot] ?? 0;
+  }
+
+  /** Bytes of live events that were sent since the feed began; lists and moves do not count. */
+  churnBytes(slot: number): number {
+    return this.#churnPerSlot[slot] ?? 0;
   }
 
   get(uid: string): IndexEntry | undefined {
@@ -37,7 +69,7 @@ export class ObjectIndex {
   }
 
   add(uid: string, slot: number, namespace: string, name: string, version: string): IndexEntry {
-    const entry: IndexEntry = { slot, namespace, name, version, sent: 0 };
+    const entry: IndexEntry = { slot, namespace, name, version, bytes: 0, sent: 0 };
     this.#entries.set(uid, entry);
     return entry;
   }
@@ -50,22 +82,40 @@ export class ObjectIndex {
   }
 
   markSent(entry: IndexEntry, bit: number): void {
-    if (entry.sent === 0) this.#countSent(entry.slot, 1);
+    if (entry.sent === 0) this.#countSent(entry, 1);
     entry.sent |= bit;
   }
 
   clearSent(entry: IndexEntry, bits: number): void {
     if (entry.sent === 0) return;
     entry.sent &= ~bits;
-    if (entry.sent === 0) this.#countSent(entry.slot, -1);
+    if (entry.sent === 0) this.#countSent(entry, -1);
   }
 
   entries(): IterableIterator<[string, IndexEntry]> {
     return this.#entries.entries();
   }
 
-  #countSent(slot: number, by: number): void {
+  /** Notes the size of an object that has just been sent, in bytes. */
+  measure(entry: IndexEntry, bytes: number): void {
+    this.#addBytes(entry.slot, bytes - entry.bytes);
+    entry.bytes = bytes;
+  }
+
+  /** Notes a live event that went to the exporter, in bytes. */
+  noteEvent(slot: number, bytes: number): void {
+    this.#churnPerSlot[slot] = (this.#churnPerSlot[slot] ?? 0) + bytes;
+  }
+
+  #countSent({ slot, bytes }: IndexEntry, by: 1 | -1): void {
     this.#sentPerSlot[slot] = (this.#sentPerSlot[slot] ?? 0) + by;
+    this.#addBytes(slot, by * bytes);
     this.#sent += by;
+    this.#changes++;
+  }
+
+  #addBytes(slot: number, bytes: number): void {
+    this.#sentBytes += bytes;
+    this.#bytesPerSlot[slot] = (this.#bytesPerSlot[slot] ?? 0) + bytes;
   }
 }

@@ -110,6 +110,9 @@ export class Subscription {
   get queuedFrames(): number {
     return this.#queuedFrames;
   }
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
   /** The resourceVersion with which the exporter has to come back, while it has no response open. */
   get awaitedVersion(): string | undefined {
     return this.#awaited?.version;

@@ -11,6 +11,7 @@ import { exporterDiet } from './exporter-diet.ts';
 import { Feed, type FeedContext } from './feed.ts';
 import { type FeedKey, feedId, parseApiPath, resourceName } from './feed-key.ts';
 import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
+import { Inspection } from './inspection.ts';
 import { KindCatalog } from './kind-catalog.ts';
 import { Semaphore } from './semaphore.ts';
 import { slotHashOf } from './slot-hash.ts';
@@ -19,6 +20,8 @@ import type { Subscription } from './subscription.ts';
 const TICK_MS = 500;
 const PROBE_MS = 5_000;
 const PROBE_TIMEOUT_MS = 3_000;
+/** After a probe without an answer: one lost answer is no outage. ms. */
+const PROBE_AGAIN_MS = 500;
 /** client-go's back-off between two watches ends at 30 s; who stays away longer does not come back. ms. */
 const AWAIT_LIMIT_MS = 60_000;
 /** An exporter that takes nothing for so long while its queue is full is cut off; it then starts over. ms. */
@@ -31,6 +34,7 @@ const PARALLEL_RELISTS = 4;
 
 /** The data plane of a worker: all feeds of one exporter, the slots it owns, and the endpoint that it talks to. */
 class WorkerDataPlane implements DataPlane, FeedDirectory {
+  readonly inspection: Inspection;
   readonly #options: DataPlaneOptions;
   readonly #feeds = new Map<
     string,
@@ -69,11 +73,19 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
         const { diet, customResources = [] } = options;
         return diet === undefined ? undefined : exporterDiet(diet, customResources, key, kind, encoding);
       },
+      silenceMs: options.silenceMs,
       onChange: () => this.#changed(),
     };
     const unknown = options.diet === undefined ? undefined : unknownVersion(options.diet.version);
     if (unknown !== undefined) options.logger.warn(unknown);
     this.#api = new ExporterApi({ ...options, feeds: this });
+    this.inspection = new Inspection({
+      clock: options.clock,
+      feeds: () => Array.from(this.#feeds.values(), ({ feed }) => feed),
+      assignment: () => this.#assignment,
+      roles: () => this.#roles,
+      probedAt: () => this.#probedAt,
+    });
   }
 
   applyAssignment(assignment: SlotAssignment): void {
@@ -116,6 +128,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       objectsByResource: census.objectsByResource(),
       keptSlots: this.#keptSlots(),
       refusedFeeds: census.refused,
+      staleFeeds: census.stale(this.#probedAt),
     };
   }
 
@@ -215,9 +228,11 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     while (!signal.aborted) {
       await clock.sleep(TICK_MS, signal);
       for (const { feed } of this.#feeds.values()) {
+        feed.report();
         this.#dropLost(feed.state?.subscriptions ?? []);
         feed.tidy();
       }
+      this.inspection.observe();
       this.#closeIdle(clock.monotonic());
       this.#injectStop();
       this.#reportInterruptions();
@@ -225,15 +240,18 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     }
   }
 
-  /** One line when feeds are cut off, one when all are back: an API server that restarts cuts them all. */
+  /** One line when feeds are cut off or deaf, one when all are back: an API server that restarts cuts them all. */
   #reportInterruptions(): void {
-    const cut = [...this.#feeds.values()]
-      .map(({ feed }) => feed)
-      .filter((feed) => !feed.connected && !feed.halted && feed.problem !== undefined);
+    const stale = new Set(this.#census().stale(this.#probedAt));
+    const cut = Array.from(this.#feeds.values(), ({ feed }) => feed).filter(
+      (feed) => !feed.halted && ((!feed.connected && feed.problem !== undefined) || stale.has(feed.name)),
+    );
     if (cut.length > 0 === this.#isInterrupted) return;
     this.#isInterrupted = cut.length > 0;
     const { logger } = this.#options;
-    const problem = cut[0]?.problem;
+    const problem =
+      cut.find((feed) => feed.problem !== undefined)?.problem ??
+      'the API server answers nothing: it is frozen, or packets get lost';
     if (cut.length === 0) logger.info({ feeds: this.#feeds.size }, 'all feeds follow the API server');
     else logger.warn({ feeds: cut.length, of: this.#feeds.size, problem }, 'feeds are cut off from the API server');
   }
@@ -283,11 +301,12 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
           headersTimeoutMs: PROBE_TIMEOUT_MS,
         });
         response.body.on('error', () => {}).resume();
-        if (response.status === 200) this.#probedAt = startedAt;
+        // Whoever refuses (no right to read /livez, too many requests) is alive.
+        if (response.status < 500) this.#probedAt = startedAt;
       } catch {
         // The age of the last proof says it all; feeds report their own connections.
       }
-      await clock.sleep(PROBE_MS, signal);
+      await clock.sleep(this.#probedAt === startedAt ? PROBE_MS : PROBE_AGAIN_MS, signal);
     }
   }
 
@@ -319,9 +338,18 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   /** Everything whose change is worth a notice. */
   #signature(): string {
-    const { handovers, slots, warmReason, exposedSlots, feeds, refusedFeeds } = this.status();
+    const { handovers, slots, warmReason, exposedSlots, feeds, refusedFeeds, staleFeeds } = this.status();
     const states = handovers.map(({ migration, state, error }) => [migration, state, error]);
-    return JSON.stringify([states, slots, warmReason, exposedSlots, feeds.synced, feeds.total, refusedFeeds]);
+    return JSON.stringify([
+      states,
+      slots,
+      warmReason,
+      exposedSlots,
+      feeds.synced,
+      feeds.total,
+      refusedFeeds,
+      staleFeeds,
+    ]);
   }
 
   /** Several changes of one turn are one notice. */

@@ -1,6 +1,7 @@
 import type { Assignment, Heartbeat } from '@shard-controller/shared/contracts';
 import type { WorkerSnapshot } from '../heartbeat-manager/index.ts';
 import type { DataPlaneStatus } from '../resource-processor/data-plane.ts';
+import type { FeedReport } from '../resource-processor/index.ts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 
 /** Values of a worker that serves, to vary in tests. */
@@ -48,6 +49,31 @@ export function dataPlaneStatus(over: Partial<DataPlaneStatus> = {}): DataPlaneS
   };
 }
 
+/** A feed of which everything was sent and acknowledged. */
+export function feedReport(over: Partial<FeedReport> = {}): FeedReport {
+  return {
+    feed: '/api/v1/pods',
+    resource: 'pods',
+    collection: 'pods',
+    accept: 'application/vnd.kubernetes.protobuf',
+    isSharded: true,
+    connected: true,
+    filled: true,
+    problem: undefined,
+    position: '100',
+    proofAgeMs: 500,
+    silenceMs: 1500,
+    known: 60,
+    sent: 20,
+    sentBytes: 20_000,
+    sentChanges: 20,
+    queuedFrames: 0,
+    queuedBytes: 0,
+    watches: [{ id: 1, attached: true, awaits: undefined, slotsShown: 3, queuedFrames: 0 }],
+    ...over,
+  };
+}
+
 export function snapshotOver(over: Partial<WorkerSnapshot> = {}): WorkerSnapshot {
   return {
     assignment: assignmentOver(),
@@ -59,6 +85,8 @@ export function snapshotOver(over: Partial<WorkerSnapshot> = {}): WorkerSnapshot
     exporterUnreachableMs: 0,
     exposition: { bytes: 1000, durationMs: 5 },
     memoryBytes: 100,
+    mismatch: undefined,
+    cost: { bytes: 3000, churn: 10 },
     draining: false,
     terminated: false,
     ...over,

@@ -1,0 +1,1 @@
+export { shardEndpoint } from './shard-endpoint.ts';

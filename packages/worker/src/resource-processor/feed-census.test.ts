@@ -1,0 +1,208 @@
+import { describe, expect, test } from 'vitest';
+import { SlotRole } from '../migration-handler/index.ts';
+import { type CensusFeed, STALE_MS, takeFeedCensus } from './feed-census.ts';
+import { SlotState } from './subscription.ts';
+
+const NOW = 100_000;
+const SLOTS = 4;
+
+type Watch = NonNullable<CensusFeed['state']>['subscriptions'][number];
+
+function watch(over: Partial<Watch> & { readonly states?: readonly number[] } = {}): Watch {
+  const { states = Array<number>(SLOTS).fill(SlotState.Shown), ...rest } = over;
+  return {
+    id: 1,
+    slots: Uint8Array.from(states),
+    attached: true,
+    attachedAt: 0,
+    initialPending: false,
+    resumed: false,
+    queuedFrames: 0,
+    ...rest,
+  };
+}
+
+interface FeedOver extends Partial<Omit<CensusFeed, 'state' | 'proofAt'>> {
+  /** Undefined: not open. */
+  readonly watches?: readonly Watch[] | undefined;
+  readonly filled?: boolean;
+  readonly sentPerSlot?: readonly number[];
+  readonly provenAt?: number;
+  readonly everSubscribed?: boolean;
+  readonly toldAt?: number;
+}
+
+function feed(over: FeedOver = {}): CensusFeed {
+  const {
+    filled = true,
+    sentPerSlot = [1, 2, 0, 0],
+    provenAt = NOW - 10,
+    everSubscribed = true,
+    toldAt,
+    ...rest
+  } = over;
+  const watches = 'watches' in over ? over.watches : [watch()];
+  const sentCount = sentPerSlot.reduce((sum, count) => sum + count, 0);
+  return {
+    name: '/api/v1/pods',
+    resource: 'pods',
+    isQuiet: false,
+    isResumed: false,
+    createdAt: 0,
+    startedAt: 0,
+    startedBeforeAt: -Infinity,
+    problem: undefined,
+    refusal: undefined,
+    proofAt: (probedAt) => Math.max(provenAt, probedAt),
+    state:
+      watches === undefined
+        ? undefined
+        : {
+            filled,
+            everSubscribed,
+            toldAt,
+            subscriptions: watches,
+            index: { sentCount, sentInSlot: (slot) => sentPerSlot[slot] ?? 0 },
+          },
+    ...rest,
+  };
+}
+
+const census = (feeds: readonly CensusFeed[], resumedAt?: number) => takeFeedCensus(feeds, NOW, resumedAt);
+const reason = (feeds: readonly CensusFeed[], resumedAt?: number): string =>
+  census(feeds, resumedAt).warmth(true).warmReason;
+
+describe('an exposition is warm', () => {
+  test('when every feed is open, listed and rendered', () => {
+    expect(census([feed(), feed({ resource: 'nodes' })]).warmth(true)).toEqual({ warm: true, warmReason: '' });
+  });
+
+  test('without an assignment never', () => {
+    expect(census([feed()]).warmth(false)).toEqual({ warm: false, warmReason: 'no assignment yet' });
+  });
+
+  test.each<[string, FeedOver, RegExp]>([
+    ['is not open', { watches: undefined, problem: 'no route' }, /is not open: no route/],
+    ['is not open for no known reason', { watches: undefined }, /waiting for the API server/],
+    ['is being listed', { filled: false }, /is being listed/],
+    ['has no watch of the exporter', { watches: [] }, /the exporter has no watch on/],
+    ['was listed, and no watch followed', { watches: [watch({ attached: false })] }, /the exporter has no watch on/],
+    ['is not rendered', { watches: [watch({ initialPending: true })] }, /is not rendered yet/],
+    ['came a moment ago', { createdAt: NOW - 500 }, /is opening its watches/],
+  ])('not while a feed %s', (_, over, expected) => {
+    expect(reason([feed(), feed(over)])).toMatch(expected);
+  });
+
+  test('not before the exporter has asked for anything', () => {
+    expect(reason([])).toMatch(/has not asked for any resource/);
+  });
+
+  test('whatever a feed does that the API server refuses', () => {
+    const refused = feed({ watches: undefined, refusal: { message: '403' }, name: '/api/v1/secrets' });
+    const taken = census([feed(), refused]);
+    expect(taken.warmth(true).warm).toBe(true);
+    expect([taken.total, taken.refused]).toEqual([1, [{ feed: '/api/v1/secrets', reason: '403' }]]);
+  });
+});
+
+describe('an exporter that starts its watches twice, because of custom resources', () => {
+  const definitions = (toldAt: number): CensusFeed =>
+    feed({ isQuiet: true, name: 'definitions', startedAt: toldAt, toldAt });
+
+  test('is waited for', () => {
+    expect(reason([definitions(NOW - 2_000), feed({ startedAt: NOW - 2_000 })])).toMatch(/is opening its watches/);
+  });
+
+  test('is whole once the second set has settled, or was due', () => {
+    const started = (startedAt: number): CensusFeed => feed({ startedBeforeAt: NOW - 5_000, startedAt });
+    expect(reason([definitions(NOW - 5_000), started(NOW - 1_500)])).toBe('');
+    expect(reason([definitions(NOW - 5_000), started(NOW - 100)])).not.toBe('');
+    expect(reason([definitions(NOW - 11_000), feed()])).toBe('');
+  });
+});
+
+describe('an exporter from before this process', () => {
+  test('is complete with what has come back, as long as that was not partial', () => {
+    expect(
+      census([feed({ watches: [watch({ initialPending: true, resumed: true })] })], NOW - 100).warmth(true).warm,
+    ).toBe(true);
+    expect(reason([feed({ watches: [watch({ initialPending: true })] })], NOW - 100)).not.toBe('');
+  });
+
+  test('may take its time with a watch that it had', () => {
+    const late = feed({ isResumed: true, watches: [], everSubscribed: false });
+    expect(reason([feed(), late], NOW - 20_000)).toBe('');
+  });
+
+  test('acknowledges and releases nothing until most of its watches are back', () => {
+    const gone = feed({ watches: [watch({ states: [0, 0, 0, 0] })] });
+    expect([census([gone]).released([0]), census([gone], NOW - 100).released([0])]).toEqual([true, false]);
+    expect([census([feed()]).acknowledged([0]), census([feed()], NOW - 100).acknowledged([0])]).toEqual([true, false]);
+  });
+});
+
+describe('slots', () => {
+  const half = watch({ states: [SlotState.Shown, SlotState.Sent, SlotState.Leaving, SlotState.Hidden] });
+
+  test('are acknowledged when every watch shows them', () => {
+    const taken = census([feed(), feed({ watches: [half] })]);
+    expect([taken.acknowledged([0]), taken.acknowledged([0, 1])]).toEqual([true, false]);
+    expect(taken.acknowledgedSlots([0, 1, 2, 3])).toBe(1);
+  });
+
+  test('are acknowledged on no feed while one is missing its list or its watch', () => {
+    for (const over of [{ filled: false }, { watches: [] }]) {
+      expect(census([feed(), feed(over)]).acknowledgedSlots([0, 1, 2, 3])).toBe(0);
+    }
+  });
+
+  test('are released when no watch has any of it, a lost one included', () => {
+    expect([
+      census([feed({ watches: [half] })]).released([3]),
+      census([feed({ watches: [half] })]).released([2]),
+    ]).toEqual([true, false]);
+    expect(census([feed({ watches: [watch({ attached: false })] })]).released([0])).toBe(false);
+  });
+
+  test('are exposed by role, and for as long as a watch has some of it', () => {
+    const roles = Uint8Array.from([SlotRole.Owned, SlotRole.None, SlotRole.Release, SlotRole.None]);
+    expect(census([feed({ watches: [half] })]).exposedSlots(roles)).toBe(3);
+    expect(census([]).exposedSlots(undefined)).toBe(0);
+  });
+
+  test('count their objects over all feeds', () => {
+    const taken = census([feed(), feed({ resource: 'nodes', sentPerSlot: [5, 0, 0, 0] }), feed()]);
+    expect([taken.objects([0, 1]), taken.objectCount()]).toEqual([11, 11]);
+    expect(taken.objectsByResource()).toEqual({ pods: 6, nodes: 5 });
+  });
+});
+
+test('what waits is counted over all watches, and the first problem is told', () => {
+  const taken = census([
+    feed({ watches: [watch({ queuedFrames: 3 }), watch({ queuedFrames: 4 })] }),
+    feed({ problem: 'slow' }),
+  ]);
+  expect([taken.queueDepth(), taken.problem()]).toEqual([7, 'slow']);
+});
+
+describe('a feed that hears nothing', () => {
+  const deaf = feed({ name: 'deaf', provenAt: NOW - STALE_MS - 1 });
+
+  test('is stale after 12 s, and not before', () => {
+    expect(census([feed(), deaf]).stale(0)).toEqual(['deaf']);
+    expect(census([feed({ provenAt: NOW - STALE_MS })]).stale(0)).toEqual([]);
+  });
+
+  test('is not stale while the server answers probes', () => {
+    expect(census([deaf]).stale(NOW - 100)).toEqual([]);
+  });
+
+  test('makes the oldest proof', () => {
+    expect(census([feed(), deaf]).oldestProofMs(0)).toBe(STALE_MS + 1);
+    expect(census([]).oldestProofMs(0)).toBe(0);
+  });
+
+  test('does not count while it is refused', () => {
+    expect(census([feed({ watches: undefined, refusal: { message: '403' }, provenAt: 0 })]).stale(0)).toEqual([]);
+  });
+});

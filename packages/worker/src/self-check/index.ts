@@ -1,0 +1,2 @@
+export type { KindCheck } from './comparison.ts';
+export { SelfCheck } from './self-check.ts';
