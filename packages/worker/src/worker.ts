@@ -230,6 +230,7 @@ class Worker {
       host: LOOPBACK,
       port: config.PROXY_PORT,
       firstList: 'Streamed',
+      clientPort: config.CLIENT_PORT,
       customResources: config.CUSTOM_RESOURCES,
       metrics: dataPlaneMetrics(this.#metrics),
       fault,

@@ -66,7 +66,7 @@ function skipValue(b: Bytes, at: number, end: number): number {
 }
 
 /** Calls `visit(key start, key end, value start, value end)` for each member of the object at `at`; quotes excluded. */
-function eachMember(
+export function eachMember(
   b: Bytes,
   at: number,
   end: number,
@@ -90,7 +90,7 @@ function eachMember(
   }
 }
 
-function isKey(b: Bytes, start: number, end: number, key: string): boolean {
+export function isKey(b: Bytes, start: number, end: number, key: string): boolean {
   return end - start === key.length && b.toString('latin1', start, end) === key;
 }
 
@@ -156,17 +156,21 @@ export function readJsonList(
         if (key === 'resourceVersion') resourceVersion = bytes.toString('latin1', from + 1, to - 1);
         else if (key === 'continue') continueToken = bytes.toString('latin1', from + 1, to - 1);
       });
-    } else if (isKey(bytes, keyStart, keyEnd, 'items') && bytes[valueStart] === OPEN_BRACKET) {
-      let i = skipSpace(bytes, valueStart + 1, valueEnd);
-      while (i < valueEnd && bytes[i] !== CLOSE_BRACKET) {
-        const stop = skipValue(bytes, i, valueEnd);
-        item(i, stop);
-        i = skipSpace(bytes, stop, valueEnd);
-        if (bytes[i] === COMMA) i = skipSpace(bytes, i + 1, valueEnd);
-      }
-    }
+    } else if (isKey(bytes, keyStart, keyEnd, 'items')) eachElement(bytes, valueStart, valueEnd, item);
   });
   return { resourceVersion, continueToken };
+}
+
+/** Calls `visit(start, end)` for each element of the array in `bytes[at, end)`; anything else has none. */
+export function eachElement(bytes: Buffer, at: number, end: number, visit: (start: number, end: number) => void): void {
+  if (bytes[at] !== OPEN_BRACKET) return;
+  let i = skipSpace(bytes, at + 1, end);
+  while (i < end && bytes[i] !== CLOSE_BRACKET) {
+    const stop = skipValue(bytes, i, end);
+    visit(i, stop);
+    i = skipSpace(bytes, stop, end);
+    if (bytes[i] === COMMA) i = skipSpace(bytes, i + 1, end);
+  }
 }
 
 /** A Status object in JSON, as far as it decides what to do next; unreadable text becomes its own message. */

@@ -9,3 +9,8 @@ export function isNewer(a: string, b: string): boolean {
 export function newerOf(a: string, b: string): string {
   return isNewer(a, b) ? a : b;
 }
+
+/** Whether a text is the resourceVersion of a state, which has an order: no leading zero, and not 0 (KEP-5504). */
+export function isWellFormedVersion(text: string): boolean {
+  return /^[1-9][0-9]*$/.test(text);
+}
