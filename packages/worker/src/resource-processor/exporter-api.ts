@@ -6,12 +6,14 @@ import type { Upstream } from './data-plane.ts';
 import type { Feed } from './feed.ts';
 import { acceptedForms } from './accept.ts';
 import { type ApiTarget, type CollectionAddress, type FeedKey, feedKeyOf, parseApiPath } from './feed-key.ts';
-import type { FeedState } from './feed-state.ts';
+import { type FeedState, SubscriptionLimitError } from './feed-state.ts';
 import { type PassedRequest, passThrough } from './pass-through.ts';
 import { holdsNothing, isExporterForm, type ReadQuery, readQuery } from './read-query.ts';
 import { pathOf, readRequestLine } from './request-line.ts';
 import type { SlotView, ViewRequest } from './slot-view.ts';
+import type { KindCatalog } from './kind-catalog.ts';
 import { sendStatus } from './status-object.ts';
+import { isWellFormedVersion } from './version-order.ts';
 
 /** What the endpoint needs of the data plane around it. */
 export interface FeedDirectory {
@@ -35,6 +37,7 @@ export interface ExporterApiOptions {
   readonly clock: Clock;
   /** Everything that the feeds do not answer. */
   readonly view: SlotView;
+  readonly kinds: KindCatalog;
 }
 
 /** Who asks: an exporter, whose store is filled and followed by feeds, or any other client. */
@@ -86,6 +89,7 @@ export class ExporterApi {
     } catch (error) {
       if (gone.signal.aborted) return;
       const said = error instanceof Error ? error.message : String(error);
+      if (error instanceof SubscriptionLimitError) return tooEarly(response, said);
       this.#options.logger.error({ url: request.url, err: error }, 'a request of the exporter failed');
       sendStatus(response, 500, 'InternalError', `shard-controller worker: ${said}`);
     }
@@ -152,8 +156,14 @@ export class ExporterApi {
       // Tables and metadata are for people and other clients; an exporter renders whole objects.
       const { shapes } = acceptedForms(request.headers.accept);
       const isWhole = shapes.length > 0 && shapes.every((shape) => shape === 'Object');
-      if (isWhole && isExporterForm(read)) return this.#follow(call, address, read);
+      if (isWhole && isExporterForm(read) && (await this.#canBeFed(address, call.signal))) {
+        return this.#follow(call, address, read);
+      }
     }
+    return this.#look(call, address, read);
+  }
+
+  async #look(call: Call, address: CollectionAddress, read: ReadQuery): Promise<void> {
     if (!this.#options.feeds.isAssigned()) return tooEarly(call.response, 'the worker has no assignment yet');
     const asked = this.#viewRequest(call, address, read);
     return read.isWatch ? this.#options.view.watch(asked) : this.#options.view.list(asked);
@@ -164,8 +174,14 @@ export class ExporterApi {
     return { request, response, address, read, isUnsharded, mayGzip: caller === 'client', signal };
   }
 
+  /** A feed has to be able to watch; when that cannot be found out now, the feed itself goes on trying. */
+  async #canBeFed({ group, version, resource }: CollectionAddress, signal: AbortSignal): Promise<boolean> {
+    return this.#options.kinds.canWatch(group, version, resource, signal).catch(() => true);
+  }
+
   /** The ways by which an exporter fills and follows its store. */
-  async #follow({ request, response, signal }: Call, address: CollectionAddress, read: ReadQuery): Promise<void> {
+  async #follow(call: Call, address: CollectionAddress, read: ReadQuery): Promise<void> {
+    const { request, response, signal } = call;
     const { isWatch, wantsInitialEvents, resourceVersion: version } = read;
     const isDefinitions = isCustomResourceDefinitions(address);
     const key = feedKeyOf(address, read.parameters, acceptedForms(request.headers.accept).header);
@@ -179,6 +195,8 @@ export class ExporterApi {
     const feed = this.#options.feeds.open(key);
     const state = await this.#opened(feed, response, signal);
     if (state === undefined || signal.aborted) return;
+    // Without an order of versions nothing says what is newer: only the API server itself can tell it then.
+    if (!isWellFormedVersion(state.position)) return this.#look(call, address, read);
     const streamed = startsAnew && !isDefinitions;
     if (isWatch) this.#watch(response, feed, state, streamed, wantsInitialEvents);
     else this.#list(response, feed, state, streamed);

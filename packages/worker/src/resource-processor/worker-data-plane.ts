@@ -76,7 +76,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     };
     const { kinds, logger } = this.#context;
     this.#view = new SlotView({ upstream, kinds, logger, random, exposure: () => this.#shown() });
-    this.#api = new ExporterApi({ ...options, feeds: this, view: this.#view });
+    this.#api = new ExporterApi({ ...options, kinds, feeds: this, view: this.#view });
   }
 
   applyAssignment(assignment: SlotAssignment): void {

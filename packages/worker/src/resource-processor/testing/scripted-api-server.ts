@@ -82,7 +82,8 @@ export class ScriptedApiServer implements Upstream {
       this.#answers.splice(i, 1);
       return given;
     }
-    if (request.path === '/api/v1') return json({ resources: [{ name: 'pods', kind: 'Pod' }] });
+    if (request.path === '/api/v1')
+      return json({ resources: [{ name: 'pods', kind: 'Pod', verbs: ['get', 'list', 'watch'] }] });
     if (request.path.startsWith('/api/v1/namespaces/ns/pods/')) return this.#object(request.path.slice(27));
     if (request.path !== '/api/v1/pods') return status(404, 'NotFound');
     if (query.get('watch') !== 'true') return this.#list(query);
