@@ -152,9 +152,9 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
         const clientsAt = await listen(clients, host, clientPort);
         servers.push(clients);
         logger.info({ host, port: clientsAt }, 'other clients can read the slots of this shard');
+        onListening?.(at);
         onClientListening?.(clientsAt);
-      }
-      onListening?.(at);
+      } else onListening?.(at);
       await Promise.all([this.#tick(signal), this.#probe(signal)]);
     } finally {
       // The listener goes first: an exporter whose watch ends asks again at once, and "connection refused" makes it

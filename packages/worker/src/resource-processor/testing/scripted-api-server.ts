@@ -24,6 +24,7 @@ export class ScriptedApiServer implements Upstream {
   /** Watches from before this version are answered 410. */
   oldest = 0;
   #history: Change[] = [];
+  #held: Change[] | undefined;
   #watches = new Set<PassThrough>();
   #answers: Answer[] = [];
 
@@ -43,7 +44,20 @@ export class ScriptedApiServer implements Upstream {
     else this.objects.set(uid, this.version);
     const change = { type, uid, version: this.version };
     this.#history.push(change);
-    for (const watch of this.#watches) watch.write(frameOf(change));
+    if (this.#held === undefined) for (const watch of this.#watches) watch.write(frameOf(change));
+    else this.#held.push(change);
+  }
+
+  /** Keeps changes from the watches until they are released, as a watch cache that is behind does. */
+  hold(): { release(): void } {
+    this.#held ??= [];
+    return {
+      release: () => {
+        const held = this.#held ?? [];
+        this.#held = undefined;
+        for (const change of held) for (const watch of this.#watches) watch.write(frameOf(change));
+      },
+    };
   }
 
   /** Ends all open watches, in order or with an error. */
@@ -71,7 +85,15 @@ export class ScriptedApiServer implements Upstream {
     return this.#watches.size;
   }
 
+  /** As the pooled client does: the signal ends the body too. */
   async stream(request: StreamRequest): Promise<StreamResponse> {
+    const response = await this.#answer(request);
+    response.body.on('error', () => {});
+    request.signal?.addEventListener('abort', () => response.body.destroy(new Error('aborted')), { once: true });
+    return response;
+  }
+
+  async #answer(request: StreamRequest): Promise<StreamResponse> {
     await Promise.resolve();
     const query = new URLSearchParams();
     for (const [key, value] of Object.entries(request.query ?? {})) query.set(key, String(value));
