@@ -5,7 +5,7 @@ import { KubeConfig, makeInformer, CoreV1Api, type V1Pod } from '@kubernetes/cli
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { resolveBinary } from '../cluster/binaries.ts';
+import { resolveBinary, resolveSystemTool } from '../cluster/binaries.ts';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf, slots } from './exporter-rig.ts';
 import { ALL_SLOTS, SLOTS, SlotListener } from './slot-listener.ts';
@@ -43,7 +43,7 @@ async function change(round: string): Promise<void> {
 }
 
 function launch(command: string, args: readonly string[]): ChildProcessByStdio<Writable, Readable, Readable> {
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', command, ...args], {
+  const child = spawn(resolveSystemTool('setpriv', 'util-linux'), ['--pdeathsig', 'KILL', command, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: api.folder, KUBECONFIG: '/dev/null' },
   });

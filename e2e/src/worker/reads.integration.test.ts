@@ -166,8 +166,8 @@ describe.each(Object.entries(FORMS))('a list as %s', (_form, accept) => {
     const parts = [uidsIn(one.body), uidsIn(two.body)];
     expect(parts.flat().toSorted()).toEqual(expected);
     expect(Math.min(...parts.map((part) => part.length))).toBeGreaterThan(0);
-    if (reference.contentType.includes('json')) expect(stable(whole.body)).toEqual(stable(reference.body));
-    else expect(whole.body.length).toBe(reference.body.length);
+    const comparable = (body: Buffer): unknown => (reference.contentType.includes('json') ? stable(body) : body.length);
+    expect(comparable(whole.body)).toEqual(comparable(reference.body));
   });
 });
 
@@ -222,13 +222,11 @@ describe('every form of resourceVersion, limit and selector means what it means 
       ask(all.url, path, 'application/json'),
     ]);
     expect(whole.status).toBe(reference.status);
-    if (reference.status === 200) expect(stable(whole.body)).toEqual(stable(reference.body));
-    else expect(parsed(whole.body)).toEqual(parsed(reference.body));
-    if (reference.status !== 200) return;
-    const [one, two] = await Promise.all([left, right].map(({ url }) => ask(url, path, FORMS.protobuf)));
-    expect([...uidsIn(one?.body ?? Buffer.alloc(0)), ...uidsIn(two?.body ?? Buffer.alloc(0))].toSorted()).toEqual(
-      uidsIn(reference.body),
-    );
+    const comparable = reference.status === 200 ? stable : parsed;
+    expect(comparable(whole.body)).toEqual(comparable(reference.body));
+    const parts = await Promise.all([left, right].map(({ url }) => ask(url, path, FORMS.protobuf)));
+    expect(parts.flatMap(({ body }) => uidsIn(body)).toSorted()).toEqual(uidsIn(reference.body));
+    expect(parts.map(({ status }) => status)).toEqual([reference.status, reference.status]);
   });
 });
 
@@ -256,7 +254,7 @@ test('KSM #3065: a paged list keeps its continue token, and how many remain is r
       expect(page['metadata']).not.toHaveProperty('remainingItemCount');
   }
   const whole = await pages(all.url, '/api/v1/pods', 25);
-  expect((whole[0]?.['metadata'] as Record<string, unknown>)['remainingItemCount']).toBe(PODS - 25);
+  expect(whole[0]).toMatchObject({ metadata: { remainingItemCount: PODS - 25 } });
   const parts = [await pages(left.url, '/api/v1/pods', 25), await pages(right.url, '/api/v1/pods', 25)];
   const seen = parts
     .flat()
@@ -394,7 +392,8 @@ test.each([
     const uids = new Set(held);
     for (const { type, object } of watch.events) {
       const rows = object['rows'] as { object: { metadata: { uid: string } } }[] | undefined;
-      const { uid } = (rows === undefined ? object['metadata'] : rows[0]?.object.metadata) as { uid: string };
+      const metadata = rows === undefined ? object['metadata'] : rows[0]?.object.metadata;
+      const { uid } = metadata as { uid: string };
       if (type === 'DELETED') uids.delete(uid);
       else uids.add(uid);
     }
@@ -442,7 +441,7 @@ test('single objects: found when they are of the slots, in every form', async ()
     'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
   ]) {
     const answers = await Promise.all([left, right].map(({ url }) => ask(url, path, accept)));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 404]);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 404]));
     const found = answers.find(({ status }) => status === 200);
     expect(uidsIn(found?.body ?? Buffer.alloc(0))).toEqual(uidsIn(reference.body));
     const missing = answers.find(({ status }) => status === 404);
@@ -456,8 +455,8 @@ test('includeObject=None is honoured, though the uid is needed to tell the shard
   const path = '/api/v1/pods?includeObject=None';
   const reference = parsed((await ask(api.server, path, TABLE)).body);
   const parts = await Promise.all([left, right].map(async ({ url }) => parsed((await ask(url, path, TABLE)).body)));
-  const rows = (table: Record<string, unknown> | undefined): string[] =>
-    (table?.['rows'] as { cells: unknown[]; object?: unknown }[]).map((row) => {
+  const rows = (table: Record<string, unknown>): string[] =>
+    (table['rows'] as { cells: unknown[]; object?: unknown }[]).map((row) => {
       expect(row.object ?? null).toBeNull();
       return String(row.cells[0]);
     });

@@ -1,4 +1,4 @@
-import { KubernetesClient } from '@shard-controller/shared/kubernetes';
+import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { createDataPlane, type DataPlane, type SlotAssignment } from '@shard-controller/worker/resource-processor';

@@ -1,5 +1,5 @@
 /** What shape a client wants its objects in. */
-export type ObjectShape = 'Object' | 'Table' | 'PartialObjectMetadata';
+type ObjectShape = 'Object' | 'Table' | 'PartialObjectMetadata';
 
 /** What a client takes, cut down to what can be filtered here: JSON and protobuf. */
 export interface AcceptedForms {
