@@ -315,3 +315,29 @@ test('the exporter’s listener answers tables, metadata and odd forms of readin
   });
   expect(await response.json()).toMatchObject({ rows: [{ cells: ['a'] }] });
 });
+
+test('an aggregated API that cannot be watched and has no order of versions is filtered all the same, on every listener', async () => {
+  const list = {
+    kind: 'PodMetricsList',
+    metadata: { resourceVersion: 'odd' },
+    items: [{ metadata: { uid: A } }, { metadata: { uid: B } }],
+  };
+  const answer = (value: unknown) => ({
+    status: 200,
+    headers: { 'content-type': 'application/json' },
+    body: Readable.from([Buffer.from(JSON.stringify(value))]),
+  });
+  api.next(({ path }) =>
+    path === '/apis/metrics.k8s.io/v1'
+      ? answer({ resources: [{ name: 'pods', kind: 'PodMetrics', verbs: ['get', 'list'] }] })
+      : undefined,
+  );
+  for (const base of [exporterUrl, url]) {
+    // The position and the list itself; the exporter's listener and the other ask the same.
+    for (let i = 0; i < 2; i++) {
+      api.next(({ path }) => (path === '/apis/metrics.k8s.io/v1/pods' ? answer(list) : undefined));
+    }
+    const response = await fetch(`${base}/apis/metrics.k8s.io/v1/pods`);
+    expect(await response.json()).toEqual({ ...list, items: [{ metadata: { uid: A } }] });
+  }
+});
