@@ -22,9 +22,15 @@ export class Exporter {
   readonly #folder: string;
   readonly port: number;
 
-  static async create(name: string, apiServer: string, kubeconfig?: string): Promise<Exporter> {
+  /** @param extraArgs further flags of kube-state-metrics. */
+  static async create(
+    name: string,
+    apiServer: string,
+    kubeconfig?: string,
+    extraArgs: readonly string[] = [],
+  ): Promise<Exporter> {
     const folder = mkdtempSync(join(tmpdir(), `exporter-${name}-`));
-    return new Exporter(name, folder, await freePort(), await freePort(), apiServer, kubeconfig);
+    return new Exporter(name, folder, await freePort(), await freePort(), apiServer, kubeconfig, extraArgs);
   }
 
   private constructor(
@@ -34,6 +40,7 @@ export class Exporter {
     telemetryPort: number,
     apiServer: string,
     kubeconfig: string | undefined,
+    extraArgs: readonly string[],
   ) {
     this.port = port;
     this.#folder = folder;
@@ -60,6 +67,7 @@ export class Exporter {
         `--telemetry-port=${telemetryPort}`,
         `--metric-labels-allowlist=${LABELS_ALLOWLIST.join(',')}`,
         `--custom-resource-state-config-file=${config}`,
+        ...extraArgs,
       ],
       folder,
       logFile: join(folder, 'exporter.log'),
@@ -139,6 +147,7 @@ export class WorkerRig {
       port: this.#port,
       firstList: 'Streamed',
       customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
+      diet: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,
     });
     this.#stop = new AbortController();

@@ -47,3 +47,22 @@ it('reads the kinds of custom-resource-state', () => {
     /CUSTOM_RESOURCES.*Widget\.example\.com/,
   );
 });
+
+it('reads what the exporter keeps of annotations', () => {
+  const list = 'pods=[example.com/owner, example.com/*],namespaces=[*], secrets=[],pods=[more]';
+  const { ANNOTATION_ALLOW_LIST, EXPORTER_VERSION } = loadWorkerConfig({
+    ...pod,
+    ANNOTATION_ALLOW_LIST: list,
+    EXPORTER_VERSION: '2.20.0',
+  });
+  expect(EXPORTER_VERSION).toBe('2.20.0');
+  expect([...ANNOTATION_ALLOW_LIST]).toEqual([
+    ['pods', ['example.com/owner', 'example.com/*', 'more']],
+    ['namespaces', ['*']],
+    ['secrets', []],
+  ]);
+  expect(loadWorkerConfig(pod).ANNOTATION_ALLOW_LIST.size).toBe(0);
+  for (const broken of ['pods', 'pods=a', 'pods=[a', 'pods=[a]secrets=[b]', 'pods=[a],x']) {
+    expect(() => loadWorkerConfig({ ...pod, ANNOTATION_ALLOW_LIST: broken })).toThrow(/ANNOTATION_ALLOW_LIST.*pods=\[/);
+  }
+});

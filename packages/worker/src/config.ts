@@ -28,6 +28,27 @@ function customResources() {
     });
 }
 
+const ALLOWED = /\s*(?<resource>[^=,[\]\s]+)=\[(?<keys>[^[\]]*)\]\s*(?:,|$)/gy;
+
+function annotationAllowList() {
+  const expected = 'annotation keys by resource, like pods=[example.com/owner,example.com/team],deployments=[*]';
+  return env
+    .text(expected)
+    .default('')
+    .transform((value, context): ReadonlyMap<string, readonly string[]> => {
+      const allowed = new Map<string, readonly string[]>();
+      let read = 0;
+      for (const match of value.matchAll(ALLOWED)) {
+        read = match.index + match[0].length;
+        const { resource = '', keys = '' } = match.groups ?? {};
+        const named = keys.split(',').flatMap((key) => key.trim() || []);
+        allowed.set(resource, [...(allowed.get(resource) ?? []), ...named]);
+      }
+      if (read < value.trimEnd().length) context.addIssue(`expected ${expected}`);
+      return allowed;
+    });
+}
+
 /** The worker's environment; the pod template sets it. Times are in ms, as the names say. */
 const workerEnvironment = z.object({
   /** `<config>-(a|b)-<ordinal>`: says which shard and which replica this is. */
@@ -79,6 +100,17 @@ const workerEnvironment = z.object({
    * group: changes of other CustomResourceDefinitions are kept from the exporter.
    */
   CUSTOM_RESOURCES: customResources(),
+
+  /**
+   * `auto`: where the API server narrows lists and watches to ranges of the hash (KEP-5866), only the objects of the
+   * needed slots are read. `off`: everything is read and filtered here.
+   */
+  PUSHDOWN: env.oneOf(['auto', 'off']).default('auto'),
+
+  /** Version of kube-state-metrics, `2.20.0`: says what it reads of objects, so that the rest is cut. */
+  EXPORTER_VERSION: env.text('a version, like 2.20.0').optional(),
+  /** Its `--metric-annotations-allowlist`: other annotations are cut. */
+  ANNOTATION_ALLOW_LIST: annotationAllowList(),
 
   /** What load 1.0 means, per measure; those that are not set do not count. From the ShardConfig's `capacity`. */
   CAPACITY_OBJECTS: amount(),

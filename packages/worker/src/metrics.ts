@@ -147,6 +147,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Frames of lists and watches: received from the API server, and kept for the exporter.',
     labelNames: ['resource', 'direction'],
   });
+  const cut = metrics.counter<'resource'>({
+    name: `${P}diet_cut_bytes_total`,
+    help: 'Bytes left out of objects on their way to the exporter, because it does not read them.',
+    labelNames: ['resource'],
+  });
   const relists = metrics.counter<'resource' | 'cause'>({
     name: `${P}relists_total`,
     help: 'Metadata lists that compared the index with the cluster, by cause.',
@@ -157,12 +162,19 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Watches of the API server that were opened again, by cause.',
     labelNames: ['resource', 'cause'],
   });
+  const pushdown = metrics.gauge<'resource'>({
+    name: `${P}pushdown`,
+    help: '1 where the API server is asked for the objects of the needed slots only (KEP-5866), else 0.',
+    labelNames: ['resource'],
+  });
   return {
     frames: (resource, received, kept) => {
       frames.inc({ resource, direction: 'received' }, received);
       frames.inc({ resource, direction: 'kept' }, kept);
     },
+    cut: (resource, bytes) => cut.inc({ resource }, bytes),
     relist: (resource, cause) => relists.inc({ resource, cause }),
     reconnect: (resource, cause) => reconnects.inc({ resource, cause }),
+    pushdown: (resource, on) => pushdown.set({ resource }, on ? 1 : 0),
   };
 }

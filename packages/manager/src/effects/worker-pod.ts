@@ -32,6 +32,9 @@ const TOKEN_VOLUME = 'api-access';
 /** Lifetime of the worker's token, s. Not 3607, which the API server stretches to a year. */
 const TOKEN_SECONDS = 3600;
 
+/** Ordinal of a StatefulSet's pod, set by its controller. */
+const POD_INDEX_LABEL = 'apps.kubernetes.io/pod-index';
+
 const NO_CAPACITY: ShardConfigSpec['capacity'] = { objects: 1 };
 
 /**
@@ -144,6 +147,7 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
       { name: 'ISOLATION', value: spec.isolation },
       { name: 'DRAIN_TIMEOUT_MS', value: String(drainSeconds(spec) * 1000) },
       ...customResourcesEnv(spec.exporter),
+      ...dietEnv(spec.exporter),
       ...capacityEnv(spec.capacity),
     ],
     ports: [
@@ -161,6 +165,17 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
 
 const drainSeconds = ({ terminationGracePeriodSeconds: grace }: ShardConfigSpec): number =>
   Math.max(Math.ceil(grace / 2), grace - GRACE_RESERVE_SECONDS);
+
+/** What the exporter reads of objects, so that the worker need not send the rest. */
+function dietEnv({ image, annotationsAllowlist = [] }: ShardConfigSpec['exporter']): V1EnvVar[] {
+  const version = /:v?(\d+\.\d+\.\d+)[^/]*$/.exec(image)?.[1];
+  return [
+    ...(version === undefined ? [] : [{ name: 'EXPORTER_VERSION', value: version }]),
+    ...(annotationsAllowlist.length === 0
+      ? []
+      : [{ name: 'ANNOTATION_ALLOW_LIST', value: annotationsAllowlist.join(',') }]),
+  ];
+}
 
 /** What load 1.0 means, for the `load` that a worker reports about itself. */
 function capacityEnv(capacity: ShardConfigSpec['capacity']): V1EnvVar[] {
@@ -253,12 +268,17 @@ type Placement = Partial<
   >
 >;
 
-/** Spreading is a preference: a worker that shares a node is better than a worker that is pending. */
+/**
+ * Spreading is a preference: a worker that shares a node is better than a worker that is pending. First of all the two
+ * replicas of a shard, which have the same ordinal, keep apart.
+ */
 function placement({ config, spec }: WorkerPodInput): Placement {
   const labelSelector = { matchLabels: workerSelector(config.name) };
+  const term = { labelSelector, topologyKey: 'kubernetes.io/hostname' };
   const apart = {
     preferredDuringSchedulingIgnoredDuringExecution: [
-      { weight: 100, podAffinityTerm: { labelSelector, topologyKey: 'kubernetes.io/hostname' } },
+      { weight: 100, podAffinityTerm: { ...term, matchLabelKeys: [POD_INDEX_LABEL] } },
+      { weight: 50, podAffinityTerm: term },
     ],
   };
   const spread: V1TopologySpreadConstraint = {

@@ -18,6 +18,8 @@ export interface SlotAssignment {
   readonly owned: readonly number[];
   readonly warm: readonly MigratingSlots[];
   readonly release: readonly MigratingSlots[];
+  /** Another replica of the shard serves: nothing is lost when this one lets go of a slot. */
+  readonly standby?: boolean;
 }
 
 /** Everything that heartbeat, readiness and gateway need to know of the data plane. */
@@ -57,12 +59,24 @@ export interface DataPlane {
 /** The way to the API server: the pooled client, or a scripted one in tests. */
 export type Upstream = Pick<KubernetesClient, 'stream'>;
 
+/** What decides which parts of its objects the exporter never reads. */
+export interface ExporterDiet {
+  /** Version of kube-state-metrics, `2.20.0`; undefined when nobody knows: then little is cut. */
+  readonly version: string | undefined;
+  /** Its `--metric-annotations-allowlist`: annotation keys by resource, `*` for all of either. */
+  readonly annotationAllowList: ReadonlyMap<string, readonly string[]>;
+}
+
 /** Counters of the data plane; whoever owns the metric registry implements them. */
 export interface DataPlaneMetrics {
   /** Frames of watches and lists: read from the API server, and sent on to the exporter. */
   frames(resource: string, received: number, kept: number): void;
+  /** Bytes that were left out of the exporter's objects because it does not read them. */
+  cut(resource: string, bytes: number): void;
   /** A metadata list that compared the index with the cluster after the watch could not be resumed. */
   relist(resource: string, cause: string): void;
+  /** Whether the API server is asked for the objects of the needed slots only. */
+  pushdown(resource: string, on: boolean): void;
   /** An upstream watch that had to be opened again, by cause. */
   reconnect(resource: string, cause: string): void;
 }
@@ -94,7 +108,11 @@ export interface DataPlaneOptions {
   readonly firstList: 'Streamed' | 'Full';
   /** Kinds of custom-resource-state: only their CustomResourceDefinitions are shown to change. */
   readonly customResources?: readonly CustomResourceKind[];
+  /** Leaves out of the objects what this exporter does not read; without it they pass whole (generic clients). */
+  readonly diet?: ExporterDiet | undefined;
   readonly metrics?: DataPlaneMetrics;
+  /** `auto` (default): where the API server narrows lists and watches to slots (KEP-5866), it is asked to. */
+  readonly pushdown?: 'auto' | 'off';
   readonly fault?: DataPlaneFault | undefined;
   /** Uniform in [0, 1): jitter. */
   readonly random?: () => number;

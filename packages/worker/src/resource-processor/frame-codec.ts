@@ -8,7 +8,7 @@ import {
   type StatusSummary,
 } from './protobuf-frame.ts';
 import { ProtobufReader } from './protobuf-reader.ts';
-import { block, blockHead } from './protobuf-writer.ts';
+import { block, blockHead, envelope, envelopeHead, openEvent } from './protobuf-writer.ts';
 
 /** Kind of the objects of a feed, as their envelopes name it. */
 export interface ObjectKind {
@@ -52,20 +52,19 @@ export interface FrameCodec {
   readObject(body: Buffer, view: FrameView): void;
 }
 
-const MAGIC = Buffer.from([0x6b, 0x38, 0x73, 0x00]);
-/** `contentEncoding` and `contentType` of the envelope: always written, always empty. */
-const ENVELOPE_TAIL = Buffer.from([0x1a, 0x00, 0x22, 0x00]);
+/** By the feed's kind: the same few bytes in every event. */
+const heads = new WeakMap<ObjectKind, Buffer>();
 
-function envelope(apiVersion: string, kind: string, message: Uint8Array): Buffer {
-  const typeMeta = Buffer.concat([block(1, apiVersion), block(2, kind)]);
-  return Buffer.concat([MAGIC, block(1, typeMeta), blockHead(2, message.length), message, ENVELOPE_TAIL]);
+export function envelopeHeadOf(kind: ObjectKind): Buffer {
+  let head = heads.get(kind);
+  if (head === undefined) heads.set(kind, (head = envelopeHead(kind.apiVersion, kind.kind)));
+  return head;
 }
 
 function protobufEvent(type: WatchEventType, kind: ObjectKind, object: Uint8Array): Buffer {
-  const event = Buffer.concat([block(1, type), block(2, block(1, envelope(kind.apiVersion, kind.kind, object)))]);
-  const length = Buffer.allocUnsafe(4);
-  length.writeUInt32BE(event.length);
-  return Buffer.concat([length, event]);
+  const { frame, at } = openEvent(type, envelopeHeadOf(kind), object.length);
+  frame.set(object, at);
+  return frame;
 }
 
 function protobufMeta(identity: ObjectIdentity, resourceVersion: string, annotation?: string): Buffer {
@@ -141,7 +140,7 @@ export const protobufCodec: FrameCodec = {
   list: (kind, resourceVersion, objects) => {
     const parts: Uint8Array[] = [block(1, block(2, resourceVersion))];
     for (const object of objects) parts.push(blockHead(2, object.length), object);
-    return envelope(kind.apiVersion, `${kind.kind}List`, Buffer.concat(parts));
+    return envelope(envelopeHead(kind.apiVersion, `${kind.kind}List`), Buffer.concat(parts));
   },
   readObject: (body, view) => {
     const { start, end } = readEnvelope(body, view);
@@ -175,13 +174,7 @@ export const jsonCodec: FrameCodec = {
     return jsonEvent('BOOKMARK', jsonMetaObject(kind, { resourceVersion, creationTimestamp: null, ...annotations }));
   },
   readList: (body, view, item) => {
-    const { resourceVersion, continueToken } = readJsonList(body, (start, end) => {
-      view.clear(body);
-      view.objectStart = start;
-      view.objectEnd = end;
-      readJsonMeta(body, start, end, view);
-      item();
-    });
+    const { resourceVersion, continueToken } = readJsonList(body, view, item);
     return { resourceVersion, continueToken, remaining: undefined };
   },
   list: (kind, resourceVersion, objects) => {
@@ -200,9 +193,7 @@ export const jsonCodec: FrameCodec = {
   },
   readObject: (body, view) => {
     view.clear(body);
-    view.objectStart = 0;
-    view.objectEnd = body.at(-1) === 0x0a ? body.length - 1 : body.length;
-    readJsonMeta(body, 0, view.objectEnd, view);
+    readJsonMeta(body, 0, body.length, view);
   },
 };
 

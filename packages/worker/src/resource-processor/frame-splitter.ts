@@ -4,6 +4,8 @@ import { WireFormatError } from './protobuf-reader.ts';
 /** client-go refuses frames past 16 MiB; the API server's objects are far smaller. Bytes. */
 const MAX_FRAME = 64 * 1024 * 1024;
 const NEWLINE = 0x0a;
+/** Big-endian length before each protobuf frame. Bytes. */
+const PREFIX = 4;
 
 /**
  * Called with each whole frame: `bytes[start, end)` is the frame as it goes over the wire (with length prefix or
@@ -17,60 +19,99 @@ export type FrameHandler = (
   payloadEnd: number,
 ) => void;
 
-/** Cuts a watch stream into frames, wherever its chunks happen to end. */
+/**
+ * Cuts a watch stream into frames, wherever its chunks happen to end. Frames are read where they lie in their chunk;
+ * only one that two chunks share is copied together.
+ */
 export class FrameSplitter {
   readonly #encoding: WireEncoding;
+  /** Beginning of a frame that the chunks so far did not end. */
   #rest: Buffer[] = [];
   #restBytes = 0;
-  /** Bytes that the frame begun in `#rest` needs at least. */
-  #needed = 0;
 
   constructor(encoding: WireEncoding) {
     this.#encoding = encoding;
   }
 
   push(chunk: Buffer, handle: FrameHandler): void {
-    let bytes = chunk;
-    if (this.#restBytes > 0) {
-      this.#rest.push(chunk);
-      this.#restBytes += chunk.length;
-      if (this.#encoding === 'protobuf' ? this.#restBytes < this.#needed : !chunk.includes(NEWLINE)) {
-        if (this.#restBytes > MAX_FRAME) throw new WireFormatError(`a frame is longer than ${MAX_FRAME} bytes`);
-        return;
-      }
-      bytes = Buffer.concat(this.#rest, this.#restBytes);
-    }
-    const used = this.#encoding === 'protobuf' ? this.#cutByLength(bytes, handle) : cutByNewline(bytes, handle);
-    this.#rest = used < bytes.length ? [bytes.subarray(used)] : [];
-    this.#restBytes = bytes.length - used;
+    const isLength = this.#encoding === 'protobuf';
+    let at = 0;
+    if (this.#restBytes > 0) at = isLength ? this.#endByLength(chunk, handle) : this.#endByNewline(chunk, handle);
+    at = isLength ? cutByLength(chunk, at, handle) : cutByNewline(chunk, at, handle);
+    if (at < chunk.length) this.#keep(chunk.subarray(at));
   }
 
-  #cutByLength(bytes: Buffer, handle: FrameHandler): number {
+  #keep(part: Buffer): void {
+    this.#rest.push(part);
+    this.#restBytes += part.length;
+    if (this.#restBytes > MAX_FRAME + PREFIX) throw new WireFormatError(`a frame is longer than ${MAX_FRAME} bytes`);
+  }
+
+  /** All that was kept, and nothing is kept any more. */
+  #take(): Buffer {
+    const bytes = Buffer.concat(this.#rest, this.#restBytes);
+    this.#rest = [];
+    this.#restBytes = 0;
+    return bytes;
+  }
+
+  /** Ends the begun frame if `chunk` does; returns where in `chunk` to go on. */
+  #endByLength(chunk: Buffer, handle: FrameHandler): number {
     let at = 0;
-    for (;;) {
-      const left = bytes.length - at;
-      if (left < 4) {
-        this.#needed = 4;
-        return at;
-      }
-      const length = bytes.readUInt32BE(at);
-      if (length > MAX_FRAME) throw new WireFormatError(`a frame claims ${length} bytes`);
-      if (left < 4 + length) {
-        this.#needed = 4 + length;
-        return at;
-      }
-      handle(bytes, at, at + 4 + length, at + 4, at + 4 + length);
-      at += 4 + length;
+    if (this.#restBytes < PREFIX) {
+      at = Math.min(PREFIX - this.#restBytes, chunk.length);
+      this.#keep(chunk.subarray(0, at));
+      if (this.#restBytes < PREFIX) return at;
+      this.#keep(this.#take());
     }
+    const missing = PREFIX + lengthAt(this.#rest[0] as Buffer, 0) - this.#restBytes;
+    if (missing > chunk.length - at) {
+      this.#keep(chunk.subarray(at));
+      return chunk.length;
+    }
+    this.#keep(chunk.subarray(at, at + missing));
+    const frame = this.#take();
+    handle(frame, 0, frame.length, PREFIX, frame.length);
+    return at + missing;
+  }
+
+  #endByNewline(chunk: Buffer, handle: FrameHandler): number {
+    const newline = chunk.indexOf(NEWLINE);
+    if (newline < 0) {
+      this.#keep(chunk);
+      return chunk.length;
+    }
+    this.#keep(chunk.subarray(0, newline + 1));
+    const frame = this.#take();
+    handle(frame, 0, frame.length, 0, frame.length - 1);
+    return newline + 1;
   }
 }
 
-function cutByNewline(bytes: Buffer, handle: FrameHandler): number {
-  let at = 0;
+/** Hands over the whole frames from `from` on; returns where the first begins that is not whole. */
+function cutByLength(chunk: Buffer, from: number, handle: FrameHandler): number {
+  let at = from;
+  while (chunk.length - at >= PREFIX) {
+    const end = at + PREFIX + lengthAt(chunk, at);
+    if (end > chunk.length) break;
+    handle(chunk, at, end, at + PREFIX, end);
+    at = end;
+  }
+  return at;
+}
+
+function cutByNewline(chunk: Buffer, from: number, handle: FrameHandler): number {
+  let at = from;
   for (;;) {
-    const newline = bytes.indexOf(NEWLINE, at);
+    const newline = chunk.indexOf(NEWLINE, at);
     if (newline < 0) return at;
-    if (newline > at) handle(bytes, at, newline + 1, at, newline);
+    if (newline > at) handle(chunk, at, newline + 1, at, newline);
     at = newline + 1;
   }
+}
+
+function lengthAt(bytes: Buffer, at: number): number {
+  const length = bytes.readUInt32BE(at);
+  if (length > MAX_FRAME) throw new WireFormatError(`a frame claims ${length} bytes`);
+  return length;
 }

@@ -1,3 +1,5 @@
+import { decodeString } from './json-reader.ts';
+
 /** How a feed's bytes are written. */
 export type WireEncoding = 'protobuf' | 'json';
 
@@ -27,6 +29,9 @@ export class FrameView {
   /** The object itself: protobuf without envelope, or its JSON text. */
   objectStart = 0;
   objectEnd = 0;
+  /** Its metadata: the fields of the protobuf message, or the JSON object. */
+  metadataStart = 0;
+  metadataEnd = 0;
   uidStart = 0;
   uidEnd = 0;
   namespaceStart = 0;
@@ -37,29 +42,46 @@ export class FrameView {
   versionEnd = 0;
   /** The bookmark that ends the initial events of a WatchList. */
   initialEventsEnd = false;
+  /** JSON whose identity has escapes: its bytes are not its text. kube-apiserver needs none but in some names. */
+  escaped = false;
 
   clear(bytes: Buffer): void {
     this.bytes = bytes;
     this.type = 'UNKNOWN';
+    this.clearObject();
+  }
+
+  clearObject(): void {
     this.objectStart = this.objectEnd = 0;
+    this.clearMeta();
+  }
+
+  clearMeta(): void {
+    this.metadataStart = this.metadataEnd = 0;
     this.uidStart = this.uidEnd = 0;
     this.namespaceStart = this.namespaceEnd = 0;
     this.nameStart = this.nameEnd = 0;
     this.versionStart = this.versionEnd = 0;
     this.initialEventsEnd = false;
+    this.escaped = false;
   }
 
   uid(): string {
-    return this.bytes.toString('latin1', this.uidStart, this.uidEnd);
+    return this.#text(this.uidStart, this.uidEnd);
   }
   namespace(): string {
-    return this.bytes.toString('latin1', this.namespaceStart, this.namespaceEnd);
+    return this.#text(this.namespaceStart, this.namespaceEnd);
   }
   name(): string {
-    return this.bytes.toString('utf8', this.nameStart, this.nameEnd);
+    return this.#text(this.nameStart, this.nameEnd);
   }
   resourceVersion(): string {
-    return this.bytes.toString('latin1', this.versionStart, this.versionEnd);
+    return this.#text(this.versionStart, this.versionEnd);
+  }
+
+  #text(start: number, end: number): string {
+    if (this.escaped) return decodeString(this.bytes, start, end);
+    return this.bytes.toString('utf8', start, end);
   }
 }
 

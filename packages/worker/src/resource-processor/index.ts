@@ -5,6 +5,7 @@ export type {
   DataPlaneMetrics,
   DataPlaneOptions,
   DataPlaneStatus,
+  ExporterDiet,
   MigratingSlots,
   SlotAssignment,
   Upstream,

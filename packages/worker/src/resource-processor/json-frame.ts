@@ -1,176 +1,136 @@
 import { type FrameView, INITIAL_EVENTS_END, watchEventType } from './frame-view.ts';
+import { decodeString, JsonReader } from './json-reader.ts';
 import { WireFormatError } from './protobuf-reader.ts';
 import type { StatusSummary } from './protobuf-frame.ts';
 
 /**
- * Finds the parts of JSON text that decide where an object belongs, without building the object: custom resources come
- * as JSON, and their bodies must pass untouched (numbers included).
+ * Finds the parts of JSON text that decide where an object belongs, in one pass and without building the object: custom
+ * resources come as JSON, and their bodies must pass untouched (numbers included). Where a key comes twice, the later
+ * one counts, as in `JSON.parse`.
  */
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const COMMA = 0x2c;
-const COLON = 0x3a;
+const TYPE = Buffer.from('type');
+const OBJECT = Buffer.from('object');
+const METADATA = Buffer.from('metadata');
+const NAME = Buffer.from('name');
+const NAMESPACE = Buffer.from('namespace');
+const UID = Buffer.from('uid');
+const RESOURCE_VERSION = Buffer.from('resourceVersion');
+const ANNOTATIONS = Buffer.from('annotations');
+const CONTINUE = Buffer.from('continue');
+const ITEMS = Buffer.from('items');
 
-type Bytes = Buffer;
-
-function skipSpace(b: Bytes, at: number, end: number): number {
-  let i = at;
-  while (i < end && (b[i] as number) <= 0x20) i++;
-  return i;
-}
-
-/** Position behind the string that starts at `at`. */
-function skipString(b: Bytes, at: number, end: number): number {
-  let i = at + 1;
-  while (i < end) {
-    const c = b[i] as number;
-    if (c === QUOTE) return i + 1;
-    i += c === BACKSLASH ? 2 : 1;
-  }
-  throw new WireFormatError('a JSON string ends early');
-}
-
-/** Position behind the value that starts at `at`. */
-function skipValue(b: Bytes, at: number, end: number): number {
-  const first = b[at] as number;
-  if (first === QUOTE) return skipString(b, at, end);
-  let i = at;
-  if (first !== OPEN_BRACE && first !== OPEN_BRACKET) {
-    while (i < end) {
-      const c = b[i] as number;
-      if (c === COMMA || c === CLOSE_BRACE || c === CLOSE_BRACKET || c <= 0x20) return i;
-      i++;
-    }
-    return i;
-  }
-  let depth = 0;
-  while (i < end) {
-    const c = b[i] as number;
-    if (c === QUOTE) {
-      i = skipString(b, i, end);
-      continue;
-    }
-    if (c === OPEN_BRACE || c === OPEN_BRACKET) depth++;
-    else if (c === CLOSE_BRACE || c === CLOSE_BRACKET) {
-      depth--;
-      if (depth === 0) return i + 1;
-    }
-    i++;
-  }
-  throw new WireFormatError('a JSON value ends early');
-}
-
-/** Calls `visit(key start, key end, value start, value end)` for each member of the object at `at`; quotes excluded. */
-export function eachMember(
-  b: Bytes,
-  at: number,
-  end: number,
-  visit: (keyStart: number, keyEnd: number, valueStart: number, valueEnd: number) => void,
-): void {
-  let i = skipSpace(b, at, end);
-  if (b[i] !== OPEN_BRACE) throw new WireFormatError('a JSON object was expected');
-  i = skipSpace(b, i + 1, end);
-  while (i < end && b[i] !== CLOSE_BRACE) {
-    if (b[i] !== QUOTE) throw new WireFormatError('a JSON key was expected');
-    const keyStart = i + 1;
-    i = skipString(b, i, end);
-    const keyEnd = i - 1;
-    i = skipSpace(b, i, end);
-    if (b[i] !== COLON) throw new WireFormatError('a JSON key has no value');
-    const valueStart = skipSpace(b, i + 1, end);
-    i = skipValue(b, valueStart, end);
-    visit(keyStart, keyEnd, valueStart, i);
-    i = skipSpace(b, i, end);
-    if (b[i] === COMMA) i = skipSpace(b, i + 1, end);
-  }
-}
-
-export function isKey(b: Bytes, start: number, end: number, key: string): boolean {
-  return end - start === key.length && b.toString('latin1', start, end) === key;
-}
+const reader = new JsonReader();
 
 /** Reads the newline-delimited watch event in `bytes[start, end)`. Throws WireFormatError. */
 export function readJsonFrame(bytes: Buffer, start: number, end: number, view: FrameView): void {
   view.clear(bytes);
-  eachMember(bytes, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-    if (isKey(bytes, keyStart, keyEnd, 'type'))
-      view.type = watchEventType(bytes.toString('latin1', valueStart + 1, valueEnd - 1));
-    else if (isKey(bytes, keyStart, keyEnd, 'object')) {
-      view.objectStart = valueStart;
-      view.objectEnd = valueEnd;
-    }
-  });
+  reader.reset(bytes, start, end);
+  if (!reader.object()) throw new WireFormatError('a watch event is no JSON object');
+  // The server writes the type first: only then is it known what a bookmark's annotations mean.
+  while (reader.member()) {
+    if (reader.isKey(TYPE)) view.type = watchEventType(textHere(bytes));
+    else if (reader.isKey(OBJECT)) readObject(bytes, view);
+    else reader.skip();
+  }
   if (view.objectEnd === 0) throw new WireFormatError('a watch event has no object');
-  if (view.type !== 'ERROR') readJsonMeta(bytes, view.objectStart, view.objectEnd, view);
 }
 
 /** Reads name, namespace, uid and resourceVersion of the JSON object in `bytes[start, end)` into `view`. */
 export function readJsonMeta(bytes: Buffer, start: number, end: number, view: FrameView): void {
-  eachMember(bytes, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-    if (!isKey(bytes, keyStart, keyEnd, 'metadata')) return;
-    eachMember(bytes, valueStart, valueEnd, (metaKeyStart, metaKeyEnd, from, to) => {
-      switch (bytes.toString('latin1', metaKeyStart, metaKeyEnd)) {
-        case 'name':
-          view.nameStart = from + 1;
-          view.nameEnd = to - 1;
-          break;
-        case 'namespace':
-          view.namespaceStart = from + 1;
-          view.namespaceEnd = to - 1;
-          break;
-        case 'uid':
-          view.uidStart = from + 1;
-          view.uidEnd = to - 1;
-          break;
-        case 'resourceVersion':
-          view.versionStart = from + 1;
-          view.versionEnd = to - 1;
-          break;
-        case 'annotations':
-          if (view.type === 'BOOKMARK' && bytes.toString('utf8', from, to).includes(INITIAL_EVENTS_END)) {
-            view.initialEventsEnd = true;
-          }
-          break;
-        default:
-      }
-    });
-  });
+  reader.reset(bytes, start, end);
+  readObject(bytes, view);
 }
 
-/** Calls `item(start, end)` for each element of `items` in a JSON list; returns resourceVersion and continue token. */
+function readObject(bytes: Buffer, view: FrameView): void {
+  view.clearObject();
+  view.objectStart = reader.position;
+  if (!reader.object()) throw new WireFormatError('an object is no JSON object');
+  while (reader.member()) {
+    if (reader.isKey(METADATA)) readMeta(bytes, view);
+    else reader.skip();
+  }
+  view.objectEnd = reader.position;
+}
+
+function readMeta(bytes: Buffer, view: FrameView): void {
+  view.clearMeta();
+  view.metadataStart = reader.position;
+  if (reader.object()) while (reader.member()) readMetaMember(bytes, view);
+  view.metadataEnd = reader.position;
+}
+
+function readMetaMember(bytes: Buffer, view: FrameView): void {
+  const start = reader.position;
+  if (reader.isKey(UID)) {
+    const isText = skipIdentity(view);
+    view.uidStart = isText ? start + 1 : 0;
+    view.uidEnd = isText ? reader.position - 1 : 0;
+  } else if (reader.isKey(NAME)) {
+    const isText = skipIdentity(view);
+    view.nameStart = isText ? start + 1 : 0;
+    view.nameEnd = isText ? reader.position - 1 : 0;
+  } else if (reader.isKey(NAMESPACE)) {
+    const isText = skipIdentity(view);
+    view.namespaceStart = isText ? start + 1 : 0;
+    view.namespaceEnd = isText ? reader.position - 1 : 0;
+  } else if (reader.isKey(RESOURCE_VERSION)) {
+    const isText = skipIdentity(view);
+    view.versionStart = isText ? start + 1 : 0;
+    view.versionEnd = isText ? reader.position - 1 : 0;
+  } else if (view.type === 'BOOKMARK' && reader.isKey(ANNOTATIONS)) {
+    reader.skip();
+    view.initialEventsEnd = bytes.toString('utf8', start, reader.position).includes(INITIAL_EVENTS_END);
+  } else reader.skip();
+}
+
+/** Skips the value here; whether it is a string. */
+function skipIdentity(view: FrameView): boolean {
+  const isText = reader.skip();
+  if (isText && reader.escaped) view.escaped = true;
+  return isText;
+}
+
+/** Text of the value here; empty when it is no string. */
+function textHere(bytes: Buffer): string {
+  const start = reader.position + 1;
+  if (!reader.skip()) return '';
+  const end = reader.position - 1;
+  return reader.escaped ? decodeString(bytes, start, end) : bytes.toString('utf8', start, end);
+}
+
+/**
+ * Calls `item` for each element of `items` in a JSON list, its bounds and metadata in `view`; returns resourceVersion
+ * and continue token.
+ */
 export function readJsonList(
   bytes: Buffer,
-  item: (start: number, end: number) => void,
+  view: FrameView,
+  item: () => void,
 ): { readonly resourceVersion: string; readonly continueToken: string } {
   let resourceVersion = '';
   let continueToken = '';
-  eachMember(bytes, 0, bytes.length, (keyStart, keyEnd, valueStart, valueEnd) => {
-    if (isKey(bytes, keyStart, keyEnd, 'metadata')) {
-      eachMember(bytes, valueStart, valueEnd, (metaKeyStart, metaKeyEnd, from, to) => {
-        const key = bytes.toString('latin1', metaKeyStart, metaKeyEnd);
-        if (key === 'resourceVersion') resourceVersion = bytes.toString('latin1', from + 1, to - 1);
-        else if (key === 'continue') continueToken = bytes.toString('latin1', from + 1, to - 1);
-      });
-    } else if (isKey(bytes, keyStart, keyEnd, 'items')) eachElement(bytes, valueStart, valueEnd, item);
-  });
-  return { resourceVersion, continueToken };
-}
-
-/** Calls `visit(start, end)` for each element of the array in `bytes[at, end)`; anything else has none. */
-export function eachElement(bytes: Buffer, at: number, end: number, visit: (start: number, end: number) => void): void {
-  if (bytes[at] !== OPEN_BRACKET) return;
-  let i = skipSpace(bytes, at + 1, end);
-  while (i < end && bytes[i] !== CLOSE_BRACKET) {
-    const stop = skipValue(bytes, i, end);
-    visit(i, stop);
-    i = skipSpace(bytes, stop, end);
-    if (bytes[i] === COMMA) i = skipSpace(bytes, i + 1, end);
+  reader.reset(bytes, 0, bytes.length);
+  if (!reader.object()) throw new WireFormatError('a list is no JSON object');
+  while (reader.member()) {
+    if (reader.isKey(METADATA) && reader.object()) {
+      while (reader.member()) {
+        if (reader.isKey(RESOURCE_VERSION)) resourceVersion = textHere(bytes);
+        else if (reader.isKey(CONTINUE)) continueToken = textHere(bytes);
+        else reader.skip();
+      }
+    } else if (reader.isKey(ITEMS) && reader.array()) {
+      while (reader.element()) {
+        view.clear(bytes);
+        readObject(bytes, view);
+        const after = reader.position;
+        item();
+        // The caller may have read other frames meanwhile.
+        reader.reset(bytes, after, bytes.length);
+      }
+    } else reader.skip();
   }
+  return { resourceVersion, continueToken };
 }
 
 /** A Status object in JSON, as far as it decides what to do next; unreadable text becomes its own message. */

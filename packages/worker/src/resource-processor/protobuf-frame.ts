@@ -66,10 +66,11 @@ export function readEnvelope(bytes: Buffer, view: FrameView): { readonly start: 
 /** Reads name, namespace, uid and resourceVersion of the object in `bytes[start, end)` into `view`. */
 export function readProtobufMeta(bytes: Buffer, start: number, end: number, view: FrameView): void {
   reader.reset(bytes, start, end);
-  reader.next();
-  if (reader.field !== 1) throw new WireFormatError('an object does not start with its metadata');
+  if (!reader.next() || reader.field !== 1) throw new WireFormatError('an object does not start with its metadata');
   const stop = reader.block();
   reader.end = stop;
+  view.metadataStart = reader.position;
+  view.metadataEnd = stop;
   const wantsAnnotations = view.type === 'BOOKMARK';
   while (reader.next()) {
     const field: number = reader.field;

@@ -1,3 +1,4 @@
+import type { Diet } from './diet.ts';
 import type { FrameCodec, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 
@@ -40,6 +41,7 @@ export interface SubscriptionOptions {
   readonly slotCount: number;
   readonly codec: FrameCodec;
   readonly kind: ObjectKind;
+  readonly diet?: Diet | undefined;
   readonly now: () => number;
   readonly onClosed: (subscription: Subscription) => void;
 }
@@ -62,6 +64,8 @@ export class Subscription {
   initialPending = true;
   /** Its exporter was there before this process and shows what it had: a scrape is stale at worst, not partial. */
   resumed = false;
+  /** Deletions up to here concern it even when nothing is known of the object; '' where it started from nothing. */
+  resumedUntil = '';
   /** A watch carries it, or has carried it. */
   attached = false;
   /** When the newest watch came; monotonic ms. */
@@ -70,6 +74,7 @@ export class Subscription {
   closesInitialEvents = false;
   readonly #codec: FrameCodec;
   readonly #kind: ObjectKind;
+  readonly #diet: Diet | undefined;
   readonly #now: () => number;
   readonly #onClosed: (subscription: Subscription) => void;
   #response: WatchResponse | undefined;
@@ -94,6 +99,7 @@ export class Subscription {
     this.marks = new Uint32Array(options.slotCount);
     this.#codec = options.codec;
     this.#kind = options.kind;
+    this.#diet = options.diet;
     this.#now = options.now;
     this.#onClosed = options.onClosed;
   }
@@ -165,12 +171,18 @@ export class Subscription {
   /** An object's event as it came over the wire, or rewritten to ADDED when the exporter does not have it yet. */
   upsert(uid: string, view: FrameView, wireStart: number, wireEnd: number, asAdded: boolean): void {
     if (this.#collected !== undefined) {
-      this.#collected.set(uid, Buffer.from(view.bytes.subarray(view.objectStart, view.objectEnd)));
+      const whole = (): Buffer => Buffer.from(view.bytes.subarray(view.objectStart, view.objectEnd));
+      this.#collected.set(uid, this.#diet?.object(view) ?? whole());
       return;
     }
-    const rewrite = asAdded && view.type !== 'ADDED';
+    const type = asAdded ? 'ADDED' : view.type;
+    const lean = this.#diet?.event(type, view);
+    if (lean !== undefined) {
+      this.#batch.push(lean);
+      return;
+    }
     this.#batch.push(
-      rewrite
+      type !== view.type
         ? this.#codec.event('ADDED', this.#kind, view.bytes.subarray(view.objectStart, view.objectEnd))
         : view.bytes.subarray(wireStart, wireEnd),
     );

@@ -1,5 +1,6 @@
 import type { FrameView } from './frame-view.ts';
-import { eachElement, eachMember, isKey, readJsonMeta } from './json-frame.ts';
+import { readJsonMeta } from './json-frame.ts';
+import { eachElement, eachMember, isKey } from './json-members.ts';
 
 /**
  * Tables as the API server prints them for kubectl (meta.k8s.io/v1 Table, JSON only): one row per object, with the
@@ -8,11 +9,14 @@ import { eachElement, eachMember, isKey, readJsonMeta } from './json-frame.ts';
 
 /** Reads the metadata of a row's object into `view`; the view's object stays the row. */
 export function readRow(bytes: Buffer, start: number, end: number, view: FrameView): void {
+  const { objectStart, objectEnd } = view;
   eachMember(bytes, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
     if (isKey(bytes, keyStart, keyEnd, 'object') && bytes[valueStart] === 0x7b) {
       readJsonMeta(bytes, valueStart, valueEnd, view);
     }
   });
+  view.objectStart = objectStart;
+  view.objectEnd = objectEnd;
 }
 
 /** A row without its object, as `includeObject=None` asks for. */

@@ -14,3 +14,6 @@ export function newerOf(a: string, b: string): string {
 export function isWellFormedVersion(text: string): boolean {
   return /^[1-9][0-9]*$/.test(text);
 }
+
+/** Newer than any resourceVersion. */
+export const FAR_VERSION = '9'.repeat(40);

@@ -1,6 +1,6 @@
 import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView, WatchEventType } from './frame-view.ts';
-import { eachMember, isKey } from './json-frame.ts';
+import { eachMember, isKey } from './json-members.ts';
 import { NO_COLUMNS, readRow, readTable, withoutObject, writeTable } from './table.ts';
 
 /** Writes the events of one client's watch in the shape that the client asked for. */
