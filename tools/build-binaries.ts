@@ -16,6 +16,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -61,6 +62,11 @@ function cacheFolder(): string {
 function pinOf(name: string, binary: Binary): string {
   const hash = createHash('sha256');
   for (const file of ['go.mod', 'go.sum']) hash.update(readFileSync(join(tools, binary.module, file)));
+  // A package of our own is not pinned by the module files.
+  if (binary.package.startsWith('./')) {
+    const folder = join(tools, binary.module, binary.package);
+    for (const file of readdirSync(folder).toSorted()) hash.update(readFileSync(join(folder, file)));
+  }
   hash.update(JSON.stringify([name, binary.package, binary.ldflags, binary.files, process.arch]));
   return hash.digest('hex').slice(0, 12);
 }

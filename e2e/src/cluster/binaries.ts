@@ -7,6 +7,8 @@ const VARIABLES = {
   etcd: 'ETCD_BIN',
   'kube-controller-manager': 'KUBE_CONTROLLER_MANAGER_BIN',
   'kube-scheduler': 'KUBE_SCHEDULER_BIN',
+  kubectl: 'KUBECTL_BIN',
+  informer: 'INFORMER_BIN',
   kwok: 'KWOK_BIN',
   'nats-server': 'NATS_SERVER_BIN',
   'kube-state-metrics': 'KUBE_STATE_METRICS_BIN',

@@ -77,6 +77,8 @@ const workerEnvironment = z.object({
   HEALTH_PORT: port(8083),
   /** The API server that the exporter sees, on 127.0.0.1. */
   PROXY_PORT: port(8084),
+  /** The same for other clients, on 127.0.0.1: `kubectl port-forward` to it shows the objects of this shard. None when not set. */
+  CLIENT_PORT: env.port().optional(),
   /** kube-state-metrics on 127.0.0.1: its metrics, and its telemetry about itself. */
   EXPORTER_PORT: port(8082),
   EXPORTER_TELEMETRY_PORT: port(8081),

@@ -247,6 +247,7 @@ class Worker {
       host: LOOPBACK,
       port: config.PROXY_PORT,
       firstList: 'Streamed',
+      clientPort: config.CLIENT_PORT,
       customResources: config.CUSTOM_RESOURCES,
       diet: { version: config.EXPORTER_VERSION, annotationAllowList: config.ANNOTATION_ALLOW_LIST },
       metrics: dataPlaneMetrics(this.#metrics),

@@ -6,27 +6,23 @@ export class ResourceVersionError extends Error {
 
   constructor(resourceVersion: string) {
     super(
-      `resourceVersion ${JSON.stringify(resourceVersion)} is not a decimal number; the server or an aggregated API behind it does not keep the order that Kubernetes documents, so its objects cannot be compared`,
+      `resourceVersion ${JSON.stringify(resourceVersion)} is not a positive decimal number; the server or an aggregated API behind it does not keep the order that Kubernetes documents, so its objects cannot be compared`,
     );
     this.resourceVersion = resourceVersion;
   }
 }
 
-const DECIMAL = /^\d+$/;
+/** No sign, no leading zero; `0` is no state's version but a way to ask for any. */
+const WELL_FORMED = /^[1-9]\d*$/;
 
 /**
  * Orders two resourceVersions of the same resource: negative, zero or positive. They are decimal numbers of any length
- * (KEP-5504), so they are compared as text and never as JavaScript numbers. Throws ResourceVersionError otherwise.
+ * (KEP-5504; apimachinery util/resourceversion), so they are compared as text and never as JavaScript numbers. Throws
+ * ResourceVersionError otherwise.
  */
 export function compareResourceVersion(a: string, b: string): number {
-  const left = significantDigits(a);
-  const right = significantDigits(b);
-  if (left.length !== right.length) return left.length - right.length;
-  if (left === right) return 0;
-  return left < right ? -1 : 1;
-}
-
-function significantDigits(resourceVersion: string): string {
-  if (!DECIMAL.test(resourceVersion)) throw new ResourceVersionError(resourceVersion);
-  return resourceVersion.replace(/^0+(?=\d)/, '');
+  for (const version of [a, b]) if (!WELL_FORMED.test(version)) throw new ResourceVersionError(version);
+  if (a.length !== b.length) return a.length - b.length;
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

@@ -31,18 +31,18 @@ describe('resourcePath', () => {
 });
 
 describe('compareResourceVersion', () => {
-  const version = fc.bigInt({ min: 0n, max: 10n ** 40n });
+  const version = fc.bigInt({ min: 1n, max: 10n ** 40n });
 
   it('orders numbers of any length as numbers', () => {
     fc.assert(
-      fc.property(version, version, fc.nat(3), (a, b, zeros) => {
-        const sign = Math.sign(compareResourceVersion(`${'0'.repeat(zeros)}${a}`, String(b)));
+      fc.property(version, version, (a, b) => {
+        const sign = Math.sign(compareResourceVersion(String(a), String(b)));
         expect(sign).toBe(a < b ? -1 : a > b ? 1 : 0);
       }),
     );
   });
 
-  it.each(['', 'abc', '-1', '1.5', '0x10'])('refuses %j, which has no order', (bad) => {
+  it.each(['', '0', '007', 'abc', '-1', '1.5', '0x10', ' 1', '1\n'])('refuses %j, which has no order', (bad) => {
     expect(() => compareResourceVersion(bad, '1')).toThrow(ResourceVersionError);
   });
 });

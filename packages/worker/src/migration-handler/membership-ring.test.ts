@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { MembershipRing } from './membership-ring.ts';
 
 function ringOf(count: number, capacity: number): MembershipRing {
-  const ring = new MembershipRing('0', capacity);
-  for (let i = 1; i <= count; i++) ring.push({ version: String(i), uid: `u${i}`, slot: 0, joined: true });
+  const ring = new MembershipRing('1', capacity);
+  for (let i = 2; i <= count; i++) ring.push({ version: String(i), uid: `u${i}`, slot: 0, joined: true });
   return ring;
 }
 

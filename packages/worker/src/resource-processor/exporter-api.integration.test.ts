@@ -88,7 +88,8 @@ test('health is answered by the worker, whatever the API server says', async () 
   expect(api.requests.filter((path) => path !== '/livez')).toEqual([]);
 });
 
-test('reviews of its own rights and single objects are passed through', async () => {
+test('reviews of its own rights are passed through; single objects when they are of its slots', async () => {
+  plane.applyAssignment(assignment(ALL));
   api.next((request) =>
     request.method === 'POST'
       ? { status: 201, headers: {}, body: Readable.from([Buffer.from(String(request.body))]) }
@@ -99,6 +100,9 @@ test('reviews of its own rights and single objects are passed through', async ()
   expect([review.status, await review.text()]).toEqual([201, '{"spec":{}}']);
   const object = await get('/api/v1/namespaces/ns/pods/a');
   expect(object.headers.get('content-type')).toBe('application/vnd.kubernetes.protobuf');
+  plane.applyAssignment({ ...assignment([]), epoch: 2, release: [{ migration: 'm', slots: ALL }] });
+  const foreign = await get('/api/v1/namespaces/ns/pods/a');
+  expect([foreign.status, await foreign.json()]).toMatchObject([404, { reason: 'NotFound' }]);
 });
 
 test('an exporter that holds something is told to come back while there is no assignment', async () => {
@@ -152,7 +156,7 @@ test('a list with a resourceVersion is answered in full, by list and by watch', 
   const uids: string[] = [];
   protobufCodec.readList(Buffer.from(await list.arrayBuffer()), view, () => uids.push(view.uid()));
   expect(uids.sort()).toEqual(['a', 'b']);
-  const events = await wholeWatch('sendInitialEvents=true&resourceVersion=101');
+  const events = await wholeWatch('sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=101');
   expect(said(events).slice(0, 2).sort()).toEqual(['ADDED a@101', 'ADDED b@102']);
   expect(said(events).slice(2)).toEqual(['BOOKMARK @102', 'BOOKMARK @102']);
 });

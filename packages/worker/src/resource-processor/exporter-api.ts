@@ -4,11 +4,17 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { SlotRoles } from '../migration-handler/index.ts';
 import type { Upstream } from './data-plane.ts';
 import type { Feed } from './feed.ts';
-import { type CollectionAddress, type FeedKey, feedKeyOf, parseApiPath } from './feed-key.ts';
+import { acceptedForms } from './accept.ts';
+import { type ApiTarget, type CollectionAddress, type FeedKey, feedKeyOf, parseApiPath } from './feed-key.ts';
 import { resumeExporter } from './feed-difference.ts';
-import type { FeedState } from './feed-state.ts';
-import { passThrough } from './pass-through.ts';
+import { type FeedState, SubscriptionLimitError } from './feed-state.ts';
+import { type PassedRequest, passThrough } from './pass-through.ts';
+import { holdsNothing, isExporterForm, type ReadQuery, readQuery } from './read-query.ts';
+import { pathOf, readRequestLine } from './request-line.ts';
+import type { SlotView, ViewRequest } from './slot-view.ts';
+import type { KindCatalog } from './kind-catalog.ts';
 import { sendStatus } from './status-object.ts';
+import { isWellFormedVersion } from './version-order.ts';
 
 /** What the endpoint needs of the data plane around it. */
 export interface FeedDirectory {
@@ -30,17 +36,37 @@ export interface ExporterApiOptions {
   readonly feeds: FeedDirectory;
   readonly logger: Logger;
   readonly clock: Clock;
-  readonly firstList: 'Streamed' | 'Full';
+  /** Everything that the feeds do not answer. */
+  readonly view: SlotView;
+  readonly kinds: KindCatalog;
 }
 
-const SELF_REVIEWS = /^\/apis\/authorization\.k8s\.io\/v1\/selfsubject(access|rules)reviews$/;
-const HEALTH = /^\/(livez|readyz|healthz)(\/|$)/;
+/** Who asks: an exporter, whose store is filled and followed by feeds, or any other client. */
+export type Caller = 'exporter' | 'client';
+
+/** One request, checked and taken apart. */
+interface Call {
+  readonly caller: Caller;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly segments: readonly string[];
+  readonly query: URLSearchParams;
+  readonly signal: AbortSignal;
+}
+
+const SELF_REVIEWS =
+  /^\/apis\/(authorization\.k8s\.io\/v1\/selfsubject(access|rules)reviews|authentication\.k8s\.io\/v1\/selfsubjectreviews)$/;
+const HEALTH = new Set(['livez', 'readyz', 'healthz']);
+/** Discovery and schemas: what kinds there are, never an object. */
+const DISCOVERY = /^\/(version|api(\/[^/]+)?|apis(\/[^/]+){0,2}|openapi\/.+)$/;
+/** Verbs that were once written as resources. */
+const VERBS_AS_RESOURCES = new Set(['watch', 'proxy', 'redirect']);
 /** A refused first list is held so long before the refusal goes to the exporter: RBAC may be on its way. ms. */
 const REFUSAL_PATIENCE_MS = 20_000;
 /** A subscription that was left so long is abandoned when the exporter starts over on the same feed. ms. */
 const ABANDONED_MS = 2_000;
 
-/** The Kubernetes API as the exporter sees it: its slots only, read only. */
+/** The Kubernetes API of this worker's slots, read only. */
 export class ExporterApi {
   readonly #options: ExporterApiOptions;
 
@@ -49,94 +75,132 @@ export class ExporterApi {
   }
 
   /** Answers one request; never throws. */
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async handle(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> {
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     response.on('error', () => gone.abort());
+    const line = readRequestLine(request.url ?? '/');
+    if (line.type === 'bad') {
+      sendStatus(response, 400, 'BadRequest', line.message);
+      return;
+    }
     try {
-      await this.#route(request, response, gone.signal);
+      const { segments, query } = line;
+      await this.#route({ caller, request, response, segments, query, signal: gone.signal });
     } catch (error) {
       if (gone.signal.aborted) return;
       const said = error instanceof Error ? error.message : String(error);
+      if (error instanceof SubscriptionLimitError) return tooEarly(response, said);
       this.#options.logger.error({ url: request.url, err: error }, 'a request of the exporter failed');
       sendStatus(response, 500, 'InternalError', `shard-controller worker: ${said}`);
     }
   }
 
-  async #route(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
-    const { upstream, clock } = this.#options;
-    const url = new URL(request.url ?? '/', 'http://exporter');
+  async #route(call: Call): Promise<void> {
+    const { request, response, segments } = call;
+    const path = pathOf(segments);
     const method = request.method ?? 'GET';
-    if (method === 'POST' && SELF_REVIEWS.test(url.pathname))
-      return passThrough(upstream, request, response, clock, signal);
-    if (method !== 'GET' && method !== 'HEAD') {
+    if (method === 'POST' && SELF_REVIEWS.test(path)) return this.#pass(call, { method, path, query: {} });
+    if (method !== 'GET') {
       sendStatus(
         response,
         405,
         'MethodNotAllowed',
-        `${method} ${url.pathname} is refused: the watch proxy of shard-controller is read-only; write to the API server itself`,
+        `${method} ${path} is refused: the watch proxy of shard-controller is read-only; write to the API server itself`,
       );
       return;
     }
-    if (HEALTH.test(url.pathname)) {
+    if (HEALTH.has(segments[0] ?? '')) {
       // The exporter's liveness must not hang on the API server: a restart would empty its store.
       response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
       return;
     }
-    const target = parseApiPath(url.pathname);
-    if (target.type === 'other') return passThrough(upstream, request, response, clock, signal);
-    if (target.type === 'object') {
-      if (target.subresource === undefined && target.address.resource !== 'watch') {
-        return passThrough(upstream, request, response, clock, signal);
-      }
+    const target = parseApiPath(segments);
+    if (target.type === 'collection') return this.#collection(call, target.address);
+    if (target.type === 'object') return this.#object(call, path, target);
+    if (DISCOVERY.test(path)) return this.#pass(call, { method, path, query: discoveryQuery(call.query) });
+    sendStatus(
+      response,
+      403,
+      'Forbidden',
+      `${path} is refused: the watch proxy of shard-controller serves objects and discovery; ask the API server itself`,
+    );
+  }
+
+  async #pass({ request, response, signal }: Call, passed: PassedRequest): Promise<void> {
+    const { upstream, clock } = this.#options;
+    return passThrough(upstream, passed, request, response, clock, signal);
+  }
+
+  async #object(call: Call, path: string, target: Extract<ApiTarget, { type: 'object' }>): Promise<void> {
+    const { address, name, subresource } = target;
+    if (subresource !== undefined || VERBS_AS_RESOURCES.has(address.resource)) {
       sendStatus(
-        response,
+        call.response,
         403,
         'Forbidden',
-        `${url.pathname} is refused: the watch proxy of shard-controller serves no subresources`,
+        `${path} is refused: the watch proxy of shard-controller serves no subresources; ask the API server itself`,
       );
       return;
     }
-    await this.#collection(request, response, target.address, url.searchParams, signal);
+    if (!this.#options.feeds.isAssigned()) return tooEarly(call.response, 'the worker has no assignment yet');
+    return this.#options.view.get(this.#viewRequest(call, address, readQuery(call.query)), path, name);
   }
 
-  async #collection(
-    request: IncomingMessage,
-    response: ServerResponse,
-    address: CollectionAddress,
-    query: URLSearchParams,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const isWatch = isTrue(query.get('watch'));
+  async #collection(call: Call, address: CollectionAddress): Promise<void> {
+    const { caller, request } = call;
+    const read = readQuery(call.query);
+    if (caller === 'exporter') {
+      if (isCustomResourceDefinitions(address) && !read.isWatch) {
+        return this.#pass(call, { method: 'GET', path: address.path, query: read.parameters });
+      }
+      // Tables and metadata are for people and other clients; an exporter renders whole objects.
+      const { shapes } = acceptedForms(request.headers.accept);
+      const isWhole = shapes.length > 0 && shapes.every((shape) => shape === 'Object');
+      if (isWhole && isExporterForm(read) && (await this.#canBeFed(address, call.signal))) {
+        return this.#follow(call, address, read);
+      }
+    }
+    return this.#look(call, address, read);
+  }
+
+  async #look(call: Call, address: CollectionAddress, read: ReadQuery): Promise<void> {
+    if (!this.#options.feeds.isAssigned()) return tooEarly(call.response, 'the worker has no assignment yet');
+    const asked = this.#viewRequest(call, address, read);
+    return read.isWatch ? this.#options.view.watch(asked) : this.#options.view.list(asked);
+  }
+
+  #viewRequest({ request, response, caller, signal }: Call, address: CollectionAddress, read: ReadQuery): ViewRequest {
+    const isUnsharded = isCustomResourceDefinitions(address);
+    return { request, response, address, read, isUnsharded, mayGzip: caller === 'client', signal };
+  }
+
+  /** A feed has to be able to watch; when that cannot be found out now, the feed itself goes on trying. */
+  async #canBeFed({ group, version, resource }: CollectionAddress, signal: AbortSignal): Promise<boolean> {
+    return this.#options.kinds.canWatch(group, version, resource, signal).catch(() => true);
+  }
+
+  /** The ways by which an exporter fills and follows its store. */
+  async #follow(call: Call, address: CollectionAddress, read: ReadQuery): Promise<void> {
+    const { request, response, signal } = call;
+    const { isWatch, wantsInitialEvents, resourceVersion: version } = read;
     const isDefinitions = isCustomResourceDefinitions(address);
-    if (isDefinitions && !isWatch) {
-      const { upstream, clock } = this.#options;
-      return passThrough(upstream, request, response, clock, signal);
-    }
-    const accept = request.headers.accept ?? 'application/json';
-    if (/as=Table/.test(accept) && !/,\s*application\/json\s*(,|$)/.test(accept)) {
-      sendStatus(response, 406, 'NotAcceptable', 'tables are not served here: ask for application/json');
-      return;
-    }
-    const key = feedKeyOf(address, query, accept);
-    const version = query.get('resourceVersion') ?? '';
-    const holdsNothing = version === '' || version === '0';
+    const key = feedKeyOf(address, read.parameters, acceptedForms(request.headers.accept).header);
+    const startsAnew = holdsNothing(read);
     // Whoever holds something and meets a worker that knows nothing yet has to keep it and come back.
-    if (!holdsNothing && !this.#options.feeds.isAssigned())
-      return tooEarly(response, 'the worker has no assignment yet');
-    if (holdsNothing && !isDefinitions) this.#options.feeds.noteStart();
-    const isResume = isWatch && !holdsNothing && !isTrue(query.get('sendInitialEvents'));
-    if (isResume) return this.#resume(response, key, version);
+    if (!startsAnew && !this.#options.feeds.isAssigned()) return tooEarly(response, 'the worker has no assignment yet');
+    if (startsAnew && !isDefinitions) this.#options.feeds.noteStart();
+    if (isWatch && !startsAnew && !wantsInitialEvents) return this.#resume(response, key, version);
     await this.#options.feeds.assigned(signal);
     if (signal.aborted) return;
     const feed = this.#options.feeds.open(key);
     feed.noteStart();
     const state = await this.#opened(feed, response, signal);
     if (state === undefined || signal.aborted) return;
-    const streamed = holdsNothing && this.#options.firstList === 'Streamed' && !isDefinitions;
-    if (isWatch) this.#watch(response, feed, state, streamed, isTrue(query.get('sendInitialEvents')));
-    else if (query.has('continue'))
-      sendStatus(response, 410, 'Expired', 'lists are served in one page here: list again');
+    // Without an order of versions nothing says what is newer: only the API server itself can tell it then.
+    if (!isWellFormedVersion(state.position)) return this.#look(call, address, read);
+    const streamed = startsAnew && !isDefinitions;
+    if (isWatch) this.#watch(response, feed, state, streamed, wantsInitialEvents);
     else this.#list(response, feed, state, streamed);
   }
 
@@ -234,6 +298,12 @@ function tooEarly(response: ServerResponse, why: string): void {
   sendStatus(response, 429, 'TooManyRequests', `shard-controller worker: ${why}; try again`, 1);
 }
 
-function isTrue(value: string | null): boolean {
-  return value === 'true' || value === '1';
+/** Parameters of discovery: how long it may take, and which version of a schema is known. */
+function discoveryQuery(query: URLSearchParams): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of ['timeout', 'hash']) {
+    const value = query.get(name);
+    if (value !== null) kept[name] = value;
+  }
+  return kept;
 }

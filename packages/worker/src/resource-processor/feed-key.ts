@@ -1,3 +1,5 @@
+import { pathOf } from './request-line.ts';
+
 /** What an exporter's list or watch asks for; equal keys share one upstream watch. */
 export interface FeedKey {
   /** Path of the collection: `/api/v1/pods`, `/apis/apps/v1/namespaces/x/deployments`. */
@@ -15,7 +17,12 @@ export interface FeedKey {
 /** A request to the Kubernetes API, taken apart. */
 export type ApiTarget =
   | { readonly type: 'collection'; readonly address: CollectionAddress }
-  | { readonly type: 'object'; readonly address: CollectionAddress; readonly subresource: string | undefined }
+  | {
+      readonly type: 'object';
+      readonly address: CollectionAddress;
+      readonly name: string;
+      readonly subresource: string | undefined;
+    }
   | { readonly type: 'other' };
 
 export interface CollectionAddress {
@@ -26,9 +33,8 @@ export interface CollectionAddress {
   readonly namespace: string;
 }
 
-/** Takes the path of a Kubernetes API request apart (apiserver: RequestInfo). */
-export function parseApiPath(path: string): ApiTarget {
-  const parts = path.split('/').filter((part) => part !== '');
+/** Takes the path of a Kubernetes API request apart, given as its decoded segments (apiserver: RequestInfo). */
+export function parseApiPath(parts: readonly string[]): ApiTarget {
   let at: number;
   let group = '';
   if (parts[0] === 'api') at = 1;
@@ -42,24 +48,25 @@ export function parseApiPath(path: string): ApiTarget {
   let namespace = '';
   // `namespaces/x` alone is an object of the collection `namespaces`; with a resource behind it, it is a scope.
   if (rest[0] === 'namespaces' && rest.length > 2 && rest[2] !== 'status' && rest[2] !== 'finalize') {
-    namespace = decodeURIComponent(rest[1] ?? '');
+    namespace = rest[1] as string;
     rest = rest.slice(2);
   }
-  const resource = rest[0] as string;
-  const scope = namespace === '' ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
-  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
-  const address: CollectionAddress = { path: `${root}${scope}/${resource}`, group, version, resource, namespace };
-  if (rest.length === 1) return { type: 'collection', address };
-  return { type: 'object', address, subresource: rest[2] };
+  const [resource = '', name, subresource] = rest;
+  const scope = namespace === '' ? [] : ['namespaces', namespace];
+  const root = group === '' ? ['api', version] : ['apis', group, version];
+  const path = pathOf([...root, ...scope, resource]);
+  const address: CollectionAddress = { path, group, version, resource, namespace };
+  if (name === undefined) return { type: 'collection', address };
+  return { type: 'object', address, name, subresource };
 }
 
-export function feedKeyOf(address: CollectionAddress, query: URLSearchParams, accept: string): FeedKey {
-  return {
-    ...address,
-    fieldSelector: query.get('fieldSelector') ?? '',
-    labelSelector: query.get('labelSelector') ?? '',
-    accept,
-  };
+export function feedKeyOf(
+  address: CollectionAddress,
+  parameters: Readonly<Record<string, string>>,
+  accept: string,
+): FeedKey {
+  const { fieldSelector = '', labelSelector = '' } = parameters;
+  return { ...address, fieldSelector, labelSelector, accept };
 }
 
 /** One text per key: identifies the feed within the process. */

@@ -47,7 +47,7 @@ export interface FeedStateOptions {
 const MAX_SUBSCRIPTIONS = 31;
 
 /** A feed has more open watches than it can tell apart. */
-class SubscriptionLimitError extends Error {
+export class SubscriptionLimitError extends Error {
   override readonly name = 'SubscriptionLimitError';
   readonly code = 'SC_SUBSCRIPTION_LIMIT';
 }

@@ -6,7 +6,7 @@ import { failureOf, UpstreamFailure } from './upstream-failure.ts';
 /** Kinds by resource, from discovery: synthetic events have to name the kind of the objects that they stand for. */
 export class KindCatalog {
   readonly #upstream: Upstream;
-  readonly #known = new Map<string, string>();
+  readonly #known = new Map<string, { readonly kind: string; readonly verbs: readonly string[] }>();
 
   constructor(upstream: Upstream) {
     this.#upstream = upstream;
@@ -14,12 +14,27 @@ export class KindCatalog {
 
   /** Throws UpstreamFailure (404) when the server has no such resource. */
   async find(group: string, version: string, resource: string, signal: AbortSignal): Promise<ObjectKind> {
+    const { apiVersion, kind } = await this.#find(group, version, resource, signal);
+    return { apiVersion, kind };
+  }
+
+  /** Whether the resource can be watched: some aggregated APIs compute their objects when they are asked. */
+  async canWatch(group: string, version: string, resource: string, signal: AbortSignal): Promise<boolean> {
+    return (await this.#find(group, version, resource, signal)).verbs.includes('watch');
+  }
+
+  async #find(
+    group: string,
+    version: string,
+    resource: string,
+    signal: AbortSignal,
+  ): Promise<ObjectKind & { readonly verbs: readonly string[] }> {
     const apiVersion = group === '' ? version : `${group}/${version}`;
     const key = `${apiVersion}/${resource}`;
     if (!this.#known.has(key))
       await this.#discover(group === '' ? `/api/${version}` : `/apis/${apiVersion}`, apiVersion, signal);
-    const kind = this.#known.get(key);
-    if (kind !== undefined) return { apiVersion, kind };
+    const found = this.#known.get(key);
+    if (found !== undefined) return { apiVersion, ...found };
     throw new UpstreamFailure(key, {
       code: 404,
       reason: 'NotFound',
@@ -36,18 +51,25 @@ export class KindCatalog {
     });
     if (response.status !== 200) throw await failureOf(path, response);
     const parsed: unknown = JSON.parse((await readBody(response)).toString('utf8'));
-    for (const { name, kind } of resourcesOf(parsed)) {
-      if (!name.includes('/')) this.#known.set(`${apiVersion}/${name}`, kind);
+    for (const { name, kind, verbs } of resourcesOf(parsed)) {
+      if (!name.includes('/')) this.#known.set(`${apiVersion}/${name}`, { kind, verbs });
     }
   }
 }
 
-function resourcesOf(list: unknown): { readonly name: string; readonly kind: string }[] {
+interface DiscoveredResource {
+  readonly name: string;
+  readonly kind: string;
+  readonly verbs: readonly string[];
+}
+
+function resourcesOf(list: unknown): DiscoveredResource[] {
   if (typeof list !== 'object' || list === null || !('resources' in list) || !Array.isArray(list.resources)) return [];
   return list.resources.flatMap((resource: unknown) => {
     if (typeof resource !== 'object' || resource === null) return [];
     if (!('name' in resource) || typeof resource.name !== 'string') return [];
     if (!('kind' in resource) || typeof resource.kind !== 'string') return [];
-    return [{ name: resource.name, kind: resource.kind }];
+    const verbs = 'verbs' in resource && Array.isArray(resource.verbs) ? resource.verbs.map(String) : [];
+    return [{ name: resource.name, kind: resource.kind, verbs }];
   });
 }

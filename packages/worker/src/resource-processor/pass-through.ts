@@ -10,12 +10,28 @@ import { sendStatus } from './status-object.ts';
 const PATIENCE_MS = 20_000;
 /** Largest body of a self-subject review. Bytes. */
 const MAX_BODY = 64 * 1024;
-const REQUEST_HEADERS = ['accept', 'accept-encoding', 'content-type'] as const;
-const RESPONSE_HEADERS = ['content-type', 'content-encoding', 'content-length', 'etag', 'vary', 'warning'] as const;
+const REQUEST_HEADERS = ['accept', 'accept-encoding', 'content-type', 'if-none-match'] as const;
+const RESPONSE_HEADERS = [
+  'content-type',
+  'content-encoding',
+  'content-length',
+  'etag',
+  'vary',
+  'warning',
+  'retry-after',
+] as const;
+
+/** A request that goes on as it is, its target checked and written anew. */
+export interface PassedRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+}
 
 /** Forwards one request with the worker's credentials and streams the answer back untouched. */
 export async function passThrough(
   upstream: Upstream,
+  passed: PassedRequest,
   request: IncomingMessage,
   response: ServerResponse,
   clock: Clock,
@@ -26,21 +42,24 @@ export async function passThrough(
     const value = request.headers[name];
     if (typeof value === 'string') headers[name] = value;
   }
-  const body = request.method === 'POST' ? await readRequest(request) : undefined;
+  const body = passed.method === 'POST' ? await readRequest(request) : undefined;
   if (body === 'too-large') {
     sendStatus(response, 413, 'RequestEntityTooLarge', `the body is longer than ${MAX_BODY} bytes`);
     return;
   }
-  const ask = { path: request.url ?? '/', method: request.method ?? 'GET', headers, body, signal };
+  const ask = { ...passed, headers, body, signal };
   let answer: StreamResponse;
   try {
     answer = await withPatience(() => upstream.stream(ask), body === undefined, clock, signal);
   } catch (error) {
-    if (signal.aborted) return;
-    const said = error instanceof Error ? error.message : String(error);
-    sendStatus(response, 503, 'ServiceUnavailable', `the worker cannot reach the API server: ${said}`, 1);
+    if (!signal.aborted) sendUnreachable(response, error);
     return;
   }
+  await relay(answer, response);
+}
+
+/** Hands an answer of the API server on as it is. */
+export async function relay(answer: StreamResponse, response: ServerResponse): Promise<void> {
   const out: Record<string, string | string[]> = {};
   for (const name of RESPONSE_HEADERS) {
     const value = answer.headers[name];
@@ -48,6 +67,11 @@ export async function passThrough(
   }
   response.writeHead(answer.status, out);
   await pipeline(answer.body, response).catch(() => response.destroy());
+}
+
+export function sendUnreachable(response: ServerResponse, error: unknown): void {
+  const said = error instanceof Error ? error.message : String(error);
+  sendStatus(response, 503, 'ServiceUnavailable', `the worker cannot reach the API server: ${said}`, 1);
 }
 
 async function withPatience(

@@ -24,6 +24,7 @@ export function sendStatus(
   response.writeHead(code, {
     'content-type': 'application/json',
     'content-length': body.length,
+    ...(code === 405 ? { allow: 'GET' } : {}),
     ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
   });
   response.end(body);

@@ -10,5 +10,10 @@ export function newerOf(a: string, b: string): string {
   return isNewer(a, b) ? a : b;
 }
 
+/** Whether a text is the resourceVersion of a state, which has an order: no leading zero, and not 0 (KEP-5504). */
+export function isWellFormedVersion(text: string): boolean {
+  return /^[1-9][0-9]*$/.test(text);
+}
+
 /** Newer than any resourceVersion. */
 export const FAR_VERSION = '9'.repeat(40);

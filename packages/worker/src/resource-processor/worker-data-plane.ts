@@ -5,16 +5,20 @@ import type { VerifyReply, VerifyRequest } from '@shard-controller/shared/contra
 import { HandoverLedger, planSlots, SlotRole, type SlotRoles, verifySlots } from '../migration-handler/index.ts';
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus, SlotAssignment } from './data-plane.ts';
 import { definitionSlots } from './definition-slots.ts';
-import { ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
+import { type Caller, ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
+import { Exposure } from './exposure.ts';
 import { unknownVersion } from './exporter-annotations.ts';
 import { exporterDiet } from './exporter-diet.ts';
 import { Feed, type FeedContext } from './feed.ts';
 import { type FeedKey, feedId, parseApiPath, resourceName } from './feed-key.ts';
 import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
+import { plainUpstream } from './gzip.ts';
 import { Inspection } from './inspection.ts';
 import { KindCatalog } from './kind-catalog.ts';
+import { readRequestLine } from './request-line.ts';
 import { Semaphore } from './semaphore.ts';
 import { slotHashOf } from './slot-hash.ts';
+import { SlotView } from './slot-view.ts';
 import type { Subscription } from './subscription.ts';
 
 const TICK_MS = 500;
@@ -31,6 +35,9 @@ const IDLE_LIMIT_MS = 3_000;
 /** The same when the exporter has left all feeds, or never got this one: it may be starting again. ms. */
 const LONG_IDLE_LIMIT_MS = 60_000;
 const PARALLEL_RELISTS = 4;
+/** Request line and headers of one request; selectors and continue tokens are the long ones. Bytes. */
+const MAX_HEADER_BYTES = 64 * 1024;
+const MAX_CONNECTIONS = 1_024;
 
 /** The data plane of a worker: all feeds of one exporter, the slots it owns, and the endpoint that it talks to. */
 class WorkerDataPlane implements DataPlane, FeedDirectory {
@@ -43,10 +50,12 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   readonly #ledger = new HandoverLedger();
   readonly #context: FeedContext;
   readonly #api: ExporterApi;
+  readonly #view: SlotView;
   readonly #listeners = new Set<() => void>();
   readonly #assigned = Promise.withResolvers<void>();
   #assignment: SlotAssignment | undefined;
   #roles: SlotRoles | undefined;
+  #exposure: Exposure | undefined;
   #notifying = false;
   #said = '';
   #omitted: string | undefined;
@@ -58,12 +67,14 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   constructor(options: DataPlaneOptions) {
     this.#options = options;
     this.#probedAt = options.clock.monotonic();
+    const upstream = plainUpstream(options.upstream);
+    const random = options.random ?? Math.random;
     this.#context = {
-      upstream: options.upstream,
-      kinds: new KindCatalog(options.upstream),
+      upstream,
+      kinds: new KindCatalog(upstream),
       logger: options.logger,
       clock: options.clock,
-      random: options.random ?? Math.random,
+      random,
       metrics: options.metrics,
       relists: new Semaphore(PARALLEL_RELISTS),
       roles: () => this.#roles,
@@ -78,7 +89,9 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     };
     const unknown = options.diet === undefined ? undefined : unknownVersion(options.diet.version);
     if (unknown !== undefined) options.logger.warn(unknown);
-    this.#api = new ExporterApi({ ...options, feeds: this });
+    const { kinds, logger } = this.#context;
+    this.#view = new SlotView({ upstream, kinds, logger, random, exposure: () => this.#shown() });
+    this.#api = new ExporterApi({ ...options, kinds, feeds: this, view: this.#view });
     this.inspection = new Inspection({
       clock: options.clock,
       feeds: () => Array.from(this.#feeds.values(), ({ feed }) => feed),
@@ -92,6 +105,11 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const before = this.#roles;
     this.#roles = planSlots(before, assignment);
     this.#assignment = assignment;
+    const exposure = Exposure.of(this.#roles, slotHashOf(assignment.shardBy, assignment.slotCount));
+    if (!exposure.equals(this.#exposure)) {
+      this.#exposure = exposure;
+      this.#view.exposureChanged();
+    }
     const kept = this.#keptSlots();
     if (kept > 0) {
       this.#options.logger.warn(
@@ -146,30 +164,50 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const server = createServer((request, response) => {
-      this.#options.metrics?.exporterRequest?.(requestedResource(request.url));
-      void this.#api.handle(request, response);
+    const { host, port, firstList, clientPort, onListening, onClientListening, logger } = this.#options;
+    const own = this.#server(firstList === 'Streamed' ? 'exporter' : 'client');
+    const servers = [own];
+    const at = await listen(own, host, port);
+    logger.info({ host, port: at }, 'the exporter can reach its API endpoint');
+    try {
+      if (clientPort !== undefined) {
+        const clients = this.#server('client');
+        const clientsAt = await listen(clients, host, clientPort);
+        servers.push(clients);
+        logger.info({ host, port: clientsAt }, 'other clients can read the slots of this shard');
+        onListening?.(at);
+        onClientListening?.(clientsAt);
+      } else onListening?.(at);
+      await Promise.all([this.#tick(signal), this.#probe(signal)]);
+    } finally {
+      // The listener goes first: an exporter whose watch ends asks again at once, and "connection refused" makes it
+      // wait with what it has, while a connection that is accepted and reset makes it list anew.
+      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+      for (const server of servers) server.closeIdleConnections();
+      for (const { abort } of this.#feeds.values()) abort.abort();
+      await Promise.all(Array.from(this.#feeds.values(), ({ done }) => done));
+      for (const server of servers) server.closeAllConnections();
+      await Promise.all(closed);
+    }
+  }
+
+  #server(caller: Caller): Server {
+    const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+      if (caller === 'exporter') this.#options.metrics?.exporterRequest?.(requestedResource(request.url));
+      void this.#api.handle(request, response, caller);
     });
     // The exporter keeps connections and watches open for as long as it lives.
     server.keepAliveTimeout = 0;
     server.requestTimeout = 0;
     server.timeout = 0;
-    await listen(server, this.#options.host, this.#options.port);
-    const { port } = server.address() as AddressInfo;
-    this.#options.logger.info({ host: this.#options.host, port }, 'the exporter can reach its API endpoint');
-    this.#options.onListening?.(port);
-    try {
-      await Promise.all([this.#tick(signal), this.#probe(signal)]);
-    } finally {
-      // The listener goes first: an exporter whose watch ends asks again at once, and "connection refused" makes it
-      // wait with what it has, while a connection that is accepted and reset makes it list anew.
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      for (const { abort } of this.#feeds.values()) abort.abort();
-      await Promise.all(Array.from(this.#feeds.values(), ({ done }) => done));
-      server.closeAllConnections();
-      await closed;
-    }
+    server.maxConnections = MAX_CONNECTIONS;
+    return server;
+  }
+
+  /** What is shown now; nothing before the first assignment. */
+  #shown(): Exposure {
+    this.#exposure ??= new Exposure(() => 0, Uint8Array.of(0));
+    return this.#exposure;
   }
 
   // ---- FeedDirectory -------------------------------------------------------------------------------------------
@@ -367,7 +405,9 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
 }
 
 function requestedResource(url = ''): string {
-  const target = parseApiPath(url.split('?', 1)[0] ?? '');
+  const line = readRequestLine(url);
+  if (line.type === 'bad') return 'other';
+  const target = parseApiPath(line.segments);
   return target.type === 'collection' ? resourceName(target.address) : 'other';
 }
 
@@ -377,7 +417,8 @@ export class ExporterApiListenError extends Error {
   readonly code = 'SC_EXPORTER_API_LISTEN';
 }
 
-async function listen(server: Server, host: string, port: number): Promise<void> {
+/** Resolves with the port. */
+async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       reject(
@@ -389,6 +430,7 @@ async function listen(server: Server, host: string, port: number): Promise<void>
     });
     server.listen(port, host, resolve);
   });
+  return (server.address() as AddressInfo).port;
 }
 
 /** The data plane for these options; it serves nothing before `run`. */

@@ -29,6 +29,7 @@ export class ScriptedApiServer implements Upstream {
   /** Sends only what `shardSelector` asks for (KEP-5866); else the parameter is ignored. */
   narrows = false;
   #history: Change[] = [];
+  #held: Change[] | undefined;
   #watches = new Map<PassThrough, Wanted>();
   #answers: Answer[] = [];
 
@@ -48,7 +49,24 @@ export class ScriptedApiServer implements Upstream {
     else this.objects.set(uid, this.version);
     const change = { type, uid, version: this.version };
     this.#history.push(change);
-    for (const [watch, wants] of this.#watches) if (wants(uid)) watch.write(frameOf(change));
+    if (this.#held === undefined) this.#tell(change);
+    else this.#held.push(change);
+  }
+
+  #tell(change: Change): void {
+    for (const [watch, wants] of this.#watches) if (wants(change.uid)) watch.write(frameOf(change));
+  }
+
+  /** Keeps changes from the watches until they are released, as a watch cache that is behind does. */
+  hold(): { release(): void } {
+    this.#held ??= [];
+    return {
+      release: () => {
+        const held = this.#held ?? [];
+        this.#held = undefined;
+        for (const change of held) this.#tell(change);
+      },
+    };
   }
 
   /** Ends all open watches, in order or with an error. */
@@ -76,7 +94,15 @@ export class ScriptedApiServer implements Upstream {
     return this.#watches.size;
   }
 
+  /** As the pooled client does: the signal ends the body too. */
   async stream(request: StreamRequest): Promise<StreamResponse> {
+    const response = await this.#answer(request);
+    response.body.on('error', () => {});
+    request.signal?.addEventListener('abort', () => response.body.destroy(new Error('aborted')), { once: true });
+    return response;
+  }
+
+  async #answer(request: StreamRequest): Promise<StreamResponse> {
     await Promise.resolve();
     const query = new URLSearchParams();
     for (const [key, value] of Object.entries(request.query ?? {})) query.set(key, String(value));
@@ -87,7 +113,8 @@ export class ScriptedApiServer implements Upstream {
       this.#answers.splice(i, 1);
       return given;
     }
-    if (request.path === '/api/v1') return json({ resources: [{ name: 'pods', kind: 'Pod' }] });
+    if (request.path === '/api/v1')
+      return json({ resources: [{ name: 'pods', kind: 'Pod', verbs: ['get', 'list', 'watch'] }] });
     if (request.path.startsWith('/api/v1/namespaces/ns/pods/')) return this.#object(request.path.slice(27));
     if (request.path !== '/api/v1/pods') return status(404, 'NotFound');
     if (query.get('watch') !== 'true') return this.#list(query);
