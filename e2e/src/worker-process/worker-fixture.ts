@@ -195,6 +195,10 @@ export interface PodOptions {
   readonly token?: string;
   /** Start kube-state-metrics too; default true. A command replaces it. */
   readonly exporter?: boolean | readonly [string, ...string[]];
+  /** What kube-state-metrics exports, and how much it says; a few kinds when absent. */
+  readonly exporterArgs?: readonly string[];
+  /** CA file of the worker; the API server's own when absent. */
+  readonly authority?: string;
 }
 
 export interface Answer {
@@ -221,14 +225,14 @@ export class WorkerPod {
 
   private constructor(
     fixture: WorkerFixture,
-    { ordinal = 0, env = {}, token, exporter = true }: PodOptions,
+    { ordinal = 0, env = {}, token, exporter = true, exporterArgs, authority }: PodOptions,
     [gateway = 0, health = 0, proxy = 0, metrics = 0, telemetry = 0]: readonly number[],
   ) {
     this.shardId = `shard-${String(ordinal).padStart(3, '0')}`;
     this.ports = { gateway, health, proxy };
     this.#folder = mkdtempSync(join(tmpdir(), 'shard-worker-'));
     this.writeToken(token ?? fixture.token());
-    writeFileSync(join(this.#folder, 'ca.crt'), fixture.apiServer.ca);
+    this.writeAuthority(authority ?? fixture.apiServer.ca);
     const server = new URL(fixture.apiServer.server);
     this.#workerEnv = {
       POD_NAME: `${CONFIG}-a-${ordinal}`,
@@ -252,7 +256,7 @@ export class WorkerPod {
     this.#worker = this.#newWorker();
     this.#exporterArgs = [
       `--apiserver=http://127.0.0.1:${proxy}`,
-      '--resources=configmaps,namespaces,pods',
+      ...(exporterArgs ?? ['--resources=configmaps,namespaces,pods']),
       '--host=127.0.0.1',
       `--port=${metrics}`,
       '--telemetry-host=127.0.0.1',
@@ -309,8 +313,18 @@ export class WorkerPod {
     await exporter?.kill();
   }
 
+  /** Process id of kube-state-metrics; 0 while there is none. */
+  get exporterPid(): number {
+    return this.#exporter?.pid ?? 0;
+  }
+
   writeToken(token: string): void {
     writeFileSync(join(this.#folder, 'token'), token);
+  }
+
+  /** Replaces the worker's CA file. */
+  writeAuthority(pem: string): void {
+    writeFileSync(join(this.#folder, 'ca.crt'), pem);
   }
 
   async kill(): Promise<void> {
