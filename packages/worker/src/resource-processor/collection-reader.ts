@@ -1,4 +1,5 @@
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { readBody } from './answer-body.ts';
 import type { Upstream } from './data-plane.ts';
 import { type FeedKey, selectorQuery } from './feed-key.ts';
 import { codecOf, type FrameCodec, type ListPage } from './frame-codec.ts';
@@ -13,7 +14,7 @@ const METADATA_LIST = [
   'application/json',
 ].join(',');
 
-/** Until the answer's headers, and between chunks of a body that is not a watch. ms. */
+/** Until the answer's headers. ms. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const PAGE_SIZE = 500;
 /** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
@@ -196,11 +197,4 @@ export class CollectionReader {
     if (response.status !== 200) throw await failureOf(this.#key.path, response);
     return response;
   }
-}
-
-/** The whole body of an answer that is not a watch. */
-export async function readBody(response: StreamResponse): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response.body) chunks.push(chunk as Buffer);
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }
