@@ -4,6 +4,8 @@ import { WireFormatError } from './protobuf-reader.ts';
 /** client-go refuses frames past 16 MiB; the API server's objects are far smaller. Bytes. */
 const MAX_FRAME = 64 * 1024 * 1024;
 const NEWLINE = 0x0a;
+/** Tag of field 1, length-delimited: each WatchEvent begins with its type. */
+const TYPE_TAG = 0x0a;
 
 /**
  * Called with each whole frame: `bytes[start, end)` is the frame as it goes over the wire (with length prefix or
@@ -27,6 +29,11 @@ export class FrameSplitter {
 
   constructor(encoding: WireEncoding) {
     this.#encoding = encoding;
+  }
+
+  /** Whether a frame has begun and not ended. */
+  get begun(): boolean {
+    return this.#restBytes > 0;
   }
 
   push(chunk: Buffer, handle: FrameHandler): void {
@@ -55,6 +62,8 @@ export class FrameSplitter {
       }
       const length = bytes.readUInt32BE(at);
       if (length > MAX_FRAME) throw new WireFormatError(`a frame claims ${length} bytes`);
+      // Without this a reader that is out of step would wait for as many bytes as some other field happens to say.
+      if (left > 4 && bytes[at + 4] !== TYPE_TAG) throw new WireFormatError('a frame does not begin with its type');
       if (left < 4 + length) {
         this.#needed = 4 + length;
         return at;

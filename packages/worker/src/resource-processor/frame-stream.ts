@@ -2,14 +2,22 @@ import type { StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { FrameCodec } from './frame-codec.ts';
 import { FrameSplitter } from './frame-splitter.ts';
 import type { FrameView } from './frame-view.ts';
+import { WireFormatError } from './protobuf-reader.ts';
 
 /** kube-apiserver sends a bookmark about every minute; a watch that says nothing for longer is stuck. ms. */
 const SILENCE_MS = 90_000;
+const OPEN_BRACE = 0x7b;
 
 /** A watch said nothing for so long that it cannot be alive. */
 class SilentWatchError extends Error {
   override readonly name = 'SilentWatchError';
   readonly code = 'SC_SILENT_WATCH';
+}
+
+/** A watch ended in order, but in the middle of an event: something between the API server and this process cut it. */
+class TruncatedWatchError extends Error {
+  override readonly name = 'TruncatedWatchError';
+  readonly code = 'SC_TRUNCATED_WATCH';
 }
 
 export interface FrameStreamOptions {
@@ -23,11 +31,12 @@ export interface FrameStreamOptions {
   readonly silenceMs?: number;
 }
 
-/** Reads a watch response to its end. Throws what the socket throws, WireFormatError and SilentWatchError. */
+/** Reads a watch response to its end. Throws what the socket throws, WireFormatError, SilentWatchError, TruncatedWatchError. */
 export async function readFrames(options: FrameStreamOptions): Promise<void> {
   const { response, codec, view, frame, chunk } = options;
   const silenceMs = options.silenceMs ?? SILENCE_MS;
   const splitter = new FrameSplitter(codec.encoding);
+  const isJson = codec.encoding === 'json';
   let wanted = true;
   const timer = setTimeout(() => {
     response.body.destroy(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: it is opened again`));
@@ -37,6 +46,8 @@ export async function readFrames(options: FrameStreamOptions): Promise<void> {
       splitter.push(bytes as Buffer, (buffer, start, end, payloadStart, payloadEnd) => {
         if (!wanted) return;
         codec.readFrame(buffer, payloadStart, payloadEnd, view);
+        if (isJson && buffer.subarray(view.objectEnd, payloadEnd).includes(OPEN_BRACE))
+          throw new WireFormatError('two events are on one line');
         wanted = frame(start, end);
       });
       await chunk();
@@ -44,6 +55,7 @@ export async function readFrames(options: FrameStreamOptions): Promise<void> {
       timer.refresh();
       if (!wanted) return;
     }
+    if (splitter.begun) throw new TruncatedWatchError('a watch ended within an event: it is opened again');
   } finally {
     clearTimeout(timer);
     response.body.destroy();
