@@ -152,6 +152,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Metadata lists that compared the index with the cluster, by cause.',
     labelNames: ['resource', 'cause'],
   });
+  const loadFailures = metrics.counter<'resource' | 'cause'>({
+    name: `${P}load_failures_total`,
+    help: 'Lists of the API server that failed and were tried again, by cause.',
+    labelNames: ['resource', 'cause'],
+  });
   const reconnects = metrics.counter<'resource' | 'cause'>({
     name: `${P}reconnects_total`,
     help: 'Watches of the API server that were opened again, by cause.',
@@ -167,6 +172,7 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
       frames.inc({ resource, direction: 'received' }, received);
       frames.inc({ resource, direction: 'kept' }, kept);
     },
+    loadFailure: (resource, cause) => loadFailures.inc({ resource, cause }),
     relist: (resource, cause) => relists.inc({ resource, cause }),
     reconnect: (resource, cause) => reconnects.inc({ resource, cause }),
     pushdown: (resource, on) => pushdown.set({ resource }, on ? 1 : 0),

@@ -5,7 +5,7 @@ import { type FeedKey, selectorQuery } from './feed-key.ts';
 import { codecOf, type FrameCodec, type ListPage } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
 import { shardSelector } from './shard-selector.ts';
-import { failureOf, headerOf } from './upstream-failure.ts';
+import { failureOf, headerOf, UpstreamFailure } from './upstream-failure.ts';
 
 /** Metadata of all objects, cheapest form first; custom resources have it too. */
 const METADATA_LIST = [
@@ -38,6 +38,8 @@ export class CollectionReader {
   readonly #upstream: Upstream;
   readonly #key: FeedKey;
   readonly #random: () => number;
+  /** False after a page came too late for its continue token: the next attempt takes everything in one answer. */
+  #isPaged = true;
   readonly #sharding: Sharding | undefined;
 
   /** @param sharding how objects are placed; without it, narrowed reads are not possible. */
@@ -156,21 +158,23 @@ export class CollectionReader {
     let version = '';
     do {
       const waits: Promise<void>[] = [];
-      const page = await this.#page(
-        accept,
-        { ...query, limit: String(PAGE_SIZE), ...(token === '' ? {} : { continue: token }) },
-        signal,
-        view,
-        (codec) => {
-          const wait = item(codec, view);
-          if (wait !== undefined) waits.push(wait);
-        },
-      );
+      const page = await this.#page(accept, { ...query, ...this.#paging(token) }, signal, view, (codec) => {
+        const wait = item(codec, view);
+        if (wait !== undefined) waits.push(wait);
+      }).catch((error: unknown) => {
+        if (token !== '' && error instanceof UpstreamFailure && error.status === 410) this.#isPaged = false;
+        throw error;
+      });
       await Promise.all(waits);
       token = page.continueToken;
       if (version === '') version = page.resourceVersion;
     } while (token !== '');
+    this.#isPaged = true;
     return version;
+  }
+
+  #paging(token: string): Record<string, string> {
+    return { ...(this.#isPaged ? { limit: String(PAGE_SIZE) } : {}), ...(token === '' ? {} : { continue: token }) };
   }
 
   async #page(

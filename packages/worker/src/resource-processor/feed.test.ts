@@ -60,6 +60,7 @@ function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'>
       metrics: {
         frames: () => {},
         relist: (_resource, cause) => counted.push(`relist ${cause}`),
+        loadFailure: (_resource, cause) => counted.push(`load ${cause}`),
         reconnect: (_resource, cause) => counted.push(`reconnect ${cause}`),
         pushdown: () => {},
       },
