@@ -1,6 +1,6 @@
 # Each target calls one script. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools demo test check unit integration e2e up down gen format clean
+.PHONY: help tools demo test check unit integration e2e faults up down gen format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ integration: ## Tests against a real API server, NATS and kube-state-metrics
 
 e2e: ## The whole fleet, with faults
 	@tools/run.sh e2e/test.sh
+
+faults: ## Runs with seeded faults between workers and API server (SEEDS=200, FIRST, or one SEED; LOGS=folder keeps logs)
+	@tools/run.sh e2e/faults.sh
 
 up: ## Start a playground cluster and print the kubectl settings
 	@tools/run.sh e2e/playground.sh up

@@ -16,6 +16,8 @@ import type { WorkerIndex } from './schedule.ts';
 /** Objects that nobody touches: their series must never be missing. */
 const STEADY = 100;
 const PODS = 130;
+/** An exporter with custom resources lists again about 3 s after its start. */
+const SECOND_START_MS = 4_000;
 
 /** A worker process behind a front of its own, with a real kube-state-metrics, and what the rest of the world says to it. */
 export class FleetWorker {
@@ -43,6 +45,15 @@ export class FleetWorker {
       },
       writeAuthority: (pem) => pod.writeAuthority(pem),
     };
+  }
+
+  /** Resolves when it is ready and its exporter has started its watches the second time (custom resources). */
+  async settled(): Promise<void> {
+    await this.pod.ready(60_000);
+    for (let lists = -1; lists !== this.exporterLists(); ) {
+      lists = this.exporterLists();
+      await sleep(SECOND_START_MS);
+    }
   }
 
   /** What the manager does: the ShardInstance, then the message. */
@@ -145,7 +156,7 @@ export class FaultFleet {
     const [left, right] = await Promise.all(halves.map((owned, i) => startWorker(fixture, i, owned, config)));
     if (left === undefined || right === undefined) throw new Error('two workers were started');
     const fleet = new FaultFleet({ fixture, workload, reference, workers: [left, right], client, folder });
-    await Promise.all(fleet.workers.map((worker) => worker.pod.ready(60_000)));
+    await Promise.all(fleet.workers.map((worker) => worker.settled()));
     return fleet;
   }
 

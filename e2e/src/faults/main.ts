@@ -1,4 +1,6 @@
 /** `make faults`: runs seeds one after the other on one fleet, and says what each did. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseConfig } from '@shard-controller/shared/runtime';
 import { z } from 'zod';
 import { FaultFleet } from './fleet.ts';
@@ -8,6 +10,7 @@ import { scheduleOf } from './schedule.ts';
 const settingsSchema = z.object({
   SEED: z.coerce.number().int().min(0).optional().describe('runs this seed alone'),
   SEEDS: z.coerce.number().int().min(1).max(100_000).default(20).describe('how many seeds, from 0'),
+  LOGS: z.string().min(1).optional().describe('folder for the logs of bad seeds'),
   FIRST: z.coerce.number().int().min(0).default(0).describe('the first seed'),
 });
 
@@ -15,8 +18,16 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 const isGood = ({ problems, completeMs, barMs }: RunReport): boolean => problems.length === 0 && completeMs <= barMs;
 
+function keepLogs(folder: string, seed: number, fleet: FaultFleet): void {
+  mkdirSync(folder, { recursive: true });
+  for (const { pod, shardId } of fleet.workers) {
+    writeFileSync(join(folder, `${seed}-${shardId}-worker.log`), pod.worker.output);
+    writeFileSync(join(folder, `${seed}-${shardId}-exporter.log`), pod.exporterOutput);
+  }
+}
+
 async function main(): Promise<number> {
-  const { SEED, SEEDS, FIRST } = parseConfig(settingsSchema, process.env);
+  const { SEED, SEEDS, FIRST, LOGS } = parseConfig(settingsSchema, process.env);
   const seeds = SEED === undefined ? Array.from({ length: SEEDS }, (_, i) => FIRST + i) : [SEED];
   const bad: number[] = [];
   const times: number[] = [];
@@ -30,8 +41,7 @@ async function main(): Promise<number> {
       if (isGood(report)) continue;
       bad.push(seed);
       say(`  again: ${reproduction(seed)}`);
-      if (process.env['FAULT_LOG'] !== undefined)
-        for (const { pod } of fleet.workers) say(pod.worker.output.slice(-20_000));
+      if (LOGS !== undefined) keepLogs(LOGS, seed, fleet);
       // What went wrong must not count for the next seed.
       await fleet.stop();
       fleet = undefined;

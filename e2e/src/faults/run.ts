@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Churn, Random } from '../workload/index.ts';
-import { FAULT_NAMES, makeFault } from './faults.ts';
+import { makeFault } from './faults.ts';
 import type { FaultFleet, FleetWorker } from './fleet.ts';
 import { describeItem, type Item, type Schedule } from './schedule.ts';
 
@@ -224,6 +224,3 @@ export function describeRun(report: RunReport): string {
 
 /** The command that runs one seed again. */
 export const reproduction = (seed: number): string => `make faults SEED=${seed}`;
-
-/** Seeds that between them inject every fault at least once. */
-export const SEEDS_FOR_ALL_FAULTS = FAULT_NAMES.length;

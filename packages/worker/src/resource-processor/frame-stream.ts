@@ -6,6 +6,8 @@ import { WireFormatError } from './protobuf-reader.ts';
 
 /** kube-apiserver sends a bookmark about every minute; a watch that says nothing for longer is stuck. ms. */
 const SILENCE_MS = 90_000;
+/** The parts of one event follow each other at once, however slow the line; one that stands still has lost its end. ms. */
+const BEGUN_MS = 3_000;
 const OPEN_BRACE = 0x7b;
 
 /** A watch said nothing for so long that it cannot be alive. */
@@ -14,7 +16,7 @@ class SilentWatchError extends Error {
   readonly code = 'SC_SILENT_WATCH';
 }
 
-/** A watch ended in order, but in the middle of an event: something between the API server and this process cut it. */
+/** A watch ended or stands still in the middle of an event: something between the API server and this process cut it. */
 class TruncatedWatchError extends Error {
   override readonly name = 'TruncatedWatchError';
   readonly code = 'SC_TRUNCATED_WATCH';
@@ -41,8 +43,10 @@ export async function readFrames(options: FrameStreamOptions): Promise<void> {
   const timer = setTimeout(() => {
     response.body.destroy(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: it is opened again`));
   }, silenceMs);
+  let begun: NodeJS.Timeout | undefined;
   try {
     for await (const bytes of response.body) {
+      clearTimeout(begun);
       splitter.push(bytes as Buffer, (buffer, start, end, payloadStart, payloadEnd) => {
         if (!wanted) return;
         codec.readFrame(buffer, payloadStart, payloadEnd, view);
@@ -54,10 +58,16 @@ export async function readFrames(options: FrameStreamOptions): Promise<void> {
       // Time spent waiting for a slow exporter is not silence of the server.
       timer.refresh();
       if (!wanted) return;
+      if (splitter.begun) {
+        begun = setTimeout(() => {
+          response.body.destroy(new TruncatedWatchError('an event stands still half-way: the watch is opened again'));
+        }, BEGUN_MS);
+      }
     }
     if (splitter.begun) throw new TruncatedWatchError('a watch ended within an event: it is opened again');
   } finally {
     clearTimeout(timer);
+    clearTimeout(begun);
     response.body.destroy();
   }
 }
