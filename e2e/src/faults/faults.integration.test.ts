@@ -84,14 +84,20 @@ describe('each cause has a metric value of its own, and is no dead end', () => {
     const churning = new Churn(fleet.workload, 60, 0).run(stop.signal);
     const { credentials, front } = worker;
     const fault = makeFault(name, { random: new Random(7), share: 1, credentials });
-    await front.inject(fault);
-    // What only shows when a request is broken in the end is ended first.
-    if (name === 'no-answer' || name === 'half-open') await sleep(300);
-    else await expect.poll(counted, { timeout: 20_000 }).toBeGreaterThan(before);
-    await front.lift(fault);
-    await expect.poll(counted, { timeout: 20_000 }).toBeGreaterThan(before);
-    stop.abort();
-    await churning;
+    try {
+      await front.inject(fault);
+      // What only shows when a request is broken in the end is ended first.
+      if (name === 'no-answer' || name === 'half-open') await sleep(300);
+      else await expect.poll(counted, { timeout: 20_000 }).toBeGreaterThan(before);
+    } finally {
+      await front.lift(fault);
+    }
+    try {
+      await expect.poll(counted, { timeout: 20_000 }).toBeGreaterThan(before);
+    } finally {
+      stop.abort();
+      await churning;
+    }
     await expect.poll(() => fleet?.difference(), { timeout: 40_000, interval: 100 }).toBeUndefined();
   });
 });
