@@ -25,7 +25,7 @@ const isFeedStream = ({ verb, encoding }: FrontStream): boolean => verb === 'wat
 
 /** Calls `hit` for the share of the open watches that the fault is to touch. */
 function eachWatch(front: FaultyFront, { random, share }: FaultSetting, hit: (stream: FrontStream) => void): void {
-  for (const stream of [...front.streams]) if (isFeedStream(stream) && random.next() < share) hit(stream);
+  for (const stream of front.streams) if (isFeedStream(stream) && random.next() < share) hit(stream);
 }
 
 /** Answers a share of the requests with an error; watches are ended first, so that there are some. */
@@ -109,7 +109,7 @@ function expiredToken({ random, share, credentials }: FaultSetting): Omit<Fault,
 const expired = { code: 410, reason: 'Expired', message: 'too old resource version: 1 (2)' } as const;
 
 /** By the name under which a schedule has them. */
-export const FAULTS = {
+const FAULTS = {
   reset: (setting) => ({
     begin: (front) => eachWatch(front, setting, (stream) => stream.reset()),
     take: (exchange) => {

@@ -9,7 +9,7 @@ import {
 import { FrontStream } from './front-stream.ts';
 
 /** What a request asks for. */
-export type Verb = 'watch' | 'watchList' | 'list' | 'object' | 'write' | 'other';
+type Verb = 'watch' | 'watchList' | 'list' | 'object' | 'write' | 'other';
 
 /** One request that has reached the front and was not answered yet. */
 export interface Exchange {
@@ -170,7 +170,10 @@ export class FaultyFront {
     });
     outgoing.on('error', () => incoming.socket.destroy());
     outgoing.on('response', (source) => {
-      if (response.destroyed) return void source.destroy();
+      if (response.destroyed) {
+        source.destroy();
+        return;
+      }
       const { connection: _, 'transfer-encoding': __, ...headers } = source.headers;
       response.writeHead(source.statusCode ?? 502, headers);
       response.flushHeaders();

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
@@ -6,9 +9,6 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { Exporter, kubeconfigOf } from '../worker/exporter-rig.ts';
 import { assignment, SLOT_COUNT, slots, WorkerFixture, type WorkerPod } from '../worker-process/worker-fixture.ts';
 import { CUSTOM_GROUP, CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST, Workload } from '../workload/index.ts';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { FaultyFront } from './faulty-front.ts';
 import type { FaultSetting } from './faults.ts';
 import type { WorkerIndex } from './schedule.ts';
@@ -135,6 +135,15 @@ export class FaultFleet {
 
   static async start(seed: number): Promise<FaultFleet> {
     const fixture = await WorkerFixture.start();
+    try {
+      return await FaultFleet.#build(fixture, seed);
+    } catch (error) {
+      await fixture.stop();
+      throw error;
+    }
+  }
+
+  static async #build(fixture: WorkerFixture, seed: number): Promise<FaultFleet> {
     const { server, ca, adminToken: token } = fixture.apiServer;
     const logger = createLogger({ name: 'workload', level: 'silent' });
     const client = new KubernetesClient({
@@ -213,7 +222,7 @@ export class FaultFleet {
       ...this.workers.map((worker) => worker.series()),
     ]);
     const refused = parts.find((part) => typeof part === 'string');
-    if (refused !== undefined) return String(refused);
+    if (typeof refused === 'string') return refused;
     const shown = parts.flatMap((part) => (typeof part === 'string' ? [] : part));
     const counts = new Map<string, number>();
     for (const line of all) counts.set(line, (counts.get(line) ?? 0) - 1);

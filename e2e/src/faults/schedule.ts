@@ -111,6 +111,7 @@ export function describeItem(item: Item): string {
     case 'restart-worker':
       return `${item.at} ms: worker ${item.worker} is killed and away for ${item.away} ms`;
     case 'restart-api-server':
-      return `${item.at} ms: the API server restarts (${item.how})`;
+      break;
   }
+  return `${item.at} ms: the API server restarts (${item.how})`;
 }
