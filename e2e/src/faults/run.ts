@@ -58,6 +58,11 @@ export async function runSchedule(fleet: FaultFleet, schedule: Schedule): Promis
   const completeMs = performance.now() - (endedAt === 0 ? performance.now() : endedAt);
   if (difference !== undefined) problems.push(`never complete again: ${difference}`);
   const { scrapes, unanswered, missing } = await watcher.stop();
+  // What a restart still has to do is no part of the next run.
+  const restarted = fleet.workers.filter(
+    (_, i) => restarts(schedule.items, i, 'restart-exporter') || restarts(schedule.items, i, 'restart-worker'),
+  );
+  await Promise.all(restarted.map((worker) => worker.settled()));
   const barMs = barOf(schedule.items);
   const relists = sum(fleet.workers.map((worker, i) => listsSince(worker, before[i], schedule.items)));
   problems.push(...violations(fleet, before, schedule.items));
