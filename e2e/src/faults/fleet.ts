@@ -16,6 +16,8 @@ import type { WorkerIndex } from './schedule.ts';
 /** Objects that nobody touches: their series must never be missing. */
 const STEADY = 100;
 const PODS = 130;
+/** A busy machine takes long to start a fleet; one that is not whole by then never will be. */
+const START_LIMIT_MS = 180_000;
 /** An exporter with custom resources lists again about 3 s after its start. */
 const SECOND_START_MS = 4_000;
 
@@ -49,7 +51,7 @@ export class FleetWorker {
 
   /** Resolves when it is ready and its exporter has started its watches the second time (custom resources). */
   async settled(): Promise<void> {
-    await this.pod.ready(60_000);
+    await this.pod.ready(START_LIMIT_MS);
     for (let lists = -1; lists !== this.exporterLists(); ) {
       lists = this.exporterLists();
       await sleep(SECOND_START_MS);
