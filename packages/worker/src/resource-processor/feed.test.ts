@@ -205,6 +205,14 @@ describe('a feed whose watch ends', () => {
     expect(peer.log).toEqual(['DELETED a@110']);
   });
 
+  test('gives a watch that comes back an event at once, so that a kill right then is no failed watch', async () => {
+    const { feed, peer } = await newRig('a');
+    const { state } = feed;
+    const acknowledged = state?.subscriptions[0]?.acknowledge(state.position);
+    await acknowledged;
+    expect(peer.log.filter((line) => line === 'BOOKMARK @101')).toHaveLength(2);
+  });
+
   test('drops an event of an unknown type and opens the watch again', async () => {
     const { api, peer, counted } = await newRig('a');
     api.say(protobufFrame('RENAMED', protobufObject({ uid: 'a', name: 'a', version: '101' })));
