@@ -58,4 +58,6 @@ async function main(): Promise<number> {
   return bad.length === 0 ? 0 : 1;
 }
 
+// What was started ends with this process, but only if it ends by itself.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 process.exitCode = await main();
