@@ -1,6 +1,6 @@
 # Each target calls one script. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools demo test check unit integration e2e golden up down gen format clean
+.PHONY: help tools demo test check unit integration e2e golden faults up down gen format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ e2e: ## The whole fleet, with faults
 
 golden: ## Every golden case with 1 to 7 workers, both ways to shard (GOLDEN=<case> for one; `make test` runs each once)
 	@GOLDEN=$${GOLDEN:-all} tools/run.sh vitest run --project integration e2e/src/golden/golden
+
+faults: ## Runs with seeded faults between workers and API server (SEEDS=200, FIRST, or one SEED; LOGS=folder keeps logs)
+	@tools/run.sh e2e/faults.sh
 
 up: ## Start a playground cluster and print the kubectl settings
 	@tools/run.sh e2e/playground.sh up

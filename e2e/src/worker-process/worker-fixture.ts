@@ -182,6 +182,8 @@ const instancePath = (shardId: string): string =>
     name: `${CONFIG}-${shardId}`,
   });
 
+const DEFAULT_EXPORTER_ARGS: readonly string[] = ['--resources=configmaps,namespaces,pods'];
+
 export interface PodOptions {
   readonly ordinal?: number;
   /** Further or other environment of the worker. */
@@ -190,8 +192,10 @@ export interface PodOptions {
   readonly token?: string;
   /** Start kube-state-metrics too; default true. A command replaces it. */
   readonly exporter?: boolean | readonly [string, ...string[]];
-  /** Further arguments of kube-state-metrics; they win. */
+  /** What kube-state-metrics exports, and how much it says; a few kinds when absent. */
   readonly exporterArgs?: readonly string[];
+  /** CA file of the worker; the API server's own when absent. */
+  readonly authority?: string;
 }
 
 export interface Answer {
@@ -223,14 +227,14 @@ export class WorkerPod {
 
   private constructor(
     fixture: WorkerFixture,
-    { ordinal = 0, env = {}, token, exporter = true, exporterArgs = [] }: PodOptions,
+    { ordinal = 0, env = {}, token, exporter = true, exporterArgs = DEFAULT_EXPORTER_ARGS, authority }: PodOptions,
     [gateway = 0, health = 0, proxy = 0, metrics = 0, telemetry = 0]: readonly number[],
   ) {
     this.shardId = `shard-${String(ordinal).padStart(3, '0')}`;
     this.ports = { gateway, health, proxy, exporter: metrics };
     this.#folder = mkdtempSync(join(tmpdir(), 'shard-worker-'));
     this.writeToken(token ?? fixture.token());
-    writeFileSync(join(this.#folder, 'ca.crt'), fixture.apiServer.ca);
+    this.writeAuthority(authority ?? fixture.apiServer.ca);
     const server = new URL(fixture.apiServer.server);
     this.#workerEnv = {
       POD_NAME: `${CONFIG}-a-${ordinal}`,
@@ -254,7 +258,6 @@ export class WorkerPod {
     this.#worker = this.#newWorker();
     this.#exporterArgs = [
       `--apiserver=http://127.0.0.1:${proxy}`,
-      '--resources=configmaps,namespaces,pods',
       '--host=127.0.0.1',
       `--port=${metrics}`,
       '--telemetry-host=127.0.0.1',
@@ -319,6 +322,11 @@ export class WorkerPod {
 
   writeToken(token: string): void {
     writeFileSync(join(this.#folder, 'token'), token);
+  }
+
+  /** Replaces the worker's CA file. */
+  writeAuthority(pem: string): void {
+    writeFileSync(join(this.#folder, 'ca.crt'), pem);
   }
 
   async kill(): Promise<void> {

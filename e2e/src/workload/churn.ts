@@ -49,12 +49,14 @@ export class Churn {
   readonly #readyChanged = new WeakMap<Item, number>();
   #mode: ChurnMode = 'everything';
   #perSecond: number;
+  readonly #recreateAfterMs: number;
   #paused = false;
   #lastFailure = '';
 
-  constructor(workload: Workload, perSecond: number) {
+  constructor(workload: Workload, perSecond: number, recreateAfterMs = RECREATE_AFTER_MS) {
     this.#workload = workload;
     this.#perSecond = perSecond;
+    this.#recreateAfterMs = recreateAfterMs;
   }
 
   get counts(): ChurnCounts {
@@ -194,7 +196,7 @@ export class Churn {
         propagationPolicy: 'Background',
       });
       if (!recreate) return;
-      if (item.kind !== POD) await new Promise((resolve) => setTimeout(resolve, RECREATE_AFTER_MS));
+      if (item.kind !== POD) await new Promise((resolve) => setTimeout(resolve, this.#recreateAfterMs));
       await this.#workload.write(item);
       items.push(item);
     } catch (error) {

@@ -10,4 +10,5 @@ export {
   pod,
   WIDGET_DEFINITION,
 } from './kinds.ts';
+export { Random } from './random.ts';
 export { Workload } from './workload.ts';

@@ -247,6 +247,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Metadata lists that compared the index with the cluster, by cause.',
     labelNames: ['resource', 'cause'],
   });
+  const loadFailures = metrics.counter<'resource' | 'cause'>({
+    name: `${P}load_failures_total`,
+    help: 'Lists of the API server that failed and were tried again, by cause.',
+    labelNames: ['resource', 'cause'],
+  });
   const reconnects = metrics.counter<'resource' | 'cause'>({
     name: `${P}reconnects_total`,
     help: 'Watches of the API server that were opened again, by cause.',
@@ -274,6 +279,7 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
       bytes.inc({ resource: label(resource), direction: 'kept' }, kept);
     },
     cut: (resource, count) => cut.inc({ resource: label(resource) }, count),
+    loadFailure: (resource, cause) => loadFailures.inc({ resource: label(resource), cause: causeLabel(cause) }),
     relist: (resource, cause) => relists.inc({ resource: label(resource), cause: causeLabel(cause) }),
     reconnect: (resource, cause) => reconnects.inc({ resource: label(resource), cause: causeLabel(cause) }),
     exporterRequest: (resource) => requests.inc({ resource: label(resource) }),

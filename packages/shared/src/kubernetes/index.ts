@@ -28,6 +28,7 @@ export {
   KubernetesError,
   type KubernetesErrorCode,
   type KubernetesErrorFields,
+  parseRetryAfter,
 } from './kubernetes-error.ts';
 export { LeaseElector, type LeaseElectorOptions, LeaseTimingError } from './lease-elector.ts';
 export type { Parsed } from './object-cache.ts';

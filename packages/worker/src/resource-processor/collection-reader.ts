@@ -1,10 +1,11 @@
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { readBody } from './answer-body.ts';
 import type { Upstream } from './data-plane.ts';
 import { type FeedKey, selectorQuery } from './feed-key.ts';
 import { codecOf, type FrameCodec, type ListPage } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
 import { shardSelector } from './shard-selector.ts';
-import { failureOf, headerOf } from './upstream-failure.ts';
+import { failureOf, headerOf, UpstreamFailure } from './upstream-failure.ts';
 
 /** Metadata of all objects, cheapest form first; custom resources have it too. */
 const METADATA_LIST = [
@@ -13,9 +14,8 @@ const METADATA_LIST = [
   'application/json',
 ].join(',');
 
+/** Until the answer's headers. ms. */
 const HEADERS_TIMEOUT_MS = 10_000;
-/** Longest silence within a body that is not a watch: its server is frozen, or the connection dead. ms. */
-const BODY_SILENCE_MS = 10_000;
 const PAGE_SIZE = 500;
 /** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
 const WATCH_SECONDS = { from: 290, to: 590 };
@@ -38,6 +38,8 @@ export class CollectionReader {
   readonly #upstream: Upstream;
   readonly #key: FeedKey;
   readonly #random: () => number;
+  /** False after a page came too late for its continue token: the next attempt takes everything in one answer. */
+  #isPaged = true;
   readonly #sharding: Sharding | undefined;
 
   /** @param sharding how objects are placed; without it, narrowed reads are not possible. */
@@ -156,21 +158,23 @@ export class CollectionReader {
     let version = '';
     do {
       const waits: Promise<void>[] = [];
-      const page = await this.#page(
-        accept,
-        { ...query, limit: String(PAGE_SIZE), ...(token === '' ? {} : { continue: token }) },
-        signal,
-        view,
-        (codec) => {
-          const wait = item(codec, view);
-          if (wait !== undefined) waits.push(wait);
-        },
-      );
+      const page = await this.#page(accept, { ...query, ...this.#paging(token) }, signal, view, (codec) => {
+        const wait = item(codec, view);
+        if (wait !== undefined) waits.push(wait);
+      }).catch((error: unknown) => {
+        if (token !== '' && error instanceof UpstreamFailure && error.status === 410) this.#isPaged = false;
+        throw error;
+      });
       await Promise.all(waits);
       token = page.continueToken;
       if (version === '') version = page.resourceVersion;
     } while (token !== '');
+    this.#isPaged = true;
     return version;
+  }
+
+  #paging(token: string): Record<string, string> {
+    return { ...(this.#isPaged ? { limit: String(PAGE_SIZE) } : {}), ...(token === '' ? {} : { continue: token }) };
   }
 
   async #page(
@@ -197,28 +201,4 @@ export class CollectionReader {
     if (response.status !== 200) throw await failureOf(this.#key.path, response);
     return response;
   }
-}
-
-/** An answer stopped in its middle. */
-class StuckAnswerError extends Error {
-  override readonly name = 'StuckAnswerError';
-  readonly code = 'SC_STUCK_ANSWER';
-}
-
-/** The whole body of an answer that is not a watch. Throws when nothing more comes of it for `silenceMs`. */
-export async function readBody(response: StreamResponse, silenceMs = BODY_SILENCE_MS): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  const timer = setTimeout(() => {
-    const error = new StuckAnswerError(`an answer of the API server stopped in its middle for ${silenceMs / 1_000} s`);
-    response.body.destroy(error);
-  }, silenceMs);
-  try {
-    for await (const chunk of response.body) {
-      chunks.push(chunk as Buffer);
-      timer.refresh();
-    }
-  } finally {
-    clearTimeout(timer);
-  }
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }

@@ -84,6 +84,8 @@ export interface DataPlaneMetrics {
   relist(resource: string, cause: string): void;
   /** Whether the API server is asked for the objects of the needed slots only. */
   pushdown(resource: string, on: boolean): void;
+  /** A list, or a single read in its place, that failed and is tried again. */
+  loadFailure(resource: string, cause: string): void;
   /** An upstream watch that had to be opened again, by cause. */
   reconnect(resource: string, cause: string): void;
   /** The exporter asks for a collection, or for something that is none (`other`). */

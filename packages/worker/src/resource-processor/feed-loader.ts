@@ -1,6 +1,7 @@
 import { Backoff } from './backoff.ts';
 import type { Feed, FeedContext } from './feed.ts';
 import type { FeedState, LoadCoverage } from './feed-state.ts';
+import { causeOf, pauseAfter } from './failure-cause.ts';
 import { fetchEach, type KnownObject, MAX_SINGLE_GETS } from './feed-relist.ts';
 import { loadingSlots } from './feed-scope.ts';
 import { codecOf, type FrameCodec } from './frame-codec.ts';
@@ -28,8 +29,6 @@ export class FeedLoader {
   readonly #turn = new Semaphore(1);
   readonly #backoff: Backoff;
   #abort = new AbortController();
-  /** The server has no WatchList: lists are paged from now on. */
-  #paged = false;
 
   constructor(feed: Feed, context: FeedContext) {
     this.#feed = feed;
@@ -81,7 +80,8 @@ export class FeedLoader {
       state.flush();
       if (either.aborted) return;
       this.#note(error);
-      await this.#context.clock.sleep(this.#backoff.next(), either);
+      this.#context.metrics?.loadFailure?.(this.#feed.resource, causeOf(error));
+      await this.#context.clock.sleep(pauseAfter(error, this.#backoff), either);
     }
   }
 
@@ -119,15 +119,13 @@ export class FeedLoader {
   }
 
   async #load(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
-    if (!this.#paged) {
-      try {
-        return await this.#loadByWatchList(state, coverage, signal);
-      } catch (error) {
-        const isUnknown = error instanceof UpstreamFailure && (error.status === 422 || error.status === 400);
-        if (!isUnknown) throw error;
-        this.#paged = true;
-        this.#context.logger.info({ feed: this.#feed.name }, 'the API server has no WatchList here: lists are paged');
-      }
+    try {
+      return await this.#loadByWatchList(state, coverage, signal);
+    } catch (error) {
+      // Asked anew each time: replicas of an API server that is being upgraded differ.
+      const isUnknown = error instanceof UpstreamFailure && (error.status === 422 || error.status === 400);
+      if (!isUnknown) throw error;
+      this.#context.logger.debug({ feed: this.#feed.name }, 'the API server has no WatchList here: lists are paged');
     }
     return this.#loadByPages(state, coverage, signal);
   }

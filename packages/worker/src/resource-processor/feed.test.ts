@@ -1,7 +1,8 @@
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
+import type { StreamResponse } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
 import { Feed } from './feed.ts';
 import { resumeExporter } from './feed-difference.ts';
@@ -11,7 +12,7 @@ import { slotHashOf } from './slot-hash.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 import { ScriptedApiServer, status } from './testing/scripted-api-server.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
-import { protobufFrame, protobufObject } from './testing/wire.ts';
+import { protobufFrame, protobufList, protobufObject } from './testing/wire.ts';
 
 const SLOTS = 64;
 const everything = new Uint8Array(SLOTS).fill(SlotRole.Owned);
@@ -62,6 +63,7 @@ function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'>
         frames: () => {},
         cut: () => {},
         relist: (_resource, cause) => counted.push(`relist ${cause}`),
+        loadFailure: (_resource, cause) => counted.push(`load ${cause}`),
         reconnect: (_resource, cause) => counted.push(`reconnect ${cause}`),
         pushdown: () => {},
       },
@@ -115,6 +117,12 @@ async function until(holds: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
+
+const protobuf = (body: Buffer): StreamResponse => ({
+  status: 200,
+  headers: { 'content-type': 'application/vnd.kubernetes.protobuf' },
+  body: Readable.from([body]),
+});
 
 const plainWatches = (api: ScriptedApiServer): string[] =>
   api.requests.filter((query) => query.startsWith('watch=true') && !query.includes('sendInitialEvents'));
@@ -177,6 +185,37 @@ describe('a feed whose watch ends', () => {
     expect(Math.max(...slept.filter((ms) => ms < 3_000))).toBe(1_000);
   });
 
+  test('waits until the date that the server names', async () => {
+    const { api, slept } = await newRig('a');
+    slept.length = 0;
+    api.failNextWatch(429, 'TooManyRequests', { 'retry-after': new Date(Date.now() + 5_000).toUTCString() });
+    api.cut();
+    await until(() => api.watches > 0);
+    expect(slept.some((ms) => ms >= 3_500 && ms < 6_000)).toBe(true);
+  });
+
+  test('does not keep back what came in one piece with the failure', async () => {
+    const { api, peer, slept } = await newRig('a', 'b');
+    slept.length = 0;
+    const deleted = protobufFrame('DELETED', protobufObject({ uid: 'a', name: 'a', namespace: 'ns', version: '110' }));
+    // Nothing else will ever be said: the next watch stays silent.
+    api.objects.delete('a');
+    api.version = 110;
+    api.say(
+      Buffer.concat([deleted, protobufFrame('RENAMED', protobufObject({ uid: 'b', name: 'b', version: '111' }))]),
+    );
+    await until(() => !peer.store.has('a'));
+    expect(peer.log).toEqual(['DELETED a@110']);
+  });
+
+  test('gives a watch that comes back an event at once, so that a kill right then is no failed watch', async () => {
+    const { feed, peer } = await newRig('a');
+    const { state } = feed;
+    const acknowledged = state?.subscriptions[0]?.acknowledge(state.position);
+    await acknowledged;
+    expect(peer.log.filter((line) => line === 'BOOKMARK @101')).toHaveLength(2);
+  });
+
   test('drops an event of an unknown type and opens the watch again', async () => {
     const { api, peer, counted } = await newRig('a');
     api.say(protobufFrame('RENAMED', protobufObject({ uid: 'a', name: 'a', version: '101' })));
@@ -210,6 +249,50 @@ describe('a feed whose resourceVersion is gone', () => {
       expect(plainWatches(api).at(-1)).toContain('resourceVersion=200');
     });
   }
+
+  test('sends the deletion of an object that was made again under its name before the new one', async () => {
+    const { api, peer } = await newRig('web#1', 'db#1', 'other');
+    api.cut();
+    for (const uid of ['web#1', 'db#1']) api.objects.delete(uid);
+    api.version = 200;
+    api.objects.set('web#2', 190).set('db#2', 191);
+    api.forget();
+    await until(() => peer.store.has('web#2') && peer.store.has('db#2') && api.watches > 0);
+    const at = (entry: string): number => peer.log.findIndex((line) => line.startsWith(entry));
+    for (const name of ['web', 'db']) {
+      expect(at(`DELETED ${name}#1`)).toBeGreaterThanOrEqual(0);
+      expect(at(`DELETED ${name}#1`)).toBeLessThan(at(`ADDED ${name}#2`));
+    }
+    expect(peer.log.at(-1)).toBe('BOOKMARK @200');
+    expect([...peer.store.keys()].sort()).toEqual(['db#2', 'other', 'web#2']);
+  });
+
+  test('does not ask without a pause a server that refuses what it has just listed', async () => {
+    const { api, slept } = await newRig('a');
+    slept.length = 0;
+    for (let i = 0; i < 8; i++) api.failNextWatch(410, 'Expired');
+    api.cut();
+    await until(() => lists(api).length >= 8 && api.watches > 0);
+    const pauses = slept.filter((ms) => ms > 0);
+    expect(pauses.length).toBeGreaterThanOrEqual(8);
+    expect(Math.max(...pauses)).toBe(1_000);
+  });
+
+  test('takes everything in one answer when the pages come too late for their tokens', async () => {
+    const { api, peer, counted } = await newRig('a', 'b');
+    const page = protobufList('200', [protobufObject({ uid: 'a', name: 'a', namespace: 'ns', version: '101' })], 1);
+    api.next((_, query) => (query.get('limit') === '500' ? protobuf(page) : undefined));
+    api.next((_, query) => (query.has('continue') ? status(410, 'Expired') : undefined));
+    api.cut();
+    api.objects.delete('a');
+    api.version = 200;
+    api.forget();
+    await until(() => peer.log.includes('BOOKMARK @200'));
+    expect(counted).toContain('load 410');
+    expect([...peer.store.keys()]).toEqual(['b']);
+    expect(lists(api)).toHaveLength(2);
+    expect(api.requests.filter((query) => query === '')).toHaveLength(1);
+  });
 
   test('starts a load over that was under way, so that nothing deleted comes back', async () => {
     const api = new ScriptedApiServer();
@@ -277,6 +360,37 @@ describe('a feed that opens', () => {
     const { feed } = newFeed(api, '50');
     await until(() => feed.state?.filled === true);
     expect(feed.state && resumeExporter(feed.state, '50', everything)).toBeUndefined();
+  });
+
+  test('waits with its list as long as the server asks', async () => {
+    const api = new ScriptedApiServer();
+    api.change('ADDED', 'a');
+    api.next((_, query) =>
+      query.has('sendInitialEvents') ? status(429, 'TooManyRequests', { 'retry-after': '4' }) : undefined,
+    );
+    const { feed, slept, counted } = newFeed(api);
+    await until(() => feed.state?.filled === true);
+    expect(slept.some((ms) => ms >= 4_000 && ms < 6_000)).toBe(true);
+    expect(counted).toContain('load 429');
+  });
+
+  test('asks again for an answer that stands still', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const api = new ScriptedApiServer();
+      api.change('ADDED', 'a');
+      const hanging = new PassThrough();
+      hanging.write('k8s');
+      api.next((_, query) =>
+        query.get('limit') === '1' ? { ...protobuf(Buffer.alloc(0)), body: hanging } : undefined,
+      );
+      const { feed, counted } = newFeed(api);
+      for (let i = 0; i < 400 && feed.state?.filled !== true; i++) await vi.advanceTimersByTimeAsync(100);
+      expect(feed.state?.filled).toBe(true);
+      expect(counted).toContain('reconnect timeout');
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('lists page by page where the server knows no WatchList', async () => {

@@ -7,6 +7,7 @@ import { CollectionReader } from './collection-reader.ts';
 import type { DataPlaneMetrics, Upstream } from './data-plane.ts';
 import type { Diet } from './diet.ts';
 import { type FeedKey, feedId, feedName, resourceName } from './feed-key.ts';
+import { causeOf, codeOf, pauseAfter } from './failure-cause.ts';
 import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
 import { FeedState, type Novelty } from './feed-state.ts';
@@ -55,7 +56,8 @@ export interface FeedSlots {
   readonly novelty?: (entry: object, view: FrameView) => Novelty;
 }
 
-const MAX_RETRY_AFTER_MS = 10_000;
+/** A watch that lived for so long was no failed attempt. ms. */
+const STEADY_MS = 1_000;
 /** A collection below this size is read whole: its bytes are few, and an index that knows all of it moves slots cheaply. */
 const PUSHDOWN_MIN_OBJECTS = 200;
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
@@ -254,8 +256,9 @@ export class Feed implements VerifiableFeed {
         // The exporter's resourceVersion is too old to be resumed: it will be told to list again.
         if (error instanceof UpstreamFailure && error.status === 410) this.#resumeFrom = undefined;
         this.#fail(error);
+        this.#context.metrics?.reconnect?.(this.resource, causeOf(error));
         for (const wake of this.#openWaiters) wake();
-        await clock.sleep(this.#pause(error), signal);
+        await clock.sleep(pauseAfter(error, this.#backoff), signal);
       }
     }
     return undefined;
@@ -281,7 +284,7 @@ export class Feed implements VerifiableFeed {
       return await this.reader.honoursSlots(signal, this.#slots.slotHash);
     } catch (error) {
       // A server that knows the parameter but not our use of it refuses it (500): it is asked for everything then.
-      if (error instanceof UpstreamFailure && error.status !== 429) return false;
+      if (error instanceof UpstreamFailure && [400, 422, 500].includes(error.status)) return false;
       throw error;
     }
   }
@@ -370,10 +373,13 @@ export class Feed implements VerifiableFeed {
       });
     } finally {
       signal.removeEventListener('abort', stop);
+      // What came before a failure is good, and the next chunk may be a minute away.
+      state.flush();
+      if (clock.monotonic() - openedAt >= STEADY_MS) this.#backoff.reset();
     }
     if (signal.aborted) return;
     // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
-    if (frames === 0 && clock.monotonic() - openedAt < 1_000) {
+    if (frames === 0 && clock.monotonic() - openedAt < STEADY_MS) {
       this.#context.metrics?.reconnect?.(this.resource, 'short');
       await clock.sleep(this.#backoff.next(), signal);
     } else {
@@ -403,10 +409,12 @@ export class Feed implements VerifiableFeed {
     if (isExpired) {
       metrics?.relist?.(this.resource, 'expired');
       await this.#relist(signal);
+      // A server that goes on to refuse what it has just listed must not be asked without a pause.
+      await clock.sleep(this.#backoff.next(), signal);
       return;
     }
     metrics?.reconnect?.(this.resource, causeOf(error));
-    await clock.sleep(this.#pause(error), signal);
+    await clock.sleep(pauseAfter(error, this.#backoff), signal);
   }
 
   async #relist(signal: AbortSignal): Promise<void> {
@@ -420,15 +428,10 @@ export class Feed implements VerifiableFeed {
       } catch (error) {
         if (signal.aborted) return;
         this.#fail(error);
-        await clock.sleep(this.#pause(error), signal);
+        this.#context.metrics?.loadFailure?.(this.resource, causeOf(error));
+        await clock.sleep(pauseAfter(error, this.#backoff), signal);
       }
     }
-  }
-
-  #pause(error: unknown): number {
-    const asked = error instanceof UpstreamFailure ? error.retryAfterMs : undefined;
-    const jittered = this.#backoff.next();
-    return asked === undefined ? jittered : Math.min(MAX_RETRY_AFTER_MS, asked + jittered);
   }
 
   #succeed(): void {
@@ -475,19 +478,4 @@ export class Feed implements VerifiableFeed {
     this.#context.metrics?.cut?.(this.resource, state.diet.cutBytes);
     state.diet.cutBytes = 0;
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : undefined;
-}
-
-/** One word per cause, for the metric. */
-function causeOf(error: unknown): string {
-  if (error instanceof UpstreamFailure) return error.status === 0 ? error.reason : String(error.status);
-  const code = codeOf(error);
-  if (code === 'SC_WIRE_FORMAT') return 'format';
-  if (code === 'SC_SILENT_WATCH') return 'silent';
-  return 'connection';
 }

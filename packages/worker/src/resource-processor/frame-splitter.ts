@@ -6,6 +6,8 @@ const MAX_FRAME = 64 * 1024 * 1024;
 const NEWLINE = 0x0a;
 /** Big-endian length before each protobuf frame. Bytes. */
 const PREFIX = 4;
+/** Tag of field 1, length-delimited: each WatchEvent begins with its type. */
+const TYPE_TAG = 0x0a;
 
 /**
  * Called with each whole frame: `bytes[start, end)` is the frame as it goes over the wire (with length prefix or
@@ -31,6 +33,11 @@ export class FrameSplitter {
 
   constructor(encoding: WireEncoding) {
     this.#encoding = encoding;
+  }
+
+  /** Whether a frame has begun and not ended. */
+  get begun(): boolean {
+    return this.#restBytes > 0;
   }
 
   push(chunk: Buffer, handle: FrameHandler): void {
@@ -113,5 +120,9 @@ function cutByNewline(chunk: Buffer, from: number, handle: FrameHandler): number
 function lengthAt(bytes: Buffer, at: number): number {
   const length = bytes.readUInt32BE(at);
   if (length > MAX_FRAME) throw new WireFormatError(`a frame claims ${length} bytes`);
+  // Without this a reader that is out of step would wait for as many bytes as some other field happens to say.
+  if (bytes.length > at + PREFIX && bytes[at + PREFIX] !== TYPE_TAG) {
+    throw new WireFormatError('a frame does not begin with its type');
+  }
   return length;
 }

@@ -1,5 +1,5 @@
 import type { Upstream } from './data-plane.ts';
-import { readBody } from './collection-reader.ts';
+import { readBody } from './answer-body.ts';
 import type { ObjectKind } from './frame-codec.ts';
 import { failureOf, UpstreamFailure } from './upstream-failure.ts';
 

@@ -6,8 +6,13 @@ import { Backoff } from './backoff.ts';
 import type { Upstream } from './data-plane.ts';
 import { sendStatus } from './status-object.ts';
 
-/** Reads are tried again for so long while the API server cannot be reached: an exporter that gets an error at its start exits. */
+/**
+ * Reads are tried again for so long while the API server cannot be reached or says that it cannot answer now: an
+ * exporter that gets an error at its start exits.
+ */
 const PATIENCE_MS = 20_000;
+/** Until an answer's headers. ms. */
+const HEADERS_TIMEOUT_MS = 10_000;
 /** Largest body of a self-subject review. Bytes. */
 const MAX_BODY = 64 * 1024;
 const REQUEST_HEADERS = ['accept', 'accept-encoding', 'content-type', 'if-none-match'] as const;
@@ -47,7 +52,7 @@ export async function passThrough(
     sendStatus(response, 413, 'RequestEntityTooLarge', `the body is longer than ${MAX_BODY} bytes`);
     return;
   }
-  const ask = { ...passed, headers, body, signal };
+  const ask = { ...passed, headers, body, signal, headersTimeoutMs: HEADERS_TIMEOUT_MS };
   let answer: StreamResponse;
   try {
     answer = await withPatience(() => upstream.stream(ask), body === undefined, clock, signal);
@@ -84,12 +89,20 @@ async function withPatience(
   const backoff = new Backoff(Math.random);
   for (;;) {
     try {
-      return await open();
+      const answer = await open();
+      if (!isRepeatable || !isPassing(answer.status) || clock.monotonic() > deadline) return answer;
+      answer.body.on('error', () => {}).resume();
+      await clock.sleep(backoff.next(), signal);
     } catch (error) {
       if (!isRepeatable || signal.aborted || clock.monotonic() > deadline) throw error;
       await clock.sleep(backoff.next(), signal);
     }
   }
+}
+
+/** Whether the same request may well be answered in a moment: an expired token, too much load, a server that starts. */
+function isPassing(status: number): boolean {
+  return status === 401 || status === 429 || (status >= 500 && status !== 501);
 }
 
 async function readRequest(request: IncomingMessage): Promise<Buffer | 'too-large'> {

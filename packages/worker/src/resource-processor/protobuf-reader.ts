@@ -21,6 +21,8 @@ export class ProtobufReader {
   next(): boolean {
     if (this.position >= this.end) return false;
     const tag = this.varint();
+    // No such field exists, and client-go refuses a message that has one.
+    if (tag < 8) throw new WireFormatError('a field has number 0');
     this.field = Math.floor(tag / 8);
     this.wireType = tag & 7;
     return true;

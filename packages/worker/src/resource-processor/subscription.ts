@@ -152,9 +152,13 @@ export class Subscription {
 
   /** Continues on a new response; settles what the exporter has acknowledged by asking for it. */
   attach(response: WatchResponse): void {
-    const settle = this.#awaited?.settle ?? [];
+    const awaited = this.#awaited;
+    const settle = awaited?.settle ?? [];
     this.#awaited = undefined;
     this.#response = response;
+    // client-go lists anew after a watch that ends within 1 s without an event: should this process die now, it must
+    // not look like one.
+    if (awaited !== undefined) response.write(this.#codec.bookmark(this.#kind, awaited.version, false));
     this.attached = true;
     this.attachedAt = this.#now();
     this.#blocked = false;

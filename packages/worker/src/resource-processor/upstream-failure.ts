@@ -1,4 +1,5 @@
-import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { parseRetryAfter, type StreamResponse } from '@shard-controller/shared/kubernetes';
+import { readBody } from './answer-body.ts';
 import type { StatusSummary } from './protobuf-frame.ts';
 import { readJsonStatus } from './json-frame.ts';
 
@@ -33,29 +34,11 @@ const MAX_MESSAGE = 64 * 1024;
 
 /** Turns an answer with an error status into an UpstreamFailure, its text included. */
 export async function failureOf(path: string, response: StreamResponse): Promise<UpstreamFailure> {
-  const text = await readText(response);
-  const retryAfter = Number(headerOf(response, 'retry-after'));
+  // The status alone says enough when its text does not come.
+  const text = await readBody(response, MAX_MESSAGE).then(String, () => '');
   const summary = readJsonStatus(text);
-  return new UpstreamFailure(
-    path,
-    { ...summary, code: response.status },
-    Number.isFinite(retryAfter) && retryAfter > 0 ? retryAfter * 1_000 : undefined,
-  );
-}
-
-async function readText(response: StreamResponse): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of response.body) {
-      chunks.push(chunk as Buffer);
-      bytes += (chunk as Buffer).length;
-      if (bytes > MAX_MESSAGE) break;
-    }
-  } catch {
-    // The status alone says enough.
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  const retryAfterMs = parseRetryAfter(response.headers['retry-after'], Date.now());
+  return new UpstreamFailure(path, { ...summary, code: response.status }, retryAfterMs);
 }
 
 export function headerOf(response: StreamResponse, name: string): string {

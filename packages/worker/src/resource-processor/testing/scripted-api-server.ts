@@ -17,7 +17,7 @@ type Answer = (request: StreamRequest, query: URLSearchParams) => StreamResponse
 const PROTOBUF = { 'content-type': 'application/vnd.kubernetes.protobuf' };
 const WATCH = { 'content-type': 'application/vnd.kubernetes.protobuf;stream=watch' };
 
-/** An API server with one collection, `/api/v1/pods`, that does what a test tells it to. Objects are named by their uid. */
+/** An API server with one collection, `/api/v1/pods`, that does what a test tells it to. Objects are named by their uid, up to a `#`. */
 export class ScriptedApiServer implements Upstream {
   /** resourceVersion by uid. */
   readonly objects = new Map<string, number>();
@@ -131,10 +131,10 @@ export class ScriptedApiServer implements Upstream {
     };
   }
 
-  #object(uid: string): StreamResponse {
-    const version = this.objects.get(uid);
-    if (version === undefined) return status(404, 'NotFound');
-    const frame = protobufFrame('ADDED', bodyOf(uid, version));
+  #object(name: string): StreamResponse {
+    const found = [...this.objects].find(([uid]) => nameOf(uid) === name);
+    if (found === undefined) return status(404, 'NotFound');
+    const frame = protobufFrame('ADDED', bodyOf(...found));
     return { status: 200, headers: PROTOBUF, body: Readable.from([frame.subarray(frame.indexOf('k8s\0'))]) };
   }
 
@@ -175,8 +175,10 @@ function isPlainWatch(query: URLSearchParams): boolean {
   return query.get('watch') === 'true' && query.get('sendInitialEvents') !== 'true';
 }
 
+const nameOf = (uid: string): string => uid.replace(/#.*/, '');
+
 function bodyOf(uid: string, version: number): Buffer {
-  return protobufObject({ uid, name: uid, namespace: 'ns', version: String(version) });
+  return protobufObject({ uid, name: nameOf(uid), namespace: 'ns', version: String(version) });
 }
 
 function frameOf({ type, uid, version }: Change): Buffer {
