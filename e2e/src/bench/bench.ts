@@ -1,0 +1,118 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type BenchContext, impossible, runAutosharded, runOurs, runPlain, runResize, runSingle } from './arms.ts';
+import { PlainExporter } from './contestants/kube-state-metrics.ts';
+import { report } from './report.ts';
+import type { Results } from './results.ts';
+import { type Arm, ARMS, type Settings } from './settings.ts';
+import { type Say, Stage } from './stage.ts';
+import { summaryOf } from './summary.ts';
+
+const REPOSITORY = join(import.meta.dirname, '..', '..', '..');
+
+type Measured = { -readonly [K in keyof Results]: Results[K] };
+
+/**
+ * Runs the arms one after the other against the same cluster and objects, prints the table, writes all figures to a file
+ * and ends with one line of JSON. An arm that fails is named in the table; the others run all the same.
+ */
+export async function runBench(settings: Settings, say: Say, signal: AbortSignal): Promise<Results> {
+  const results: Measured = {
+    at: new Date().toISOString(),
+    machine: machine(),
+    settings,
+    objects: 0,
+    failed: {},
+    seconds: {},
+  };
+  say(`shard-controller bench: ${settings.objects} objects, ${settings.churn} changes/s, seed ${settings.seed}`);
+  say(`${results.machine}; arms: ${settings.arms.join(', ')}\n`);
+  const began = performance.now();
+  const stage = await Stage.start(settings, say);
+  try {
+    results.objects = stage.workload.items.length;
+    say(`${seconds(began)} s  cluster and ${results.objects} objects`);
+    await orAborted(measure(stage, settings, results, signal), signal);
+  } finally {
+    await stage.stop();
+  }
+  say(report(results));
+  const file = settings.output ?? join(REPOSITORY, '.cache', 'bench', `${results.at.replaceAll(':', '-')}.json`);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify({ summary: summaryOf(results), ...results }, null, 2)}\n`);
+  say(`\ntook ${seconds(began)} s; all figures: ${file}`);
+  say(JSON.stringify(summaryOf(results)));
+  return results;
+}
+
+async function measure(stage: Stage, settings: Settings, results: Measured, signal: AbortSignal): Promise<void> {
+  const context: BenchContext = { stage, settings, signal, plain: new PlainExporter(stage, 'ksm-plain') };
+  // Without it nothing says when the others are complete.
+  await arm(context, results, 'plain', async () => {
+    results.plain = await runPlain(context, settings.arms.includes('plain'));
+  });
+  if (results.failed.plain !== undefined) throw new Error(`arm plain: ${results.failed.plain}`);
+  for (const name of ARMS) {
+    if (name === 'plain' || name === 'moves' || name === 'worker' || name === 'filter' || !settings.arms.includes(name) || signal.aborted) continue;
+    await arm(context, results, name, () => RUNS[name](context, results));
+  }
+}
+
+const RUNS: Readonly<Record<Exclude<Arm, 'plain' | 'moves' | 'worker' | 'filter'>, (context: BenchContext, results: Measured) => Promise<void>>> = {
+  autosharded: async (context, results) => {
+    results.autosharded = await runAutosharded(context);
+  },
+  ours: async (context, results) => {
+    results.ours = await runOurs(context, 'off');
+  },
+  pushdown: async (context, results) => {
+    results.pushdown = await runOurs(context, 'auto');
+  },
+  single: async (context, results) => {
+    results.single = await runSingle(context);
+  },
+  'resize-autosharded': async (context, results) => {
+    results.resizeAutosharded = await runResize(context, 'autosharded');
+  },
+  'resize-ours': async (context, results) => {
+    results.resizeOurs = await runResize(context, 'ours');
+  },
+};
+
+async function arm(context: BenchContext, results: Measured, name: Arm, work: () => Promise<void>): Promise<void> {
+  const { say } = context.stage;
+  const reason = impossible(name);
+  const began = performance.now();
+  try {
+    if (reason !== undefined) throw new Error(reason);
+    await work();
+    say(`${seconds(began)} s  ${name}`);
+  } catch (error) {
+    results.failed = { ...results.failed, [name]: error instanceof Error ? error.message : String(error) };
+    say(`${seconds(began)} s  ${name}: ${results.failed[name] ?? ''}`);
+  }
+  results.seconds = { ...results.seconds, [name]: Math.round((performance.now() - began) / 1000) };
+}
+
+/** Rejects when the signal aborts first; what is under way then ends with the cluster. */
+async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  work.catch(() => undefined);
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    if (signal.aborted) abort();
+    await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1).padStart(6);
+
+function machine(): string {
+  const model = cpus()[0]?.model.trim() ?? 'unknown CPU';
+  const memory = Math.round(totalmem() / 1024 ** 3);
+  return `${availableParallelism()} cores of ${model}, ${memory} GiB, Linux ${release()}, Node ${process.versions.node}`;
+}
