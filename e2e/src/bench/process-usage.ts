@@ -40,7 +40,6 @@ export function roleOf(pid: number): Role | undefined {
     return undefined;
   }
   if (command[0]?.endsWith('/kube-state-metrics') === true) return 'exporter';
-  return command.some((word) => word.endsWith('packages/worker/src/main.ts')) && command[0]?.endsWith('/node') === true
-    ? 'worker'
-    : undefined;
+  const runsWorker = command.some((word) => /\/packages\/worker\/(src\/main\.ts|dist\/main\.js)$/.test(word));
+  return command[0]?.endsWith('/node') === true && runsWorker ? 'worker' : undefined;
 }

@@ -115,8 +115,9 @@ export class ShardController implements Contestant {
 
 /** For workers that start from now on. */
 function setPushdown(stage: Stage, pushdown: Pushdown): void {
-  const program = productImages[WORKER_IMAGE];
-  if (program === undefined || typeof program === 'function') throw new Error('the worker image is a plain program');
+  const image = productImages[WORKER_IMAGE];
+  const program = typeof image === 'function' ? image() : image;
+  if (program === undefined) throw new Error(`no program for the image ${WORKER_IMAGE}`);
   const env = pushdown === 'default' ? {} : { [PUSHDOWN_VARIABLE]: pushdown };
   for (const node of stage.cluster.nodes) node.setImages({ [WORKER_IMAGE]: { ...program, env: { ...program.env, ...env } } });
 }

@@ -1,0 +1,2 @@
+import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
+import { z } from 'zod';
