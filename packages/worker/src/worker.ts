@@ -232,6 +232,7 @@ class Worker {
       firstList: 'Streamed',
       customResources: config.CUSTOM_RESOURCES,
       metrics: dataPlaneMetrics(this.#metrics),
+      pushdown: config.PUSHDOWN,
       fault,
       onListening: () => this.#listening.resolve(),
     });

@@ -63,6 +63,8 @@ export interface DataPlaneMetrics {
   frames(resource: string, received: number, kept: number): void;
   /** A metadata list that compared the index with the cluster after the watch could not be resumed. */
   relist(resource: string, cause: string): void;
+  /** Whether the API server is asked for the objects of the needed slots only. */
+  pushdown(resource: string, on: boolean): void;
   /** An upstream watch that had to be opened again, by cause. */
   reconnect(resource: string, cause: string): void;
 }
@@ -94,6 +96,8 @@ export interface DataPlaneOptions {
   /** Kinds of custom-resource-state: only their CustomResourceDefinitions are shown to change. */
   readonly customResources?: readonly CustomResourceKind[];
   readonly metrics?: DataPlaneMetrics;
+  /** `auto` (default): where the API server narrows lists and watches to slots (KEP-5866), it is asked to. */
+  readonly pushdown?: 'auto' | 'off';
   readonly fault?: DataPlaneFault | undefined;
   /** Uniform in [0, 1): jitter. */
   readonly random?: () => number;

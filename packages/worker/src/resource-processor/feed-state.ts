@@ -3,6 +3,7 @@ import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
 import { takeCensus } from './slot-census.ts';
+import { FeedScope, isAtRest, neededSlots, type SlotSet } from './feed-scope.ts';
 import type { SlotHash } from './slot-hash.ts';
 import { SlotState, Subscription } from './subscription.ts';
 import { isNewer, newerOf } from './version-order.ts';
@@ -24,6 +25,8 @@ export interface FeedStateOptions {
   readonly quietSlot?: number | undefined;
   /** The slots of this feed are always exposed, whatever the assignment. */
   readonly unsharded?: boolean;
+  /** Slots of which the API server is asked for objects; everything else it sends is left out. Undefined: all. */
+  readonly scope?: SlotSet | undefined;
   /** Objects that are not to be sent although they should be (test fault). */
   readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
   readonly now: () => number;
@@ -51,16 +54,19 @@ export class FeedState {
   readonly index: ObjectIndex;
   readonly ring: MembershipRing;
   readonly subscriptions: Subscription[] = [];
+  readonly scope: FeedScope;
   /** resourceVersion of the newest event of the watch. */
   position: string;
   /** Newest resourceVersion known from any source: a load must not be older. */
   horizon: string;
   /** Counts are exact for positions from here on: where the newest load or relist stood. */
   censusFloor: string;
-  /** All objects of the cluster are in the index. */
+  /** All objects within the scope are in the index. */
   filled = false;
   received = 0;
   kept = 0;
+  /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
+  unsolicited = 0;
   readonly #slotHash: SlotHash;
   readonly #slotCount: number;
   readonly #quietSlot: number | undefined;
@@ -84,6 +90,7 @@ export class FeedState {
     this.#slotCount = options.slotCount;
     this.#quietSlot = options.quietSlot;
     this.#unsharded = options.unsharded ?? false;
+    this.scope = new FeedScope(options.scope, options.position);
     this.#withholds = options.withholds;
     this.#now = options.now;
     this.#onChange = options.onChange;
@@ -167,6 +174,24 @@ export class FeedState {
     return load;
   }
 
+  /** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened anew. */
+  widen(roles: SlotRoles | undefined): boolean {
+    return this.scope.widen(neededSlots(this.#slotCount, roles, this.subscriptions));
+  }
+
+  /**
+   * Leaves out and forgets everything that is not needed any more; true when the watch has to be opened anew. Nothing
+   * happens while a slot is on its way.
+   */
+  narrow(roles: SlotRoles | undefined): boolean {
+    if (this.#unsharded || !this.filled || !isAtRest(this.subscriptions)) return false;
+    if (!this.scope.narrow(neededSlots(this.#slotCount, roles, this.subscriptions), this.position)) return false;
+    for (const [uid, entry] of this.index.entries()) if (!this.scope.has(entry.slot)) this.index.remove(uid);
+    for (const subscription of this.subscriptions) subscription.bookmark(this.position);
+    this.flush();
+    return true;
+  }
+
   #withdraw(subscription: Subscription, leaving: readonly number[]): void {
     const { bit, slots, marks } = subscription;
     for (const [uid, entry] of this.index.entries()) {
@@ -214,9 +239,14 @@ export class FeedState {
   }
 
   #deleted(uid: string, version: string, view: FrameView, wireStart: number, wireEnd: number): void {
-    this.#tombstones?.set(uid, version);
     const entry = this.index.get(uid);
-    this.ring.push({ uid, version, slot: entry?.slot ?? this.#slotHash(view), joined: false });
+    const slot = entry?.slot ?? this.#slotHash(view);
+    if (!this.scope.has(slot)) {
+      this.unsolicited++;
+      return;
+    }
+    this.#tombstones?.set(uid, version);
+    this.ring.push({ uid, version, slot, joined: false });
     if (entry === undefined) return;
     if (entry.sent !== 0) {
       const frame = view.bytes.subarray(wireStart, wireEnd);
@@ -233,6 +263,10 @@ export class FeedState {
     let entry = this.index.get(uid);
     if (entry === undefined) {
       const slot = this.#slotHash(view);
+      if (!this.scope.has(slot)) {
+        this.unsolicited++;
+        return;
+      }
       entry = this.index.add(uid, slot, view.namespace(), view.name(), version);
       this.ring.push({ uid, version, slot, joined: true });
     } else if (isNewer(version, entry.version)) entry.version = version;
@@ -296,6 +330,7 @@ export class FeedState {
     if (grave !== undefined && !isNewer(version, grave)) return;
     const known = this.index.get(uid);
     const slot = known?.slot ?? this.#slotHash(view);
+    if (!this.scope.has(slot)) return;
     const isAhead = known === undefined || isNewer(version, known.version);
     const takers: Subscription[] = [];
     for (const [subscription, marks] of coverage) {
@@ -376,12 +411,14 @@ export class FeedState {
 
   /**
    * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not
-   * to be shown are deleted there; everything else is loaded by the caller's next plan. Undefined when the deletions
-   * since `version` are no longer known.
+   * to be shown are deleted there; everything else is loaded by the caller's next plan. Undefined when it is no longer
+   * known what it may hold.
    */
   resume(version: string, roles: SlotRoles | undefined): Subscription | undefined {
     const changes = this.ring.since(version);
     if (changes === undefined) return undefined;
+    // What it may hold of slots that have left the scope since then is not known here any more.
+    if (!this.scope.knows(version)) return undefined;
     const subscription = this.subscribe();
     subscription.resumed = true;
     for (const { uid, slot, joined } of changes) {
@@ -423,6 +460,7 @@ export class FeedState {
     }
     const stale = new Map<string, { readonly namespace: string; readonly name: string }>();
     for (const [uid, object] of seen) {
+      if (!this.scope.has(object.slot)) continue;
       const entry = this.index.get(uid);
       if (entry !== undefined && !isNewer(object.version, entry.version)) continue;
       const isShown = this.subscriptions.some(

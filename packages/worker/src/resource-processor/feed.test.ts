@@ -61,9 +61,11 @@ function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'>
         frames: () => {},
         relist: (_resource, cause) => counted.push(`relist ${cause}`),
         reconnect: (_resource, cause) => counted.push(`reconnect ${cause}`),
+        pushdown: () => {},
       },
       relists: new Semaphore(4),
       roles: () => everything,
+      pushdown: 'auto',
       withholds: undefined,
       onChange: () => {},
     },
@@ -296,6 +298,16 @@ describe('the proof of a feed', () => {
     const { api, feed } = await newRig('a');
     api.version = 500;
     expect(await feed.prove(AbortSignal.timeout(3_000))).toBe('500');
+  });
+
+  test('is not asked for again for a position that is proved already', async () => {
+    const { api, feed } = await newRig('a');
+    api.version = 500;
+    await feed.prove(AbortSignal.timeout(3_000));
+    feed.halt();
+    expect(await feed.prove(AbortSignal.timeout(300), '400')).toBe('400');
+    await expect(feed.prove(AbortSignal.timeout(300), '501')).rejects.toThrow('it is not connected');
+    expect(() => feed.count(new Set([0]))).toThrow('does not follow');
   });
 
   test('fails for a watch that has stopped, and for one that misses an object', async () => {
