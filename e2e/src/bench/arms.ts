@@ -1,12 +1,10 @@
-import { loadWorkerConfig } from '@shard-controller/worker';
-import type { Contestant } from './contestants/contestant.ts';
+import { type Contestant, metricsUrl } from './contestants/contestant.ts';
 import { Autosharded, PlainExporter } from './contestants/kube-state-metrics.ts';
-import { PUSHDOWN_VARIABLE, ShardController } from './contestants/shard-controller.ts';
+import { type Pushdown, ShardController } from './contestants/shard-controller.ts';
 import { ProcessBook } from './process-book.ts';
 import { measureResizes, type ResizeFigures } from './resize-phase.ts';
 import { countSeries } from './scrape.ts';
-import type { Arm, Settings } from './settings.ts';
-import { metricsUrl } from './contestants/contestant.ts';
+import type { Settings } from './settings.ts';
 import type { Stage } from './stage.ts';
 import { measureStart, type StartFigures } from './start-phase.ts';
 import { measureSteady, type SteadyFigures } from './steady-phase.ts';
@@ -42,9 +40,8 @@ export async function runAutosharded(context: BenchContext): Promise<RunFigures>
   return removing(contestant, () => runContestant(context, contestant, true));
 }
 
-export async function runOurs(context: BenchContext, pushdown: 'off' | 'auto'): Promise<RunFigures> {
-  const choice = isPushdownSupported() ? pushdown : 'default';
-  const contestant = new ShardController(context.stage, `bench-${pushdown}`, { shards: SHARDS, pushdown: choice });
+export async function runOurs(context: BenchContext, pushdown: Pushdown): Promise<RunFigures> {
+  const contestant = new ShardController(context.stage, `bench-${pushdown}`, { shards: SHARDS, pushdown });
   return removing(contestant, () => runContestant(context, contestant, true));
 }
 
@@ -71,25 +68,6 @@ export async function runResize(context: BenchContext, who: 'autosharded' | 'our
   });
 }
 
-/** Whether the worker of this checkout can be told to let the API server filter. */
-export function isPushdownSupported(): boolean {
-  const config = loadWorkerConfig({
-    POD_NAME: 'bench-a-0',
-    POD_NAMESPACE: 'bench',
-    SHARD_CONFIG: 'bench',
-    SHARD_CONFIG_UID: 'bench',
-    NATS_URL: 'nats://127.0.0.1:4222',
-    [PUSHDOWN_VARIABLE]: 'off',
-  });
-  return Object.hasOwn(config, PUSHDOWN_VARIABLE);
-}
-
-/** Why an arm cannot run with what is in this checkout; undefined when it can. */
-export function impossible(arm: Arm): string | undefined {
-  if (arm === 'pushdown' && !isPushdownSupported()) return `this worker has no setting ${PUSHDOWN_VARIABLE}`;
-  return undefined;
-}
-
 async function runContestant(context: BenchContext, contestant: Contestant, steady: boolean): Promise<RunFigures> {
   const { stage, settings, signal, plain } = context;
   const book = new ProcessBook(stage, contestant);
@@ -106,7 +84,11 @@ async function runContestant(context: BenchContext, contestant: Contestant, stea
   }
 }
 
-async function startBeside(context: BenchContext, contestant: Contestant, reference: Contestant | undefined): Promise<void> {
+async function startBeside(
+  context: BenchContext,
+  contestant: Contestant,
+  reference: Contestant | undefined,
+): Promise<void> {
   const book = new ProcessBook(context.stage, contestant);
   const ending = new AbortController();
   const running = book.run(ending.signal);

@@ -1,8 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type BenchContext, impossible, runAutosharded, runOurs, runPlain, runResize, runSingle } from './arms.ts';
+import { type BenchContext, runAutosharded, runOurs, runPlain, runResize, runSingle } from './arms.ts';
 import { PlainExporter } from './contestants/kube-state-metrics.ts';
+import { measureMoves } from './moves-phase.ts';
+import { measureFilterSpeed, measureWorker } from './part-benches.ts';
 import { report } from './report.ts';
 import type { Results } from './results.ts';
 import { type Arm, ARMS, type Settings } from './settings.ts';
@@ -54,12 +56,12 @@ async function measure(stage: Stage, settings: Settings, results: Measured, sign
   });
   if (results.failed.plain !== undefined) throw new Error(`arm plain: ${results.failed.plain}`);
   for (const name of ARMS) {
-    if (name === 'plain' || name === 'moves' || name === 'worker' || name === 'filter' || !settings.arms.includes(name) || signal.aborted) continue;
+    if (name === 'plain' || !settings.arms.includes(name) || signal.aborted) continue;
     await arm(context, results, name, () => RUNS[name](context, results));
   }
 }
 
-const RUNS: Readonly<Record<Exclude<Arm, 'plain' | 'moves' | 'worker' | 'filter'>, (context: BenchContext, results: Measured) => Promise<void>>> = {
+const RUNS: Readonly<Record<Exclude<Arm, 'plain'>, (context: BenchContext, results: Measured) => Promise<void>>> = {
   autosharded: async (context, results) => {
     results.autosharded = await runAutosharded(context);
   },
@@ -78,14 +80,21 @@ const RUNS: Readonly<Record<Exclude<Arm, 'plain' | 'moves' | 'worker' | 'filter'
   'resize-ours': async (context, results) => {
     results.resizeOurs = await runResize(context, 'ours');
   },
+  moves: async (context, results) => {
+    results.moves = await measureMoves(context.stage);
+  },
+  worker: async (context, results) => {
+    results.worker = await measureWorker(context.settings.objects);
+  },
+  filter: async (context, results) => {
+    results.filter = await measureFilterSpeed(context.stage);
+  },
 };
 
 async function arm(context: BenchContext, results: Measured, name: Arm, work: () => Promise<void>): Promise<void> {
   const { say } = context.stage;
-  const reason = impossible(name);
   const began = performance.now();
   try {
-    if (reason !== undefined) throw new Error(reason);
     await work();
     say(`${seconds(began)} s  ${name}`);
   } catch (error) {

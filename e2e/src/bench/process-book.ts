@@ -63,7 +63,9 @@ export class ProcessBook {
   /** One process of each pod: the network is the pod's. */
   #readers(): readonly number[] {
     return this.#processes
-      .filter(({ pod, role }) => role === 'worker' || !this.#processes.some((p) => p.pod === pod && p.role === 'worker'))
+      .filter(
+        ({ pod, role }) => role === 'worker' || !this.#processes.some((p) => p.pod === pod && p.role === 'worker'),
+      )
       .map(({ pid }) => pid);
   }
 

@@ -16,7 +16,8 @@ export function parseUsage(stat: string, status: string): Usage {
   // The name in parentheses may hold anything; utime and stime are the 12th and 13th field after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields[11]) + Number(fields[12]);
-  const mib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
+  const mib = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
   return { cpuMs: (ticks * 1000) / TICKS_PER_SECOND, rssMiB: mib('VmRSS'), peakMiB: mib('VmHWM') };
 }
 

@@ -50,7 +50,8 @@ export async function measureResizes(
   });
   try {
     const before = await verifier.compare(60_000);
-    if (!before.equal) throw new Error(`${contestant.name} does not show what the reference shows: ${before.difference}`);
+    if (!before.equal)
+      throw new Error(`${contestant.name} does not show what the reference shows: ${before.difference}`);
     stage.churn.resume();
     await verifier.waitFor('the first ticks', (live) => live.expected > 0, 60_000);
     // Settles the verifier's interval under this load.

@@ -1,4 +1,6 @@
 import type { RunFigures } from './arms.ts';
+import type { MoveFigures } from './moves-phase.ts';
+import type { FilterFigures, WorkerFigures } from './part-benches.ts';
 import type { ResizeFigures } from './resize-phase.ts';
 import type { Arm, Settings } from './settings.ts';
 
@@ -19,4 +21,7 @@ export interface Results {
   readonly single?: RunFigures;
   readonly resizeAutosharded?: readonly ResizeFigures[];
   readonly resizeOurs?: readonly ResizeFigures[];
+  readonly moves?: MoveFigures;
+  readonly worker?: WorkerFigures;
+  readonly filter?: FilterFigures;
 }

@@ -98,9 +98,11 @@ async function framesOf(contestant: Contestant): Promise<{ received: number; kep
 export function readFrames(exposition: string): { readonly received: number; readonly kept: number } {
   const total = (direction: string): number =>
     sum(
-      [...exposition.matchAll(new RegExp(`^shard_controller_worker_frames_total\\{[^}]*direction="${direction}"[^}]*\\} (\\d+)`, 'gm'))].map(
-        ([, value]) => Number(value),
-      ),
+      [
+        ...exposition.matchAll(
+          new RegExp(`^shard_controller_worker_frames_total\\{[^}]*direction="${direction}"[^}]*\\} (\\d+)`, 'gm'),
+        ),
+      ].map(([, value]) => Number(value)),
     );
   return { received: total('received'), kept: total('kept') };
 }

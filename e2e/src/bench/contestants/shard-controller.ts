@@ -6,11 +6,12 @@ import { CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST } from '../../workload/index.ts
 import { type BenchPod, NAMESPACE, type Stage } from '../stage.ts';
 import type { Contestant, ExporterOptions } from './contestant.ts';
 
-/** Whether workers ask the API server to filter (KEP-5866). `default`: as they are built. */
-export type Pushdown = 'off' | 'auto' | 'default';
+/** Whether workers ask the API server to filter (KEP-5866): `PUSHDOWN` of the worker. */
+export type Pushdown = 'off' | 'auto';
 
 export interface ShardControllerOptions extends ExporterOptions {
   readonly shards: number;
+  /** Default `auto`, as the worker's own. */
   readonly pushdown?: Pushdown;
 }
 
@@ -32,7 +33,7 @@ export class ShardController implements Contestant {
   }
 
   async start(): Promise<void> {
-    setPushdown(this.#stage, this.#options.pushdown ?? 'default');
+    setPushdown(this.#stage, this.#options.pushdown ?? 'auto');
     const { metricAllowlist, resources } = this.#options;
     await this.#stage.apply({
       apiVersion: 'shard.io/v1',
@@ -118,9 +119,6 @@ function setPushdown(stage: Stage, pushdown: Pushdown): void {
   const image = productImages[WORKER_IMAGE];
   const program = typeof image === 'function' ? image() : image;
   if (program === undefined) throw new Error(`no program for the image ${WORKER_IMAGE}`);
-  const env = pushdown === 'default' ? {} : { [PUSHDOWN_VARIABLE]: pushdown };
-  for (const node of stage.cluster.nodes) node.setImages({ [WORKER_IMAGE]: { ...program, env: { ...program.env, ...env } } });
+  const worker = { ...program, env: { ...program.env, PUSHDOWN: pushdown } };
+  for (const node of stage.cluster.nodes) node.setImages({ [WORKER_IMAGE]: worker });
 }
-
-/** The worker's setting for {@link Pushdown}. */
-export const PUSHDOWN_VARIABLE = 'PUSHDOWN';

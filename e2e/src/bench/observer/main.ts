@@ -61,7 +61,8 @@ class Observer {
   async #findPlaces(): Promise<void> {
     for (const url of this.#settings.targets) {
       const exposition = (await readText(limitRanges(url))) ?? '';
-      for (const name of this.#settings.stamps.names) if (valueOf(exposition, name) !== undefined) this.#places.set(name, url);
+      for (const name of this.#settings.stamps.names)
+        if (valueOf(exposition, name) !== undefined) this.#places.set(name, url);
     }
   }
 

@@ -1,2 +1,0 @@
-import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
-import { z } from 'zod';
