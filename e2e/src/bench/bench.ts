@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { type BenchContext, runAutosharded, runOurs, runPlain, runResize, runSingle } from './arms.ts';
 import { PlainExporter } from './contestants/kube-state-metrics.ts';
 import { measureMoves } from './moves-phase.ts';
+import { orAborted } from './or-aborted.ts';
 import { measureFilterSpeed, measureWorker } from './part-benches.ts';
 import { report } from './report.ts';
 import type { Results } from './results.ts';
@@ -31,7 +32,7 @@ export async function runBench(settings: Settings, say: Say, signal: AbortSignal
   say(`shard-controller bench: ${settings.objects} objects, ${settings.churn} changes/s, seed ${settings.seed}`);
   say(`${results.machine}; arms: ${settings.arms.join(', ')}\n`);
   const began = performance.now();
-  const stage = await Stage.start(settings, say);
+  const stage = await Stage.start(settings, say, signal);
   try {
     results.objects = stage.workload.items.length;
     say(`${seconds(began)} s  cluster and ${results.objects} objects`);
@@ -102,20 +103,6 @@ async function arm(context: BenchContext, results: Measured, name: Arm, work: ()
     say(`${seconds(began)} s  ${name}: ${results.failed[name] ?? ''}`);
   }
   results.seconds = { ...results.seconds, [name]: Math.round((performance.now() - began) / 1000) };
-}
-
-/** Rejects when the signal aborts first; what is under way then ends with the cluster. */
-async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  work.catch(() => undefined);
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    if (signal.aborted) abort();
-    await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }
 
 const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1).padStart(6);

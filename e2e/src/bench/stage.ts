@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { install } from '../install/index.ts';
 import { Churn, CUSTOM_GROUP, KINDS, Workload } from '../workload/index.ts';
+import { orAborted } from './or-aborted.ts';
 import { type Role, roleOf } from './process-usage.ts';
 import type { Settings } from './settings.ts';
 
@@ -63,33 +64,37 @@ export class Stage {
   }
 
   /** Starts the cluster and makes the objects. On failure nothing is left behind. */
-  static async start(settings: Settings, say: Say): Promise<Stage> {
+  static async start(settings: Settings, say: Say, signal: AbortSignal): Promise<Stage> {
     const cluster = await startCluster({ logger: createLogger({ name: 'cluster', level: 'error' }) });
     try {
-      await addNodes(cluster);
-      const workload = new Workload({
-        client: cluster.admin,
-        seed: settings.seed,
-        pods: podsFor(settings.objects),
-        nodes: FAKE_NODES,
-        namespaces: NAMESPACES,
-      });
-      await workload.define();
-      await install(cluster.admin, {
-        namespace: NAMESPACE,
-        natsUrl: cluster.natsUrl,
-        customResources: [{ group: CUSTOM_GROUP, resources: ['widgets'] }],
-      });
-      await workload.populate();
-      const churn = new Churn(workload, settings.churn);
-      await churn.pause();
-      const stage = new Stage(cluster, workload, churn, say);
-      await stage.#makeStamps();
-      return stage;
+      return await orAborted(Stage.#fill(cluster, settings, say), signal);
     } catch (error) {
       await cluster.stop();
       throw error;
     }
+  }
+
+  static async #fill(cluster: Cluster, settings: Settings, say: Say): Promise<Stage> {
+    await addNodes(cluster);
+    const workload = new Workload({
+      client: cluster.admin,
+      seed: settings.seed,
+      pods: podsFor(settings.objects),
+      nodes: FAKE_NODES,
+      namespaces: NAMESPACES,
+    });
+    await workload.define();
+    await install(cluster.admin, {
+      namespace: NAMESPACE,
+      natsUrl: cluster.natsUrl,
+      customResources: [{ group: CUSTOM_GROUP, resources: ['widgets'] }],
+    });
+    await workload.populate();
+    const churn = new Churn(workload, settings.churn);
+    await churn.pause();
+    const stage = new Stage(cluster, workload, churn, say);
+    await stage.#makeStamps();
+    return stage;
   }
 
   async apply(object: KubernetesObject & Readonly<Record<string, unknown>>): Promise<void> {

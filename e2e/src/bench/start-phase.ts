@@ -58,9 +58,9 @@ export async function measureStart(
   }
 }
 
-export async function scrapeAll(contestant: Contestant): Promise<readonly (CountedScrape | undefined)[]> {
+async function scrapeAll(contestant: Contestant): Promise<readonly (CountedScrape | undefined)[]> {
   const pods = await contestant.pods();
-  return Promise.all(pods.map(({ ip }) => (ip === undefined ? undefined : countSeries(metricsUrl(ip)))));
+  return Promise.all(pods.map(({ ip }) => countSeries(metricsUrl(ip ?? 'unknown'))));
 }
 
 /** Resolves with the time since when it has been so. */

@@ -95,7 +95,7 @@ async function framesOf(contestant: Contestant): Promise<{ received: number; kep
 }
 
 /** The worker's own count of frames, all resources together. */
-export function readFrames(exposition: string): { readonly received: number; readonly kept: number } {
+function readFrames(exposition: string): { readonly received: number; readonly kept: number } {
   const total = (direction: string): number =>
     sum(
       [
