@@ -90,6 +90,7 @@ export class Stage {
       customResources: [{ group: CUSTOM_GROUP, resources: ['widgets'] }],
     });
     await workload.populate();
+    await running(cluster);
     const churn = new Churn(workload, settings.churn);
     await churn.pause();
     const stage = new Stage(cluster, workload, churn, say);
@@ -170,6 +171,15 @@ export async function until(what: string, withinMs: number, check: () => Promise
     if (performance.now() > deadline) throw new Error(`${what}: not within ${withinMs / 1000} s${problem}`);
     await pause(100);
   }
+}
+
+/** Waits until kwok has made all pods of the workload run: each change of theirs would be one of the first arm's start. */
+async function running(cluster: Cluster): Promise<void> {
+  const query = { fieldSelector: 'status.phase!=Running', labelSelector: 'app', limit: 1 };
+  await until('all pods running', 300_000, async () => {
+    const list = await cluster.admin.list('/api/v1/pods', { query });
+    return list.items.length === 0;
+  });
 }
 
 async function ignoreMissing(request: Promise<unknown>): Promise<void> {

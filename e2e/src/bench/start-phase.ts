@@ -1,7 +1,7 @@
 import { KubernetesError } from '@shard-controller/shared/kubernetes';
 import { type Contestant, metricsUrl } from './contestants/contestant.ts';
 import type { ProcessBook, ProcessFigures } from './process-book.ts';
-import { type CountedScrape, countSeries } from './scrape.ts';
+import { countSeries } from './scrape.ts';
 import { pause } from './stage.ts';
 import { sum } from './statistics.ts';
 
@@ -24,6 +24,7 @@ export interface StartOptions {
 const COMPLETE = 0.999;
 const LOOK_EVERY_MS = 50;
 const QUIET_MS = 400;
+const GROWTH_MS = 1500;
 /** Cores that all processes together use at most when nothing is left to do. */
 const QUIET_CORES = 0.08;
 
@@ -43,24 +44,30 @@ export async function measureStart(
     const since = await settled(contestant, book, start + options.withinMs);
     const processes = await book.figures();
     const scraped = performance.now();
-    const scrapes = await scrapeAll(contestant);
+    const { series, bytes } = await scrapeAll(contestant);
     const scrapeMs = performance.now() - scraped;
-    const series = sum(scrapes.map((scrape) => scrape?.series ?? 0));
-    const expected = await options.expected();
-    const complete = scrapes.every((s) => s !== undefined) && series > 0 && series >= COMPLETE * (expected ?? 0);
-    if (complete) {
-      const bytes = sum(scrapes.map((scrape) => scrape?.bytes ?? 0));
+    const expected = (await options.expected()) ?? (await laterSeries(contestant));
+    if (series > 0 && series >= COMPLETE * expected) {
       return { completeMs: since - start + scrapeMs, series, expositionMiB: bytes / 1024 / 1024, processes };
     }
     if (performance.now() > start + options.withinMs) {
-      throw new Error(`${contestant.name}: ${series} of ${String(expected)} series after ${options.withinMs / 1000} s`);
+      throw new Error(`${contestant.name}: ${series} of ${expected} series after ${options.withinMs / 1000} s`);
     }
   }
 }
 
-async function scrapeAll(contestant: Contestant): Promise<readonly (CountedScrape | undefined)[]> {
+/** Series a while later: without anything to compare with, complete is what no longer grows. */
+async function laterSeries(contestant: Contestant): Promise<number> {
+  await pause(GROWTH_MS);
+  return (await scrapeAll(contestant)).series;
+}
+
+/** Series and bytes of all targets together; nothing when one of them did not answer in full. */
+async function scrapeAll(contestant: Contestant): Promise<{ readonly series: number; readonly bytes: number }> {
   const pods = await contestant.pods();
-  return Promise.all(pods.map(({ ip }) => countSeries(metricsUrl(ip ?? 'unknown'))));
+  const scrapes = await Promise.all(pods.map(({ ip }) => countSeries(metricsUrl(ip ?? 'unknown'))));
+  if (scrapes.includes(undefined)) return { series: 0, bytes: 0 };
+  return { series: sum(scrapes.map((s) => s?.series ?? 0)), bytes: sum(scrapes.map((s) => s?.bytes ?? 0)) };
 }
 
 /** Resolves with the time since when it has been so. */
