@@ -41,10 +41,7 @@ export async function runBench(settings: Settings, say: Say, signal: AbortSignal
     await stage.stop();
   }
   say(report(results));
-  const file = settings.output ?? join(REPOSITORY, '.cache', 'bench', `${results.at.replaceAll(':', '-')}.json`);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify({ summary: summaryOf(results), ...results }, null, 2)}\n`);
-  say(`\ntook ${seconds(began)} s; all figures: ${file}`);
+  say(`\ntook ${seconds(began)} s; all figures: ${fileOf(results)}`);
   say(JSON.stringify(summaryOf(results)));
   return results;
 }
@@ -103,6 +100,18 @@ async function arm(context: BenchContext, results: Measured, name: Arm, work: ()
     say(`${seconds(began)} s  ${name}: ${results.failed[name] ?? ''}`);
   }
   results.seconds = { ...results.seconds, [name]: Math.round((performance.now() - began) / 1000) };
+  save(results);
+}
+
+function fileOf({ settings, at }: Results): string {
+  return settings.output ?? join(REPOSITORY, '.cache', 'bench', `${at.replaceAll(':', '-')}.json`);
+}
+
+/** After each arm, so that a run that is interrupted leaves what it has measured. */
+function save(results: Results): void {
+  const file = fileOf(results);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify({ summary: summaryOf(results), ...results }, null, 2)}\n`);
 }
 
 const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1).padStart(6);

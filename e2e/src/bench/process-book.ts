@@ -30,14 +30,18 @@ export class ProcessBook {
     return this.#processes;
   }
 
-  /** Looks for new processes and counts bytes until the signal aborts. */
+  /** Looks for new processes and counts bytes until the signal aborts. A look that fails is one look less. */
   async run(signal: AbortSignal): Promise<void> {
     let bytesAt = 0;
     while (!signal.aborted) {
-      this.#processes = this.#stage.processes(await this.#contestant.pods());
-      if (performance.now() - bytesAt >= BYTES_EVERY_MS) {
-        bytesAt = performance.now();
-        await this.#lookAtBytes();
+      try {
+        this.#processes = this.#stage.processes(await this.#contestant.pods());
+        if (performance.now() - bytesAt >= BYTES_EVERY_MS) {
+          bytesAt = performance.now();
+          await this.#lookAtBytes();
+        }
+      } catch (error) {
+        this.#stage.say(`a look at the processes of ${this.#contestant.name} failed: ${String(error)}`);
       }
       await pause(DISCOVER_EVERY_MS);
     }
