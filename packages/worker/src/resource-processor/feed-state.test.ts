@@ -264,6 +264,25 @@ describe('slots', () => {
   });
 });
 
+describe('an exporter from before this process', () => {
+  test('gets a deletion that the load had taken into account before the watch brought it', () => {
+    const feed = newFeed('50');
+    const coverage = feed.beginLoad();
+    feed.offer(coverage, view, 0, read('ADDED', 'kept', '40'));
+    feed.completeLoad(coverage, '61');
+    const peer = new WatchPeer();
+    for (const uid of ['kept', 'gone']) peer.store.set(uid, '40');
+    const subscription = feed.resume('50', everything);
+    subscription?.attach(peer.response());
+    feed.plan(everything);
+    live(feed, 'DELETED', 'gone', '60');
+    live(feed, 'DELETED', 'unknown', '62');
+    feed.flush();
+    expect([...peer.store.keys()]).toEqual(['kept']);
+    expect(peer.log).toEqual(['DELETED gone@60']);
+  });
+});
+
 describe('definitions that are not to be seen to change', () => {
   const QUIET = 0;
   function newDefinitions(): FeedState {

@@ -184,7 +184,9 @@ export class FeedState {
    * happens while a slot is on its way.
    */
   narrow(roles: SlotRoles | undefined): boolean {
-    if (this.#unsharded || !this.filled || !isAtRest(this.subscriptions)) return false;
+    const { subscriptions } = this;
+    // Without a subscription an exporter may be on its way back, with objects that only this index knows.
+    if (this.#unsharded || !this.filled || subscriptions.length === 0 || !isAtRest(subscriptions)) return false;
     if (!this.scope.narrow(neededSlots(this.#slotCount, roles, this.subscriptions), this.position)) return false;
     for (const [uid, entry] of this.index.entries()) if (!this.scope.has(entry.slot)) this.index.remove(uid);
     for (const subscription of this.subscriptions) subscription.bookmark(this.position);
@@ -247,9 +249,17 @@ export class FeedState {
     }
     this.#tombstones?.set(uid, version);
     this.ring.push({ uid, version, slot, joined: false });
-    if (entry === undefined) return;
+    const frame = view.bytes.subarray(wireStart, wireEnd);
+    if (entry === undefined) {
+      // A load that is ahead of the watch does not know it, but an exporter from before this process may.
+      for (const subscription of this.subscriptions) {
+        if (isNewer(version, subscription.resumedUntil) || this.#isQuiet(subscription, slot)) continue;
+        subscription.remove(uid, frame);
+        this.kept++;
+      }
+      return;
+    }
     if (entry.sent !== 0) {
-      const frame = view.bytes.subarray(wireStart, wireEnd);
       for (const subscription of this.subscriptions) {
         if ((entry.sent & subscription.bit) === 0 || this.#isQuiet(subscription, entry.slot)) continue;
         subscription.remove(uid, frame);
@@ -421,6 +431,7 @@ export class FeedState {
     if (!this.scope.knows(version)) return undefined;
     const subscription = this.subscribe();
     subscription.resumed = true;
+    subscription.resumedUntil = this.horizon;
     for (const { uid, slot, joined } of changes) {
       if (!joined && slot !== this.#quietSlot) this.#sendDeletion(subscription, { uid, namespace: '', name: '' });
     }

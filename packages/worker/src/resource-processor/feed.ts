@@ -220,12 +220,13 @@ export class Feed implements VerifiableFeed {
     while (!signal.aborted) {
       try {
         const kind = await kinds.find(this.key.group, this.key.version, this.key.resource, signal);
-        const present = await this.#present(signal);
-        const position = this.#resumeFrom ?? present;
+        const position = this.#resumeFrom ?? (await this.#present(signal));
         // An exporter from before this process may hold anything: its first state is compared with all there is.
         const scope = this.#narrows && this.#resumeFrom === undefined ? this.#neededNow() : undefined;
         const response = await this.reader.watch(position, signal, new FeedScope(scope, position).list());
         this.#begin(kind, codecOf(headerOf(response, 'content-type')), position, scope);
+        // Its exporter waits: what may be left out later can be found out meanwhile.
+        if (this.#resumeFrom !== undefined) void this.#present(signal).catch(() => undefined);
         return response;
       } catch (error) {
         if (signal.aborted) return undefined;

@@ -252,7 +252,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
         feed.idleSince = now;
         continue;
       }
-      const limit = someUsed && feed.state !== undefined ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
+      const isLeft = someUsed && feed.state?.everSubscribed === true;
+      const limit = isLeft ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
       if (now - feed.idleSince < limit) continue;
       this.#options.logger.info({ feed: feed.name }, 'the exporter has left this feed: closed');
       this.#feeds.delete(feed.id);
