@@ -15,3 +15,5 @@ try {
   say(`\nthe bench could not run: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }
+// The arm that an interrupt cut short still waits for what is gone: it must not keep the process.
+if (interrupted.signal.aborted) process.exit(130);
