@@ -1,6 +1,6 @@
 # Each target calls one script. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools demo test check unit integration e2e golden faults up down gen format clean
+.PHONY: help tools demo bench test check unit integration e2e golden faults up down gen format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -10,6 +10,9 @@ tools: ## Fetch and build every tool that the other targets need
 
 demo: ## A guided run: a real fleet is resharded under load (DEMO_OBJECTS, DEMO_CHURN, DEMO_SEED)
 	@tools/run.sh e2e/demo.sh
+
+bench: ## Ours against plain kube-state-metrics, as ratios (BENCH_OBJECTS, BENCH_CHURN, BENCH_SEED, BENCH_ARMS)
+	@tools/run.sh e2e/bench.sh
 
 test: ## Everything: check, unit, integration, e2e
 	@tools/test.sh

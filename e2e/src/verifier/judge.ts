@@ -15,6 +15,8 @@ export interface PhaseFigures {
   readonly missingMax: number;
   /** Time in which at least one expected series was missing. */
   readonly missingMs: number;
+  /** Missing series of each tick times its length, added up. */
+  readonly missingSeriesMs: number;
   /** End of the last tick with a missing series, from the start of the phase; 0 when there was none. */
   readonly missingUntilMs: number;
   /** New series that were still in no target 1 s after the reference had them. */
@@ -24,6 +26,8 @@ export interface PhaseFigures {
   readonly doubledMax: number;
   readonly doubledMs: number;
   readonly doubledNow: number;
+  /** Doubled series of each tick times its length, added up. */
+  readonly doubledSeriesMs: number;
   /** Expected series in the last tick. */
   readonly expected: number;
   /** Some missing, late or doubled series by name. */
@@ -88,6 +92,7 @@ export class Judge {
   #doubledMax = 0;
   #doubledMs = 0;
   #doubledNow = 0;
+  #doubledSeriesMs = 0;
   #expected = 0;
   readonly #samples = new Map<string, number>();
 
@@ -102,6 +107,7 @@ export class Judge {
     this.#doubledMax = 0;
     this.#doubledMs = 0;
     this.#doubledNow = 0;
+    this.#doubledSeriesMs = 0;
     this.#samples.clear();
     this.#frozen = new Uint8Array(this.#table.capacity);
     for (let id = 0; id < this.#table.size; id++) {
@@ -145,12 +151,14 @@ export class Judge {
       ticks: this.#ticks,
       missingMax: missing.reduce((most, tick) => Math.max(most, tick.ids.length), 0),
       missingMs: Math.round(missing.reduce((sum, tick) => sum + tick.ms, 0)),
+      missingSeriesMs: Math.round(missing.reduce((sum, tick) => sum + tick.ms * tick.ids.length, 0)),
       missingUntilMs: last === undefined ? 0 : Math.round(last.at + last.ms - this.#phaseStart),
       lateMax: this.#lateMax,
       lateMaxMs: Math.round(this.#lateMaxMs),
       doubledMax: this.#doubledMax,
       doubledMs: Math.round(this.#doubledMs),
       doubledNow: this.#doubledNow,
+      doubledSeriesMs: Math.round(this.#doubledSeriesMs),
       expected: this.#expected,
       samples: [...this.#samples].filter(([, id]) => !final || this.#stillExpected(id)).map(([text]) => text),
     };
@@ -247,6 +255,7 @@ export class Judge {
     this.#lateMax = Math.max(this.#lateMax, late.length);
     this.#doubledNow = doubled.length;
     this.#doubledMax = Math.max(this.#doubledMax, doubled.length);
+    this.#doubledSeriesMs += doubled.length * ms;
     if (ids.length > 0) this.#missing.push({ at: start, ms, ids });
     this.#sample('missing', ids, reference);
     this.#sample('late', late, reference);

@@ -1,0 +1,136 @@
+import type { RunFigures } from './arms.ts';
+import type { ProcessFigures } from './process-book.ts';
+import type { Role } from './process-usage.ts';
+import type { Results } from './results.ts';
+import { largest, mean, quantile, ratio, sum } from './statistics.ts';
+
+/** The last line of a run: null where the arm did not run. */
+export interface Summary {
+  readonly objects: number;
+  readonly resizeMissingMax: number | null;
+  /** The longest time that one series was shown by two shards. */
+  readonly resizeDoubledMs: number | null;
+  readonly peerResizeMissingMax: number | null;
+  readonly peerResizeMissingMs: number | null;
+  readonly filterProtobufObjectsPerSecond: number | null;
+  readonly filterJsonObjectsPerSecond: number | null;
+  readonly workerCpuMicrosPerFrame: number | null;
+  readonly workerCpuMicrosPerKeptFrame: number | null;
+  /** Worker's CPU from its launch to the first complete scrape / the exporter's; one worker with every slot. */
+  readonly startWorkerCpuRatio: number | null;
+  /** The same without what a worker uses before it has read any object. */
+  readonly startWorkerCpuRatioWithoutBoot: number | null;
+  /** p99 of ours less p99 of plain, of the same changes; the larger of pushdown off and on. */
+  readonly freshnessP99AddedMs: number | null;
+  readonly exporterPeakMemoryRatio: number | null;
+  /** Worst worker with pushdown / mean of the workers without, start and steady state, for the same number of changes. */
+  readonly pushdownBytesShare: number | null;
+  readonly workerRssMiB: number | null;
+  /** Bytes read per moved object / size of the object, moves below 500 objects. */
+  readonly movedObjectBytesRatio: number | null;
+}
+
+export function summaryOf(results: Results): Summary {
+  const { plain, ours, pushdown, resizeOurs, resizeAutosharded, worker, filter, moves } = results;
+  const added = [ours, pushdown].flatMap((run) => freshnessOf(run)?.addedP99 ?? []);
+  const peer = resizeAutosharded ?? [];
+  return rounded({
+    objects: results.objects,
+    resizeMissingMax: largest((resizeOurs ?? []).map((r) => r.missingMax)),
+    resizeDoubledMs: largest((resizeOurs ?? []).map((r) => r.doubledMs)),
+    peerResizeMissingMax: largest(peer.map((r) => r.missingMax)),
+    peerResizeMissingMs: peer.length === 0 ? null : sum(peer.map((r) => r.missingMs)),
+    filterProtobufObjectsPerSecond: filter?.protobufPerSecond ?? null,
+    filterJsonObjectsPerSecond: filter?.jsonPerSecond ?? null,
+    workerCpuMicrosPerFrame: worker?.microsPerFrameReceived ?? null,
+    workerCpuMicrosPerKeptFrame: worker?.microsPerFrameKept ?? null,
+    ...startRatios(results),
+    freshnessP99AddedMs: largest(added),
+    exporterPeakMemoryRatio: ratio(startOf(results.single, 'exporter').peakMiB, startOf(plain, 'exporter').peakMiB),
+    pushdownBytesShare: pushdownShare(ours, pushdown),
+    workerRssMiB: worker?.memory.rssMiB ?? null,
+    movedObjectBytesRatio: moves === undefined ? null : ratio(moves.bytes / moves.objects, moves.objectBytes),
+  });
+}
+
+function startRatios({ single, worker }: Results) {
+  const workerCpu = startOf(single, 'worker').cpuMs;
+  const exporterCpu = startOf(single, 'exporter').cpuMs;
+  const boot = worker?.bootCpuMs;
+  return {
+    startWorkerCpuRatio: ratio(workerCpu, exporterCpu),
+    startWorkerCpuRatioWithoutBoot:
+      boot === undefined || workerCpu === null ? null : ratio(Math.max(0, workerCpu - boot), exporterCpu),
+  };
+}
+
+/** Figures of all processes of a role together; null when there is none. */
+export interface RoleFigures {
+  /** All processes together. */
+  readonly cpuMs: number | null;
+  /** The largest one. */
+  readonly peakMiB: number | null;
+}
+
+export const startOf = (run: RunFigures | undefined, role: Role): RoleFigures =>
+  roleFigures(run?.start.processes ?? [], role);
+
+export const steadyOf = (run: RunFigures | undefined, role: Role): RoleFigures =>
+  roleFigures(run?.steady?.processes ?? [], role);
+
+function roleFigures(processes: readonly ProcessFigures[], role: Role): RoleFigures {
+  const own = processes.filter((process) => process.role === role);
+  return {
+    cpuMs: own.length === 0 ? null : sum(own.map(({ cpuMs }) => cpuMs)),
+    peakMiB: largest(own.map(({ peakMiB }) => peakMiB)),
+  };
+}
+
+/** Bytes that each process has read from the API server. */
+export const apiBytes = (processes: readonly ProcessFigures[]): readonly number[] =>
+  processes.flatMap((process) => process.apiBytes ?? []);
+
+export interface Freshness {
+  readonly p50: number;
+  readonly p99: number;
+  readonly addedP99: number | null;
+  /** Median of the differences change by change. */
+  readonly addedP50: number | null;
+}
+
+/** How soon a change is seen: in the contestant, and how much later than in the plain one beside it. */
+export function freshnessOf(run: RunFigures | undefined): Freshness | undefined {
+  const pairs = run?.steady?.observations.freshness ?? [];
+  const targets = pairs.flatMap(({ target }) => target ?? []);
+  const own = targets.length > 0 ? targets : pairs.map(({ plain }) => plain);
+  const [p50, p99] = [quantile(own, 0.5), quantile(own, 0.99)];
+  if (p50 === null || p99 === null) return undefined;
+  if (targets.length === 0) return { p50, p99, addedP50: null, addedP99: null };
+  const plainP99 = quantile(
+    pairs.map(({ plain }) => plain),
+    0.99,
+  );
+  const differences = pairs.flatMap(({ plain, target }) => (target === null ? [] : [target - plain]));
+  return { p50, p99, addedP50: quantile(differences, 0.5), addedP99: plainP99 === null ? null : p99 - plainP99 };
+}
+
+/** The churn differs a little from arm to arm, so the steady state counts per change. */
+function pushdownShare(off: RunFigures | undefined, on: RunFigures | undefined): number | null {
+  if (!off?.steady || !on?.steady || on.steady.changes === 0) return null;
+  const scale = off.steady.changes / on.steady.changes;
+  const { processes } = on.steady;
+  const narrowed = on.start.processes.flatMap(({ pod, role, apiBytes: atStart }) => {
+    const later = processes.find((process) => process.pod === pod && process.role === role)?.apiBytes;
+    return atStart === null || later === null || later === undefined ? [] : [atStart + later * scale];
+  });
+  const full = (mean(apiBytes(off.start.processes)) ?? 0) + (mean(apiBytes(off.steady.processes)) ?? 0);
+  return ratio(largest(narrowed), full);
+}
+
+function rounded<T extends object>(values: T): T {
+  const round = (value: unknown): unknown =>
+    typeof value === 'number' && !Number.isInteger(value)
+      ? Number(value.toFixed(Math.abs(value) < 100 ? 3 : 0))
+      : value;
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, round(value)])) as T;
+}
