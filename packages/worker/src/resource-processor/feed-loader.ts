@@ -115,12 +115,12 @@ export class FeedLoader {
           }
           return true;
         },
-        chunk: async () => {
+        chunk: () => {
           // Between two batches the exporter's resume point is the live position, not the age of some object.
           for (const subscription of coverage.keys())
             if (!subscription.closesInitialEvents) subscription.bookmark(state.position);
           state.flush();
-          await state.room();
+          return state.room();
         },
       });
     } finally {

@@ -186,7 +186,7 @@ export class FeedState {
 
   /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
   #sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
-    subscription.remove(identity.uid, this.codec.deleted(this.kind, identity, this.position));
+    subscription.withdraw(identity, this.position);
     this.kept++;
   }
 
@@ -466,8 +466,15 @@ export class FeedState {
     for (const subscription of this.subscriptions.slice()) subscription.flush();
   }
 
-  /** Resolves once every subscription has room: the way by which a slow exporter slows the API server's stream. */
-  async room(): Promise<void> {
+  /**
+   * Resolves once every subscription has room: the way by which a slow exporter slows the API server's stream. Undefined
+   * when there is room at once.
+   */
+  room(): Promise<void> | undefined {
+    return this.subscriptions.some(({ full }) => full) ? this.#room() : undefined;
+  }
+
+  async #room(): Promise<void> {
     for (const subscription of this.subscriptions.slice()) if (subscription.full) await subscription.room();
   }
 }

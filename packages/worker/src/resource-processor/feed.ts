@@ -257,11 +257,11 @@ export class Feed implements VerifiableFeed {
           this.#event(state, view, start, end);
           return true;
         },
-        chunk: async () => {
+        chunk: () => {
           this.lastFrameAt = clock.monotonic();
           this.#report(state);
           state.flush();
-          await state.room();
+          return state.room();
         },
       });
     } finally {

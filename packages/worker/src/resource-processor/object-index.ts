@@ -12,6 +12,8 @@ export interface IndexEntry {
 /** All objects of a feed, owned or not, by uid, with counts per slot of those that were sent to the exporter. */
 export class ObjectIndex {
   readonly #entries = new Map<string, IndexEntry>();
+  /** Each namespace once: objects are many, namespaces few. Those without objects are kept. */
+  readonly #namespaces = new Map<string, string>();
   readonly #sentPerSlot: Int32Array;
   #sent = 0;
 
@@ -37,7 +39,7 @@ export class ObjectIndex {
   }
 
   add(uid: string, slot: number, namespace: string, name: string, version: string): IndexEntry {
-    const entry: IndexEntry = { slot, namespace, name, version, sent: 0 };
+    const entry: IndexEntry = { slot, namespace: this.#shared(namespace), name, version, sent: 0 };
     this.#entries.set(uid, entry);
     return entry;
   }
@@ -62,6 +64,13 @@ export class ObjectIndex {
 
   entries(): IterableIterator<[string, IndexEntry]> {
     return this.#entries.entries();
+  }
+
+  #shared(namespace: string): string {
+    const known = this.#namespaces.get(namespace);
+    if (known !== undefined) return known;
+    this.#namespaces.set(namespace, namespace);
+    return namespace;
   }
 
   #countSent(slot: number, by: number): void {
