@@ -30,11 +30,13 @@ class LoadApiServer {
     const { instance } = this.#settings;
     request.resume();
     if (url.pathname === '/livez') response.end('ok');
-    else if (url.pathname === '/api/v1') json(response, { resources: [{ name: 'pods', kind: 'Pod', namespaced: true }] });
+    else if (url.pathname === '/api/v1')
+      json(response, { resources: [{ name: 'pods', kind: 'Pod', namespaced: true }] });
     else if (url.pathname === '/apis/shard.io/v1') {
       json(response, { resources: [{ name: 'shardinstances', kind: 'ShardInstance', namespaced: true }] });
     } else if (url.pathname.endsWith('/shardinstances')) {
-      if (url.searchParams.get('watch') !== 'true') json(response, { metadata: { resourceVersion: '1' }, items: [instance] });
+      if (url.searchParams.get('watch') !== 'true')
+        json(response, { metadata: { resourceVersion: '1' }, items: [instance] });
       else response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     } else if (url.pathname.includes('/shardinstances/')) json(response, instance);
     else if (url.pathname === '/api/v1/pods') void this.#collection(response, url.searchParams);

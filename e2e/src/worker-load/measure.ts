@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { instanceSpecOf } from '@shard-controller/shared/api';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
+import { LEAN_NODE_ENVIRONMENT } from '@shard-controller/shared/runtime';
 import { selfSignedCertificate } from '@shard-controller/shared/kubernetes/testing';
 import { findProgram, productImages, WORKER_IMAGE } from '../cluster/process-node/images.ts';
 import { freePorts } from '../worker-process/free-ports.ts';
@@ -48,6 +49,8 @@ export interface WorkerFigures {
   readonly keptShare: number;
   /** Resident memory right after the start and after the changes, and its highest value; MiB. */
   readonly rssMiB: { readonly boot: number; readonly started: number; readonly steady: number; readonly peak: number };
+  /** V8's heap and what hangs on it outside (buffers), after the changes, as its own metrics say; MiB. */
+  readonly heapMiB: { readonly used: number; readonly total: number; readonly external: number };
 }
 
 /**
@@ -65,6 +68,7 @@ class LoadRig {
   readonly #worker: LocalProcess;
   readonly #sink: Sink;
   readonly #folder: string;
+  readonly #healthPort: number;
 
   static async start(given: WorkerLoad): Promise<LoadRig> {
     const load = { objects: 20_000, ...given };
@@ -89,6 +93,7 @@ class LoadRig {
   ) {
     this.#load = load;
     this.#folder = folder;
+    this.#healthPort = health;
     this.#api = api;
     const program = findProgram(productImages, WORKER_IMAGE);
     if (program === undefined) throw new Error(`there is no program for the image ${WORKER_IMAGE}`);
@@ -98,6 +103,7 @@ class LoadRig {
       command: [node, ...(load.nodeArguments ?? []), ...rest],
       env: {
         ...program.env,
+        ...LEAN_NODE_ENVIRONMENT,
         POD_NAME: `${CONFIG}-a-0`,
         POD_NAMESPACE: NAMESPACE,
         SHARD_CONFIG: CONFIG,
@@ -153,6 +159,7 @@ class LoadRig {
         steady: this.#memory('VmRSS'),
         peak: this.#memory('VmHWM'),
       },
+      heapMiB: await this.#heap(),
     };
   }
 
@@ -172,6 +179,17 @@ class LoadRig {
     const status = readFileSync(`/proc/${this.#worker.pid}/status`, 'utf8');
     const kib = Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
     return Math.round((kib / 1024) * 10) / 10;
+  }
+
+  async #heap(): Promise<WorkerFigures['heapMiB']> {
+    const text = await (await fetch(`http://127.0.0.1:${this.#healthPort}/metrics`)).text();
+    const mib = (name: string): number =>
+      Math.round((Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1]) / 1024 / 1024) * 10) / 10;
+    return {
+      used: mib('nodejs_heap_size_used_bytes'),
+      total: mib('nodejs_heap_size_total_bytes'),
+      external: mib('nodejs_external_memory_bytes'),
+    };
   }
 
   async #until(what: string, is: () => boolean): Promise<void> {

@@ -66,7 +66,13 @@ function template(type: EventType, frameBytes: number): Template {
 /** A bookmark; with `initialEnd` the one that closes the initial events of a WatchList (KEP-3157). */
 export function bookmarkFrame(version: number, initialEnd = false): Buffer {
   const annotation = field(12, Buffer.concat([field(1, 'k8s.io/initial-events-end'), field(2, 'true')]));
-  const meta = [field(1, ''), field(3, ''), field(5, ''), field(6, String(version)), ...(initialEnd ? [annotation] : [])];
+  const meta = [
+    field(1, ''),
+    field(3, ''),
+    field(5, ''),
+    field(6, String(version)),
+    ...(initialEnd ? [annotation] : []),
+  ];
   return watchFrame('BOOKMARK', field(1, Buffer.concat(meta)));
 }
 
