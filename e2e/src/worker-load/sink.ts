@@ -14,6 +14,7 @@ export class Sink {
   #response: IncomingMessage | undefined;
   #rest: Buffer = Buffer.alloc(0);
   #closed = false;
+  #paused = false;
 
   constructor(proxyPort: number) {
     this.#port = proxyPort;
@@ -35,6 +36,7 @@ export class Sink {
         this.#response = response;
         response.on('data', (chunk: Buffer) => this.#take(chunk));
         response.on('error', () => undefined);
+        if (this.#paused) response.pause();
         response.on('end', () => {
           this.acknowledgements++;
           this.open();
@@ -46,10 +48,12 @@ export class Sink {
 
   /** Stops reading, as an exporter that hangs. */
   pause(): void {
+    this.#paused = true;
     this.#response?.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.#response?.resume();
   }
 

@@ -28,6 +28,8 @@ export interface FeedStateOptions {
   readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
   readonly now: () => number;
   readonly onChange: () => void;
+  /** A subscription was ended because too much waited for its exporter. */
+  readonly onShed?: () => void;
 }
 
 const MAX_SUBSCRIPTIONS = 31;
@@ -68,6 +70,7 @@ export class FeedState {
   readonly #withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly #now: () => number;
   readonly #onChange: () => void;
+  readonly #onShed: (() => void) | undefined;
   #tombstones: Map<string, string> | undefined;
   #markSequence = 0;
   #subscriptionSequence = 0;
@@ -87,6 +90,7 @@ export class FeedState {
     this.#withholds = options.withholds;
     this.#now = options.now;
     this.#onChange = options.onChange;
+    this.#onShed = options.onShed;
   }
 
   // ---- subscriptions -------------------------------------------------------------------------------------------
@@ -107,7 +111,10 @@ export class FeedState {
       codec: this.codec,
       kind: this.kind,
       now: this.#now,
-      onClosed: (closed) => this.#unsubscribe(closed),
+      onClosed: (closed, shed) => {
+        if (shed) this.#onShed?.();
+        this.#unsubscribe(closed);
+      },
     });
     this.subscriptions.push(subscription);
     return subscription;

@@ -193,7 +193,7 @@ export class Feed implements VerifiableFeed {
   }
 
   #begin(kind: ObjectKind, codec: FrameCodec, position: string): void {
-    const { clock, onChange, withholds } = this.#context;
+    const { clock, onChange, withholds, logger } = this.#context;
     this.state = new FeedState({
       kind,
       codec,
@@ -202,6 +202,7 @@ export class Feed implements VerifiableFeed {
       withholds,
       now: () => clock.monotonic(),
       onChange,
+      onShed: () => logger.warn({ feed: this.name }, 'a watch of the exporter is ended: too much waited for it'),
     });
     this.refusal = undefined;
     this.#succeed();
