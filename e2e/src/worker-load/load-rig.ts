@@ -135,7 +135,7 @@ export class LoadRig implements AsyncDisposable {
 
   /** V8's heap and what hangs on it outside (buffers), as the worker's own metrics say; MiB. */
   async heap(): Promise<{ readonly used: number; readonly total: number; readonly external: number }> {
-    const text = await (await fetch(`http://127.0.0.1:${this.#healthPort}/metrics`)).text();
+    const text = await this.#metrics();
     const mib = (name: string): number =>
       oneDecimal(Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1]) / 1024 / 1024);
     return {
@@ -143,6 +143,16 @@ export class LoadRig implements AsyncDisposable {
       total: mib('nodejs_heap_size_total_bytes'),
       external: mib('nodejs_external_memory_bytes'),
     };
+  }
+
+  /** Frames that the worker has read from the API server. */
+  async received(): Promise<number> {
+    return Number(/_frames_total\{[^}]*direction="received"[^}]*\} (\d+)/.exec(await this.#metrics())?.[1] ?? 0);
+  }
+
+  async #metrics(): Promise<string> {
+    const answer = await fetch(`http://127.0.0.1:${this.#healthPort}/metrics`);
+    return answer.text();
   }
 
   async until(what: string, is: () => boolean): Promise<void> {
