@@ -1,1 +1,1 @@
-export { measureWorkerFrames, type WorkerFigures, type WorkerLoad } from './measure.ts';
+export { measureWorkerFrames } from './measure.ts';

@@ -76,7 +76,7 @@ export class Sink {
     }
     this.#rest = bytes.subarray(at);
     // All resourceVersions of this load have ten digits and stand before the ballast.
-    const version = last === undefined ? undefined : /\x0a(\d{10})/.exec(last.toString('latin1', 0, 300))?.[1];
+    const version = last === undefined ? undefined : /(?<!\d)(\d{10})(?!\d)/.exec(last.toString('latin1', 0, 300))?.[1];
     if (version !== undefined) this.version = version;
   }
 }

@@ -147,7 +147,7 @@ class FrameReading {
   }
 
   /** What came before the failure is passed on: until the stream is open again, nothing else would do it. */
-  #fail(error: unknown): void {
+  #fail(failure: unknown): void {
     if (!this.#stopped && !this.#waiting && this.#batchBytes > 0) {
       try {
         void this.#options.chunk()?.catch(() => undefined);
@@ -156,7 +156,7 @@ class FrameReading {
       }
     }
     this.stop();
-    this.#reject(error);
+    this.#reject(failure);
   }
 
   #finish(): void {
