@@ -130,6 +130,8 @@ const shardConfigCases: readonly RuleCase[] = [
 ];
 
 const IMMUTABLE = 'is immutable';
+const ONE_ASSIGNMENT =
+  'one generation and epoch names one assignment: ranges and the active replica change only together with a larger epoch';
 
 const shardInstanceCases: readonly RuleCase[] = [
   {
@@ -151,7 +153,7 @@ const shardInstanceCases: readonly RuleCase[] = [
   {
     kind: 'ShardInstance',
     at: 'spec',
-    message: 'one generation and epoch names one assignment: ranges change only together with a larger epoch',
+    message: ONE_ASSIGNMENT,
     before: { generation: 1, epoch: 5, hashRanges: [range(0, 67108863)] },
     accepted: { generation: 1, epoch: 6, hashRanges: [range(0, 134217727)] },
     rejected: { generation: 1, epoch: 5, hashRanges: [range(0, 134217727)] },

@@ -17,6 +17,8 @@ export interface FleetOptions {
   readonly seed: number;
   readonly fakeNodes: number;
   readonly shards: number;
+  /** 2 for a hot standby of each shard. */
+  readonly replicasPerShard?: number;
   /** Tells a person what happens. */
   readonly say: (text: string) => void;
 }
@@ -333,6 +335,7 @@ async function createConfig(cluster: Cluster, options: FleetOptions): Promise<Co
       shards: options.shards,
       minShards: 1,
       maxShards: 4,
+      replicasPerShard: options.replicasPerShard ?? 1,
       exporter: { labelsAllowlist: LABELS_ALLOWLIST, customResourceState: CUSTOM_RESOURCE_STATE },
     },
   };

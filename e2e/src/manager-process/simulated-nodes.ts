@@ -102,7 +102,9 @@ export class SimulatedNodes {
   /** How many workers of a ShardConfig expose each slot. */
   exposure(config: string, slotCount: number): number[] {
     const times = Array.from({ length: slotCount }, () => 0);
-    const workers = [...this.#workers.values()].filter(({ options }) => options.address.config === config);
+    const workers = [...this.#workers.values()].filter(
+      ({ options, serves }) => serves && options.address.config === config,
+    );
     for (const { exposed } of workers) for (const slot of exposed) times[slot] = (times[slot] ?? 0) + 1;
     return times;
   }
@@ -254,9 +256,9 @@ export class SimulatedNodes {
     const now = performance.now();
     if (this.#uncoveredSince !== undefined) this.#uncoveredMs += now - this.#uncoveredSince;
     const exposed = new Set(
-      [...this.#workers.values(), ...this.#leaving].flatMap(({ exposed: slots, options }) =>
-        [...slots].map((slot) => `${options.address.config}/${slot}`),
-      ),
+      [...this.#workers.values(), ...this.#leaving]
+        .filter(({ serves }) => serves)
+        .flatMap(({ exposed: slots, options }) => [...slots].map((slot) => `${options.address.config}/${slot}`)),
     );
     for (const slot of exposed) this.#everExposed.add(slot);
     this.#slotsMissing = [...this.#everExposed].filter((slot) => !exposed.has(slot));

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ASSIGNMENT_STREAM,
+  activeReplicaOf,
   type Assignment,
   assignmentSchema,
   assignmentSubject,
@@ -79,6 +80,11 @@ export class SimulatedWorker {
     return this.#assignment;
   }
 
+  /** Whether it answers scrapes: what a standby exposes is not seen. */
+  get serves(): boolean {
+    return activeReplicaOf(this.#assignment ?? {}) === this.options.address.replica;
+  }
+
   async start(): Promise<void> {
     const { address, natsUrl, logger, pod } = this.options;
     const link = await connectNats({ servers: natsUrl, name: pod, logger });
@@ -106,7 +112,8 @@ export class SimulatedWorker {
     this.#draining = true;
     this.#publish();
     const deadline = Date.now() + graceMs;
-    while (this.alive && Date.now() < deadline && (this.exposed.size > 0 || this.#owned().length > 0)) await sleep(50);
+    const isNeeded = (): boolean => this.serves && (this.exposed.size > 0 || this.#owned().length > 0);
+    while (this.alive && Date.now() < deadline && isNeeded()) await sleep(50);
     await this.kill();
   }
 
@@ -142,6 +149,8 @@ export class SimulatedWorker {
       if (state !== 'releasing' && state !== 'released') void this.#release(migration, slots);
     }
     const owned = new Set(this.#owned());
+    if (!this.serves) for (const slot of this.exposed) if (!owned.has(slot)) this.exposed.delete(slot);
+    this.options.onExposed();
     for (const [migration, { role }] of this.#handovers) {
       if (named.has(migration)) continue;
       this.#handovers.delete(migration);
@@ -199,10 +208,11 @@ export class SimulatedWorker {
     report('released');
   }
 
-  #verify({ migration, ranges, at }: VerifyRequest): VerifyReply {
+  #verify({ migration, ranges }: VerifyRequest): VerifyReply {
     const slots = rangesToSlots(ranges, this.#assignment?.slotCount ?? 256).filter((slot) => this.exposed.has(slot));
-    // As a target it is asked about the source's positions; only there it leaves one out.
-    const omitted = this.options.fault() === 'omit-one' && at.length > 0 ? 1 : 0;
+    // Only as a target it leaves one out.
+    const isTarget = this.#handovers.get(migration)?.role === 'target';
+    const omitted = this.options.fault() === 'omit-one' && isTarget ? 1 : 0;
     const digest = slots.reduce((sum, slot) => (sum + digestOf(slot)) & MASK, 0n);
     const feed = {
       feed: FEED,
@@ -257,9 +267,11 @@ export class SimulatedWorker {
       feeds: { synced: 1, total: 1, oldestProofMs: 5 },
       exporter: { state: 'running', since: 0 },
       gateway: {
-        state: isWarm ? 'serving' : 'warming',
+        state: this.serves ? (isWarm ? 'serving' : 'warming') : 'standby',
         reason: '',
-        scrapers: [{ id: 'prometheus', lastStart: this.#scrapedAt.start, lastEnd: this.#scrapedAt.end }],
+        scrapers: this.serves
+          ? [{ id: 'prometheus', lastStart: this.#scrapedAt.start, lastEnd: this.#scrapedAt.end }]
+          : [],
       },
       slots: { assigned: owned.length, acknowledged },
       load: {

@@ -197,11 +197,11 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     const pod = await fixture.pod({ ordinal: 5, env: { SCRAPE_HOLD_MS: '100' } });
     await pod.ready();
     expect((await pod.scrape()).status).toBe(200);
-    await fixture.activate('shard-005', 'b');
+    await fixture.writeInstance(assignment('shard-005', 2, slots(0, 64), { activeReplica: 'b' }));
     await pod.eventually(async () => ((await pod.scrape()).status === 503 ? undefined : 'still serving'));
     expect((await pod.scrape()).text).toMatch(/^standby: /);
     expect((await pod.health('/readyz')).status).toBe(200);
-    await fixture.activate('shard-005', 'a');
+    await fixture.writeInstance(assignment('shard-005', 3, slots(0, 64), { activeReplica: 'a' }));
     await pod.eventually(async () => ((await pod.scrape()).status === 200 ? undefined : 'not serving'));
   });
 });

@@ -104,11 +104,6 @@ export class WorkerFixture {
     await this.admin.apply({ object, fieldManager: 'test', force: true });
   }
 
-  /** What the manager writes when the other replica of a shard is to serve. */
-  async activate(shardId: string, activeReplica: 'a' | 'b'): Promise<void> {
-    await this.admin.patch(`${instancePath(shardId)}/status`, { status: { activeReplica } });
-  }
-
   async deleteInstance(shardId: string): Promise<void> {
     try {
       await this.admin.delete(instancePath(shardId));

@@ -19,7 +19,7 @@ import {
 import { loadManagerConfig, type ManagerConfig } from './config.ts';
 import { kubeconfigEndpoint } from './effects/kubeconfig-endpoint.ts';
 import { decisionEnvelopeSchema } from './event-log/index.ts';
-import { serveInspection } from './inspection/index.ts';
+import { isManagerGone, serveInspection } from './inspection/index.ts';
 import { Leadership } from './leadership/index.ts';
 import { ClusterView } from './observation/cluster-view.ts';
 import { Hearing } from './observation/hearing.ts';
@@ -78,6 +78,7 @@ interface Parts {
 function assemble({ config, logger, client, link, health, decisionMetrics }: Parts): readonly Component[] {
   const clock = systemClock;
   const leadership = new Leadership();
+  const events = new EventStream({ link, stream: EVENT_STREAM, schema: decisionEnvelopeSchema });
   const recorder = new EventRecorder({
     client,
     logger,
@@ -95,6 +96,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     retryPeriodMs: config.lease.retryPeriodMs,
     onStarted: (term, number) => leadership.begin(term, number),
     onStopped: () => leadership.end(),
+    isGone: (holder, signal) => isManagerGone(holder, { link, reachesLog: () => events.facts(), clock }, signal),
     clock,
     logger,
   });
@@ -115,7 +117,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     identity: elector.identity,
     client,
     link,
-    events: new EventStream({ link, stream: EVENT_STREAM, schema: decisionEnvelopeSchema }),
+    events,
     cluster,
     registry: new WorkerRegistry(),
     hearing: new Hearing(clock),
@@ -140,7 +142,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
         const leading = (): boolean => leadership.term !== undefined;
         stopInspection = serveInspection({
           link,
-          id: elector.identity.replace(/[^A-Za-z0-9]/g, ''),
+          identity: elector.identity,
           runners: () => fleet.runners,
           leading,
         });

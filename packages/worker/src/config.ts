@@ -78,6 +78,12 @@ const workerEnvironment = z.object({
    */
   CUSTOM_RESOURCES: customResources(),
 
+  /**
+   * `auto`: where the API server narrows lists and watches to ranges of the hash (KEP-5866), only the objects of the
+   * needed slots are read. `off`: everything is read and filtered here.
+   */
+  PUSHDOWN: env.oneOf(['auto', 'off']).default('auto'),
+
   /** What load 1.0 means, per measure; those that are not set do not count. From the ShardConfig's `capacity`. */
   CAPACITY_OBJECTS: amount(),
   CAPACITY_EXPOSITION_BYTES: amount(),

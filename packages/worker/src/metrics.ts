@@ -157,6 +157,11 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     help: 'Watches of the API server that were opened again, by cause.',
     labelNames: ['resource', 'cause'],
   });
+  const pushdown = metrics.gauge<'resource'>({
+    name: `${P}pushdown`,
+    help: '1 where the API server is asked for the objects of the needed slots only (KEP-5866), else 0.',
+    labelNames: ['resource'],
+  });
   return {
     frames: (resource, received, kept) => {
       frames.inc({ resource, direction: 'received' }, received);
@@ -164,5 +169,6 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
     },
     relist: (resource, cause) => relists.inc({ resource, cause }),
     reconnect: (resource, cause) => reconnects.inc({ resource, cause }),
+    pushdown: (resource, on) => pushdown.set({ resource }, on ? 1 : 0),
   };
 }

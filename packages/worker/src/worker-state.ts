@@ -1,3 +1,4 @@
+import { activeReplicaOf } from '@shard-controller/shared/contracts';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { AssignmentKeeper, ShardInstanceSource } from './assignment/index.ts';
 import type { Drain } from './drain.ts';
@@ -52,7 +53,12 @@ export class WorkerState {
 
   /** Whether this replica is the one to scrape. */
   get active(): boolean {
-    return this.#parts.source.activeReplica === this.#parts.identity.replica;
+    return this.#activeReplica() === this.#parts.identity.replica;
+  }
+
+  /** Whether the shard has a second replica, which takes over when this one stands still. */
+  get hasStandby(): boolean {
+    return this.#parts.keeper.current?.activeReplica !== undefined;
   }
 
   /** Whether scrapes are answered. */
@@ -62,8 +68,8 @@ export class WorkerState {
     return gatewayState({
       stalled: guard.closed(),
       isolated: this.#parts.isolationFences ? this.isolation() : undefined,
-      standby: !this.active,
       assigned: keeper.current !== undefined,
+      standbyOf: this.active ? undefined : this.#activeReplica(),
       unassignedReason: source.waiting,
       warm,
       warmReason,
@@ -110,6 +116,10 @@ export class WorkerState {
 
   terminate(): void {
     this.#terminated = true;
+  }
+
+  #activeReplica(): 'a' | 'b' {
+    return activeReplicaOf(this.#parts.keeper.current ?? {});
   }
 
   #dataPlane(): DataPlaneStatus {

@@ -36,6 +36,8 @@ export interface WorkerDependencies {
 const LOOPBACK = '127.0.0.1';
 const HEARTBEAT_MIN_GAP_MS = 50;
 const CONFIRM_TIMEOUT_MS = 2000;
+/** A worker without a standby serves what it has when nothing answers after a stall: duplicates are better than loss. ms. */
+const CONFIRM_LIMIT_MS = 2000;
 const STOP_GRACE_MS = 8000;
 
 /** Builds a worker and runs it until it has drained. @throws coded errors that name the thing and the remedy. */
@@ -232,6 +234,7 @@ class Worker {
       firstList: 'Streamed',
       customResources: config.CUSTOM_RESOURCES,
       metrics: dataPlaneMetrics(this.#metrics),
+      pushdown: config.PUSHDOWN,
       fault,
       onListening: () => this.#listening.resolve(),
     });
@@ -259,6 +262,8 @@ class Worker {
     const { logger, clock } = this.#options;
     return new StallGuard({
       clock,
+      // With a standby the other replica has taken over by then, so that nothing is lost by waiting.
+      limitMs: () => (this.#state.hasStandby ? undefined : CONFIRM_LIMIT_MS),
       confirm: async (signal) => void (await this.#source.read(signal, CONFIRM_TIMEOUT_MS)),
       onStall: (gapMs) => {
         this.#counts.stall();

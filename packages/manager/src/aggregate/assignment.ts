@@ -1,4 +1,4 @@
-import type { Assignment } from '@shard-controller/shared/contracts';
+import type { Assignment, Replica } from '@shard-controller/shared/contracts';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
 import type { MigrationId, ShardConfigState, ShardId, SlotIndex } from './state.ts';
 
@@ -36,6 +36,12 @@ export function assignedSlots(state: ShardConfigState): ReadonlyMap<ShardId, Ass
   return all;
 }
 
+/** What the assignment says about the replica that serves: nothing where a is the only one. */
+function activeReplica({ settings, shards }: ShardConfigState, shardId: ShardId): Replica | undefined {
+  const active = shards[shardId]?.active ?? 'a';
+  return settings?.replicasPerShard === 2 || active === 'b' ? active : undefined;
+}
+
 /**
  * `next` with the epoch of every shard whose assignment differs from the one in `previous` set to `sequence`: only a
  * changed assignment gets a new epoch, so that workers are told nothing that is not news.
@@ -45,13 +51,17 @@ export function withEpochs(previous: ShardConfigState, next: ShardConfigState, s
     previous.owners === next.owners &&
     previous.migrations === next.migrations &&
     previous.shards === next.shards &&
-    previous.generation === next.generation;
+    previous.generation === next.generation &&
+    previous.settings === next.settings;
   if (unchanged) return next;
   const before = assignedSlots(previous);
   const shards = { ...next.shards };
   for (const [shardId, slots] of assignedSlots(next)) {
     const shard = shards[shardId];
-    const same = previous.generation === next.generation && isSame(before.get(shardId), slots);
+    const same =
+      previous.generation === next.generation &&
+      activeReplica(previous, shardId) === activeReplica(next, shardId) &&
+      isSame(before.get(shardId), slots);
     if (shard !== undefined && !same) shards[shardId] = { ...shard, epoch: sequence };
   }
   return { ...next, shards };
@@ -73,6 +83,7 @@ const sameMigrating = (a: readonly MigratingSlots[], b: readonly MigratingSlots[
 export function toAssignment(state: ShardConfigState, shardId: ShardId, slots: AssignedSlots): Assignment {
   const settings = state.settings;
   if (settings === null) throw new Error(`SC_NO_SETTINGS: ${state.uid} has no accepted config, so no assignment`);
+  const active = activeReplica(state, shardId);
   const migrating = (list: readonly MigratingSlots[]): Assignment['warmRanges'] =>
     list.flatMap(({ migration, slots: of }) =>
       slotsToRanges(of, settings.slotCount).map((range) => ({ ...range, migration })),
@@ -83,6 +94,7 @@ export function toAssignment(state: ShardConfigState, shardId: ShardId, slots: A
     shardId,
     generation: state.generation,
     epoch: state.shards[shardId]?.epoch ?? 0,
+    ...(active === undefined ? {} : { activeReplica: active }),
     slotCount: settings.slotCount,
     shardBy: settings.shardBy,
     hashRanges: slotsToRanges(slots.owned, settings.slotCount),

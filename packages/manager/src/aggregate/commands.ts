@@ -1,4 +1,4 @@
-import type { Handover } from '@shard-controller/shared/contracts';
+import type { Handover, Replica } from '@shard-controller/shared/contracts';
 import type { Settings } from './settings.ts';
 import type { MigrationId, ShardId, SlotIndex } from './state.ts';
 
@@ -28,11 +28,23 @@ export interface ShardObservation {
   readonly epoch: number;
 }
 
+/** A standby that could serve at once, beside an active worker that does not or shall not serve any more. */
+export interface StandbyObservation {
+  readonly shardId: ShardId;
+  readonly replica: Replica;
+  readonly revision: string;
+  /** What is seen of the active worker. */
+  readonly active: { readonly lost: boolean; readonly terminating: boolean };
+  /** What `active` rests on, in words. */
+  readonly evidence: readonly string[];
+}
+
 /** What a ShardInstance said before the log was lost; slots from its ranges (`rangesToSlots`). */
 export interface ShardInstanceClaim {
   readonly shardId: ShardId;
   readonly generation: number;
   readonly epoch: number;
+  readonly active: Replica;
   readonly owned: readonly SlotIndex[];
   readonly releasing: readonly SlotIndex[];
 }
@@ -54,6 +66,7 @@ export type CommandBody =
   | { readonly type: 'ConfigInvalid'; readonly specGeneration: number; readonly problems: readonly string[] }
   | { readonly type: 'ConfigDeleted' }
   | { readonly type: 'ShardObserved'; readonly observation: ShardObservation }
+  | { readonly type: 'StandbyReady'; readonly observation: StandbyObservation }
   /** No pod of a shard beyond the wanted ones exists any more. */
   | { readonly type: 'PodGone'; readonly shardId: ShardId }
   /** One entry of a heartbeat's `handovers`. */

@@ -108,6 +108,10 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
       ];
       return askHealth(tables, draft, observation.shardId, signals);
     }
+    case 'StandbyReady': {
+      const { observation } = command;
+      return askHealth(tables, draft, observation.shardId, [{ type: 'STANDBY_READY', standby: observation }]);
+    }
     case 'PodGone':
       return askHealth(tables, draft, command.shardId, [{ type: 'GONE' }]);
     case 'HandoverObserved':

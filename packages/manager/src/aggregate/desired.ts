@@ -1,7 +1,7 @@
 import type { Assignment, Replica } from '@shard-controller/shared/contracts';
 import { assignedSlots, toAssignment } from './assignment.ts';
 import type { ShardConfigState, ShardId, ShardState } from './state.ts';
-import { isIdle, isOutdated, isWanted, shardsOf } from './view.ts';
+import { isIdle, isOutdated, isWanted, replicasOf, shardsOf } from './view.ts';
 
 /** One StatefulSet, `<config>-<replica>`. */
 export interface DesiredStatefulSet {
@@ -16,6 +16,8 @@ export interface PodToDelete {
   readonly replica: Replica;
   /** A pod with this `shard.io/revision` label is spared. */
   readonly unlessRevision: string;
+  /** A pod that is ready goes only while every other worker pod is ready, too. */
+  readonly whenOthersReady: boolean;
 }
 
 /** What the world should be. Level-triggered: the effects compare it with what they see and change the difference. */
@@ -29,15 +31,18 @@ export interface Desired {
 /** Derives the wanted world from `state`; empty before the first accepted config and after deletion. */
 export function desired(state: ShardConfigState): Desired {
   if (state.settings === null || state.deleted) return { statefulSets: [], assignments: [], podsToDelete: [] };
-  const replicas: readonly Replica[] = state.settings.replicasPerShard === 2 ? ['a', 'b'] : ['a'];
+  const replicas = replicasOf(state);
   const pods = podCount(state);
   const deletable = shardsOf(state).filter((shard) => isDeletable(state, shard));
   return {
     statefulSets: replicas.map((replica) => ({ replica, replicas: pods })),
     assignments: [...assignedSlots(state)].map(([shardId, slots]) => toAssignment(state, shardId, slots)),
-    podsToDelete: deletable.flatMap(({ shardId }) =>
-      replicas.map((replica) => ({ shardId, replica, unlessRevision: state.revision })),
-    ),
+    podsToDelete: [
+      ...deletable.flatMap(({ shardId }) =>
+        replicas.map((replica) => ({ shardId, replica, unlessRevision: state.revision, whenOthersReady: false })),
+      ),
+      ...standbysToRenew(state),
+    ],
   };
 }
 
@@ -50,6 +55,19 @@ function podCount(state: ShardConfigState): number {
 /** A failed shard has nothing left to release that deleting its pod would not end as well. */
 const exposes = (state: ShardConfigState, shard: ShardState): boolean =>
   !isIdle(state, shard.health === 'Failed' ? { ...shard, stale: null } : shard);
+
+/** Standbys are renewed one by one; a renewed one takes over, and the worker that it replaces is the next standby. */
+function standbysToRenew(state: ShardConfigState): readonly PodToDelete[] {
+  if (state.settings?.replicasPerShard !== 2 || state.settings.mode === 'Paused') return [];
+  return shardsOf(state)
+    .filter(({ health }) => health === 'Healthy')
+    .map(({ shardId, active }) => ({
+      shardId,
+      replica: active === 'a' ? 'b' : 'a',
+      unlessRevision: state.revision,
+      whenOthersReady: true,
+    }));
+}
 
 /**
  * A pod of an outdated template may go when the rolling update chose it, and at any time when it cannot serve: a worker

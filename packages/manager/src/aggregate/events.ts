@@ -14,6 +14,7 @@ const id = z.string().min(1).max(63);
 const reason = z.string().max(500);
 const shardId = shardIdSchema;
 const health = z.enum(['Pending', 'Healthy', 'Suspect', 'Failed', 'Recovering']);
+const replica = z.enum(['a', 'b']);
 const deadline = z.number().min(0);
 
 /** A spec was accepted; the first one creates the aggregate. */
@@ -80,6 +81,21 @@ const shardReported = z.strictObject({
 
 /** The pod of a shard that is no longer wanted is gone. */
 const shardRemoved = z.strictObject({ type: z.literal('shard.removed.v1'), at, shardId });
+
+/** The standby of a shard serves from now on, and what served is its standby. */
+const standbyPromoted = z.strictObject({
+  type: z.literal('shard.standby.promoted.v1'),
+  at,
+  shardId,
+  from: replica,
+  to: replica,
+  /**
+   * lost: it cannot be heard or cannot serve. terminating: its pod is being ended. outdated: it runs another template
+   * than the wanted one. surplus: there shall be no second replica any more.
+   */
+  cause: z.enum(['lost', 'terminating', 'outdated', 'surplus']),
+  reason,
+});
 
 /**
  * Slots get a responsible shard at once, without a migration: at the start, or because their shard is lost. What the
@@ -221,6 +237,8 @@ const logRecovered = z.strictObject({
         /** Slots it may still expose though another shard is responsible. */
         stale: z.array(slot).max(4096),
         release: id,
+        /** Absent: a. */
+        active: replica.optional(),
       }),
     )
     .max(1000),
@@ -236,6 +254,7 @@ export const shardEventSchema = z.discriminatedUnion('type', [
   healthChanged,
   shardReported,
   shardRemoved,
+  standbyPromoted,
   slotsAssigned,
   failoverHeld,
   failoverResumed,

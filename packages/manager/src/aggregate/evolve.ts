@@ -40,6 +40,9 @@ function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
       return withShard(state, event.shardId, { revision: event.revision, draining: event.draining });
     case 'shard.removed.v1':
       return { ...state, shards: without(state.shards, event.shardId) };
+    case 'shard.standby.promoted.v1':
+      // What was known of the terminating one does not hold for the other.
+      return withShard(state, event.shardId, { active: event.to, draining: false });
     case 'shard.slots.assigned.v1':
       return slotsAssigned(state, event);
     case 'shard.failover.held.v1':

@@ -43,6 +43,13 @@ const step: fc.Arbitrary<readonly [string, Step]> = fc.oneof(
       w.unable.add(shardIdOf(n));
     }),
   ),
+  ordinal.map(
+    named('lose standby', (n) => (w) => {
+      w.standbys.delete(shardIdOf(n));
+      w.lostNodes.add(`${shardIdOf(n)}/standby`);
+    }),
+  ),
+  fc.constantFrom(1, 2).map(named('replicas', (replicasPerShard) => (w) => w.configure({ replicasPerShard }))),
   fc.constant(0).map(named('lose log', () => (w) => w.loseLog())),
 );
 
@@ -54,7 +61,7 @@ const history = fc.array(step, { minLength: 1, maxLength: 25 });
 
 /** Everything works again, and the user wants `shards`. */
 function heal(world: ModelWorld): void {
-  for (const shardId of world.pods.keys()) world.freeze(shardId, false);
+  for (const pod of [...world.pods.values(), ...world.standbys.values()]) pod.frozen = false;
   world.lostNodes.clear();
   world.faults.clear();
   world.unable.clear();

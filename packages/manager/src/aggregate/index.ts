@@ -7,6 +7,7 @@ export type {
   ObservedConfig,
   ShardInstanceClaim,
   ShardObservation,
+  StandbyObservation,
 } from './commands.ts';
 export {
   createDecide,

@@ -1,3 +1,4 @@
+import type { Replica } from '@shard-controller/shared/contracts';
 import type { ShardInstanceClaim } from './commands.ts';
 import type { EventOf } from './events.ts';
 import { initialState, pendingShard, type ShardConfigState, type ShardId, type SlotIndex } from './state.ts';
@@ -7,6 +8,7 @@ export interface RecoveredShard {
   readonly shardId: ShardId;
   readonly owned: readonly SlotIndex[];
   readonly stale: readonly SlotIndex[];
+  readonly active: Replica;
 }
 
 /**
@@ -23,7 +25,7 @@ export function recoverShards(instances: readonly ShardInstanceClaim[]): Recover
     for (const slot of owned) taken.add(slot);
     const mine = new Set(owned);
     const stale = new Set([...claim.owned, ...claim.releasing].filter((slot) => !mine.has(slot)));
-    return { shardId: claim.shardId, owned: sorted(owned), stale: sorted(stale) };
+    return { shardId: claim.shardId, owned: sorted(owned), stale: sorted(stale), active: claim.active };
   });
   return shards.sort((a, b) => (a.shardId < b.shardId ? -1 : 1));
 }
@@ -32,8 +34,9 @@ export function recoverShards(instances: readonly ShardInstanceClaim[]): Recover
 export function recoveredState(event: EventOf<'shard.log.recovered.v1'>): ShardConfigState {
   const owners = Array.from<unknown, ShardId | null>({ length: event.settings.slotCount }, () => null);
   for (const { shardId, owned } of event.shards) for (const slot of owned) owners[slot] = shardId;
-  const shards = event.shards.map(({ shardId, owned, stale, release }) => ({
+  const shards = event.shards.map(({ shardId, owned, stale, release, active }) => ({
     ...pendingShard(shardId, event.at),
+    active: active ?? 'a',
     hasServed: owned.length > 0,
     stale: stale.length === 0 ? null : { id: release, slots: stale },
   }));

@@ -7,6 +7,7 @@ export type {
   ObservedConfig,
   ShardInstanceClaim,
   ShardObservation,
+  StandbyObservation,
 } from './commands.ts';
 export { type DecisionTable, decisionTable, type TableConfig } from './decision-table.ts';
 export type { ShardEvent } from './events.ts';

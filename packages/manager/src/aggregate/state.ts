@@ -1,3 +1,4 @@
+import type { Replica } from '@shard-controller/shared/contracts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -18,6 +19,8 @@ export type Health = 'Pending' | 'Healthy' | 'Suspect' | 'Failed' | 'Recovering'
 export interface ShardState {
   readonly shardId: ShardId;
   readonly ordinal: number;
+  /** The replica that serves; health, revision and draining are this one's. */
+  readonly active: Replica;
   readonly health: Health;
   /** When `health` last changed. */
   readonly since: number;
@@ -160,6 +163,7 @@ export function pendingShard(shardId: ShardId, since: number): ShardState {
   return {
     shardId,
     ordinal: ordinalOf(shardId),
+    active: 'a',
     health: 'Pending',
     since,
     revision: '',

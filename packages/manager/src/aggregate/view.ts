@@ -1,3 +1,4 @@
+import type { Replica } from '@shard-controller/shared/contracts';
 import type { CommandContext } from './commands.ts';
 import type { Settings } from './settings.ts';
 import type { MigrationState, ShardConfigState, ShardId, ShardState, SlotIndex } from './state.ts';
@@ -16,6 +17,13 @@ export function shardsOf(state: ShardConfigState): readonly ShardState[] {
 /** Whether `shard` shall exist: up to the desired number, or the surge worker of a rollout. */
 export function isWanted(state: ShardConfigState, shard: ShardState): boolean {
   return shard.ordinal < state.desiredShards || state.rollout?.surge === shard.shardId;
+}
+
+/** The replicas that run now: b too where a standby is wanted, and for as long as some shard is served by it. */
+export function replicasOf(state: ShardConfigState): readonly Replica[] {
+  const isUsed =
+    state.settings?.replicasPerShard === 2 || Object.values(state.shards).some(({ active }) => active === 'b');
+  return isUsed ? ['a', 'b'] : ['a'];
 }
 
 /** The wanted shards without the surge worker, by ordinal. */

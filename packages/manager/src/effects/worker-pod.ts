@@ -32,6 +32,9 @@ const TOKEN_VOLUME = 'api-access';
 /** Lifetime of the worker's token, s. Not 3607, which the API server stretches to a year. */
 const TOKEN_SECONDS = 3600;
 
+/** Ordinal of a StatefulSet's pod, set by its controller. */
+const POD_INDEX_LABEL = 'apps.kubernetes.io/pod-index';
+
 const NO_CAPACITY: ShardConfigSpec['capacity'] = { objects: 1 };
 
 /**
@@ -254,12 +257,17 @@ type Placement = Partial<
   >
 >;
 
-/** Spreading is a preference: a worker that shares a node is better than a worker that is pending. */
+/**
+ * Spreading is a preference: a worker that shares a node is better than a worker that is pending. First of all the two
+ * replicas of a shard, which have the same ordinal, keep apart.
+ */
 function placement({ config, spec }: WorkerPodInput): Placement {
   const labelSelector = { matchLabels: workerSelector(config.name) };
+  const term = { labelSelector, topologyKey: 'kubernetes.io/hostname' };
   const apart = {
     preferredDuringSchedulingIgnoredDuringExecution: [
-      { weight: 100, podAffinityTerm: { labelSelector, topologyKey: 'kubernetes.io/hostname' } },
+      { weight: 100, podAffinityTerm: { ...term, matchLabelKeys: [POD_INDEX_LABEL] } },
+      { weight: 50, podAffinityTerm: term },
     ],
   };
   const spread: V1TopologySpreadConstraint = {

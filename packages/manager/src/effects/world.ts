@@ -157,11 +157,29 @@ export class World {
         this.#delete(resourcePath({ ...address, namespace: config.namespace, name: config.name }), {}, signal),
       );
     }
-    for (const { shardId, replica, unlessRevision } of desired.podsToDelete) {
+    if (!desired.statefulSets.some(({ replica }) => replica === 'b'))
+      await this.#removeStandbys(input, attempt, signal);
+    for (const { shardId, replica, unlessRevision, whenOthersReady } of desired.podsToDelete) {
       const pod = input.pods.find((candidate) => candidate.shardId === shardId && candidate.replica === replica);
       if (pod === undefined || pod.deleting || pod.revision === unlessRevision) continue;
+      if (whenOthersReady && pod.ready && !othersReady(input, pod)) continue;
       await attempt(() => this.#deletePod(pod, config, signal));
+      // What the next one has to wait for shows in the pods only later.
+      if (whenOthersReady) break;
     }
+  }
+
+  /** The second StatefulSet of a ShardConfig that has one replica per shard (again). */
+  async #removeStandbys(
+    { config, pods, resync }: WorldInput,
+    attempt: (e: Effect) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (!resync && !pods.some(({ replica }) => replica === 'b')) return;
+    const name = statefulSetName(config.name, 'b');
+    this.#applied.delete(`StatefulSet/${name}`);
+    const address = { group: 'apps', version: 'v1', resource: 'statefulsets' };
+    await attempt(() => this.#delete(resourcePath({ ...address, namespace: config.namespace, name }), {}, signal));
   }
 
   async #leftovers(input: WorldInput, attempt: (e: Effect) => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -243,6 +261,12 @@ export class World {
     }
     return true;
   }
+}
+
+/** Whether every worker pod but `pod` is there and ready. */
+function othersReady({ desired, pods }: WorldInput, pod: WorkerPod): boolean {
+  const wanted = desired.statefulSets.reduce((sum, { replicas }) => sum + replicas, 0);
+  return pods.length >= wanted && pods.every((other) => other.uid === pod.uid || (other.ready && !other.deleting));
 }
 
 function problemOf(error: unknown): WorldProblem {

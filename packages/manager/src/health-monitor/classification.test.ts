@@ -43,6 +43,7 @@ function signals(silentMs: number, change: Partial<ShardSignals> = {}): ShardSig
     heartbeat: { at: NOW - silentMs, content: heartbeat() },
     hearingSince: 0,
     unableSince: undefined,
+    coldSince: undefined,
     ping: 'none',
     pod: 'ready',
     instanceStatusAt: undefined,

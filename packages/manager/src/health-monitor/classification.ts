@@ -12,8 +12,10 @@ export interface ShardSignals {
   readonly hearingSince: number;
   /** Since when heartbeats say that the worker cannot serve (`canServe`); undefined while it can. */
   readonly unableSince: number | undefined;
-  /** Newest answer to a ping sent after the newest heartbeat. `none`: not asked, or no answer either way. */
-  readonly ping: 'answered' | 'no-responders' | 'none';
+  /** What became of the newest ping sent after the newest heartbeat. `none`: not asked, answered, or not known. */
+  readonly ping: 'no-responders' | 'unanswered' | 'none';
+  /** Since when its heartbeats say that its gateway is not ready to serve; undefined while it is. */
+  readonly coldSince: number | undefined;
   /** Newest state of the pod; `unknown` when the API server has not been heard. */
   readonly pod: 'ready' | 'not-ready' | 'terminated' | 'deleted' | 'unknown';
   /** When the worker's entry in ShardInstance.status was last seen to change; undefined = never. */
@@ -24,14 +26,20 @@ export interface ShardSignals {
 export interface HealthBounds {
   readonly suspectMs: number;
   readonly failedMs: number;
+  /** A silent worker with one positive sign of its loss is replaced by its standby after this. */
+  readonly takeoverMs: number;
   /** A worker writes its ShardInstance.status at least this often. */
   readonly statusIntervalMs: number;
 }
+
+/** One and a half of the heartbeats, which come every second whatever the interval, ms. */
+const LEAST_TAKEOVER_MS = 1_500;
 
 /** Bounds for a `healthCheckInterval`: with the default of 2 s a silent worker is Suspect after 2 s, Failed after 4 s. */
 export const healthBounds = (intervalMs: number): HealthBounds => ({
   suspectMs: intervalMs,
   failedMs: 2 * intervalMs,
+  takeoverMs: Math.max(LEAST_TAKEOVER_MS, 0.75 * intervalMs),
   statusIntervalMs: 10_000,
 });
 

@@ -5,22 +5,27 @@ import {
   isIdle,
   isWanted,
   type MigrationId,
+  type ShardConfigState,
   type ShardEvent,
   type ShardObservation,
   type ShardState,
+  type StandbyObservation,
   type TableConfig,
   type View,
 } from '../aggregate/model.ts';
+import { takeoverReasons } from './takeover.ts';
 
 export interface HealthSignal {
   /**
    * STARTING to FAILED: the observed health. REPORT: revision and draining. RELEASED: it let go of the slots that it had
-   * lost. GONE: no pod exists.
+   * lost. GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not or shall not.
    */
-  readonly type: 'STARTING' | 'HEALTHY' | 'SUSPECT' | 'FAILED' | 'REPORT' | 'RELEASED' | 'GONE';
+  readonly type: 'STARTING' | 'HEALTHY' | 'SUSPECT' | 'FAILED' | 'REPORT' | 'RELEASED' | 'GONE' | 'STANDBY_READY';
   readonly observation?: ShardObservation;
   /** With RELEASED: the release that it answers. */
   readonly release?: MigrationId;
+  /** With STANDBY_READY. */
+  readonly standby?: StandbyObservation;
 }
 
 interface HealthFacts {
@@ -36,6 +41,13 @@ const config: TableConfig = {
   on: {
     REPORT: [{ guard: 'isNews', actions: 'report' }],
     RELEASED: [{ guard: 'isItsRelease', actions: 'confirmRelease' }],
+    // The shard stays what it is: its health is the active worker's, which is another one from now on.
+    STANDBY_READY: [
+      { guard: 'activeIsLost', actions: 'replaceLost' },
+      { guard: 'activeTerminates', actions: 'replaceTerminating' },
+      { guard: 'activeIsOutdated', actions: 'replaceOutdated' },
+      { guard: 'activeIsSurplus', actions: 'replaceSurplus' },
+    ],
     GONE: [{ guard: 'isUnwanted', target: '.Removed', actions: 'remove' }],
   },
   states: {
@@ -97,8 +109,28 @@ const becomes =
     },
   ];
 
+type Promotion = Extract<ShardEvent, { type: 'shard.standby.promoted.v1' }>;
+
+const promotes =
+  (cause: Promotion['cause'], why: string) =>
+  ({ view, shard }: HealthFacts, { standby }: HealthSignal): readonly ShardEvent[] => {
+    if (standby === undefined) return [];
+    const reason = [`${shard.shardId}/${shard.active} ${why}`, ...standby.evidence].join('; ').slice(0, 500);
+    const { shardId, active: from } = shard;
+    return [{ type: 'shard.standby.promoted.v1', at: view.now, shardId, from, to: standby.replica, cause, reason }];
+  };
+
+const because =
+  (reason: (state: ShardConfigState, standby: StandbyObservation) => boolean) =>
+  ({ view }: HealthFacts, { standby }: HealthSignal): boolean =>
+    standby !== undefined && reason(view.state, standby);
+
 export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal, ShardEvent>(config, {
   guards: {
+    activeIsLost: because(takeoverReasons.isLost),
+    activeTerminates: because(takeoverReasons.terminates),
+    activeIsOutdated: because(takeoverReasons.isOutdated),
+    activeIsSurplus: because(takeoverReasons.isSurplus),
     isNews: ({ shard }, { observation: o }) =>
       o !== undefined && o.revision !== '' && (o.revision !== shard.revision || o.draining !== shard.draining),
     isItsRelease: ({ shard }, { release }) => shard.stale !== null && shard.stale.id === release,
@@ -121,6 +153,10 @@ export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal,
       { type: 'shard.release.confirmed.v1', at: view.now, shardId, id: release ?? '' },
     ],
     remove: ({ view, shard: { shardId } }) => [{ type: 'shard.removed.v1', at: view.now, shardId }],
+    replaceLost: promotes('lost', 'does not serve'),
+    replaceTerminating: promotes('terminating', 'terminates'),
+    replaceOutdated: promotes('outdated', 'runs an outdated template'),
+    replaceSurplus: promotes('surplus', 'is not wanted any more'),
     becomeHealthy: becomes('Healthy'),
     restart: becomes('Pending'),
     suspect: becomes('Suspect'),

@@ -1,1 +1,2 @@
 export { type InspectionOptions, serveInspection, stateDigest } from './inspection.ts';
+export { isManagerGone } from './presence.ts';

@@ -26,8 +26,8 @@ type Query = z.infer<typeof querySchema>;
 
 export interface InspectionOptions {
   readonly link: NatsLink;
-  /** Id of this instance of the service. */
-  readonly id: string;
+  /** Name of this process in the Lease; the instance of the service is named after it. */
+  readonly identity: string;
   readonly runners: () => readonly ConfigRunner[];
   readonly leading: () => boolean;
 }
@@ -51,9 +51,9 @@ export function serveInspection(options: InspectionOptions): () => void {
       message.respond(body.ok ? await answer(body.value) : { error: `SC_INSPECT_QUERY: ${body.problem}` });
     }),
   );
-  const identity = { name: SERVICE, id: options.id, version: VERSION, metadata: {} };
-  const discovery = ['PING', 'INFO'].flatMap((verb) =>
-    [`$SRV.${verb}`, `$SRV.${verb}.${SERVICE}`, `$SRV.${verb}.${SERVICE}.${options.id}`].map((subject) =>
+  const identity = { name: SERVICE, id: serviceId(options.identity), version: VERSION, metadata: {} };
+  const discovery = (['PING', 'INFO'] as const).flatMap((verb) =>
+    [`$SRV.${verb}`, `$SRV.${verb}.${SERVICE}`, discoverySubject(verb, options.identity)].map((subject) =>
       link.subscribeRaw(subject, (message) => {
         const type = `io.nats.micro.v1.${verb.toLowerCase()}_response`;
         message.respond(JSON.stringify(verb === 'PING' ? { ...identity, type } : { ...identity, type, ...info() }));
@@ -63,6 +63,16 @@ export function serveInspection(options: InspectionOptions): () => void {
   return () => {
     for (const subscription of [...subscriptions, ...discovery]) subscription.unsubscribe();
   };
+}
+
+/** Where one manager's instance of the service answers (ADR-32). */
+export function discoverySubject(verb: 'PING' | 'INFO', identity: string): string {
+  return `$SRV.${verb}.${SERVICE}.${serviceId(identity)}`;
+}
+
+/** A subject's token has no dots, and a service's id no dashes. */
+function serviceId(identity: string): string {
+  return identity.replace(/[^A-Za-z0-9]/g, '');
 }
 
 const info = () => ({
@@ -109,10 +119,10 @@ function shardsAnswer({ config, state }: ConfigRunner): object {
   const slots = assignedSlots(state);
   return {
     ...config,
-    shards: Object.values(state.shards).map(({ shardId, health, since, revision, draining, epoch }) => {
+    shards: Object.values(state.shards).map(({ shardId, active, health, since, revision, draining, epoch }) => {
       const owned = slots.get(shardId)?.owned ?? [];
       const hashRanges = slotsToRanges(owned, slotCount);
-      return { shardId, health, since, revision, draining, epoch, slots: owned.length, hashRanges };
+      return { shardId, active, health, since, revision, draining, epoch, slots: owned.length, hashRanges };
     }),
   };
 }

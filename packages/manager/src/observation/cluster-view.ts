@@ -8,12 +8,12 @@ import {
   type ShardInstance,
   VERSION,
 } from '@shard-controller/shared/api';
+import type { Replica } from '@shard-controller/shared/contracts';
 import { type KubernetesClient, Reflector, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { selectorText } from '../effects/labels.ts';
 import { parseWorkerPod, type WorkerPod } from '../effects/worker-pods.ts';
-import { ACTIVE_REPLICA } from './shard-view.ts';
 
 /** A ShardConfig that the API server took and our schema does not. */
 export interface InvalidConfig {
@@ -40,11 +40,16 @@ export interface ClusterViewOptions {
   readonly handler: ClusterViewHandler;
 }
 
+interface SeenEntry {
+  readonly text: string | undefined;
+  /** When `text` was last seen to change. Monotonic, ms. */
+  readonly at: number;
+}
+
 interface SeenInstance {
   readonly instance: ShardInstance;
-  readonly workerEntry: string;
-  /** When `workerEntry` was last seen to change. Monotonic, ms. */
-  readonly statusAt: number;
+  /** What the workers have written, by replica. */
+  readonly entries: Readonly<Record<Replica, SeenEntry>>;
 }
 
 /** ShardConfigs, ShardInstances and worker pods of one namespace, as the API server last told. */
@@ -122,10 +127,10 @@ export class ClusterView {
     return [...this.#pods.values()].filter((pod) => pod.config === config);
   }
 
-  /** The active worker's pod: null when there is none, undefined before pods were listed. */
-  pod(config: string, shardId: string): WorkerPod | null | undefined {
+  /** A worker's pod: null when there is none, undefined before pods were listed. */
+  pod(config: string, shardId: string, replica: Replica): WorkerPod | null | undefined {
     if (!this.#synced) return undefined;
-    return this.pods(config).find((pod) => pod.shardId === shardId && pod.replica === ACTIVE_REPLICA) ?? null;
+    return this.pods(config).find((pod) => pod.shardId === shardId && pod.replica === replica) ?? null;
   }
 
   /** ShardInstances that name this ShardConfig, by shard. */
@@ -134,8 +139,10 @@ export class ClusterView {
     return new Map(found.map(({ instance }) => [instance.spec.shardId, instance]));
   }
 
-  instanceStatusAt(config: string, shardId: string): number | undefined {
-    return this.#instances.get(`${config}-${shardId}`)?.statusAt;
+  /** When the worker's entry in the ShardInstance was last seen to change; undefined when there is none. */
+  instanceStatusAt(config: string, shardId: string, replica: Replica): number | undefined {
+    const entry = this.#instances.get(`${config}-${shardId}`)?.entries[replica];
+    return entry?.text === undefined ? undefined : entry.at;
   }
 
   #configHandler() {
@@ -177,9 +184,13 @@ export class ClusterView {
     const upsert = (instance: ShardInstance): void => {
       const key = instance.metadata.name;
       const before = this.#instances.get(key);
-      const workerEntry = JSON.stringify(instance.status?.replicas?.find(({ replica }) => replica === ACTIVE_REPLICA));
-      const changed = before === undefined || before.workerEntry !== workerEntry;
-      this.#instances.set(key, { instance, workerEntry, statusAt: changed ? clock.monotonic() : before.statusAt });
+      const entryOf = (of: Replica): SeenEntry => {
+        const written = instance.status?.replicas?.find(({ replica }) => replica === of);
+        const text = written === undefined ? undefined : JSON.stringify(written);
+        const earlier = before?.entries[of];
+        return earlier !== undefined && earlier.text === text ? earlier : { text, at: clock.monotonic() };
+      };
+      this.#instances.set(key, { instance, entries: { a: entryOf('a'), b: entryOf('b') } });
       handler.surroundingsChanged(instance.spec.shardConfigRef.name);
     };
     const remove = (instance: ShardInstance): void => {

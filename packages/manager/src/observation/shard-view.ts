@@ -1,14 +1,13 @@
-import type { Replica } from '@shard-controller/shared/contracts';
 import type { Health, ShardObservation } from '../aggregate/index.ts';
-import { classify, type HealthBounds, type ShardSignals } from '../health-monitor/index.ts';
+import { classify, type HealthBounds, type ShardSignals, type StandbySignals } from '../health-monitor/index.ts';
 import type { WorkerPod } from '../effects/worker-pods.ts';
 import type { WorkerView } from './worker-registry.ts';
 
-/** Everything seen of one shard's active worker, from sources that fail independently. */
-export interface ShardSources {
+/** Everything seen of one worker of a shard, from sources that fail independently. */
+export interface WorkerSources {
   readonly worker: WorkerView | undefined;
-  /** Nobody listened on its ping subject since it was last heard. */
-  readonly unreachable: boolean;
+  /** How the newest ping since it was last heard has failed, if so. */
+  readonly ping: ShardSignals['ping'];
   readonly hearingSince: number;
   /** Its pod; null when the API server says that there is none, undefined when the API server was not heard. */
   readonly pod: WorkerPod | null | undefined;
@@ -16,16 +15,19 @@ export interface ShardSources {
   readonly instanceStatusAt: number | undefined;
 }
 
-/** The replica whose health is the shard's. */
-export const ACTIVE_REPLICA: Replica = 'a';
+/** The active worker's, whose health is the shard's, and those of the other replica. */
+export interface ShardSources extends WorkerSources {
+  readonly other: WorkerSources;
+}
 
-function signalsOf(sources: ShardSources): ShardSignals {
+function signalsOf(sources: WorkerSources): ShardSignals {
   const { worker, pod } = sources;
   return {
     heartbeat: worker === undefined ? undefined : { at: worker.heardAt, content: worker.heartbeat },
     hearingSince: sources.hearingSince,
     unableSince: worker?.unableSince,
-    ping: sources.unreachable ? 'no-responders' : 'none',
+    coldSince: worker?.coldSince,
+    ping: sources.ping,
     pod: podSignal(pod),
     instanceStatusAt: sources.instanceStatusAt,
   };
@@ -42,12 +44,12 @@ function podSignal(pod: WorkerPod | null | undefined): ShardSignals['pod'] {
 /** What the shard looks like now. `previous` is its health in the state; `now` is monotonic, ms. */
 export function observeShard(
   shardId: string,
-  sources: ShardSources,
+  sources: WorkerSources,
   previous: Health,
   bounds: HealthBounds,
   now: number,
 ): ShardObservation {
-  const { worker, pod } = sources;
+  const { worker } = sources;
   const { health, evidence } = classify(signalsOf(sources), previous, bounds, now);
   const heartbeat = worker?.heartbeat;
   return {
@@ -55,8 +57,24 @@ export function observeShard(
     health,
     evidence,
     revision: heartbeat?.revision ?? '',
-    draining: heartbeat?.phase === 'Draining' || pod?.deleting === true,
+    draining: isTerminating(sources),
     generation: heartbeat?.generation ?? 0,
     epoch: heartbeat?.epoch ?? 0,
+  };
+}
+
+const isTerminating = ({ worker, pod }: WorkerSources): boolean =>
+  worker?.heartbeat.phase === 'Draining' || pod?.deleting === true;
+
+/** What decides whether the standby of a shard takes over. */
+export function standbySignals(sources: ShardSources): StandbySignals {
+  const { other } = sources;
+  return {
+    active: { ...signalsOf(sources), terminating: isTerminating(sources) },
+    standby: {
+      heartbeat: signalsOf(other).heartbeat,
+      runningSince: other.worker?.runningSince,
+      terminating: isTerminating(other) || other.worker?.heartbeat.phase === 'Terminated',
+    },
   };
 }

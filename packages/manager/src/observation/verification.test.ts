@@ -5,16 +5,15 @@ import { type FakeAnswer, FakeLink, SteppingClock } from './testing.ts';
 import { type VerificationResult, type VerificationTask, verifyMigration } from './verification.ts';
 
 const SOURCE = 'shard.verify.monitoring.main.shard-000.a';
-const TARGET = 'shard.verify.monitoring.main.shard-002.a';
+const TARGET = 'shard.verify.monitoring.main.shard-002.b';
 
 const task: VerificationTask = {
   namespace: 'monitoring',
   config: 'main',
   uid: 'uid-1',
   migration: 'm1',
-  source: 'shard-000',
-  target: 'shard-002',
-  replica: 'a',
+  source: { shardId: 'shard-000', replica: 'a' },
+  target: { shardId: 'shard-002', replica: 'b' },
   ranges: [{ start: 0, end: 16777215 }],
   deadline: 10_000,
 };
@@ -41,19 +40,35 @@ async function run(answer: (subject: string, request: VerifyRequest) => FakeAnsw
 }
 
 describe('verifyMigration', () => {
-  it('asks the target for exactly the positions that the source proved', async () => {
-    const { result, link } = await run((subject) =>
-      subject === SOURCE || subject === TARGET
-        ? reply(feed('pods', '101', 7), feed('nodes', '99', 2))
-        : 'no-responders',
-    );
+  it('compares at once where both sides prove the same position', async () => {
+    const { result, link } = await run(() => reply(feed('pods', '101', 7), feed('nodes', '99', 2)));
     expect(result).toEqual({ kind: 'equal', feeds: 2, objects: 9 });
     expect(link.asked.map(({ subject }) => subject)).toEqual([SOURCE, TARGET]);
-    expect(verifyRequestSchema.parse(link.asked[0]?.body).at).toEqual([]);
-    expect(verifyRequestSchema.parse(link.asked[1]?.body).at).toEqual([
-      { feed: 'pods', resourceVersion: '101' },
-      { feed: 'nodes', resourceVersion: '99' },
+    for (const { body } of link.asked) expect(verifyRequestSchema.parse(body).at).toEqual([]);
+  });
+
+  it('asks the side that is ahead again, as of where the other stands', async () => {
+    const { result, link } = await run((subject, { at }) => {
+      const asked = at.map(({ feed: name, resourceVersion }) => feed(name, resourceVersion, 7));
+      if (asked.length > 0) return reply(...asked);
+      return subject === SOURCE
+        ? reply(feed('pods', '101', 8), feed('nodes', '99', 7), feed('jobs', '', 0))
+        : reply(feed('pods', '99', 7), feed('nodes', '101', 9), feed('jobs', '', 0));
+    });
+    expect(result).toEqual({ kind: 'equal', feeds: 3, objects: 14 });
+    expect(link.asked.slice(2)).toMatchObject([
+      { subject: SOURCE, body: { at: [{ feed: 'pods', resourceVersion: '99' }] } },
+      { subject: TARGET, body: { at: [{ feed: 'nodes', resourceVersion: '99' }] } },
     ]);
+  });
+
+  it('makes a side prove that it has nothing where the other has something', async () => {
+    const { result, link } = await run((subject, { at }) => {
+      if (at.length > 0) return reply(feed('pods', '101', 0, '0000000000000000'));
+      return reply(subject === SOURCE ? feed('pods', '101', 7) : feed('pods', '', 0, '0000000000000000'));
+    });
+    expect(result).toMatchObject({ kind: 'different' });
+    expect(link.asked[2]).toMatchObject({ subject: TARGET, body: { at: [{ feed: 'pods', resourceVersion: '101' }] } });
   });
 
   it('counts a difference only when it is seen three times', async () => {
@@ -74,13 +89,15 @@ describe('verifyMigration', () => {
   });
 
   it('treats an answer for another position as no answer', async () => {
-    const { result } = await run((subject) => reply(feed('pods', subject === SOURCE ? '101' : '100', 7)));
+    const { result } = await run((subject) =>
+      reply(feed('pods', subject === SOURCE ? '101' : '100', 7), feed('nodes', subject === SOURCE ? '7' : '8', 1)),
+    );
     expect(result).toMatchObject({ kind: 'unanswered' });
   });
 
   it('does not take zero feeds for agreement', async () => {
     const { result } = await run(() => reply());
-    expect(result).toEqual({ kind: 'unanswered', reason: 'source shard-000 answered for no feed' });
+    expect(result).toEqual({ kind: 'unanswered', reason: 'the source answered for no feed' });
   });
 
   it('gives up at the deadline when the target stays silent, and says who', async () => {

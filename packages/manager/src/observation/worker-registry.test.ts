@@ -51,6 +51,20 @@ describe('WorkerRegistry', () => {
     expect(registry.view(address, 'uid-1')?.unableSince).toBeUndefined();
   });
 
+  it('keeps since when a gateway refuses scrapes and since when a worker is Running; a standby refuses by order', () => {
+    const registry = new WorkerRegistry();
+    const gateway = (state: Heartbeat['gateway']['state']) => ({ gateway: { state, reason: '', scrapers: [] } });
+    const view = () => registry.view(address, 'uid-1');
+    registry.heard(address, beat({ sequence: 1, phase: 'Warming', ...gateway('warming') }), 100);
+    registry.heard(address, beat({ sequence: 2, phase: 'Warming', ...gateway('fenced') }), 200);
+    expect(view()).toMatchObject({ coldSince: 100, runningSince: undefined });
+    registry.heard(address, beat({ sequence: 3, ...gateway('standby') }), 300);
+    registry.heard(address, beat({ sequence: 4, ...gateway('serving') }), 400);
+    expect(view()).toMatchObject({ coldSince: undefined, runningSince: 300 });
+    registry.heard(address, beat({ boot: 'next', sequence: 1, ...gateway('warming') }), 500);
+    expect(view()).toMatchObject({ coldSince: 500, runningSince: 500 });
+  });
+
   it('does not take the last words of a removed worker for a sign of life of its successor', () => {
     const registry = new WorkerRegistry();
     registry.heard(address, beat({ boot: 'old', sequence: 5 }), 0);
@@ -63,9 +77,11 @@ describe('WorkerRegistry', () => {
 
   it('takes an unanswered ping back when the worker is heard', () => {
     const registry = new WorkerRegistry();
-    registry.unreachable(address);
-    expect(registry.isUnreachable(address)).toBe(true);
+    expect(registry.pingFailed(address, 'unanswered')).toBe(true);
+    expect(registry.pingFailed(address, 'no-responders')).toBe(true);
+    expect(registry.pingFailed(address, 'no-responders')).toBe(false);
+    expect(registry.ping(address)).toBe('no-responders');
     registry.heard(address, beat(), 0);
-    expect(registry.isUnreachable(address)).toBe(false);
+    expect(registry.ping(address)).toBe('none');
   });
 });

@@ -7,7 +7,14 @@ export interface WorkerView {
   readonly heardAt: number;
   /** Since when its heartbeats say that it cannot serve; undefined while it can. */
   readonly unableSince: number | undefined;
+  /** Since when its heartbeats say that its gateway has to refuse scrapes; undefined while it need not. */
+  readonly coldSince: number | undefined;
+  /** Since when its heartbeats say that it is Running; undefined while they do not. */
+  readonly runningSince: number | undefined;
 }
+
+/** What became of a ping to a worker that has not been heard since. */
+export type FailedPing = 'no-responders' | 'unanswered';
 
 /** Processes of one worker that were replaced by another one; late messages of theirs are ignored. */
 const MAX_RETIRED = 32;
@@ -26,8 +33,8 @@ export type HeartbeatOutcome = 'news' | 'same' | 'stale';
  */
 export class WorkerRegistry {
   readonly #entries = new Map<string, Entry>();
-  /** Workers on whose ping subject nobody listened, since they were last heard. */
-  readonly #unreachable = new Set<string>();
+  /** Newest failed pings of workers that have not been heard since. */
+  readonly #pings = new Map<string, FailedPing>();
 
   /** `news` when something other than the beat itself changed; `stale` for an older or a retired process's message. */
   heard(address: WorkerAddress, heartbeat: Heartbeat, now: number): HeartbeatOutcome {
@@ -39,22 +46,31 @@ export class WorkerRegistry {
       if (before.boot === heartbeat.boot && heartbeat.sequence < before.sequence) return 'stale';
       if (before.boot !== heartbeat.boot) retire(entry.retired, before.boot);
     }
-    const sameProcess = before?.boot === heartbeat.boot;
-    const unableSince = canServe(heartbeat) ? undefined : ((sameProcess ? entry?.view?.unableSince : undefined) ?? now);
-    const view: WorkerView = { heartbeat, heardAt: now, unableSince };
-    this.#unreachable.delete(key);
+    const earlier = before?.boot === heartbeat.boot ? entry?.view : undefined;
+    const view: WorkerView = {
+      heartbeat,
+      heardAt: now,
+      unableSince: canServe(heartbeat) ? undefined : (earlier?.unableSince ?? now),
+      coldSince: isCold(heartbeat) ? (earlier?.coldSince ?? now) : undefined,
+      runningSince: heartbeat.phase === 'Running' ? (earlier?.runningSince ?? now) : undefined,
+    };
+    this.#pings.delete(key);
     if (entry === undefined) this.#entries.set(key, { view, retired: new Set() });
     else entry.view = view;
     return before === undefined || substance(before) !== substance(heartbeat) ? 'news' : 'same';
   }
 
-  /** Nobody listens on the worker's ping subject. A later heartbeat takes this back. */
-  unreachable(address: WorkerAddress): void {
-    this.#unreachable.add(keyOf(address));
+  /** A ping has failed; whether that is news. A later heartbeat takes it back. */
+  pingFailed(address: WorkerAddress, how: FailedPing): boolean {
+    const key = keyOf(address);
+    const isNews = this.#pings.get(key) !== how;
+    this.#pings.set(key, how);
+    return isNews;
   }
 
-  isUnreachable(address: WorkerAddress): boolean {
-    return this.#unreachable.has(keyOf(address));
+  /** How the newest ping since the worker was last heard has failed; `none` where none has. */
+  ping(address: WorkerAddress): FailedPing | 'none' {
+    return this.#pings.get(keyOf(address)) ?? 'none';
   }
 
   /** The worker, if it belongs to the ShardConfig with this uid: another one may have had the same name before. */
@@ -68,19 +84,22 @@ export class WorkerRegistry {
     const entry = this.#entries.get(keyOf(address));
     if (entry?.view !== undefined) retire(entry.retired, entry.view.heartbeat.boot);
     if (entry !== undefined) entry.view = undefined;
-    this.#unreachable.delete(keyOf(address));
+    this.#pings.delete(keyOf(address));
   }
 
   /** Forgets all workers of a ShardConfig. */
   forget(namespace: string, config: string): void {
     const prefix = `${namespace}/${config}/`;
     for (const key of this.#entries.keys()) if (key.startsWith(prefix)) this.#entries.delete(key);
-    for (const key of this.#unreachable) if (key.startsWith(prefix)) this.#unreachable.delete(key);
+    for (const key of this.#pings.keys()) if (key.startsWith(prefix)) this.#pings.delete(key);
   }
 }
 
 const keyOf = ({ namespace, config, shardId, replica }: WorkerAddress): string =>
   `${namespace}/${config}/${shardId}/${replica}`;
+
+/** A standby that refuses scrapes does what it shall. */
+const isCold = ({ gateway }: Heartbeat): boolean => gateway.state === 'warming' || gateway.state === 'fenced';
 
 function retire(retired: Set<string>, boot: string): void {
   retired.add(boot);
@@ -96,9 +115,21 @@ function substance({
   epoch,
   refused,
   exporter,
+  gateway,
   slots,
   handovers,
   revision,
 }: Heartbeat): string {
-  return JSON.stringify([boot, phase, generation, epoch, refused, exporter.state, slots, handovers, revision]);
+  return JSON.stringify([
+    boot,
+    phase,
+    generation,
+    epoch,
+    refused,
+    exporter.state,
+    gateway.state,
+    slots,
+    handovers,
+    revision,
+  ]);
 }

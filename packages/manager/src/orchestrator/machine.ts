@@ -232,11 +232,12 @@ function recovered(now: number, signal: Extract<ConfigSignal, { type: 'LOG_LOST'
     ...observed,
     generation,
     desiredShards: Math.max(1, highest + 1),
-    shards: recoverShards(instances).map(({ shardId, owned, stale }, i) => ({
+    shards: recoverShards(instances).map(({ shardId, owned, stale, active }, i) => ({
       shardId,
       owned: [...owned],
       stale: [...stale],
       release: `g${generation}-r${i + 1}`,
+      ...(active === 'a' ? {} : { active }),
     })),
     reason,
   };

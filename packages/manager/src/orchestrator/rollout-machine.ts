@@ -114,7 +114,8 @@ export function rolloutBlock(view: View): string | undefined {
 }
 
 function beginBlock(view: View): string | undefined {
-  const { state } = view;
+  const { state, settings } = view;
+  if (settings.replicasPerShard === 2) return 'standbys are renewed first and take over, one by one';
   if (state.owners.includes(null)) return 'not every slot has an owner yet';
   const awaited = awaitedShards(view).map(({ shardId }) => shardId);
   if (awaited.length > 0) return `waiting for ${awaited.join(', ')}`;

@@ -1,4 +1,5 @@
 import type { ShardInstance } from '@shard-controller/shared/api';
+import { activeReplicaOf } from '@shard-controller/shared/contracts';
 import { rangesToSlots } from '@shard-controller/shared/hashing';
 import { StreamMissingError } from '@shard-controller/shared/nats';
 import {
@@ -116,6 +117,7 @@ function claimOf({ spec }: ShardInstance): ShardInstanceClaim {
     shardId: spec.shardId,
     generation: spec.generation,
     epoch: spec.epoch,
+    active: activeReplicaOf(spec),
     owned: rangesToSlots(spec.hashRanges, spec.slotCount),
     releasing: rangesToSlots(spec.releaseRanges, spec.slotCount),
   };
@@ -126,6 +128,8 @@ function commandText(body: CommandBody): string {
   switch (body.type) {
     case 'ShardObserved':
       return `${body.type} ${body.observation.shardId} ${body.observation.health}`;
+    case 'StandbyReady':
+      return `${body.type} ${body.observation.shardId} ${body.observation.replica}`;
     case 'HandoverObserved':
       return `${body.type} ${body.shardId} ${body.handover.migration} ${body.handover.state}`;
     case 'VerificationFinished':

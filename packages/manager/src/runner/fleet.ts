@@ -5,7 +5,6 @@ import { healthBounds } from '../health-monitor/index.ts';
 import type { ClusterViewHandler, InvalidConfig } from '../observation/cluster-view.ts';
 import { listenForHeartbeats } from '../observation/heartbeats.ts';
 import { ping } from '../observation/ping.ts';
-import { ACTIVE_REPLICA } from '../observation/shard-view.ts';
 import { ConfigRunner } from './config-runner.ts';
 import type { RunnerContext } from './context.ts';
 
@@ -144,11 +143,12 @@ export class Fleet implements ClusterViewHandler {
     const { clock, registry } = this.#context;
     const settings = state?.settings;
     if (state === undefined || settings === undefined || settings === null) return;
-    const { suspectMs } = healthBounds(settings.health.intervalMs);
-    for (const shardId of Object.keys(state.shards)) {
-      const address = { namespace: config.namespace, config: config.name, shardId, replica: ACTIVE_REPLICA };
+    const { suspectMs, takeoverMs } = healthBounds(settings.health.intervalMs);
+    const silentMs = Math.min(takeoverMs, suspectMs / 2 + 500);
+    for (const { shardId, active: replica } of Object.values(state.shards)) {
+      const address = { namespace: config.namespace, config: config.name, shardId, replica };
       const view = registry.view(address, config.uid);
-      const isSilent = view === undefined || clock.monotonic() - view.heardAt >= suspectMs / 2 + 500;
+      const isSilent = view === undefined || clock.monotonic() - view.heardAt >= silentMs;
       if (isSilent) void this.#ping(address, config.uid);
     }
   }
@@ -164,7 +164,9 @@ export class Fleet implements ClusterViewHandler {
       if (result.kind === 'alive') this.#heard(address, result.heartbeat);
       // A heartbeat that came in between is the newer word.
       const unheard = registry.view(address, uid)?.heardAt === before;
-      if (result.kind === 'gone' && unheard) registry.unreachable(address);
+      if ((result.kind !== 'gone' && result.kind !== 'silent') || !unheard) return;
+      const isNews = registry.pingFailed(address, result.kind === 'gone' ? 'no-responders' : 'unanswered');
+      if (isNews) this.#running.get(uid)?.runner.wake();
     } finally {
       this.#pinging.delete(key);
     }

@@ -5,9 +5,9 @@ import {
   VERSION,
   parseShardInstance,
 } from '@shard-controller/shared/api';
-import { ACTIVE_REPLICA, type ShardSources } from '../observation/shard-view.ts';
+import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
 import { type KubernetesObject, resourcePath } from '@shard-controller/shared/kubernetes';
-import { eventSubject, type WorkerAddress } from '@shard-controller/shared/contracts';
+import { eventSubject, type Replica, type WorkerAddress } from '@shard-controller/shared/contracts';
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import {
@@ -272,12 +272,12 @@ export class LeadingTerm {
   /** Everything that is news to the state, the time last. */
   #commands(state: ShardConfigState): CommandBody[] {
     const { clock } = this.#context;
-    const sourcesOf = (shardId: string): ShardSources => this.#sources(shardId);
+    const sourcesOf = (shardId: string): ShardSources => this.#sources(state, shardId);
     return [
       ...this.#configCommands(state),
       ...observedCommands(state, sourcesOf, clock.monotonic()),
       ...this.#verifications.update(state, clock.now()),
-      ...scraperCommands(state, sourcesOf),
+      ...scraperCommands(state, sourcesOf, clock.monotonic()),
       { type: 'Tick' },
     ];
   }
@@ -307,28 +307,33 @@ export class LeadingTerm {
     return observedConfig(config, resource.spec, resource.metadata.generation ?? 0, manager.worker);
   }
 
-  #sources(shardId: string): ShardSources {
+  #sources(state: ShardConfigState, shardId: string): ShardSources {
+    const active = state.shards[shardId]?.active ?? 'a';
+    return { ...this.#worker(shardId, active), other: this.#worker(shardId, active === 'a' ? 'b' : 'a') };
+  }
+
+  #worker(shardId: string, replica: Replica): WorkerSources {
     const { cluster, hearing, registry } = this.#context;
     const { name, uid } = this.#options.config;
-    const address = this.#address(shardId);
+    const address = this.#address(shardId, replica);
     return {
       worker: registry.view(address, uid),
-      unreachable: registry.isUnreachable(address),
+      ping: registry.ping(address),
       hearingSince: hearing.since,
-      pod: cluster.pod(name, shardId),
-      instanceStatusAt: cluster.instanceStatusAt(name, shardId),
+      pod: cluster.pod(name, shardId, replica),
+      instanceStatusAt: cluster.instanceStatusAt(name, shardId, replica),
     };
   }
 
-  #address(shardId: string): WorkerAddress {
+  #address(shardId: string, replica: Replica): WorkerAddress {
     const { namespace, name } = this.#options.config;
-    return { namespace, config: name, shardId, replica: ACTIVE_REPLICA };
+    return { namespace, config: name, shardId, replica };
   }
 
   /** Objects per shard, as last reported by workers that are still heard. */
-  #objects(state: ShardConfigState | undefined): Record<string, number> {
-    const known = Object.keys(state?.shards ?? {}).flatMap((shardId): [string, number][] => {
-      const worker = this.#sources(shardId).worker;
+  #objects(state: ShardConfigState): Record<string, number> {
+    const known = Object.values(state.shards).flatMap(({ shardId, active }): [string, number][] => {
+      const { worker } = this.#worker(shardId, active);
       return worker === undefined ? [] : [[shardId, worker.heartbeat.load.objects]];
     });
     return Object.fromEntries(known);
@@ -372,7 +377,9 @@ export class LeadingTerm {
       this.#logger[level]({ event: event.type, epoch: sequence, ...shardFields(event) }, message);
       if (note !== undefined) recorder.record(regarding, { ...note, note: message });
       metrics.event(config, event, state);
-      if (event.type === 'shard.removed.v1') registry.removed(this.#address(event.shardId));
+      if (event.type === 'shard.removed.v1') {
+        for (const replica of ['a', 'b'] as const) registry.removed(this.#address(event.shardId, replica));
+      }
       state = evolve(state, event, sequence);
     }
   }

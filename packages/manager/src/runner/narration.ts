@@ -45,6 +45,10 @@ export function narrate(event: ShardEvent, before: ShardConfigState): Narration 
       return step(`${event.shardId} runs revision ${event.revision}${event.draining ? ' and is draining' : ''}`);
     case 'shard.removed.v1':
       return step(`${event.shardId} is gone`);
+    case 'shard.standby.promoted.v1': {
+      const message = `${event.shardId}: replica ${event.to} serves instead of ${event.from} (${event.cause}): ${event.reason}`;
+      return event.cause === 'lost' ? warning('StandbyPromoted', message) : normal('StandbyPromoted', message);
+    }
     case 'shard.slots.assigned.v1': {
       const slots = event.moves.reduce((sum, move) => sum + move.slots.length, 0);
       const message = `${slots} slots assigned (${event.cause}): ${event.reason}`;

@@ -2,7 +2,7 @@ import { shardConfigSpecSchema, type ShardInstance } from '@shard-controller/sha
 import { describe, expect, it } from 'vitest';
 import { defaultSettings, evolve, initialState, type ShardConfigState } from '../aggregate/index.ts';
 import type { LogHead } from '../event-log/index.ts';
-import type { ShardSources } from '../observation/shard-view.ts';
+import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
 import { heartbeatOf } from '../observation/testing.ts';
 import { recoveryCommand } from './aggregate.ts';
 import { isNewConfig, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
@@ -17,16 +17,23 @@ const scaled = evolve(
   1,
 );
 
-const silent: ShardSources = {
+const nothing: WorkerSources = {
   worker: undefined,
-  unreachable: false,
+  ping: 'none',
   hearingSince: 0,
   pod: undefined,
   instanceStatusAt: undefined,
 };
+const silent: ShardSources = { ...nothing, other: nothing };
 const heard = (over: Parameters<typeof heartbeatOf>[0], heardAt = 1000): ShardSources => ({
   ...silent,
-  worker: { heartbeat: heartbeatOf(over), heardAt, unableSince: undefined },
+  worker: {
+    heartbeat: heartbeatOf(over),
+    heardAt,
+    unableSince: undefined,
+    coldSince: undefined,
+    runningSince: heardAt,
+  },
 });
 
 describe('observedConfig', () => {
@@ -117,13 +124,73 @@ describe('scraperCommands', () => {
 
   it('waits until the scrapers of the source were at the target after its acknowledgement', () => {
     const at = (time: number) => (shardId: string) => scraped(shardId, shardId === 'shard-001' ? time : 700);
-    expect(scraperCommands(inCleanup, at(400))).toEqual([]);
-    expect(scraperCommands(inCleanup, at(600))).toMatchObject([{ type: 'ScrapersMoved', migration: 'm1' }]);
+    expect(scraperCommands(inCleanup, at(400), 1000)).toEqual([]);
+    expect(scraperCommands(inCleanup, at(600), 1000)).toMatchObject([{ type: 'ScrapersMoved', migration: 'm1' }]);
   });
 
   it('does not guess when one of the two has not been heard', () => {
-    expect(scraperCommands(inCleanup, (id) => (id === 'shard-001' ? silent : scraped(id, 700)))).toEqual([]);
-    expect(scraperCommands(inCleanup, (id) => (id === 'shard-000' ? silent : scraped(id, 700)))).toEqual([]);
+    expect(scraperCommands(inCleanup, (id) => (id === 'shard-001' ? silent : scraped(id, 700)), 1000)).toEqual([]);
+    expect(scraperCommands(inCleanup, (id) => (id === 'shard-000' ? silent : scraped(id, 700)), 1000)).toEqual([]);
+  });
+
+  it('remembers who read a source that was replaced by its standby, for as long as they may still read', () => {
+    const standing = { ...silent, worker: heard({ gateway: { state: 'serving', reason: '', scrapers: [] } }).worker };
+    const promoted = (shardId: string, target: number): ShardSources =>
+      shardId === 'shard-001' ? scraped(shardId, target) : { ...standing, other: scraped(shardId, 700) };
+    const commands = (target: number, now: number) => scraperCommands(inCleanup, (id) => promoted(id, target), now);
+    expect(commands(400, 1000)).toEqual([]);
+    expect(commands(600, 1000)).toHaveLength(1);
+    expect(commands(400, 1000 + defaultSettings.handover.scraperTtlMs)).toHaveLength(1);
+  });
+
+  it('goes by the acknowledgement of the target that serves now, on its own clock', () => {
+    const handovers = [
+      { migration: 'm1', role: 'target', state: 'acknowledged', objects: 1, acknowledgedAt: 90 },
+    ] as const;
+    const scrapers = [{ id: 'prometheus', lastStart: 100, lastEnd: 105 }];
+    const target = heard({ handovers: [...handovers], gateway: { state: 'serving', reason: '', scrapers } });
+    const sources = (id: string): ShardSources => (id === 'shard-001' ? target : scraped(id, 700));
+    expect(scraperCommands(inCleanup, sources, 1000)).toHaveLength(1);
+  });
+});
+
+describe('a shard with a standby', () => {
+  const two = [
+    {
+      type: 'shard.config.accepted.v1' as const,
+      at: 0,
+      ...config,
+      specGeneration: 2,
+      settings: { ...config.settings, replicasPerShard: 2 },
+    },
+    {
+      type: 'shard.health.changed.v1' as const,
+      at: 0,
+      shardId: 'shard-000',
+      from: 'Pending' as const,
+      to: 'Healthy' as const,
+      evidence: [],
+    },
+  ].reduce((state, event) => evolve(state, event, 2), scaled);
+  const standby = (over: Parameters<typeof heartbeatOf>[0] = {}): WorkerSources =>
+    heard(
+      { replica: 'b', pod: 'main-b-0', epoch: 9, gateway: { state: 'standby', reason: '', scrapers: [] }, ...over },
+      9000,
+    );
+
+  it('hears that its standby can take over, and nothing else about the worker that is lost', () => {
+    const lost: ShardSources = { ...heard({ epoch: 9 }, 8400), ping: 'no-responders', other: standby() };
+    const sources = (id: string) => (id === 'shard-000' ? lost : silent);
+    expect(observedCommands(two, sources, 9950)).toMatchObject([
+      { type: 'StandbyReady', observation: { replica: 'b', active: { lost: true, terminating: false } } },
+    ]);
+  });
+
+  it('lets its standby take over before a terminating worker is emptied', () => {
+    const terminating: ShardSources = { ...heard({ epoch: 9, phase: 'Draining' }, 9800), other: standby() };
+    expect(observedCommands(two, (id) => (id === 'shard-000' ? terminating : silent), 9950)).toMatchObject([
+      { type: 'StandbyReady', observation: { active: { lost: false, terminating: true } } },
+    ]);
   });
 });
 
@@ -166,7 +233,7 @@ describe('recoveryCommand', () => {
     expect(recoveryCommand(head({}), config, [instance(3, 70)])).toMatchObject({
       type: 'LogLost',
       generation: 4,
-      instances: [{ shardId: 'shard-000', generation: 3, epoch: 70, owned: [0, 1], releasing: [2] }],
+      instances: [{ active: 'a', shardId: 'shard-000', generation: 3, epoch: 70, owned: [0, 1], releasing: [2] }],
     });
     const behind = head({ lastSequence: 8, generation: 1, writtenUnder: 'c1' });
     expect(recoveryCommand(behind, config, [instance(1, 9)])).toMatchObject({ generation: 2 });

@@ -11,10 +11,10 @@ import {
 import type { WorkerSettings } from '../config.ts';
 import type { ConfigIdentity } from '../effects/owner.ts';
 import { templateRevision } from '../effects/worker-pod.ts';
-import { healthBounds, shardCommand } from '../health-monitor/index.ts';
+import { healthBounds, shardCommand, standbyCommand } from '../health-monitor/index.ts';
 import { handoverCommands } from '../migration/index.ts';
 import { scraperProgress } from '../observation/scrapers.ts';
-import { observeShard, type ShardSources } from '../observation/shard-view.ts';
+import { observeShard, type ShardSources, standbySignals } from '../observation/shard-view.ts';
 import { settingsOf } from './settings.ts';
 
 /** What is seen of the shards of one ShardConfig, by shard. */
@@ -54,6 +54,9 @@ export function observedCommands(state: ShardConfigState, sourcesOf: SourcesOf, 
   const bounds = healthBounds(settings.health.intervalMs);
   return Object.values(state.shards).flatMap((shard): CommandBody[] => {
     const sources = sourcesOf(shard.shardId);
+    const takeover = standbyCommand(state, shard.shardId, standbySignals(sources), bounds, now);
+    // Everything else that is seen is about the worker that is about to be replaced.
+    if (takeover !== undefined) return [takeover];
     const seen = shardCommand(state, observeShard(shard.shardId, sources, shard.health, bounds, now));
     const { worker, pod } = sources;
     const recent = worker !== undefined && now - worker.heardAt < bounds.failedMs;
@@ -72,18 +75,24 @@ function isLeftOver(state: ShardConfigState, shard: ShardState): boolean {
   return !isWanted(state, shard) && !isMoving && slotsOf(state, shardId).length === 0;
 }
 
-/** Commands for migrations whose scrapers have all been at the target. */
-export function scraperCommands(state: ShardConfigState, sourcesOf: SourcesOf): CommandBody[] {
+/** Commands for migrations whose scrapers have all been at the target. `now` is monotonic, ms. */
+export function scraperCommands(state: ShardConfigState, sourcesOf: SourcesOf, now: number): CommandBody[] {
   const ttl = state.settings?.handover.scraperTtlMs;
   if (ttl === undefined) return [];
   return Object.values(state.migrations).flatMap((migration): CommandBody[] => {
     const { id, step, committed, acknowledgedAt } = migration;
     if (step !== 'Cleanup' || committed || acknowledgedAt === null) return [];
-    const source = sourcesOf(migration.source).worker?.heartbeat;
+    const source = sourcesOf(migration.source);
     const target = sourcesOf(migration.target).worker?.heartbeat;
-    if (source === undefined || target === undefined) return [];
-    const scrapers = source.gateway.scrapers.length;
-    if (!scraperProgress(source, target, acknowledgedAt, ttl).moved) return [];
+    if (source.worker === undefined || target === undefined) return [];
+    // A target that was promoted meanwhile has acknowledged by its own clock.
+    const since = target.handovers.find(({ migration: of }) => of === id)?.acknowledgedAt ?? acknowledgedAt;
+    // Nobody has read a source that was promoted a moment ago, but those who read its predecessor still read the shard.
+    const before = source.other.worker;
+    const served = [source.worker, ...(before !== undefined && now - before.heardAt < ttl ? [before] : [])];
+    const moved = served.every(({ heartbeat }) => scraperProgress(heartbeat, target, since, ttl).moved);
+    const scrapers = new Set(served.flatMap(({ heartbeat }) => heartbeat.gateway.scrapers.map((one) => one.id))).size;
+    if (!moved) return [];
     return [
       {
         type: 'ScrapersMoved',

@@ -1,8 +1,8 @@
+import type { Replica } from '@shard-controller/shared/contracts';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { CommandBody, MigrationState, ShardConfigState } from '../aggregate/index.ts';
 import type { MessageLink } from '../observation/message-link.ts';
-import { ACTIVE_REPLICA } from '../observation/shard-view.ts';
 import { verifyMigration, type VerificationResult } from '../observation/verification.ts';
 
 /** An answer that says why comes a little before the step's own time-out, which could not. */
@@ -10,6 +10,8 @@ const BEFORE_DEADLINE_MS = 300;
 
 interface Running {
   readonly controller: AbortController;
+  /** The replicas that are asked: a promotion meanwhile makes the question a new one. */
+  readonly asked: string;
   result: VerificationResult | undefined;
 }
 
@@ -35,8 +37,8 @@ export class Verifications {
       ({ step, committed }) => step === 'Verification' && !committed,
     );
     const ids = new Set(wanted.map(({ id }) => id));
-    for (const [id, { controller }] of this.#running) {
-      if (ids.has(id)) continue;
+    for (const [id, { controller, asked }] of this.#running) {
+      if (ids.has(id) && asked === replicasAsked(state, id)) continue;
       controller.abort();
       this.#running.delete(id);
     }
@@ -62,7 +64,11 @@ export class Verifications {
 
   #start(state: ShardConfigState, migration: MigrationState, now: number): void {
     const { link, clock, onResult } = this.#options;
-    const running: Running = { controller: new AbortController(), result: undefined };
+    const running: Running = {
+      controller: new AbortController(),
+      asked: replicasAsked(state, migration.id),
+      result: undefined,
+    };
     this.#running.set(migration.id, running);
     const patience = (migration.deadline ?? now) - now - BEFORE_DEADLINE_MS;
     const task = {
@@ -70,9 +76,8 @@ export class Verifications {
       config: state.name,
       uid: state.uid,
       migration: migration.id,
-      source: migration.source,
-      target: migration.target,
-      replica: ACTIVE_REPLICA,
+      source: { shardId: migration.source, replica: activeOf(state, migration.source) },
+      target: { shardId: migration.target, replica: activeOf(state, migration.target) },
       ranges: slotsToRanges(migration.slots, state.owners.length),
       deadline: clock.monotonic() + patience,
     };
@@ -81,6 +86,13 @@ export class Verifications {
       if (!running.controller.signal.aborted) onResult();
     });
   }
+}
+
+const activeOf = ({ shards }: ShardConfigState, shardId: string): Replica => shards[shardId]?.active ?? 'a';
+
+function replicasAsked(state: ShardConfigState, id: string): string {
+  const { source = '', target = '' } = state.migrations[id] ?? {};
+  return `${activeOf(state, source)}>${activeOf(state, target)}`;
 }
 
 function detailOf(result: VerificationResult): string {

@@ -10,18 +10,35 @@ const range = fc.tuple(fc.nat(4294967295), fc.nat(4294967295)).map(([a, b]) => (
 }));
 const moving = fc.tuple(range, fc.stringMatching(/^[a-z0-9]{1,12}$/)).map(([r, migration]) => ({ ...r, migration }));
 
-const assignments: fc.Arbitrary<Assignment> = fc.record({
-  v: fc.constant('shard.assignment.v1' as const),
-  shardConfig: fc.record({ namespace: fc.constant('ns'), name: fc.constant('demo'), uid: fc.uuid() }),
-  shardId: fc.nat(999).map((ordinal) => `shard-${String(ordinal).padStart(3, '0')}`),
-  generation: fc.integer({ min: 1, max: 1e6 }),
-  epoch: fc.nat(),
-  slotCount: fc.constantFrom(64, 256, 4096),
-  shardBy: fc.constantFrom('uid' as const, 'namespace' as const),
-  hashRanges: fc.array(range, { maxLength: 5 }),
-  warmRanges: fc.array(moving, { maxLength: 5 }),
-  releaseRanges: fc.array(moving, { maxLength: 5 }),
-});
+const assignments: fc.Arbitrary<Assignment> = fc.record(
+  {
+    v: fc.constant('shard.assignment.v1' as const),
+    shardConfig: fc.record({ namespace: fc.constant('ns'), name: fc.constant('demo'), uid: fc.uuid() }),
+    shardId: fc.nat(999).map((ordinal) => `shard-${String(ordinal).padStart(3, '0')}`),
+    generation: fc.integer({ min: 1, max: 1e6 }),
+    epoch: fc.nat(),
+    slotCount: fc.constantFrom(64, 256, 4096),
+    shardBy: fc.constantFrom('uid' as const, 'namespace' as const),
+    hashRanges: fc.array(range, { maxLength: 5 }),
+    warmRanges: fc.array(moving, { maxLength: 5 }),
+    releaseRanges: fc.array(moving, { maxLength: 5 }),
+    activeReplica: fc.constantFrom('a' as const, 'b' as const),
+  },
+  {
+    requiredKeys: [
+      'v',
+      'shardConfig',
+      'shardId',
+      'generation',
+      'epoch',
+      'slotCount',
+      'shardBy',
+      'hashRanges',
+      'warmRanges',
+      'releaseRanges',
+    ],
+  },
+);
 
 describe('an assignment', () => {
   it('is the same after a way through the spec of a ShardInstance', () => {

@@ -76,7 +76,7 @@ export const shardInstanceDefinition: CrdDefinition = {
     { name: 'Epoch', type: 'integer', jsonPath: '.spec.epoch' },
     AGE,
     { name: 'Node', type: 'string', jsonPath: '.status.replicas[?(@.replica=="a")].node', priority: 1 },
-    { name: 'Serving', type: 'string', jsonPath: '.status.activeReplica', priority: 1 },
+    { name: 'Serving', type: 'string', jsonPath: '.spec.activeReplica', priority: 1 },
   ],
 };
 

@@ -26,6 +26,10 @@ const specFields = z.object({
   shardId: withRules(shardIdSchema.max(11), [IMMUTABLE]).describe('shard- and the ordinal of its pod, three digits.'),
   generation: z.int().min(1).describe('Incarnation of the event log that caused this assignment.'),
   epoch: count().describe('Sequence of the event that caused this assignment.'),
+  activeReplica: z
+    .enum(['a', 'b'])
+    .optional()
+    .describe('The replica that serves, where the shard has a hot standby; absent: a, the only one.'),
   slotCount: withRules(z.int().min(64).max(4096), [IMMUTABLE]).describe('Slots of the hash space.'),
   shardBy: withRules(z.enum(['uid', 'namespace']), [IMMUTABLE]).describe('What is hashed.'),
   hashRanges: hashRanges()
@@ -50,8 +54,10 @@ export const shardInstanceSpecSchema = withRules(specFields, [
   {
     cel:
       'self.generation != oldSelf.generation || self.epoch != oldSelf.epoch || (self.hashRanges == oldSelf.hashRanges && ' +
-      'self.warmRanges == oldSelf.warmRanges && self.releaseRanges == oldSelf.releaseRanges)',
-    message: 'one generation and epoch names one assignment: ranges change only together with a larger epoch',
+      'self.warmRanges == oldSelf.warmRanges && self.releaseRanges == oldSelf.releaseRanges && ' +
+      "(has(self.activeReplica) ? self.activeReplica : '') == (has(oldSelf.activeReplica) ? oldSelf.activeReplica : ''))",
+    message:
+      'one generation and epoch names one assignment: ranges and the active replica change only together with a larger epoch',
     fieldPath: '.epoch',
   },
 ]).describe('The assignment of the shard, written by the manager.');
@@ -102,7 +108,6 @@ export const shardInstanceStatusSchema = z
     load: ratio().optional().describe('Load of the active replica.'),
     lastHeartbeat: dateTime().optional().describe('Last sign of life of the active replica.'),
     assignedResources: assignedResources().optional().describe('Objects per kind of the active replica.'),
-    activeReplica: z.enum(['a', 'b']).optional().describe('The replica that serves.'),
     conditions: conditions().optional(),
     replicas: z
       .array(replicaStatusSchema)

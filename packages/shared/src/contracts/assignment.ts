@@ -37,6 +37,11 @@ export const assignmentSchema = z.strictObject({
   generation: z.int().min(1),
   /** JetStream sequence of the event that caused this assignment. */
   epoch: z.int().min(0),
+  /**
+   * The replica that serves; the other one holds the same and serves nothing. Absent where a shard has one worker: then
+   * it is `a`.
+   */
+  activeReplica: z.enum(['a', 'b']).optional(),
   slotCount: z.int().min(64).max(4096),
   shardBy: z.enum(['uid', 'namespace']),
   hashRanges: z.array(hashRangeSchema).max(MAX_RANGES),
@@ -45,6 +50,10 @@ export const assignmentSchema = z.strictObject({
 });
 
 export type Assignment = z.infer<typeof assignmentSchema>;
+
+/** The replica that serves under an assignment. */
+export const activeReplicaOf = ({ activeReplica }: Pick<Assignment, 'activeReplica'>): 'a' | 'b' =>
+  activeReplica ?? 'a';
 
 /** Order of two assignments of the same ShardConfig: positive when `a` is newer. */
 export function compareEpoch(

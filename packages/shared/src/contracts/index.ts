@@ -1,4 +1,5 @@
 export {
+  activeReplicaOf,
   type Assignment,
   assignmentProblem,
   assignmentSchema,

@@ -117,6 +117,24 @@ describe('LeaseElector', () => {
     expect(b.terms).toEqual([1]);
   });
 
+  it('lets another take over at once when there is evidence that the leader is gone', async () => {
+    const times = { ...TIMES, leaseDurationMs: 60_000 };
+    const a = candidate('a', times);
+    await waitUntil('a leads', () => a.elector.leading);
+    await a.crash();
+    const asked: string[] = [];
+    const b = candidate('b', {
+      ...times,
+      isGone: async (holder) => {
+        asked.push(holder);
+        return asked.length === 2;
+      },
+    });
+    await waitUntil('b leads', () => b.elector.leading);
+    expect(asked).toEqual([a.elector.identity, a.elector.identity]);
+    expect(b.terms).toEqual([1]);
+  });
+
   it('lets another take over only when a killed leader was silent for the whole duration', async () => {
     const a = candidate('a');
     await waitUntil('a leads', () => a.elector.leading);

@@ -28,6 +28,11 @@ export interface LeaseElectorOptions {
   /** Time between two tries, ms; less than the deadline. */
   readonly retryPeriodMs?: number;
   /**
+   * Positive evidence that the holder of the Lease can act no more, so that its time need not be waited for. Silence is
+   * none. Whatever the holder still does has to be fenced anyway. Bound by `signal`; must not reject.
+   */
+  readonly isGone?: (holder: string, signal: AbortSignal) => Promise<boolean>;
+  /**
    * Leadership begins. `signal` aborts when it ends; `term` grows with every leadership. May return early; leadership
    * goes on. A throw gives leadership up.
    */
@@ -215,7 +220,11 @@ export class LeaseElector {
     const now = this.#clock.monotonic();
     this.#observe(current);
     const forMs = this.#observed === undefined ? 0 : respectMs(this.#observed, this.identity, now);
-    if (forMs > 0) return { kind: 'other', holder: current.spec?.holderIdentity ?? '', forMs };
+    if (forMs > 0) {
+      const holder = current.spec?.holderIdentity ?? '';
+      if ((await this.#options.isGone?.(holder, signal)) !== true) return { kind: 'other', holder, forMs };
+      this.#logger.info({ holder }, 'the holder of the Lease is gone: taking over before its time is up');
+    }
     return this.#write(current, acquiredSpec(current.spec, this.#lastTransitions, claim), signal);
   }
 

@@ -39,13 +39,14 @@ export class AssignmentKeeper {
   }
 
   offer(raw: unknown, source: AssignmentSource): Verdict {
+    const options = this.#options;
     const verdict = this.#fence.offer(raw);
-    this.#options.onOffer(source, verdict.kind);
+    options.onOffer(source, verdict.kind);
     this.#log(verdict, source);
     if (verdict.kind === 'accepted') {
-      this.#options.dataPlane.applyAssignment(slotAssignment(verdict.assignment));
+      options.dataPlane.applyAssignment(slotAssignment(verdict.assignment, options.identity.replica));
     }
-    if (verdict.kind === 'accepted' || verdict.kind === 'refused') this.#options.onChange();
+    if (verdict.kind === 'accepted' || verdict.kind === 'refused') options.onChange();
     return verdict;
   }
 
@@ -58,10 +59,10 @@ export class AssignmentKeeper {
   #log(verdict: Verdict, source: AssignmentSource): void {
     if (verdict.kind === 'current') return;
     if (verdict.kind === 'accepted') {
-      const { owned, warm, release } = slotAssignment(verdict.assignment);
+      const { owned, warm, release, standby } = slotAssignment(verdict.assignment, this.#options.identity.replica);
       const epoch = label(verdict.assignment);
       this.#options.logger.info(
-        { source, epoch, owned: owned.length, warm: slotCount(warm), release: slotCount(release) },
+        { source, epoch, standby, owned: owned.length, warm: slotCount(warm), release: slotCount(release) },
         'assignment accepted',
       );
       return;

@@ -128,9 +128,18 @@ describe('an accepted assignment as slots', () => {
         warmRanges: ranges,
         releaseRanges: [{ ...other, start: other?.start ?? 0, end: other?.end ?? 0, migration: 'm2' }],
       }),
+      'a',
     );
     expect(slots.owned).toEqual([0, 1, 2]);
     expect(slots.warm).toEqual([{ migration: 'm1', slots: [10, 20, 21] }]);
     expect(slots.release).toEqual([{ migration: 'm2', slots: [30] }]);
+  });
+
+  it('makes a standby of every replica but the active one, which is a where nothing is said', () => {
+    const standbys = (over: Partial<Assignment>) =>
+      (['a', 'b'] as const).map((replica) => slotAssignment(assignment(over), replica).standby);
+    expect(standbys({})).toEqual([false, true]);
+    expect(standbys({ activeReplica: 'a' })).toEqual([false, true]);
+    expect(standbys({ activeReplica: 'b' })).toEqual([true, false]);
   });
 });

@@ -25,7 +25,7 @@ export interface ShardInstanceSourceOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly metrics?: ReflectorMetrics;
-  /** The reason for waiting, or the active replica, has changed. */
+  /** The reason for waiting has changed. */
   readonly onChange: () => void;
 }
 
@@ -45,7 +45,6 @@ export class ShardInstanceSource {
   readonly #loaded = Promise.withResolvers<void>();
   readonly #reflector: Reflector<ShardInstance>;
   #waiting = 'the ShardInstance has not been read yet';
-  #activeReplica: 'a' | 'b' = 'a';
   #lastReadMs: number | undefined;
 
   constructor(options: ShardInstanceSourceOptions) {
@@ -83,11 +82,6 @@ export class ShardInstanceSource {
   /** Why there is no assignment from here yet. */
   get waiting(): string {
     return this.#waiting;
-  }
-
-  /** The replica to scrape, as the manager has it in the ShardInstance's status; `a` when it says nothing. */
-  get activeReplica(): 'a' | 'b' {
-    return this.#activeReplica;
   }
 
   /** Monotonic time of the API server's newest sign of life here, ms; undefined before the first. */
@@ -146,14 +140,7 @@ export class ShardInstanceSource {
 
   #take(instance: ShardInstance): void {
     this.#waiting = '';
-    const active = instance.status?.activeReplica ?? 'a';
-    const changed = active !== this.#activeReplica;
-    this.#activeReplica = active;
     this.#options.keeper.offer(assignmentOf(instance), 'shardinstance');
-    if (changed) {
-      this.#options.logger.info({ activeReplica: active }, 'another replica is the active one now');
-      this.#options.onChange();
-    }
   }
 
   /** The ShardConfig is being deleted, or somebody made a mistake: what is served stays, nothing was reassigned. */

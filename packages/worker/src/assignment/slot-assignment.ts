@@ -1,9 +1,14 @@
-import type { Assignment, MigratingRange } from '@shard-controller/shared/contracts';
+import {
+  activeReplicaOf,
+  type Assignment,
+  type MigratingRange,
+  type Replica,
+} from '@shard-controller/shared/contracts';
 import { rangesToSlots } from '@shard-controller/shared/hashing';
 import type { MigratingSlots, SlotAssignment } from '../resource-processor/data-plane.ts';
 
-/** An accepted assignment with its ranges turned into slots, and its migrations gathered by id. */
-export function slotAssignment(assignment: Assignment): SlotAssignment {
+/** An accepted assignment as it is for one replica: ranges turned into slots, migrations gathered by id. */
+export function slotAssignment(assignment: Assignment, replica: Replica): SlotAssignment {
   const { generation, epoch, slotCount, shardBy } = assignment;
   return {
     generation,
@@ -13,6 +18,7 @@ export function slotAssignment(assignment: Assignment): SlotAssignment {
     owned: rangesToSlots(assignment.hashRanges, slotCount),
     warm: byMigration(assignment.warmRanges, slotCount),
     release: byMigration(assignment.releaseRanges, slotCount),
+    standby: activeReplicaOf(assignment) !== replica,
   };
 }
 

@@ -4,7 +4,7 @@ import { type GatewayFacts, gatewayState } from './gateway-state.ts';
 const serving: GatewayFacts = {
   stalled: false,
   isolated: undefined,
-  standby: false,
+  standbyOf: undefined,
   assigned: true,
   unassignedReason: '',
   warm: true,
@@ -24,7 +24,8 @@ it('keeps serving while it drains', () => {
 it.each<[string, Partial<GatewayFacts>, string, RegExp]>([
   ['after a stall', { stalled: true }, 'fenced', /stalled/],
   ['when it is cut off and has to be fenced', { isolated: 'neither answers' }, 'fenced', /neither answers/],
-  ['as a standby', { standby: true }, 'standby', /standby/],
+  ['as a standby', { standbyOf: 'b' }, 'standby', /^replica b of this shard serves$/],
+  ['as a standby that drains', { standbyOf: 'a', draining: true }, 'standby', /^replica a/],
   ['without an assignment', { assigned: false, unassignedReason: 'no ShardInstance' }, 'warming', /no ShardInstance/],
   ['while the exporter is loading', { warm: false, warmReason: 'pods: 3 of 8' }, 'warming', /^pods: 3 of 8$/],
   [
@@ -41,6 +42,10 @@ it.each<[string, Partial<GatewayFacts>, string, RegExp]>([
   ],
 ])('does not serve %s, and says why', (_, over, state, reason) => {
   expect(gatewayState({ ...serving, ...over })).toEqual({ state, reason: expect.stringMatching(reason), open: false });
+});
+
+it('does not say standby before it knows its assignment', () => {
+  expect(gatewayState({ ...serving, assigned: false, standbyOf: 'a' }).state).toBe('warming');
 });
 
 it('does not serve a stalled worker that is draining', () => {

@@ -6,10 +6,10 @@ export interface GatewayFacts {
   readonly stalled: boolean;
   /** Why the worker must not be read because it is cut off (`isolation: Fence`), or undefined. */
   readonly isolated: string | undefined;
-  /** Another replica of the shard is the one to scrape. */
-  readonly standby: boolean;
   /** An assignment is in force. */
   readonly assigned: boolean;
+  /** The other replica of the shard, when the assignment says that it serves. */
+  readonly standbyOf: 'a' | 'b' | undefined;
   /** Why no assignment is in force. */
   readonly unassignedReason: string;
   /** The exporter shows everything that this worker exposes. */
@@ -34,8 +34,10 @@ export function gatewayState(facts: GatewayFacts): GatewayState {
     return { state: 'fenced', reason: 'this process had stalled; its assignment is being read again', open: false };
   }
   if (facts.isolated !== undefined) return { state: 'fenced', reason: facts.isolated, open: false };
-  if (facts.standby) return { state: 'standby', reason: 'replica b is a standby; scrape replica a', open: false };
   if (!facts.assigned) return { state: 'warming', reason: facts.unassignedReason, open: false };
+  if (facts.standbyOf !== undefined) {
+    return { state: 'standby', reason: `replica ${facts.standbyOf} of this shard serves`, open: false };
+  }
   if (!facts.warm) return { state: 'warming', reason: coldReason(facts), open: false };
   if (facts.draining) {
     return { state: 'draining', reason: 'terminating; serves until its slots are released', open: true };

@@ -13,6 +13,8 @@ import { ScraperTracker } from './scraper-tracker.ts';
 const OPEN: GatewayState = { state: 'serving', reason: '', open: true };
 const WARMING: GatewayState = { state: 'warming', reason: 'pods: 3 of 8 slots are loaded', open: false };
 
+const STANDBY: GatewayState = { state: 'standby', reason: 'replica a of this shard serves', open: false };
+
 const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -257,6 +259,16 @@ describe('the gateway while the exporter is not warm', () => {
     expect(Date.now() - began).toBeGreaterThanOrEqual(290);
     expect(tracker.scrapers()).toEqual([]);
     await eventually(() => expect(outcomes).toEqual(['not_open']));
+  });
+
+  it('holds a scrape of a standby only for the moment of a promotion', async () => {
+    const { port, set } = await gatewayBefore(await exporter(text), { state: STANDBY, limits: { holdMs: 60_000 } });
+    const refused = await scrape(port);
+    expect([refused.status, refused.body.toString()]).toEqual([503, 'standby: replica a of this shard serves\n']);
+    const promoted = scrape(port);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    set(OPEN);
+    expect((await promoted).status).toBe(200);
   });
 
   it('answers before the scraper gives up', async () => {

@@ -53,6 +53,11 @@ export interface GatewayOptions {
 
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_CONNECTIONS = 256;
+/**
+ * How long a standby holds a scrape back, ms: the two replicas hear of a promotion a moment apart, and a reader that asks
+ * both at once in that moment shall get the shard's series from one of them. No more, because it is the usual answer.
+ */
+const STANDBY_HOLD_MS = 250;
 /** Pause before an exporter that broke the connection is asked again, ms. */
 const RETRY_MS = 100;
 
@@ -200,9 +205,11 @@ export class Gateway {
   /** Waits until the gateway is open; the reason when it did not open in time. */
   async #hold(ms: number, gone: AbortSignal): Promise<string | undefined> {
     const { clock, changes, state, reports } = this.#options;
-    if (state().open) return undefined;
+    const first = state();
+    if (first.open) return undefined;
     const began = clock.monotonic();
-    const opened = await changes.until(() => state().open, ms, gone);
+    const patience = first.state === 'standby' ? Math.min(ms, STANDBY_HOLD_MS) : ms;
+    const opened = await changes.until(() => state().open, patience, gone);
     reports.held((clock.monotonic() - began) / 1000);
     if (opened) return undefined;
     const { state: name, reason } = state();

@@ -2,11 +2,11 @@ import { describe, expect, it, vi } from 'vitest';
 import { ManualClock, settle } from '../testing/manual-clock.ts';
 import { StallGuard } from './stall-guard.ts';
 
-function guarded(confirm: (signal: AbortSignal) => Promise<void>) {
+function guarded(confirm: (signal: AbortSignal) => Promise<void>, limitMs?: () => number | undefined) {
   const clock = new ManualClock();
   const onStall = vi.fn();
   const onOpen = vi.fn();
-  const guard = new StallGuard({ clock, confirm, onStall, onOpen });
+  const guard = new StallGuard({ clock, confirm, onStall, onOpen, ...(limitMs === undefined ? {} : { limitMs }) });
   const stop = new AbortController();
   const done = guard.run(stop.signal);
   return { clock, guard, onStall, onOpen, end: async () => (stop.abort(), await done) };
@@ -42,6 +42,21 @@ describe('the stall guard', () => {
     await settle();
     expect(guard.closed()).toBe(false);
     expect(onOpen).toHaveBeenCalledWith(expect.objectContaining({ confirmed: true }));
+    await end();
+  });
+
+  it('stays closed without a limit until something answers', async () => {
+    let answers = false;
+    const confirm = () => (answers ? Promise.resolve() : Promise.reject(new Error('connection refused')));
+    const { clock, guard, onOpen, end } = guarded(confirm, () => undefined);
+    clock.freeze(60_000);
+    expect(guard.closed()).toBe(true);
+    for (let i = 0; i < 30; i++) await clock.advance(1000);
+    expect(guard.closed()).toBe(true);
+    answers = true;
+    await clock.advance(200);
+    expect(guard.closed()).toBe(false);
+    expect(onOpen).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ confirmed: true }));
     await end();
   });
 

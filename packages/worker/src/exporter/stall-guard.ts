@@ -6,8 +6,11 @@ export interface StallGuardOptions {
   readonly thresholdMs?: number;
   /** How often the clocks are looked at, ms; much less than the threshold. */
   readonly tickMs?: number;
-  /** Longest time that the guard stays closed when nothing answers, ms. */
-  readonly limitMs?: number;
+  /**
+   * Longest time that the guard stays closed when nothing answers, ms; undefined: until something does. Asked at each
+   * stall.
+   */
+  readonly limitMs?: () => number | undefined;
   /** One try to read the own ShardInstance consistently; rejects when there was no answer. */
   readonly confirm: (signal: AbortSignal) => Promise<void>;
   readonly onStall: (gapMs: number) => void;
@@ -38,7 +41,7 @@ export class StallGuard {
   #signal: AbortSignal | undefined;
 
   constructor(options: StallGuardOptions) {
-    this.#options = { thresholdMs: 3000, tickMs: 250, limitMs: 2000, ...options };
+    this.#options = { thresholdMs: 3000, tickMs: 250, limitMs: () => 2000, ...options };
     this.#monotonic = options.clock.monotonic();
     this.#wall = options.clock.now();
   }
@@ -97,7 +100,9 @@ export class StallGuard {
       }
       return false;
     };
-    const confirmed = await Promise.race([tries(), clock.sleep(limitMs, signal).then(() => false)]);
+    const limit = limitMs();
+    const timeIsUp = limit === undefined ? [] : [clock.sleep(limit, signal).then(() => false)];
+    const confirmed = await Promise.race([tries(), ...timeIsUp]);
     stop.abort();
     // A later stall has its own reopening.
     if (stall !== this.#stalls) return;

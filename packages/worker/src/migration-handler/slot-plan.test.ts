@@ -37,6 +37,12 @@ describe('the role of a slot', () => {
     expect(planSlots(roles, assignment({}))[1]).toBe(SlotRole.None);
   });
 
+  test('that a standby has and that is no longer named is let go: it may have slept through the release', () => {
+    const before = planSlots(undefined, assignment({ owned: [1, 2] }));
+    const roles = planSlots(before, assignment({ owned: [2], standby: true }));
+    expect([roles[1], roles[2]]).toEqual([SlotRole.None, SlotRole.Owned]);
+  });
+
   test('cannot be told when the number of slots changes', () => {
     const before = planSlots(undefined, assignment({ owned: [1] }));
     expect(() => planSlots(before, assignment({ slotCount: 128 }))).toThrow('spec.slots is immutable');

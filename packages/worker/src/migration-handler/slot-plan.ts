@@ -28,7 +28,8 @@ class SlotPlanError extends Error {
 
 /**
  * The role of each slot under `assignment`, given the roles before. A warm slot that is no longer named was rolled back
- * and is withdrawn; an owned one that is no longer named is kept.
+ * and is withdrawn; an owned one that is no longer named is kept, except by a standby: nobody scrapes it, and it may
+ * have missed the release.
  */
 export function planSlots(previous: SlotRoles | undefined, assignment: SlotAssignment): SlotRoles {
   const { slotCount } = assignment;
@@ -41,7 +42,7 @@ export function planSlots(previous: SlotRoles | undefined, assignment: SlotAssig
   for (const slot of assignment.owned) roles[slot] = SlotRole.Owned;
   for (const { slots } of assignment.warm) for (const slot of slots) roles[slot] = SlotRole.Warm;
   for (const { slots } of assignment.release) for (const slot of slots) roles[slot] = SlotRole.Release;
-  if (previous === undefined) return roles;
+  if (previous === undefined || assignment.standby === true) return roles;
   for (let slot = 0; slot < slotCount; slot++) {
     const was = previous[slot];
     if (roles[slot] === SlotRole.None && (was === SlotRole.Owned || was === SlotRole.Kept)) roles[slot] = SlotRole.Kept;

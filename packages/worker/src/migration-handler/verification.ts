@@ -11,11 +11,13 @@ export interface SlotCensus {
 export interface VerifiableFeed {
   /** Equal on all workers of a ShardConfig. */
   readonly name: string;
+  /** Objects of `slots` that are there right now. Throws when the feed does not follow the API server. */
+  count(slots: ReadonlySet<number>): number;
   /**
-   * Proves by a consistent read that the feed misses nothing older than the returned resourceVersion. Throws when the
-   * feed does not get there before `signal` aborts.
+   * Resolves with a resourceVersion below which the feed misses nothing: `version` where that is known already, else
+   * the position of a consistent read. Throws when the feed does not get there before `signal` aborts.
    */
-  prove(signal: AbortSignal): Promise<string>;
+  prove(signal: AbortSignal, version?: string): Promise<string>;
   /** Objects of `slots` that the exporter was given, as of `version`. Throws when that is too long ago or ahead. */
   census(slots: ReadonlySet<number>, version: string): SlotCensus;
 }
@@ -23,8 +25,9 @@ export interface VerifiableFeed {
 type FeedAnswer = VerifyReply['feeds'][number];
 
 /**
- * Answers a verification request. Without positions (source) each feed proves one and answers as of there; with
- * positions (target) each answers as of exactly those. A feed that cannot answer makes the whole reply an error.
+ * Answers a verification request. Without positions each feed answers as of one that it proves; a feed that has nothing
+ * in the slots says so without proof. With positions the named feeds answer as of exactly those. A feed that cannot
+ * answer makes the whole reply an error.
  */
 export async function verifySlots(
   request: VerifyRequest,
@@ -32,35 +35,45 @@ export async function verifySlots(
   feeds: readonly VerifiableFeed[],
   signal: AbortSignal,
 ): Promise<VerifyReply> {
-  const reply = (answers: readonly FeedAnswer[], problems: readonly string[]): VerifyReply => ({
-    v: 'shard.verify.v1',
-    migration: request.migration,
-    feeds: [...answers],
-    ...(problems.length === 0 ? {} : { error: problems.join('; ').slice(0, 500) }),
-  });
-  if (feeds.length === 0) return reply([], ['this worker has no feeds: its exporter has not asked for anything']);
   const wanted = new Map(request.at.map(({ feed, resourceVersion }) => [feed, resourceVersion]));
+  const asked = wanted.size === 0 ? feeds : feeds.filter(({ name }) => wanted.has(name));
   const problems: string[] = [];
-  if (wanted.size > 0) {
-    const open = new Set(feeds.map(({ name }) => name));
-    for (const name of wanted.keys()) if (!open.has(name)) problems.push(`feed ${name} is not open here`);
-  }
+  if (feeds.length === 0) problems.push('this worker has no feeds: its exporter has not asked for anything');
+  const open = new Set(asked.map(({ name }) => name));
+  for (const name of wanted.keys()) if (!open.has(name)) problems.push(`feed ${name} is not open here`);
   const answers = await Promise.all(
-    feeds.map(async (feed): Promise<FeedAnswer | undefined> => {
+    asked.map(async (feed): Promise<FeedAnswer | undefined> => {
       try {
-        const proven = await feed.prove(signal);
-        const at = wanted.size > 0 ? wanted.get(feed.name) : proven;
-        if (at === undefined) throw new Error('the source has no such feed');
-        const { count, digest } = feed.census(slots, at);
-        return { feed: feed.name, at, count, digest: BigInt.asUintN(64, digest).toString(16).padStart(16, '0') };
+        return await answerFor(feed, slots, wanted.get(feed.name), signal);
       } catch (error) {
         problems.push(`feed ${feed.name}: ${error instanceof Error ? error.message : String(error)}`);
         return undefined;
       }
     }),
   );
-  return reply(
-    answers.filter((answer) => answer !== undefined),
-    problems,
-  );
+  return {
+    v: 'shard.verify.v1',
+    migration: request.migration,
+    feeds: answers.filter((answer) => answer !== undefined),
+    ...(problems.length === 0 ? {} : { error: problems.join('; ').slice(0, 500) }),
+  };
+}
+
+async function answerFor(
+  feed: VerifiableFeed,
+  slots: ReadonlySet<number>,
+  version: string | undefined,
+  signal: AbortSignal,
+): Promise<FeedAnswer> {
+  if (version === undefined && feed.count(slots) === 0) {
+    return { feed: feed.name, at: '', count: 0, digest: hex(0n) };
+  }
+  const proven = await feed.prove(signal, version);
+  const at = version ?? proven;
+  const { count, digest } = feed.census(slots, at);
+  return { feed: feed.name, at, count, digest: hex(digest) };
+}
+
+function hex(digest: bigint): string {
+  return BigInt.asUintN(64, digest).toString(16).padStart(16, '0');
 }

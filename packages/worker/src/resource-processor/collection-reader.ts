@@ -3,6 +3,7 @@ import type { Upstream } from './data-plane.ts';
 import { type FeedKey, selectorQuery } from './feed-key.ts';
 import { codecOf, type FrameCodec, type ListPage } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
+import { shardSelector } from './shard-selector.ts';
 import { failureOf, headerOf } from './upstream-failure.ts';
 
 /** Metadata of all objects, cheapest form first; custom resources have it too. */
@@ -18,6 +19,12 @@ const PAGE_SIZE = 500;
 /** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
 const WATCH_SECONDS = { from: 290, to: 590 };
 
+/** How objects are placed in slots. */
+export interface Sharding {
+  readonly shardBy: 'uid' | 'namespace';
+  readonly slotCount: number;
+}
+
 /** Where a collection stands by a consistent read. */
 export interface CollectionPosition {
   readonly version: string;
@@ -30,26 +37,30 @@ export class CollectionReader {
   readonly #upstream: Upstream;
   readonly #key: FeedKey;
   readonly #random: () => number;
+  readonly #sharding: Sharding | undefined;
 
-  constructor(upstream: Upstream, key: FeedKey, random: () => number) {
+  /** @param sharding how objects are placed; without it, narrowed reads are not possible. */
+  constructor(upstream: Upstream, key: FeedKey, random: () => number, sharding?: Sharding) {
     this.#upstream = upstream;
     this.#key = key;
     this.#random = random;
+    this.#sharding = sharding;
   }
 
-  /** Opens the watch that follows `version`. */
-  async watch(version: string, signal: AbortSignal): Promise<StreamResponse> {
+  /** Opens the watch that follows `version`, narrowed to `slots` where the server does that. */
+  async watch(version: string, signal: AbortSignal, slots?: readonly number[]): Promise<StreamResponse> {
     const seconds = Math.round(WATCH_SECONDS.from + this.#random() * (WATCH_SECONDS.to - WATCH_SECONDS.from));
     return this.#open(this.#key.accept, signal, {
       watch: 'true',
       allowWatchBookmarks: 'true',
       resourceVersion: version,
       timeoutSeconds: String(seconds),
+      ...this.#narrowed(slots),
     });
   }
 
   /** Opens a WatchList that streams everything there is, not older than `version`, and ends with its bookmark. */
-  async watchList(version: string, signal: AbortSignal): Promise<StreamResponse> {
+  async watchList(version: string, signal: AbortSignal, slots?: readonly number[]): Promise<StreamResponse> {
     return this.#open(this.#key.accept, signal, {
       watch: 'true',
       allowWatchBookmarks: 'true',
@@ -57,6 +68,7 @@ export class CollectionReader {
       resourceVersionMatch: 'NotOlderThan',
       resourceVersion: version,
       timeoutSeconds: '300',
+      ...this.#narrowed(slots),
     });
   }
 
@@ -71,17 +83,38 @@ export class CollectionReader {
     return { version: page.resourceVersion, total: rest === undefined ? undefined : count + rest };
   }
 
-  /** Calls `item` for the metadata of every object, as of the returned resourceVersion (consistent, paged). */
-  async metadata(signal: AbortSignal, item: (view: FrameView) => void): Promise<string> {
-    return this.#pages(METADATA_LIST, {}, signal, (_codec, view) => item(view));
+  /**
+   * Whether the server narrows lists to ranges of the hash (KEP-5866). Neither an echo nor a version says so for every
+   * resource, but what it sends does: asked for one object of each half of the hash space, a server that ignores the
+   * selector answers twice with the same object, which is in one half only.
+   */
+  async honoursSlots(signal: AbortSignal, slotOf: (view: FrameView) => number): Promise<boolean> {
+    if (this.#sharding === undefined) return false;
+    const { slotCount } = this.#sharding;
+    const halves = [0, slotCount / 2].map((from) => Array.from({ length: slotCount / 2 }, (_, i) => from + i));
+    for (const half of halves) {
+      const view = new FrameView();
+      let isWithin = true;
+      await this.#page(METADATA_LIST, { limit: '1', ...this.#narrowed(half) }, signal, view, () => {
+        if (!half.includes(slotOf(view))) isWithin = false;
+      });
+      if (!isWithin) return false;
+    }
+    return true;
+  }
+
+  /** Calls `item` for the metadata of every object of `slots`, as of the returned resourceVersion (consistent, paged). */
+  async metadata(signal: AbortSignal, item: (view: FrameView) => void, slots?: readonly number[]): Promise<string> {
+    return this.#pages(METADATA_LIST, this.#narrowed(slots), signal, (_codec, view) => item(view));
   }
 
   /** Calls `item` for every whole object, as of the returned resourceVersion, not older than `version`. */
   async objects(
     signal: AbortSignal,
     item: (codec: FrameCodec, view: FrameView) => void | Promise<void>,
+    slots?: readonly number[],
   ): Promise<string> {
-    return this.#pages(this.#key.accept, {}, signal, item);
+    return this.#pages(this.#key.accept, this.#narrowed(slots), signal, item);
   }
 
   /** The bytes of one object (without envelope), or undefined when it is gone. `view` holds its metadata. */
@@ -104,6 +137,11 @@ export class CollectionReader {
     const body = await readBody(response);
     codecOf(headerOf(response, 'content-type')).readObject(body, view);
     return body.subarray(view.objectStart, view.objectEnd);
+  }
+
+  #narrowed(slots: readonly number[] | undefined): Record<string, string> {
+    if (slots === undefined || this.#sharding === undefined || slots.length === this.#sharding.slotCount) return {};
+    return { shardSelector: shardSelector(this.#sharding.shardBy, slots, this.#sharding.slotCount) };
   }
 
   async #pages(

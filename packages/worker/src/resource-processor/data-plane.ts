@@ -18,6 +18,8 @@ export interface SlotAssignment {
   readonly owned: readonly number[];
   readonly warm: readonly MigratingSlots[];
   readonly release: readonly MigratingSlots[];
+  /** Another replica of the shard serves: nothing is lost when this one lets go of a slot. */
+  readonly standby?: boolean;
 }
 
 /** Everything that heartbeat, readiness and gateway need to know of the data plane. */
@@ -63,6 +65,8 @@ export interface DataPlaneMetrics {
   frames(resource: string, received: number, kept: number): void;
   /** A metadata list that compared the index with the cluster after the watch could not be resumed. */
   relist(resource: string, cause: string): void;
+  /** Whether the API server is asked for the objects of the needed slots only. */
+  pushdown(resource: string, on: boolean): void;
   /** An upstream watch that had to be opened again, by cause. */
   reconnect(resource: string, cause: string): void;
 }
@@ -94,6 +98,8 @@ export interface DataPlaneOptions {
   /** Kinds of custom-resource-state: only their CustomResourceDefinitions are shown to change. */
   readonly customResources?: readonly CustomResourceKind[];
   readonly metrics?: DataPlaneMetrics;
+  /** `auto` (default): where the API server narrows lists and watches to slots (KEP-5866), it is asked to. */
+  readonly pushdown?: 'auto' | 'off';
   readonly fault?: DataPlaneFault | undefined;
   /** Uniform in [0, 1): jitter. */
   readonly random?: () => number;

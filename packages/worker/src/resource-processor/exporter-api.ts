@@ -5,6 +5,7 @@ import type { SlotRoles } from '../migration-handler/index.ts';
 import type { Upstream } from './data-plane.ts';
 import type { Feed } from './feed.ts';
 import { type CollectionAddress, type FeedKey, feedKeyOf, parseApiPath } from './feed-key.ts';
+import { resumeExporter } from './feed-difference.ts';
 import type { FeedState } from './feed-state.ts';
 import { passThrough } from './pass-through.ts';
 import { sendStatus } from './status-object.ts';
@@ -200,7 +201,7 @@ export class ExporterApi {
     if (!state.filled) return tooEarly(response, `${feed.name} is not loaded yet`);
     // The client has lost the thread of whatever was left here.
     for (const left of state.subscriptions.filter(({ awaitedVersion }) => awaitedVersion !== undefined)) left.close();
-    const subscription = state.resume(version, feeds.roles());
+    const subscription = resumeExporter(state, version, feeds.roles());
     if (subscription === undefined) {
       logger.info({ feed: feed.name, version }, 'the exporter resumes from too long ago: it has to list again');
       sendStatus(response, 410, 'Expired', `resourceVersion ${version} is too old for ${feed.name}: list again`);

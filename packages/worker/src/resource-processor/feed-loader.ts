@@ -1,7 +1,9 @@
 import { Backoff } from './backoff.ts';
 import type { Feed, FeedContext } from './feed.ts';
 import type { FeedState, LoadCoverage } from './feed-state.ts';
-import { codecOf } from './frame-codec.ts';
+import { fetchEach, type KnownObject, MAX_SINGLE_GETS } from './feed-relist.ts';
+import { loadingSlots } from './feed-scope.ts';
+import { codecOf, type FrameCodec } from './frame-codec.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
 import { Semaphore } from './semaphore.ts';
@@ -11,6 +13,9 @@ import { Wakeup } from './wakeup.ts';
 
 /** A stream of what is there that says nothing for so long is opened again. ms. */
 const LOAD_SILENCE_MS = 15_000;
+
+/** A list of everything is taken rather than single reads of more than one object in so many. */
+const LIST_SHARE = 3;
 
 /**
  * Lists what was there before a slot was marked: one list for all slots and subscriptions that wait for it, whatever
@@ -63,7 +68,11 @@ export class FeedLoader {
     const either = AbortSignal.any([signal, this.#abort.signal]);
     const coverage = state.beginLoad();
     try {
-      const version = await this.#load(state, coverage, either);
+      const known = this.#singles(state);
+      const version =
+        known === undefined
+          ? await this.#load(state, coverage, either)
+          : await this.#loadEach(state, coverage, known, either);
       state.completeLoad(coverage, version);
       this.#backoff.reset();
       this.#feed.problem = undefined;
@@ -74,6 +83,39 @@ export class FeedLoader {
       this.#note(error);
       await this.#context.clock.sleep(this.#backoff.next(), either);
     }
+  }
+
+  /**
+   * The objects to fetch one by one, when that reads less than a list: an index that knows every object says which ones
+   * there are, and mostly there are none. Undefined when it has to be a list.
+   */
+  #singles(state: FeedState): readonly KnownObject[] | undefined {
+    if (!state.filled || !state.scope.isEverything || !this.#feed.connected) return undefined;
+    const loading = loadingSlots(state.subscriptions);
+    const known: KnownObject[] = [];
+    for (const [uid, { slot, namespace, name }] of state.index.entries()) {
+      if (loading.has(slot)) known.push({ uid, namespace, name });
+    }
+    const isCheaper = known.length <= MAX_SINGLE_GETS && known.length * LIST_SHARE <= state.index.size;
+    return isCheaper ? known : undefined;
+  }
+
+  /** What is created meanwhile comes by the watch, and so do deletions. */
+  async #loadEach(
+    state: FeedState,
+    coverage: LoadCoverage,
+    known: readonly KnownObject[],
+    signal: AbortSignal,
+  ): Promise<string> {
+    const framed = new FrameView();
+    await fetchEach(this.#feed.reader, known, signal, (object) => {
+      const frame = state.codec.event('ADDED', state.kind, object);
+      state.codec.readWhole(frame, framed);
+      state.offer(coverage, framed, 0, frame.length);
+      state.flush();
+      return state.room();
+    });
+    return state.position;
   }
 
   async #load(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
@@ -92,7 +134,7 @@ export class FeedLoader {
 
   async #loadByWatchList(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
     const view = new FrameView();
-    const response = await this.#feed.reader.watchList(state.horizon, signal);
+    const response = await this.#feed.reader.watchList(state.horizon, signal, slotsToList(state));
     const codec = codecOf(headerOf(response, 'content-type'));
     let version: string | undefined;
     const stop = (): void => void response.body.destroy(new Error('stopped'));
@@ -132,14 +174,15 @@ export class FeedLoader {
 
   async #loadByPages(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
     const framed = new FrameView();
-    return this.#feed.reader.objects(signal, (codec, view) => {
+    const offer = (codec: FrameCodec, view: FrameView): Promise<void> | undefined => {
       const object = view.bytes.subarray(view.objectStart, view.objectEnd);
       const frame = codec.event('ADDED', state.kind, object);
       codec.readWhole(frame, framed);
       state.offer(coverage, framed, 0, frame.length);
       state.flush();
       return state.room();
-    });
+    };
+    return this.#feed.reader.objects(signal, offer, slotsToList(state));
   }
 
   #note(error: unknown): void {
@@ -150,4 +193,11 @@ export class FeedLoader {
     this.#feed.problem = message;
     this.#context.onChange();
   }
+}
+
+/** What has to be listed where the server narrows lists; undefined: everything. */
+function slotsToList(state: FeedState): readonly number[] | undefined {
+  const scope = state.scope.list();
+  if (scope === undefined || !state.filled) return scope;
+  return [...loadingSlots(state.subscriptions)].sort((a, b) => a - b);
 }

@@ -24,7 +24,8 @@ export async function proveFeed(feed: Feed, clock: Clock, signal: AbortSignal): 
     if (state !== undefined && feed.connected && state.filled) {
       if (!isNewer(read.version, state.position)) return read.version;
       const quietSince = Math.max(readAt, feed.lastFrameAt);
-      const agrees = read.total === undefined || read.total === state.index.size;
+      const isCountable = read.total !== undefined && state.scope.isEverything;
+      const agrees = !isCountable || read.total === state.index.size;
       if (clock.monotonic() - quietSince >= QUIET_MS) {
         if (agrees) return read.version;
         read = await feed.reader.position(signal);

@@ -1,9 +1,11 @@
+import { compareWithList } from './feed-difference.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import type { FeedState } from './feed-state.ts';
+import type { FrameCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
 
 /** Up to this many objects that differ are fetched one by one; beyond, one list of whole objects is cheaper. */
-const MAX_SINGLE_GETS = 500;
+export const MAX_SINGLE_GETS = 500;
 const PARALLEL_GETS = 8;
 
 /**
@@ -12,43 +14,64 @@ const PARALLEL_GETS = 8;
  */
 export async function relist(state: FeedState, reader: CollectionReader, signal: AbortSignal): Promise<void> {
   const seen = new Map<string, { version: string; namespace: string; name: string; slot: number }>();
-  const version = await reader.metadata(signal, (view) => {
+  const slots = state.scope.list();
+  const note = (view: FrameView): void => {
     const slot = state.slotOf(view);
     seen.set(view.uid(), { version: view.resourceVersion(), namespace: view.namespace(), name: view.name(), slot });
-  });
-  const stale = state.compare(seen, version);
+  };
+  const version = await reader.metadata(signal, note, slots);
+  const stale = compareWithList(state, seen, version);
   state.flush();
   const framed = new FrameView();
-  if (stale.size <= MAX_SINGLE_GETS) await fetchEach(state, reader, stale, framed, signal);
-  else {
-    await reader.objects(signal, (_codec, view) => {
-      if (stale.has(view.uid())) state.refetched(view.bytes.subarray(view.objectStart, view.objectEnd), framed);
+  if (stale.size <= MAX_SINGLE_GETS) {
+    const objects = Array.from(stale, ([uid, { namespace, name }]) => ({ uid, namespace, name }));
+    await fetchEach(reader, objects, signal, (object) => {
+      state.refetched(object, framed);
       state.flush();
       return state.room();
     });
+  } else {
+    const take = (_codec: FrameCodec, view: FrameView): Promise<void> | undefined => {
+      if (stale.has(view.uid())) state.refetched(view.bytes.subarray(view.objectStart, view.objectEnd), framed);
+      state.flush();
+      return state.room();
+    };
+    await reader.objects(signal, take, slots);
   }
   state.completeRelist(version);
 }
 
-async function fetchEach(
-  state: FeedState,
+/** An object that is known by name, and which of all that ever had it is meant. */
+export interface KnownObject {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/**
+ * Reads objects one by one, a few at a time, and hands over the bytes of each (without envelope). One that is gone or
+ * was created again under its name is left out: the watch brings both events.
+ */
+export async function fetchEach(
   reader: CollectionReader,
-  stale: ReadonlyMap<string, { readonly namespace: string; readonly name: string }>,
-  framed: FrameView,
+  objects: readonly KnownObject[],
   signal: AbortSignal,
+  take: (object: Buffer) => Promise<void> | undefined,
 ): Promise<void> {
-  const waiting = [...stale];
+  const waiting = objects.slice();
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
   const work = async (): Promise<void> => {
     const view = new FrameView();
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      const [uid, { namespace, name }] = next;
-      const object = await reader.object(namespace, name, view, signal);
-      // Gone, or re-created under the same name: the watch from the relist's position brings both events.
-      if (object === undefined || view.uid() !== uid) continue;
-      state.refetched(object, framed);
-      state.flush();
-      await state.room();
+    for (let next = waiting.pop(); next !== undefined && !either.aborted; next = waiting.pop()) {
+      const object = await reader.object(next.namespace, next.name, view, either);
+      if (object !== undefined && view.uid() === next.uid && !either.aborted) await take(object);
     }
   };
-  await Promise.all(Array.from({ length: PARALLEL_GETS }, work));
+  try {
+    await Promise.all(Array.from({ length: Math.min(PARALLEL_GETS, waiting.length) }, work));
+  } finally {
+    // One that failed ends the others, too.
+    stop.abort();
+  }
 }

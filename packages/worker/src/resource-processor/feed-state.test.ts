@@ -1,6 +1,7 @@
 import { rangesToSlots } from '@shard-controller/shared/hashing';
 import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
+import { compareWithList, resumeExporter } from './feed-difference.ts';
 import { FeedState, type LoadCoverage } from './feed-state.ts';
 import { protobufCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
@@ -251,7 +252,7 @@ describe('slots', () => {
     const peer = new WatchPeer();
     for (const uid of [...uids, 'gone']) peer.store.set(uid, '1');
     const owned = roles(ALL.slice(0, 32));
-    const subscription = feed.resume('55', owned);
+    const subscription = resumeExporter(feed, '55', owned);
     if (subscription === undefined) throw new Error('not resumed');
     subscription.attach(peer.response());
     feed.plan(owned);
@@ -260,7 +261,47 @@ describe('slots', () => {
     feed.completeLoad(again, '61');
     const expected = uids.filter((uid) => slotOf(uid) < 32).map((uid): [string, string] => [uid, '40']);
     expect(peer.store).toEqual(new Map(expected));
-    expect(feed.resume('49', owned)).toBeUndefined();
+    expect(resumeExporter(feed, '49', owned)).toBeUndefined();
+  });
+});
+
+describe('an exporter from before this process', () => {
+  test('gets the deletion of what it holds and has not been sent again yet', () => {
+    const feed = newFeed('50');
+    const first = feed.beginLoad();
+    feed.offer(first, view, 0, read('ADDED', 'held', '40'));
+    feed.completeLoad(first, '61');
+    const peer = new WatchPeer();
+    peer.store.set('held', '40');
+    resumeExporter(feed, '50', everything)?.attach(peer.response());
+    feed.plan(everything);
+    const second = feed.beginLoad();
+    live(feed, 'DELETED', 'held', '70');
+    feed.offer(second, view, 0, read('ADDED', 'held', '40'));
+    feed.completeLoad(second, '71');
+    expect([...peer.store.keys()]).toEqual([]);
+  });
+
+  test('gets a deletion that the load had taken into account before the watch brought it', () => {
+    const feed = newFeed('50');
+    const coverage = feed.beginLoad();
+    feed.offer(coverage, view, 0, read('ADDED', 'kept', '40'));
+    feed.completeLoad(coverage, '61');
+    const peer = new WatchPeer();
+    for (const uid of ['kept', 'gone']) peer.store.set(uid, '40');
+    const subscription = resumeExporter(feed, '50', everything);
+    subscription?.attach(peer.response());
+    feed.plan(everything);
+    const again = feed.beginLoad();
+    feed.offer(again, view, 0, read('ADDED', 'kept', '40'));
+    feed.completeLoad(again, '63');
+    peer.log.length = 0;
+    subscription?.attach(peer.response());
+    live(feed, 'DELETED', 'gone', '60');
+    live(feed, 'DELETED', 'unknown', '64');
+    feed.flush();
+    expect([...peer.store.keys()]).toEqual(['kept']);
+    expect(peer.log).toEqual(['DELETED gone@60']);
   });
 });
 
@@ -310,7 +351,7 @@ describe('definitions that are not to be seen to change', () => {
     live(feed, 'MODIFIED', 'quiet-b', '103');
     live(feed, 'MODIFIED', 'shown-a', '104');
     const peer = new WatchPeer();
-    const subscription = feed.resume('100', undefined);
+    const subscription = resumeExporter(feed, '100', undefined);
     subscription?.attach(peer.response());
     feed.plan(undefined);
     const coverage = feed.beginLoad();
@@ -344,7 +385,7 @@ describe('a metadata list after a gap in the watch', () => {
       ['changed', object('110')],
       ['new', object('111')],
     ]);
-    const stale = feed.compare(seen, '120');
+    const stale = compareWithList(feed, seen, '120');
     expect([...stale.keys()].sort()).toEqual(['changed', 'new']);
     feed.refetched(protobufObject({ uid: 'changed', name: 'x', version: '110' }), view);
     feed.refetched(protobufObject({ uid: 'new', name: 'x', version: '125' }), view);

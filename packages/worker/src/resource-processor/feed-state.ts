@@ -3,9 +3,10 @@ import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
 import { takeCensus } from './slot-census.ts';
+import { FeedScope, isAtRest, neededSlots, type SlotSet } from './feed-scope.ts';
 import type { SlotHash } from './slot-hash.ts';
 import { SlotState, Subscription } from './subscription.ts';
-import { isNewer, newerOf } from './version-order.ts';
+import { FAR_VERSION, isNewer, newerOf } from './version-order.ts';
 
 /** Which slots of which subscriptions a load serves: the mark of each slot when the load began, 0 where it does not. */
 export type LoadCoverage = ReadonlyMap<Subscription, Uint32Array>;
@@ -24,6 +25,8 @@ export interface FeedStateOptions {
   readonly quietSlot?: number | undefined;
   /** The slots of this feed are always exposed, whatever the assignment. */
   readonly unsharded?: boolean;
+  /** Slots of which the API server is asked for objects; everything else it sends is left out. Undefined: all. */
+  readonly scope?: SlotSet | undefined;
   /** Objects that are not to be sent although they should be (test fault). */
   readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
   readonly now: () => number;
@@ -53,20 +56,23 @@ export class FeedState {
   readonly index: ObjectIndex;
   readonly ring: MembershipRing;
   readonly subscriptions: Subscription[] = [];
+  readonly scope: FeedScope;
   /** resourceVersion of the newest event of the watch. */
   position: string;
   /** Newest resourceVersion known from any source: a load must not be older. */
   horizon: string;
   /** Counts are exact for positions from here on: where the newest load or relist stood. */
   censusFloor: string;
-  /** All objects of the cluster are in the index. */
+  /** All objects within the scope are in the index. */
   filled = false;
   received = 0;
   kept = 0;
+  /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
+  unsolicited = 0;
   readonly #slotHash: SlotHash;
   readonly #slotCount: number;
-  readonly #quietSlot: number | undefined;
-  readonly #unsharded: boolean;
+  readonly quietSlot: number | undefined;
+  readonly unsharded: boolean;
   readonly #withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly #now: () => number;
   readonly #onChange: () => void;
@@ -85,8 +91,9 @@ export class FeedState {
     this.ring = new MembershipRing(options.position);
     this.#slotHash = options.slotHash;
     this.#slotCount = options.slotCount;
-    this.#quietSlot = options.quietSlot;
-    this.#unsharded = options.unsharded ?? false;
+    this.quietSlot = options.quietSlot;
+    this.unsharded = options.unsharded ?? false;
+    this.scope = new FeedScope(options.scope, options.position);
     this.#withholds = options.withholds;
     this.#now = options.now;
     this.#onChange = options.onChange;
@@ -157,7 +164,7 @@ export class FeedState {
     let load = false;
     let leaving: number[] | undefined;
     for (let slot = 0; slot < slots.length; slot++) {
-      const wanted = this.#unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
+      const wanted = this.unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
       const state = slots[slot] as number;
       if (wanted && state < SlotState.Loading) {
         slots[slot] = SlotState.Loading;
@@ -174,12 +181,32 @@ export class FeedState {
     return load;
   }
 
+  /** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened anew. */
+  widen(roles: SlotRoles | undefined): boolean {
+    return this.scope.widen(neededSlots(this.#slotCount, roles, this.subscriptions));
+  }
+
+  /**
+   * Leaves out and forgets everything that is not needed any more; true when the watch has to be opened anew. Nothing
+   * happens while a slot is on its way.
+   */
+  narrow(roles: SlotRoles | undefined): boolean {
+    const { subscriptions } = this;
+    // Without a subscription an exporter may be on its way back, with objects that only this index knows.
+    if (this.unsharded || !this.filled || subscriptions.length === 0 || !isAtRest(subscriptions)) return false;
+    if (!this.scope.narrow(neededSlots(this.#slotCount, roles, this.subscriptions), this.position)) return false;
+    for (const [uid, entry] of this.index.entries()) if (!this.scope.has(entry.slot)) this.index.remove(uid);
+    for (const subscription of this.subscriptions) subscription.bookmark(this.position);
+    this.flush();
+    return true;
+  }
+
   #withdraw(subscription: Subscription, leaving: readonly number[]): void {
     const { bit, slots, marks } = subscription;
     for (const [uid, entry] of this.index.entries()) {
       if ((entry.sent & bit) === 0 || slots[entry.slot] !== SlotState.Leaving) continue;
       this.index.clearSent(entry, bit);
-      this.#sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+      this.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
     }
     const taken = leaving.map((slot) => marks[slot] as number);
     void subscription.acknowledge(this.position).then((acknowledged) => {
@@ -192,7 +219,7 @@ export class FeedState {
   }
 
   /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
-  #sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
+  sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
     subscription.withdraw(identity, this.position);
     this.kept++;
   }
@@ -221,17 +248,22 @@ export class FeedState {
   }
 
   #deleted(uid: string, version: string, view: FrameView, wireStart: number, wireEnd: number): void {
-    this.#tombstones?.set(uid, version);
     const entry = this.index.get(uid);
-    this.ring.push({ uid, version, slot: entry?.slot ?? this.#slotHash(view), joined: false });
-    if (entry === undefined) return;
-    if (entry.sent !== 0) {
-      const frame = view.bytes.subarray(wireStart, wireEnd);
-      for (const subscription of this.subscriptions) {
-        if ((entry.sent & subscription.bit) === 0 || this.#isQuiet(subscription, entry.slot)) continue;
-        subscription.remove(uid, frame);
-        this.kept++;
-      }
+    const slot = entry?.slot ?? this.#slotHash(view);
+    if (!this.scope.has(slot)) {
+      this.unsolicited++;
+      return;
+    }
+    this.#tombstones?.set(uid, version);
+    this.ring.push({ uid, version, slot, joined: false });
+    const frame = view.bytes.subarray(wireStart, wireEnd);
+    for (const subscription of this.subscriptions) {
+      const isSent = entry !== undefined && (entry.sent & subscription.bit) !== 0;
+      // An exporter from before this process may hold what was not sent by it.
+      if (!isSent && isNewer(version, subscription.resumedUntil)) continue;
+      if (this.isQuiet(subscription, slot)) continue;
+      subscription.remove(uid, frame);
+      this.kept++;
     }
     this.index.remove(uid);
   }
@@ -240,19 +272,24 @@ export class FeedState {
     let entry = this.index.get(uid);
     if (entry === undefined) {
       const slot = this.#slotHash(view);
+      if (!this.scope.has(slot)) {
+        this.unsolicited++;
+        return;
+      }
       entry = this.index.add(uid, slot, view.namespace(), view.name(), version);
       this.ring.push({ uid, version, slot, joined: true });
     } else if (isNewer(version, entry.version)) entry.version = version;
     else return;
     for (const subscription of this.subscriptions) {
       if ((subscription.slots[entry.slot] as number) < SlotState.Loading) continue;
-      if (this.#isQuiet(subscription, entry.slot)) continue;
+      if (this.isQuiet(subscription, entry.slot)) continue;
       this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
     }
   }
 
-  #isQuiet(subscription: Subscription, slot: number): boolean {
-    return slot === this.#quietSlot && !subscription.initialPending;
+  /** Whether events of the slot are withheld from a subscription that has had its first state. */
+  isQuiet(subscription: Subscription, slot: number): boolean {
+    return slot === this.quietSlot && !subscription.initialPending;
   }
 
   #sendObject(
@@ -264,7 +301,7 @@ export class FeedState {
     wireEnd: number,
   ): void {
     const isNew = (entry.sent & subscription.bit) === 0;
-    if (isNew && !this.#unsharded && this.#withholds?.(uid, entry.slot) === true) return;
+    if (isNew && !this.unsharded && this.#withholds?.(uid, entry.slot) === true) return;
     if (isNew) this.index.markSent(entry, subscription.bit);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);
     this.kept++;
@@ -303,6 +340,7 @@ export class FeedState {
     if (grave !== undefined && !isNewer(version, grave)) return;
     const known = this.index.get(uid);
     const slot = known?.slot ?? this.#slotHash(view);
+    if (!this.scope.has(slot)) return;
     const isAhead = known === undefined || isNewer(version, known.version);
     const takers: Subscription[] = [];
     for (const [subscription, marks] of coverage) {
@@ -316,7 +354,7 @@ export class FeedState {
     const entry = known ?? this.index.add(uid, slot, view.namespace(), view.name(), version);
     entry.version = version;
     for (const subscription of isAhead ? this.subscriptions : takers) {
-      if ((subscription.slots[slot] as number) < SlotState.Loading || this.#isQuiet(subscription, slot)) continue;
+      if ((subscription.slots[slot] as number) < SlotState.Loading || this.isQuiet(subscription, slot)) continue;
       this.#sendObject(subscription, uid, entry, view, wireStart, wireEnd);
     }
   }
@@ -349,13 +387,15 @@ export class FeedState {
 
   /** Closes what the subscription waits for, and asks for its acknowledgement. */
   #finishState(subscription: Subscription, marks: Uint32Array): void {
+    // What it held before is sent again or gone; deletions that the watch has yet to bring are older than the load.
+    if (subscription.resumedUntil === FAR_VERSION) subscription.resumedUntil = this.horizon;
     if (subscription.collecting) subscription.finishCollecting(this.position);
     else if (subscription.closesInitialEvents) {
       subscription.closesInitialEvents = false;
       subscription.bookmark(this.position, true);
     }
     subscription.flush();
-    if (this.#unsharded) {
+    if (this.unsharded) {
       this.#shown(subscription, marks);
       return;
     }
@@ -379,69 +419,7 @@ export class FeedState {
     this.#finishState(subscription, new Uint32Array(this.#slotCount));
   }
 
-  // ---- resuming an exporter that this process does not know ----------------------------------------------------
-
-  /**
-   * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not
-   * to be shown are deleted there; everything else is loaded by the caller's next plan. Undefined when the deletions
-   * since `version` are no longer known.
-   */
-  resume(version: string, roles: SlotRoles | undefined): Subscription | undefined {
-    const changes = this.ring.since(version);
-    if (changes === undefined) return undefined;
-    const subscription = this.subscribe();
-    subscription.resumed = true;
-    for (const { uid, slot, joined } of changes) {
-      if (!joined && slot !== this.#quietSlot) this.#sendDeletion(subscription, { uid, namespace: '', name: '' });
-    }
-    for (const [uid, entry] of this.index.entries()) {
-      if (this.#unsharded) {
-        if (entry.slot === this.#quietSlot || !isNewer(entry.version, version)) {
-          this.index.markSent(entry, subscription.bit);
-        }
-      } else if (roles === undefined || !isExposedRole(roles[entry.slot] ?? 0)) {
-        this.#sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
-      }
-    }
-    return subscription;
-  }
-
-  // ---- relist --------------------------------------------------------------------------------------------------
-
-  /**
-   * Compares the index with a complete metadata list as of `version`: deletes what is gone, and returns the uids whose
-   * newer state has to be fetched because a subscription shows their slot.
-   */
-  compare(
-    seen: ReadonlyMap<
-      string,
-      { readonly version: string; readonly namespace: string; readonly name: string; readonly slot: number }
-    >,
-    version: string,
-  ): Map<string, { readonly namespace: string; readonly name: string }> {
-    for (const [uid, entry] of this.index.entries()) {
-      if (seen.has(uid) || isNewer(entry.version, version)) continue;
-      for (const subscription of this.subscriptions) {
-        if ((entry.sent & subscription.bit) === 0 || this.#isQuiet(subscription, entry.slot)) continue;
-        this.#sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
-      }
-      this.ring.push({ uid, version, slot: entry.slot, joined: false });
-      this.index.remove(uid);
-    }
-    const stale = new Map<string, { readonly namespace: string; readonly name: string }>();
-    for (const [uid, object] of seen) {
-      const entry = this.index.get(uid);
-      if (entry !== undefined && !isNewer(object.version, entry.version)) continue;
-      const isShown = this.subscriptions.some(
-        (subscription) =>
-          (subscription.slots[object.slot] as number) >= SlotState.Loading && !this.#isQuiet(subscription, object.slot),
-      );
-      if (isShown) stale.set(uid, object);
-      else if (entry === undefined) this.index.add(uid, object.slot, object.namespace, object.name, object.version);
-      else entry.version = object.version;
-    }
-    return stale;
-  }
+  // ---- differences (feed-difference.ts) --------------------------------------------------------------------------
 
   /** Applies the body of an object that was fetched because it differed. */
   refetched(object: Uint8Array, view: FrameView): void {

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '@shard-controller/shared/runtime';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
 import { Feed } from './feed.ts';
+import { resumeExporter } from './feed-difference.ts';
 import { KindCatalog } from './kind-catalog.ts';
 import { Semaphore } from './semaphore.ts';
 import { slotHashOf } from './slot-hash.ts';
@@ -61,9 +62,11 @@ function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'>
         frames: () => {},
         relist: (_resource, cause) => counted.push(`relist ${cause}`),
         reconnect: (_resource, cause) => counted.push(`reconnect ${cause}`),
+        pushdown: () => {},
       },
       relists: new Semaphore(4),
       roles: () => everything,
+      pushdown: 'auto',
       withholds: undefined,
       onChange: () => {},
     },
@@ -271,7 +274,7 @@ describe('a feed that opens', () => {
     api.forget();
     const { feed } = newFeed(api, '50');
     await until(() => feed.state?.filled === true);
-    expect(feed.state?.resume('50', everything)).toBeUndefined();
+    expect(feed.state && resumeExporter(feed.state, '50', everything)).toBeUndefined();
   });
 
   test('lists page by page where the server knows no WatchList', async () => {
@@ -296,6 +299,16 @@ describe('the proof of a feed', () => {
     const { api, feed } = await newRig('a');
     api.version = 500;
     expect(await feed.prove(AbortSignal.timeout(3_000))).toBe('500');
+  });
+
+  test('is not asked for again for a position that is proved already', async () => {
+    const { api, feed } = await newRig('a');
+    api.version = 500;
+    await feed.prove(AbortSignal.timeout(3_000));
+    feed.halt();
+    expect(await feed.prove(AbortSignal.timeout(300), '400')).toBe('400');
+    await expect(feed.prove(AbortSignal.timeout(300), '501')).rejects.toThrow('it is not connected');
+    expect(() => feed.count(new Set([0]))).toThrow('does not follow');
   });
 
   test('fails for a watch that has stopped, and for one that misses an object', async () => {

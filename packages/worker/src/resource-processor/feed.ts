@@ -9,6 +9,7 @@ import { type FeedKey, feedId, feedName, resourceName } from './feed-key.ts';
 import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
 import { FeedState } from './feed-state.ts';
+import { FeedScope, neededSlots, type SlotSet } from './feed-scope.ts';
 import { codecOf, type FrameCodec, type ObjectKind } from './frame-codec.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
@@ -18,6 +19,7 @@ import type { Semaphore } from './semaphore.ts';
 import type { SlotHash } from './slot-hash.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 import { headerOf, UpstreamFailure } from './upstream-failure.ts';
+import { isNewer, newerOf } from './version-order.ts';
 
 /** What all feeds of a worker share. */
 export interface FeedContext {
@@ -30,6 +32,8 @@ export interface FeedContext {
   /** Bounds relists that run at the same time. */
   readonly relists: Semaphore;
   readonly roles: () => SlotRoles | undefined;
+  /** `auto`: the API server is asked for the objects of the needed slots only, where it narrows lists and watches. */
+  readonly pushdown: 'auto' | 'off';
   /** Objects that are not to be sent although they should be (test fault `omit-one`). */
   readonly withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly onChange: () => void;
@@ -39,11 +43,17 @@ export interface FeedContext {
 export interface FeedSlots {
   readonly slotCount: number;
   readonly slotHash: SlotHash;
+  /** What the hash is taken of; undefined where objects are not placed by hash. */
+  readonly shardBy?: 'uid' | 'namespace';
   readonly quietSlot?: number;
   readonly unsharded?: boolean;
 }
 
 const MAX_RETRY_AFTER_MS = 10_000;
+/** A collection below this size is read whole: its bytes are few, and an index that knows all of it moves slots cheaply. */
+const PUSHDOWN_MIN_OBJECTS = 200;
+/** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
+const NARROW_AFTER_MS = 5_000;
 
 /**
  * One upstream watch and all that hangs on it. It never ends by itself: whatever happens to the connection, the
@@ -80,7 +90,13 @@ export class Feed implements VerifiableFeed {
   readonly #loader: FeedLoader;
   readonly #openWaiters = new Set<() => void>();
   #resumeFrom: string | undefined;
+  /** Ends the open watch, so that another one follows from the same position. */
   #watchAbort = new AbortController();
+  /** The API server has been seen to narrow what it sends. */
+  #narrows = false;
+  #plannedAt: number;
+  /** Newest position that a consistent read has proved. */
+  #proven: string | undefined;
 
   constructor(key: FeedKey, slots: FeedSlots, context: FeedContext, resumeFrom?: string) {
     this.key = key;
@@ -93,7 +109,14 @@ export class Feed implements VerifiableFeed {
     this.#resumeFrom = resumeFrom;
     this.isResumed = resumeFrom !== undefined;
     this.#backoff = new Backoff(context.random);
-    this.reader = new CollectionReader(context.upstream, key, context.random);
+    const { shardBy, slotCount } = slots;
+    this.reader = new CollectionReader(
+      context.upstream,
+      key,
+      context.random,
+      shardBy === undefined ? undefined : { shardBy, slotCount },
+    );
+    this.#plannedAt = context.clock.monotonic();
     this.createdAt = context.clock.monotonic();
     this.lastFrameAt = this.createdAt;
     this.idleSince = this.createdAt;
@@ -110,8 +133,10 @@ export class Feed implements VerifiableFeed {
 
   /** Works towards the present roles of the slots. */
   plan(): void {
+    this.#plannedAt = this.#context.clock.monotonic();
     if (this.state === undefined) return;
     const load = this.state.plan(this.#context.roles());
+    if (this.state.widen(this.#context.roles())) this.#watchAbort.abort();
     this.state.flush();
     if (load || !this.state.filled) this.#loader.wake();
   }
@@ -132,6 +157,13 @@ export class Feed implements VerifiableFeed {
     return this.state !== undefined;
   }
 
+  /** Leaves out what is not needed any more, where the API server does that, once things have settled. */
+  tidy(): void {
+    const isSettled = this.#context.clock.monotonic() - this.#plannedAt >= NARROW_AFTER_MS;
+    if (!this.#narrows || !isSettled || !this.connected) return;
+    if (this.state?.narrow(this.#context.roles()) === true) this.#watchAbort.abort();
+  }
+
   /** Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. */
   proofAt(probedAt: number): number {
     return this.connected && !this.halted ? Math.max(this.lastFrameAt, probedAt) : this.lastFrameAt;
@@ -144,8 +176,20 @@ export class Feed implements VerifiableFeed {
     this.#watchAbort.abort();
   }
 
-  async prove(signal: AbortSignal): Promise<string> {
-    return proveFeed(this, this.#context.clock, signal);
+  async prove(signal: AbortSignal, version?: string): Promise<string> {
+    const known =
+      this.#proven === undefined ? this.#require().position : newerOf(this.#proven, this.#require().position);
+    if (version !== undefined && !isNewer(version, known)) return version;
+    this.#proven = await proveFeed(this, this.#context.clock, signal);
+    return this.#proven;
+  }
+
+  count(slots: ReadonlySet<number>): number {
+    const state = this.#require();
+    if (!this.connected || !state.filled) throw new Error('it does not follow the API server');
+    let count = 0;
+    for (const slot of slots) count += state.index.sentInSlot(slot);
+    return count;
   }
 
   census(slots: ReadonlySet<number>, version: string): SlotCensus {
@@ -176,9 +220,13 @@ export class Feed implements VerifiableFeed {
     while (!signal.aborted) {
       try {
         const kind = await kinds.find(this.key.group, this.key.version, this.key.resource, signal);
-        const position = this.#resumeFrom ?? (await this.reader.position(signal)).version;
-        const response = await this.reader.watch(position, signal);
-        this.#begin(kind, codecOf(headerOf(response, 'content-type')), position);
+        const position = this.#resumeFrom ?? (await this.#present(signal));
+        // An exporter from before this process may hold anything: its first state is compared with all there is.
+        const scope = this.#narrows && this.#resumeFrom === undefined ? this.#neededNow() : undefined;
+        const response = await this.reader.watch(position, signal, new FeedScope(scope, position).list());
+        this.#begin(kind, codecOf(headerOf(response, 'content-type')), position, scope);
+        // Its exporter waits: what may be left out later can be found out meanwhile.
+        if (this.#resumeFrom !== undefined) void this.#present(signal).catch(() => undefined);
         return response;
       } catch (error) {
         if (signal.aborted) return undefined;
@@ -192,12 +240,42 @@ export class Feed implements VerifiableFeed {
     return undefined;
   }
 
-  #begin(kind: ObjectKind, codec: FrameCodec, position: string): void {
+  /** The present position. Finds out on the way whether the server narrows what it sends, where that would pay. */
+  async #present(signal: AbortSignal): Promise<string> {
+    const { version, total } = await this.reader.position(signal);
+    const isWorthwhile = total === undefined || total >= PUSHDOWN_MIN_OBJECTS;
+    const { pushdown, metrics, logger } = this.#context;
+    if (pushdown === 'off' || this.#slots.shardBy === undefined) return version;
+    const narrows = isWorthwhile && (await this.#honoursSlots(signal));
+    if (narrows !== this.#narrows) {
+      logger.info({ feed: this.name, narrows }, 'whether the API server is asked for the needed slots only');
+    }
+    this.#narrows = narrows;
+    metrics?.pushdown(this.resource, narrows);
+    return version;
+  }
+
+  async #honoursSlots(signal: AbortSignal): Promise<boolean> {
+    try {
+      return await this.reader.honoursSlots(signal, this.#slots.slotHash);
+    } catch (error) {
+      // A server that knows the parameter but not our use of it refuses it (500): it is asked for everything then.
+      if (error instanceof UpstreamFailure && error.status !== 429) return false;
+      throw error;
+    }
+  }
+
+  #neededNow(): SlotSet {
+    return neededSlots(this.#slots.slotCount, this.#context.roles(), []);
+  }
+
+  #begin(kind: ObjectKind, codec: FrameCodec, position: string, scope: SlotSet | undefined): void {
     const { clock, onChange, withholds, logger } = this.#context;
     this.state = new FeedState({
       kind,
       codec,
       position,
+      scope,
       ...this.#slots,
       withholds,
       now: () => clock.monotonic(),
@@ -218,11 +296,13 @@ export class Feed implements VerifiableFeed {
         await this.#nextAttempt(signal);
         continue;
       }
+      if (response === undefined) this.#watchAbort = new AbortController();
+      const { signal: stop } = this.#watchAbort;
       try {
         response ??= await this.#reopen(signal);
-        await this.#consume(response, signal);
+        await this.#consume(response, AbortSignal.any([signal, stop]));
       } catch (error) {
-        if (signal.aborted || this.halted) continue;
+        if (signal.aborted || this.halted || stop.aborted) continue;
         await this.#recover(error, signal);
       } finally {
         response = undefined;
@@ -232,7 +312,8 @@ export class Feed implements VerifiableFeed {
   }
 
   async #reopen(signal: AbortSignal): Promise<StreamResponse> {
-    const response = await this.reader.watch(this.#require().position, signal);
+    const { position, scope } = this.#require();
+    const response = await this.reader.watch(position, signal, scope.list());
     this.#succeed();
     this.#context.onChange();
     return response;
@@ -244,16 +325,17 @@ export class Feed implements VerifiableFeed {
     const { clock } = this.#context;
     const openedAt = clock.monotonic();
     let frames = 0;
-    this.#watchAbort = new AbortController();
     const stop = (): void => void response.body.destroy(new Error('stopped'));
-    const stopSignal = AbortSignal.any([signal, this.#watchAbort.signal]);
-    stopSignal.addEventListener('abort', stop, { once: true });
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
     try {
       await readFrames({
         response,
         codec: state.codec,
         view,
         frame: (start, end) => {
+          // What a watch of another scope still brings would move the position past events that it does not bring.
+          if (signal.aborted) return false;
           frames++;
           this.#event(state, view, start, end);
           return true;
@@ -266,8 +348,9 @@ export class Feed implements VerifiableFeed {
         },
       });
     } finally {
-      stopSignal.removeEventListener('abort', stop);
+      signal.removeEventListener('abort', stop);
     }
+    if (signal.aborted) return;
     // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
     if (frames === 0 && clock.monotonic() - openedAt < 1_000) {
       this.#context.metrics?.reconnect(this.resource, 'short');
@@ -275,6 +358,8 @@ export class Feed implements VerifiableFeed {
     } else {
       this.#backoff.reset();
       this.#context.metrics?.reconnect(this.resource, 'end');
+      if (!this.#narrows || state.unsolicited > 0) await this.#present(signal);
+      state.unsolicited = 0;
     }
   }
 

@@ -79,6 +79,8 @@ export class Subscription {
   initialPending = true;
   /** Its exporter was there before this process and shows what it had: a scrape is stale at worst, not partial. */
   resumed = false;
+  /** Deletions up to here concern it even when nothing is known of the object; '' where it started from nothing. */
+  resumedUntil = '';
   /** A watch carries it, or has carried it. */
   attached = false;
   /** When the newest watch came; monotonic ms. */

@@ -9,3 +9,6 @@ export function isNewer(a: string, b: string): boolean {
 export function newerOf(a: string, b: string): string {
   return isNewer(a, b) ? a : b;
 }
+
+/** Newer than any resourceVersion. */
+export const FAR_VERSION = '9'.repeat(40);

@@ -61,6 +61,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       metrics: options.metrics,
       relists: new Semaphore(PARALLEL_RELISTS),
       roles: () => this.#roles,
+      pushdown: options.pushdown ?? 'auto',
       withholds: options.fault === 'omit-one' ? (uid, slot) => this.#omitsOne(uid, slot) : undefined,
       onChange: () => this.#changed(),
     };
@@ -184,7 +185,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const { slotCount, shardBy } = assignment;
     const slots = isCustomResourceDefinitions(key)
       ? definitionSlots(this.#options.customResources ?? [])
-      : { slotCount, slotHash: slotHashOf(shardBy, slotCount) };
+      : { slotCount, shardBy, slotHash: slotHashOf(shardBy, slotCount) };
     const feed = new Feed(key, slots, this.#context, resumeFrom);
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {
@@ -202,7 +203,10 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const { clock } = this.#options;
     while (!signal.aborted) {
       await clock.sleep(TICK_MS, signal);
-      for (const { feed } of this.#feeds.values()) this.#dropLost(feed.state?.subscriptions ?? []);
+      for (const { feed } of this.#feeds.values()) {
+        this.#dropLost(feed.state?.subscriptions ?? []);
+        feed.tidy();
+      }
       this.#closeIdle(clock.monotonic());
       this.#injectStop();
       this.#reportInterruptions();
@@ -212,11 +216,13 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   /** One line when feeds are cut off, one when all are back: an API server that restarts cuts them all. */
   #reportInterruptions(): void {
-    const cut = [...this.#feeds.values()].map(({ feed }) => feed).filter((feed) => !feed.connected && !feed.halted);
+    const cut = [...this.#feeds.values()]
+      .map(({ feed }) => feed)
+      .filter((feed) => !feed.connected && !feed.halted && feed.problem !== undefined);
     if (cut.length > 0 === this.#isInterrupted) return;
     this.#isInterrupted = cut.length > 0;
     const { logger } = this.#options;
-    const problem = cut.find((feed) => feed.problem !== undefined)?.problem;
+    const problem = cut[0]?.problem;
     if (cut.length === 0) logger.info({ feeds: this.#feeds.size }, 'all feeds follow the API server');
     else logger.warn({ feeds: cut.length, of: this.#feeds.size, problem }, 'feeds are cut off from the API server');
   }
@@ -246,7 +252,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
         feed.idleSince = now;
         continue;
       }
-      const limit = someUsed && feed.state !== undefined ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
+      const isLeft = someUsed && feed.state?.everSubscribed === true;
+      const limit = isLeft ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
       if (now - feed.idleSince < limit) continue;
       this.#options.logger.info({ feed: feed.name }, 'the exporter has left this feed: closed');
       this.#feeds.delete(feed.id);

@@ -1,6 +1,6 @@
-import type { Handover } from '@shard-controller/shared/contracts';
+import { activeReplicaOf, type Handover, type Replica } from '@shard-controller/shared/contracts';
 import { rangesToSlots } from '@shard-controller/shared/hashing';
-import { shardCommand } from '../../health-monitor/index.ts';
+import { isTakeoverDue, shardCommand } from '../../health-monitor/index.ts';
 import { handoverCommands } from '../../migration/index.ts';
 import { assignedSlots } from '../assignment.ts';
 import type { Command, CommandBody, ShardObservation } from '../commands.ts';
@@ -14,6 +14,7 @@ import { isWanted } from '../view.ts';
 
 /** A worker pod of the model: it obeys its assignment at once, unless a fault says otherwise. */
 interface Pod {
+  readonly replica: Replica;
   revision: string;
   /** Ticks until it can serve. */
   starting: number;
@@ -69,7 +70,9 @@ export class ModelWorld {
   /** Every decision: what it was made from, and what it was. */
   readonly decisions: RecordedDecision[] = [];
   readonly rejections: string[] = [];
+  /** Active workers: those that the state calls so. Only they are scraped. */
   readonly pods = new Map<ShardId, Pod>();
+  readonly standbys = new Map<ShardId, Pod>();
   readonly faults = new Map<ShardId, TargetFault>();
   /** Pods that do not come back when they are gone. */
   readonly lostNodes = new Set<ShardId>();
@@ -128,6 +131,7 @@ export class ModelWorld {
     for (const event of decision.events) {
       this.state = evolve(this.state, event, sequence);
       this.log.push({ sequence, event });
+      if (event.type === 'shard.standby.promoted.v1') this.#swap(event.shardId);
     }
     this.#onDecision(this);
   }
@@ -164,9 +168,24 @@ export class ModelWorld {
       wanted.length === state.desiredShards &&
       wanted.every((s) => s.health === 'Healthy' && s.stale === null && s.revision === state.revision) &&
       this.pods.size === state.desiredShards &&
+      this.#standbysAreSettled() &&
       this.gaps().length + this.doubled().length === 0 &&
       this.spread() <= 1
     );
+  }
+
+  #standbysAreSettled(): boolean {
+    const standbys = [...this.standbys.values()];
+    const wanted = this.state.settings?.replicasPerShard === 2 ? this.state.desiredShards : 0;
+    return standbys.length === wanted && standbys.every(({ revision }) => revision === this.state.revision);
+  }
+
+  #swap(shardId: ShardId): void {
+    const [active, standby] = [this.pods.get(shardId), this.standbys.get(shardId)];
+    for (const [pods, pod] of [[this.pods, standby] as const, [this.standbys, active] as const]) {
+      if (pod === undefined) pods.delete(shardId);
+      else pods.set(shardId, pod);
+    }
   }
 
   /** Difference between the largest and the smallest number of slots of a shard. */
@@ -208,6 +227,7 @@ export class ModelWorld {
       shardId: a.shardId,
       generation: a.generation,
       epoch: a.epoch,
+      active: activeReplicaOf(a),
       owned: rangesToSlots(a.hashRanges, slotCount),
       releasing: rangesToSlots(a.releaseRanges, slotCount),
     }));
@@ -226,24 +246,37 @@ export class ModelWorld {
   }
 
   #actuate(): void {
-    const { statefulSets, podsToDelete } = desired(this.state);
-    const replicas = statefulSets[0]?.replicas ?? 0;
-    for (const [shardId, pod] of this.pods) {
-      const outdated = podsToDelete.some((d) => d.shardId === shardId && d.unlessRevision !== pod.revision);
-      const { draining } = pod;
-      if (draining !== undefined) pod.draining = draining + 1;
-      const isEmpty = !this.state.owners.includes(shardId) && pod.exposed.size === 0;
-      const drained = draining !== undefined && (isEmpty || draining >= GRACE_TICKS);
-      if (outdated || drained || ordinalOf(shardId) >= replicas) this.pods.delete(shardId);
+    const { statefulSets } = desired(this.state);
+    for (const pods of [this.pods, this.standbys]) {
+      for (const [shardId, pod] of pods) {
+        const replicas = statefulSets.find(({ replica }) => replica === pod.replica)?.replicas ?? 0;
+        if (this.#ends(shardId, pod, pods === this.standbys) || ordinalOf(shardId) >= replicas) pods.delete(shardId);
+      }
     }
-    for (let ordinal = 0; ordinal < replicas; ordinal++) {
-      const shardId = shardIdOf(ordinal);
-      if (!this.pods.has(shardId) && !this.lostNodes.has(shardId)) this.pods.set(shardId, this.#newPod());
+    for (const { replica, replicas } of statefulSets) {
+      for (let ordinal = 0; ordinal < replicas; ordinal++) {
+        const shardId = shardIdOf(ordinal);
+        const isActive = (this.state.shards[shardId]?.active ?? 'a') === replica;
+        const pods = isActive ? this.pods : this.standbys;
+        if (pods.has(shardId) || this.lostNodes.has(isActive ? shardId : `${shardId}/standby`)) continue;
+        pods.set(shardId, this.#newPod(replica));
+      }
     }
   }
 
-  #newPod(): Pod {
+  #ends(shardId: ShardId, pod: Pod, isStandby: boolean): boolean {
+    const outdated = desired(this.state).podsToDelete.some(
+      (d) => d.shardId === shardId && d.replica === pod.replica && d.unlessRevision !== pod.revision,
+    );
+    const { draining } = pod;
+    if (draining !== undefined) pod.draining = draining + 1;
+    const isEmpty = isStandby || (!this.state.owners.includes(shardId) && pod.exposed.size === 0);
+    return outdated || (draining !== undefined && (isEmpty || draining >= GRACE_TICKS));
+  }
+
+  #newPod(replica: Replica): Pod {
     return {
+      replica,
       revision: this.#revision,
       starting: this.startTicks,
       frozen: false,
@@ -257,7 +290,7 @@ export class ModelWorld {
 
   #obey(): void {
     const assigned = assignedSlots(this.state);
-    for (const [shardId, pod] of this.pods) {
+    for (const [shardId, pod] of [...this.pods, ...this.standbys]) {
       if (pod.starting > 0) pod.starting--;
       const slots = assigned.get(shardId);
       if (pod.starting > 0 || pod.frozen || slots === undefined) continue;
@@ -265,7 +298,9 @@ export class ModelWorld {
       const release = new Set(slots.release.flatMap((entry) => entry.slots));
       for (const slot of slots.owned) pod.exposed.set(slot, OWNED);
       for (const [slot, reason] of pod.exposed) {
-        // Like the real worker: it lets go when told, or when a warm-up is dropped, never by itself.
+        // Like the real worker: it lets go when told, or when a warm-up is dropped, never by itself, except as a standby.
+        const isDropped = this.standbys.get(shardId) === pod && reason === OWNED && !slots.owned.includes(slot);
+        if (isDropped) pod.exposed.delete(slot);
         if (release.has(slot) || (reason !== OWNED && !warm.has(reason))) pod.exposed.delete(slot);
       }
       pod.generation = this.state.generation;
@@ -275,6 +310,7 @@ export class ModelWorld {
 
   #report(): void {
     for (const shardId of Object.keys(this.state.shards)) {
+      this.#reportStandby(shardId);
       const observation = this.#observe(shardId);
       const command = observation === undefined ? undefined : shardCommand(this.state, observation);
       if (command !== undefined) this.send(command);
@@ -297,6 +333,20 @@ export class ModelWorld {
         this.send({ type: 'ScrapersMoved', migration: id, detail: 'all scrapers moved' });
       }
     }
+  }
+
+  /** The model's shell: a standby takes over from a worker that is silent, terminates, is outdated or surplus. */
+  #reportStandby(shardId: ShardId): void {
+    const [active, standby] = [this.pods.get(shardId), this.standbys.get(shardId)];
+    const shard = this.state.shards[shardId];
+    if (shard === undefined || standby === undefined || standby.starting > 0 || standby.frozen) return;
+    if (standby.epoch < shard.epoch || standby.draining !== undefined) return;
+    const lost = shard.health !== 'Pending' && (active === undefined || active.frozen || active.starting > 0);
+    const terminating = active?.draining !== undefined;
+    const { replica, revision } = standby;
+    const evidence = lost ? ['model: lost'] : [];
+    const observation = { shardId, replica, revision, active: { lost, terminating }, evidence };
+    if (isTakeoverDue(this.state, observation)) this.send({ type: 'StandbyReady', observation });
   }
 
   #observe(shardId: ShardId): ShardObservation | undefined {

@@ -225,6 +225,50 @@ const observed = (health: ShardObservation['health'], epoch = 0): ShardObservati
   epoch,
 });
 
+const standbys: readonly Scenario[] = [
+  {
+    name: 'an active worker is lost, its standby serves, and later the other way round',
+    settings: { replicasPerShard: 2 },
+    run: (w) => {
+      w.settle();
+      w.kill(S0);
+      w.settle();
+      w.freeze(S0);
+      w.run(3);
+      w.settle();
+    },
+  },
+  {
+    name: 'an active worker with a standby terminates',
+    settings: { replicasPerShard: 2 },
+    run: (w) => {
+      w.settle();
+      w.terminate(S1);
+      w.settle();
+    },
+  },
+  {
+    name: 'rolling update with standbys',
+    settings: { replicasPerShard: 2 },
+    run: (w) => {
+      w.settle();
+      w.configure({}, 'r2');
+      w.settle();
+    },
+  },
+  {
+    name: 'a shard that its standby serves shall have no standby any more',
+    settings: { replicasPerShard: 2 },
+    run: (w) => {
+      w.settle();
+      w.kill(S0);
+      w.settle();
+      w.configure({ replicasPerShard: 1 });
+      w.settle();
+    },
+  },
+];
+
 /** Every order of two or three observations of one shard, the next tick of the world correcting what is untrue. */
 const observations: readonly Scenario[] = (['Starting', 'Healthy', 'Suspect', 'Failed'] as const).flatMap((first) =>
   (['Starting', 'Suspect', 'Failed'] as const).map((second): Scenario => {
@@ -355,6 +399,7 @@ const waiting: Scenario = {
 export const scenarios: readonly Scenario[] = [
   ...planned,
   ...failures,
+  ...standbys,
   ...observations,
   ...unexpected,
   ...migrations,

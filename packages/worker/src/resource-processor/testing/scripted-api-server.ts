@@ -1,4 +1,5 @@
 import { PassThrough, Readable } from 'node:stream';
+import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Upstream } from '../data-plane.ts';
 import { protobufBookmark, protobufFrame, protobufList, protobufObject } from './wire.ts';
@@ -8,6 +9,8 @@ interface Change {
   readonly uid: string;
   readonly version: number;
 }
+
+type Wanted = (uid: string) => boolean;
 
 type Answer = (request: StreamRequest, query: URLSearchParams) => StreamResponse | undefined;
 
@@ -23,8 +26,10 @@ export class ScriptedApiServer implements Upstream {
   version = 100;
   /** Watches from before this version are answered 410. */
   oldest = 0;
+  /** Sends only what `shardSelector` asks for (KEP-5866); else the parameter is ignored. */
+  narrows = false;
   #history: Change[] = [];
-  #watches = new Set<PassThrough>();
+  #watches = new Map<PassThrough, Wanted>();
   #answers: Answer[] = [];
 
   /** Answers the next request for which `answer` gives something. */
@@ -43,12 +48,12 @@ export class ScriptedApiServer implements Upstream {
     else this.objects.set(uid, this.version);
     const change = { type, uid, version: this.version };
     this.#history.push(change);
-    for (const watch of this.#watches) watch.write(frameOf(change));
+    for (const [watch, wants] of this.#watches) if (wants(uid)) watch.write(frameOf(change));
   }
 
   /** Ends all open watches, in order or with an error. */
   cut(error?: Error): void {
-    const watches = [...this.#watches];
+    const watches = [...this.#watches.keys()];
     this.#watches.clear();
     for (const watch of watches) {
       if (error === undefined) watch.end();
@@ -58,7 +63,7 @@ export class ScriptedApiServer implements Upstream {
 
   /** Writes bytes of the test's own into all open watches. */
   say(bytes: Buffer): void {
-    for (const watch of this.#watches) watch.write(bytes);
+    for (const watch of this.#watches.keys()) watch.write(bytes);
   }
 
   /** Forgets everything before now, as a restarted watch cache does. */
@@ -86,7 +91,17 @@ export class ScriptedApiServer implements Upstream {
     if (request.path.startsWith('/api/v1/namespaces/ns/pods/')) return this.#object(request.path.slice(27));
     if (request.path !== '/api/v1/pods') return status(404, 'NotFound');
     if (query.get('watch') !== 'true') return this.#list(query);
-    return query.get('sendInitialEvents') === 'true' ? this.#watchList() : this.#watch(query);
+    return query.get('sendInitialEvents') === 'true' ? this.#watchList(query) : this.#watch(query);
+  }
+
+  #wanted(query: URLSearchParams): Wanted {
+    const selector = query.get('shardSelector');
+    if (selector === null || !this.narrows) return () => true;
+    const ranges = Array.from(selector.matchAll(RANGE), ([, from, to]) => [BigInt(`0x${from}`), BigInt(`0x${to}`)]);
+    return (uid) => {
+      const hash = hashToBigInt(fnv1a64(uid));
+      return ranges.some(([from = 0n, to = 0n]) => from <= hash && hash < to);
+    };
   }
 
   #object(uid: string): StreamResponse {
@@ -98,13 +113,16 @@ export class ScriptedApiServer implements Upstream {
 
   #list(query: URLSearchParams): StreamResponse {
     const limit = Number(query.get('limit') ?? Number.MAX_SAFE_INTEGER);
-    const items = [...this.objects].map(([uid, version]) => bodyOf(uid, version));
+    const wants = this.#wanted(query);
+    const items = [...this.objects].filter(([uid]) => wants(uid)).map(([uid, version]) => bodyOf(uid, version));
     const body = protobufList(String(this.version), items.slice(0, limit), Math.max(0, items.length - limit));
     return { status: 200, headers: PROTOBUF, body: Readable.from([body]) };
   }
 
-  #watchList(): StreamResponse {
-    const frames = [...this.objects].map(([uid, version]) => frameOf({ type: 'ADDED', uid, version }));
+  #watchList(query: URLSearchParams): StreamResponse {
+    const wants = this.#wanted(query);
+    const objects = [...this.objects].filter(([uid]) => wants(uid));
+    const frames = objects.map(([uid, version]) => frameOf({ type: 'ADDED', uid, version }));
     const body = Readable.from([...frames, protobufBookmark(String(this.version), true)]);
     return { status: 200, headers: WATCH, body };
   }
@@ -114,12 +132,17 @@ export class ScriptedApiServer implements Upstream {
     if (from < this.oldest) return status(410, 'Expired');
     const body = new PassThrough();
     body.on('error', () => {});
-    for (const change of this.#history) if (change.version > from) body.write(frameOf(change));
-    this.#watches.add(body);
+    const wants = this.#wanted(query);
+    for (const change of this.#history) {
+      if (change.version > from && wants(change.uid)) body.write(frameOf(change));
+    }
+    this.#watches.set(body, wants);
     body.on('close', () => this.#watches.delete(body));
     return { status: 200, headers: WATCH, body };
   }
 }
+
+const RANGE = /'0x([0-9a-f]+)', '0x([0-9a-f]+)'/g;
 
 function isPlainWatch(query: URLSearchParams): boolean {
   return query.get('watch') === 'true' && query.get('sendInitialEvents') !== 'true';

@@ -1,0 +1,74 @@
+import { isExposedRole, type SlotRoles } from '../migration-handler/index.ts';
+import type { FeedState } from './feed-state.ts';
+import { SlotState, type Subscription } from './subscription.ts';
+import { FAR_VERSION, isNewer } from './version-order.ts';
+
+/**
+ * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not
+ * to be shown are deleted there; everything else is loaded by the caller's next plan. Undefined when it is no longer
+ * known what it may hold.
+ */
+export function resumeExporter(
+  state: FeedState,
+  version: string,
+  roles: SlotRoles | undefined,
+): Subscription | undefined {
+  const changes = state.ring.since(version);
+  if (changes === undefined) return undefined;
+  // What it may hold of slots that have left the scope since then is not known here any more.
+  if (!state.scope.knows(version)) return undefined;
+  const subscription = state.subscribe();
+  subscription.resumed = true;
+  subscription.resumedUntil = FAR_VERSION;
+  for (const { uid, slot, joined } of changes) {
+    if (!joined && slot !== state.quietSlot) state.sendDeletion(subscription, { uid, namespace: '', name: '' });
+  }
+  for (const [uid, entry] of state.index.entries()) {
+    if (state.unsharded) {
+      if (entry.slot === state.quietSlot || !isNewer(entry.version, version)) {
+        state.index.markSent(entry, subscription.bit);
+      }
+    } else if (roles === undefined || !isExposedRole(roles[entry.slot] ?? 0)) {
+      state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+    }
+  }
+  return subscription;
+}
+
+/**
+ * Compares the index with a complete metadata list as of `version`: deletes what is gone, and returns the uids whose
+ * newer state has to be fetched because a subscription shows their slot.
+ */
+export function compareWithList(
+  state: FeedState,
+  seen: ReadonlyMap<
+    string,
+    { readonly version: string; readonly namespace: string; readonly name: string; readonly slot: number }
+  >,
+  version: string,
+): Map<string, { readonly namespace: string; readonly name: string }> {
+  for (const [uid, entry] of state.index.entries()) {
+    if (seen.has(uid) || isNewer(entry.version, version)) continue;
+    for (const subscription of state.subscriptions) {
+      const mayHold = (entry.sent & subscription.bit) !== 0 || !isNewer(version, subscription.resumedUntil);
+      if (!mayHold || state.isQuiet(subscription, entry.slot)) continue;
+      state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+    }
+    state.ring.push({ uid, version, slot: entry.slot, joined: false });
+    state.index.remove(uid);
+  }
+  const stale = new Map<string, { readonly namespace: string; readonly name: string }>();
+  for (const [uid, object] of seen) {
+    if (!state.scope.has(object.slot)) continue;
+    const entry = state.index.get(uid);
+    if (entry !== undefined && !isNewer(object.version, entry.version)) continue;
+    const isShown = state.subscriptions.some(
+      (subscription) =>
+        (subscription.slots[object.slot] as number) >= SlotState.Loading && !state.isQuiet(subscription, object.slot),
+    );
+    if (isShown) stale.set(uid, object);
+    else if (entry === undefined) state.index.add(uid, object.slot, object.namespace, object.name, object.version);
+    else entry.version = object.version;
+  }
+  return stale;
+}

@@ -1,0 +1,241 @@
+import { createLogger } from '@shard-controller/shared/observability';
+import { type Clock, systemClock } from '@shard-controller/shared/runtime';
+import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
+import { afterEach, describe, expect, test } from 'vitest';
+import { SlotRole } from '../migration-handler/index.ts';
+import { Feed } from './feed.ts';
+import { KindCatalog } from './kind-catalog.ts';
+import { Semaphore } from './semaphore.ts';
+import { slotHashOf } from './slot-hash.ts';
+import { SlotState } from './subscription.ts';
+import { ScriptedApiServer } from './testing/scripted-api-server.ts';
+import { WatchPeer } from './testing/watch-peer.ts';
+
+const SLOTS = 64;
+const slotOfUid = (uid: string): number => slotOf(fnv1a64(uid).high, SLOTS);
+const inSlots = (uids: Iterable<string>, from: number, to: number): string[] =>
+  [...uids].filter((uid) => slotOfUid(uid) >= from && slotOfUid(uid) < to).sort();
+
+function owned(from: number, to: number): Uint8Array {
+  return new Uint8Array(SLOTS).fill(SlotRole.Owned, from, to);
+}
+
+const stops: AbortController[] = [];
+afterEach(() => {
+  for (const stop of stops.splice(0)) stop.abort();
+});
+
+/** A feed with an exporter that comes back whenever its watch is ended, and a clock that can be set forward. */
+class Rig {
+  readonly api = new ScriptedApiServer();
+  readonly peer = new WatchPeer();
+  readonly pushdowns: boolean[] = [];
+  readonly feed: Feed;
+  roles = owned(0, 16);
+  #ahead = 0;
+
+  constructor(objects: number, narrows: boolean, pushdown: 'auto' | 'off' = 'auto') {
+    this.api.narrows = narrows;
+    for (let i = 0; i < objects; i++) this.api.change('ADDED', `uid-${i}`);
+    const clock: Clock = {
+      ...systemClock,
+      monotonic: () => systemClock.monotonic() + this.#ahead,
+      sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 2), signal),
+    };
+    const key = {
+      path: '/api/v1/pods',
+      group: '',
+      version: 'v1',
+      resource: 'pods',
+      namespace: '',
+      fieldSelector: '',
+      labelSelector: '',
+      accept: 'application/vnd.kubernetes.protobuf',
+    };
+    this.feed = new Feed(
+      key,
+      { slotCount: SLOTS, shardBy: 'uid', slotHash: slotHashOf('uid', SLOTS) },
+      {
+        upstream: this.api,
+        kinds: new KindCatalog(this.api),
+        logger: createLogger({ name: 'test', level: 'fatal' }),
+        clock,
+        random: () => 0.5,
+        metrics: {
+          frames: () => {},
+          relist: () => {},
+          reconnect: () => {},
+          pushdown: (_resource, on) => void this.pushdowns.push(on),
+        },
+        relists: new Semaphore(4),
+        roles: () => this.roles,
+        pushdown,
+        withholds: undefined,
+        onChange: () => {},
+      },
+    );
+    const stop = new AbortController();
+    stops.push(stop);
+    void this.feed.run(stop.signal);
+  }
+
+  async start(): Promise<this> {
+    await until(() => this.feed.state !== undefined);
+    const subscription = this.feed.state?.subscribe();
+    if (subscription === undefined) throw new Error('the feed is not open');
+    subscription.attach(this.peer.response());
+    this.feed.adopt(subscription);
+    const timer = setInterval(() => {
+      if (subscription.closed) clearInterval(timer);
+      else if (this.peer.ended) this.peer.rewatch(subscription);
+    }, 1);
+    await this.settled();
+    return this;
+  }
+
+  async assign(roles: Uint8Array): Promise<void> {
+    this.roles = roles;
+    this.feed.plan();
+    await this.settled();
+  }
+
+  /** Every slot of the exporter is as its role wants it, and the watch is open. */
+  async settled(): Promise<void> {
+    const isSettled = (): boolean =>
+      this.feed.connected &&
+      this.api.watches === 1 &&
+      this.feed.state?.subscriptions[0]?.slots.every(
+        (state, slot) => state === (this.roles[slot] === SlotRole.Owned ? SlotState.Shown : SlotState.Hidden),
+      ) === true;
+    await until(isSettled);
+  }
+
+  /** What the exporter shows is exactly what there is of its slots. */
+  async complete(from: number, to: number): Promise<void> {
+    const expected = inSlots(this.api.objects.keys(), from, to);
+    await until(() => JSON.stringify([...this.peer.store.keys()].sort()) === JSON.stringify(expected));
+  }
+
+  async tidy(): Promise<void> {
+    const before = this.selectors().length;
+    this.#ahead += 10_000;
+    this.feed.tidy();
+    await until(() => this.selectors().length > before);
+    await this.settled();
+  }
+
+  selectors(): string[] {
+    return this.api.requests
+      .filter((query) => query.includes('watch=true'))
+      .map((query) => new URLSearchParams(query.replaceAll('||', '%7C%7C')).get('shardSelector') ?? 'everything');
+  }
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+const range = (from: number, to: number): string => {
+  const hex = (slot: number): string => `0x${(BigInt(slot) << 58n).toString(16).padStart(16, '0')}`;
+  return `shardRange(object.metadata.uid, '${hex(from)}', '${hex(to)}')`;
+};
+
+describe('a feed of many objects', () => {
+  test('asks for the slots that it needs, and knows no others', async () => {
+    const rig = await new Rig(300, true).start();
+    await rig.complete(0, 16);
+    expect(new Set(rig.selectors())).toEqual(new Set([range(0, 16)]));
+    expect(rig.feed.state?.index.size).toBe(inSlots(rig.api.objects.keys(), 0, 16).length);
+    expect(rig.pushdowns).toEqual([true]);
+  });
+
+  test('asks for everything where the server does not narrow, or when it shall not', async () => {
+    for (const rig of [new Rig(300, false), new Rig(300, true, 'off')]) {
+      await rig.start();
+      await rig.complete(0, 16);
+      expect(new Set(rig.selectors())).toEqual(new Set(['everything']));
+      expect(rig.feed.state?.index.size).toBe(300);
+    }
+  });
+
+  test('reads a moved-in range alone, and misses nothing that happens meanwhile', async () => {
+    const rig = await new Rig(300, true).start();
+    rig.api.requests.length = 0;
+    rig.roles = owned(0, 24);
+    rig.feed.plan();
+    for (let i = 300; i < 360; i++) {
+      rig.api.change('ADDED', `uid-${i}`);
+      rig.api.change('DELETED', `uid-${i - 300}`);
+      if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await rig.settled();
+    await rig.complete(0, 24);
+    expect(rig.selectors().sort()).toEqual([range(0, 24), range(16, 24)].sort());
+    expect(rig.peer.regressions).toEqual([]);
+  });
+
+  test('leaves out what it does not need any more once things have settled, and forgets it', async () => {
+    const rig = await new Rig(300, true).start();
+    await rig.assign(owned(0, 24));
+    await rig.assign(owned(8, 24));
+    rig.feed.tidy();
+    expect(rig.selectors().at(-1)).not.toBe(range(8, 24));
+    await rig.tidy();
+    expect(rig.selectors().at(-1)).toBe(range(8, 24));
+    expect(rig.feed.state?.index.size).toBe(inSlots(rig.api.objects.keys(), 8, 24).length);
+    rig.api.change('ADDED', 'uid-new-1');
+    rig.api.change('ADDED', 'uid-new-2');
+    await rig.complete(8, 24);
+  });
+
+  test('is right behind a server that stops to narrow, as in a rollback of it, and behind mixed ones', async () => {
+    const rig = await new Rig(300, true).start();
+    for (const narrows of [false, true, false]) {
+      rig.api.narrows = narrows;
+      rig.api.cut();
+      await rig.settled();
+      rig.api.change('ADDED', `uid-of-${String(narrows)}-${rig.api.version}`);
+      for (const uid of inSlots(rig.api.objects.keys(), 0, 64).slice(0, 5)) rig.api.change('DELETED', uid);
+      await rig.complete(0, 16);
+      await rig.assign(owned(0, 20));
+      await rig.complete(0, 20);
+      await rig.assign(owned(0, 16));
+      await rig.complete(0, 16);
+    }
+    expect(rig.feed.state?.index.size).toBeLessThan(200);
+  });
+
+  test('begins to ask for its slots when a server learns to narrow', async () => {
+    const rig = await new Rig(300, false).start();
+    rig.api.change('ADDED', 'one-more');
+    await rig.complete(0, 16);
+    rig.api.narrows = true;
+    rig.api.cut();
+    await until(() => rig.pushdowns.at(-1) === true);
+    await rig.settled();
+    await rig.tidy();
+    expect(rig.selectors().at(-1)).toBe(range(0, 16));
+    await rig.complete(0, 16);
+  });
+});
+
+describe('a feed of few objects', () => {
+  test('is read whole, and moves slots by single reads, or none', async () => {
+    const rig = await new Rig(100, true).start();
+    expect(new Set(rig.selectors())).toEqual(new Set(['everything']));
+    const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
+    if (moved === undefined) throw new Error('no object to move');
+    const slot = slotOfUid(moved);
+    const expected = inSlots(rig.api.objects.keys(), slot, slot + 1);
+    rig.api.requests.length = 0;
+    const roles = owned(0, 16);
+    roles[slot] = SlotRole.Owned;
+    await rig.assign(roles);
+    expect(rig.api.requests.sort()).toEqual(expected.map((uid) => `/api/v1/namespaces/ns/pods/${uid}`).sort());
+    for (const uid of expected) expect(rig.peer.store.has(uid)).toBe(true);
+  });
+});
