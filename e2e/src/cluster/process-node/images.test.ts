@@ -1,5 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { findProgram, productImages, repositoryOf } from './images.ts';
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 describe('an image', () => {
   it.for([
@@ -11,9 +15,12 @@ describe('an image', () => {
     expect(repositoryOf(image)).toBe(repository);
   });
 
-  it('of ours runs from the sources, whatever its tag', () => {
-    const program = findProgram(productImages, 'shard-controller-worker:any');
-    expect(program?.entrypoint.at(-1)).toMatch(/packages\/worker\/src\/main\.ts$/);
+  it.for([
+    ['from the sources', undefined, /packages\/worker\/src\/main\.ts$/],
+    ['compiled where the harness was started with a build', 'dist', /packages\/worker\/dist\/main\.js$/],
+  ] as const)('of ours runs %s, whatever its tag', ([, programs, main]) => {
+    vi.stubEnv('SHARD_CONTROLLER_PROGRAMS', programs);
+    expect(findProgram(productImages, 'shard-controller-worker:any')?.entrypoint.at(-1)).toMatch(main);
   });
 
   it('that nobody named has no program', () => {

@@ -11,7 +11,7 @@ import type {
 } from '@kubernetes/client-node';
 import { parseQuantity, type ShardConfigSpec } from '@shard-controller/shared/api';
 import type { Replica } from '@shard-controller/shared/contracts';
-import { parseGoDuration } from '@shard-controller/shared/runtime';
+import { LEAN_NODE_ENVIRONMENT, parseGoDuration } from '@shard-controller/shared/runtime';
 import type { WorkerSettings } from '../config.ts';
 import { customResourcesEnv } from './custom-resources.ts';
 import { exporterArguments } from './exporter-arguments.ts';
@@ -146,6 +146,7 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
       { name: 'LOG_LEVEL', value: worker.logLevel },
       { name: 'ISOLATION', value: spec.isolation },
       { name: 'DRAIN_TIMEOUT_MS', value: String(drainSeconds(spec) * 1000) },
+      ...Object.entries(LEAN_NODE_ENVIRONMENT).map(([name, value]) => ({ name, value })),
       ...customResourcesEnv(spec.exporter),
       ...dietEnv(spec.exporter),
       ...capacityEnv(spec.capacity),

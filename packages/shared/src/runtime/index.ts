@@ -9,4 +9,5 @@ export {
 } from './component.ts';
 export { ConfigError, type ConfigProblem, type Environment, env, parseConfig } from './config.ts';
 export { DurationError, formatGoDuration, parseGoDuration } from './go-duration.ts';
+export { LEAN_NODE_ENVIRONMENT } from './lean-node.ts';
 export { EXIT, type MainOptions, runMain } from './main.ts';

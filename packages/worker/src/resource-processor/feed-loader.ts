@@ -155,12 +155,12 @@ export class FeedLoader {
           }
           return true;
         },
-        chunk: async () => {
+        chunk: () => {
           // Between two batches the exporter's resume point is the live position, not the age of some object.
           for (const subscription of coverage.keys())
             if (!subscription.closesInitialEvents) subscription.bookmark(state.position);
           state.flush();
-          await state.room();
+          return state.room();
         },
       });
     } finally {
@@ -172,7 +172,7 @@ export class FeedLoader {
 
   async #loadByPages(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
     const framed = new FrameView();
-    const offer = (codec: FrameCodec, view: FrameView): Promise<void> => {
+    const offer = (codec: FrameCodec, view: FrameView): Promise<void> | undefined => {
       const object = view.bytes.subarray(view.objectStart, view.objectEnd);
       const frame = codec.event('ADDED', state.kind, object);
       codec.readWhole(frame, framed);

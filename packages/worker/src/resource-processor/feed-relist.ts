@@ -31,7 +31,7 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
       return state.room();
     });
   } else {
-    const take = (_codec: FrameCodec, view: FrameView): Promise<void> => {
+    const take = (_codec: FrameCodec, view: FrameView): Promise<void> | undefined => {
       if (stale.has(view.uid())) state.refetched(view.bytes.subarray(view.objectStart, view.objectEnd), framed);
       state.flush();
       return state.room();
@@ -56,7 +56,7 @@ export async function fetchEach(
   reader: CollectionReader,
   objects: readonly KnownObject[],
   signal: AbortSignal,
-  take: (object: Buffer) => Promise<void>,
+  take: (object: Buffer) => Promise<void> | undefined,
 ): Promise<void> {
   const waiting = objects.slice();
   const stop = new AbortController();

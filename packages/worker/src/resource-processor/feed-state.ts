@@ -6,7 +6,7 @@ import { type IndexEntry, ObjectIndex } from './object-index.ts';
 import { takeCensus } from './slot-census.ts';
 import { FeedScope, isAtRest, neededSlots, type SlotSet } from './feed-scope.ts';
 import type { SlotHash } from './slot-hash.ts';
-import { SlotState, Subscription } from './subscription.ts';
+import { SlotState, Subscription, WITHDRAWAL_BYTES } from './subscription.ts';
 import { FAR_VERSION, isNewer, newerOf } from './version-order.ts';
 
 /** Which slots of which subscriptions a load serves: the mark of each slot when the load began, 0 where it does not. */
@@ -42,6 +42,8 @@ export interface FeedStateOptions {
   readonly diet?: Diet | undefined;
   readonly now: () => number;
   readonly onChange: () => void;
+  /** A subscription was ended because too much waited for its exporter. */
+  readonly onShed?: () => void;
 }
 
 const MAX_SUBSCRIPTIONS = 31;
@@ -91,6 +93,7 @@ export class FeedState {
   readonly #withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly #now: () => number;
   readonly #onChange: () => void;
+  readonly #onShed: (() => void) | undefined;
   #tombstones: Map<string, string> | undefined;
   #markSequence = 0;
   #subscriptionSequence = 0;
@@ -113,6 +116,7 @@ export class FeedState {
     this.#withholds = options.withholds;
     this.#now = options.now;
     this.#onChange = options.onChange;
+    this.#onShed = options.onShed;
   }
 
   // ---- subscriptions -------------------------------------------------------------------------------------------
@@ -134,7 +138,10 @@ export class FeedState {
       kind: this.kind,
       diet: this.diet,
       now: this.#now,
-      onClosed: (closed) => this.#unsubscribe(closed),
+      onClosed: (closed, shed) => {
+        if (shed) this.#onShed?.();
+        this.#unsubscribe(closed);
+      },
     });
     this.subscriptions.push(subscription);
     return subscription;
@@ -233,9 +240,8 @@ export class FeedState {
 
   /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
   sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
-    const frame = this.codec.deleted(this.kind, identity, this.position);
-    subscription.remove(identity.uid, frame);
-    this.#noteSent(frame.length);
+    subscription.withdraw(identity, this.position);
+    this.#noteSent(WITHDRAWAL_BYTES);
   }
 
   // ---- live events ---------------------------------------------------------------------------------------------
@@ -486,8 +492,15 @@ export class FeedState {
     for (const subscription of this.subscriptions.slice()) subscription.flush();
   }
 
-  /** Resolves once every subscription has room: the way by which a slow exporter slows the API server's stream. */
-  async room(): Promise<void> {
+  /**
+   * Resolves once every subscription has room: the way by which a slow exporter slows the API server's stream. Undefined
+   * when there is room at once.
+   */
+  room(): Promise<void> | undefined {
+    return this.subscriptions.some(({ full }) => full) ? this.#room() : undefined;
+  }
+
+  async #room(): Promise<void> {
     for (const subscription of this.subscriptions.slice()) if (subscription.full) await subscription.room();
   }
 }

@@ -294,7 +294,7 @@ export class Feed implements VerifiableFeed {
   }
 
   #begin(kind: ObjectKind, codec: FrameCodec, position: string, scope: SlotSet | undefined): void {
-    const { clock, onChange, withholds, diet } = this.#context;
+    const { clock, onChange, withholds, diet, logger } = this.#context;
     this.state = new FeedState({
       kind,
       codec,
@@ -305,6 +305,7 @@ export class Feed implements VerifiableFeed {
       diet: diet(this.key, kind, codec.encoding),
       now: () => clock.monotonic(),
       onChange,
+      onShed: () => logger.warn({ feed: this.name }, 'a watch of the exporter is ended: too much waited for it'),
     });
     this.refusal = undefined;
     this.#succeed();
@@ -365,10 +366,10 @@ export class Feed implements VerifiableFeed {
           this.#event(state, view, start, end);
           return true;
         },
-        chunk: async () => {
+        chunk: () => {
           this.lastFrameAt = clock.monotonic();
           state.flush();
-          await state.room();
+          return state.room();
         },
       });
     } finally {

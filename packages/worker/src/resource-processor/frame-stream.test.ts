@@ -1,124 +1,139 @@
-import { PassThrough, Readable } from 'node:stream';
-import { describe, expect, test } from 'vitest';
-import { readBody } from './answer-body.ts';
-import { codecOf, protobufCodec } from './frame-codec.ts';
+import { PassThrough } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { protobufCodec } from './frame-codec.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
-import { jsonFrame, protobufBookmark, protobufFrame, protobufObject } from './testing/wire.ts';
+import { protobufFrame, protobufObject } from './testing/wire.ts';
 
-function watch(chunk: () => Promise<void>, silenceMs: number) {
-  const body = new PassThrough();
-  let frames = 0;
-  const reading = readFrames({
+const frameOf = (uid: string, ballast = 0): Buffer =>
+  protobufFrame('ADDED', protobufObject({ uid, name: uid, version: '1', ballast }));
+
+interface Rig {
+  readonly body: PassThrough;
+  readonly seen: string[];
+  /** Frames that had come at each call of `chunk`. */
+  readonly chunks: number[];
+  readonly done: Promise<void>;
+}
+
+function read(chunk: () => Promise<void> | undefined = () => undefined, until?: string, silenceMs?: number): Rig {
+  const body = new PassThrough({ highWaterMark: 64 * 1024 });
+  const view = new FrameView();
+  const seen: string[] = [];
+  const chunks: number[] = [];
+  const done = readFrames({
     response: { status: 200, headers: {}, body },
     codec: protobufCodec,
-    view: new FrameView(),
-    frame: () => {
-      frames++;
-      return true;
-    },
-    chunk,
-    silenceMs,
-  });
-  return { body, reading, frames: () => frames };
-}
-
-test('a watch that says nothing for its time is ended as silent', async () => {
-  const { reading } = watch(() => Promise.resolve(), 50);
-  await expect(reading).rejects.toMatchObject({ code: 'SC_SILENT_WATCH' });
-});
-
-test('a bookmark now and then is enough to keep it', async () => {
-  const { body, reading, frames } = watch(() => Promise.resolve(), 300);
-  const timer = setInterval(() => body.write(protobufBookmark('5')), 20);
-  await expect.poll(frames, { timeout: 5_000 }).toBeGreaterThan(40);
-  clearInterval(timer);
-  body.end();
-  await reading;
-});
-
-test('time spent waiting for the exporter is not silence', async () => {
-  const taken = Promise.withResolvers<void>();
-  const { body, reading } = watch(() => taken.promise, 30);
-  body.write(protobufBookmark('5'));
-  setTimeout(() => {
-    taken.resolve();
-    body.end();
-  }, 200);
-  await expect(reading).resolves.toBeUndefined();
-});
-
-test('an answer that stops in its middle is given up', async () => {
-  const body = new PassThrough();
-  body.write('half of ');
-  await expect(readBody({ status: 200, headers: {}, body }, undefined, 50)).rejects.toMatchObject({
-    code: 'SC_STALLED_ANSWER',
-  });
-  expect(body.destroyed).toBe(true);
-});
-
-test('an answer that comes slowly is read to its end', async () => {
-  const body = new PassThrough();
-  const drip = async (): Promise<void> => {
-    for (let i = 0; i < 30; i++) {
-      body.write('x');
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    body.end();
-  };
-  void drip();
-  expect((await readBody({ status: 200, headers: {}, body }, undefined, 200)).length).toBe(30);
-});
-
-const object = (uid: string): { uid: string; name: string; version: string } => ({ uid, name: uid, version: '7' });
-const protobuf = ['a', 'b', 'c'].map((uid) => protobufFrame('ADDED', protobufObject({ ...object(uid), ballast: 40 })));
-const json = ['a', 'b', 'c'].map((uid) => jsonFrame('ADDED', object(uid)));
-
-/** Reads chunks to their end; what was read before it failed, and how it failed. */
-async function read(type: string, ...chunks: readonly Buffer[]): Promise<{ uids: string[]; code: unknown }> {
-  const view = new FrameView();
-  const uids: string[] = [];
-  const reading = readFrames({
-    response: { status: 200, headers: {}, body: Readable.from(chunks) },
-    codec: codecOf(type),
     view,
-    frame: () => uids.push(view.uid()) > 0,
-    chunk: () => Promise.resolve(),
+    frame: () => {
+      if (view.uid() === 'bad') throw new Error('refused');
+      seen.push(view.uid());
+      return view.uid() !== until;
+    },
+    chunk: () => {
+      chunks.push(seen.length);
+      return chunk();
+    },
+    ...(silenceMs === undefined ? {} : { silenceMs }),
   });
-  const code = await reading.then(
-    () => undefined,
-    (error: unknown) => Reflect.get(Object(error), 'code'),
-  );
-  return { uids, code };
+  done.catch(() => undefined);
+  return { body, seen, chunks, done };
 }
 
-describe('a stream that has lost bytes', () => {
-  test.each(Array.from({ length: 12 }, (_, i) => i + 1))('%i of them at the end of a protobuf event', async (lost) => {
-    const [first = Buffer.alloc(0), second = Buffer.alloc(0), third = Buffer.alloc(0)] = protobuf;
-    const { uids, code } = await read('application/vnd.kubernetes.protobuf', first.subarray(0, -lost), second, third);
-    expect(code).toBe('SC_WIRE_FORMAT');
-    // The last byte is the same as the first one of the next prefix: that event is whole. The next one never is.
-    expect(uids).toEqual(lost === 1 ? ['a'] : []);
+async function until(is: () => boolean): Promise<void> {
+  while (!is()) await turn();
+}
+
+describe('reading a watch', () => {
+  it('passes frames that come together on as one', async () => {
+    const { body, seen, chunks, done } = read();
+    for (let i = 0; i < 50; i++) body.write(frameOf(`u${i}`));
+    body.end();
+    await done;
+    expect(seen.length).toBe(50);
+    expect(chunks.length).toBeLessThan(5);
+    expect(chunks.at(-1)).toBe(50);
   });
 
-  test.each([1, 2, 3, 10])('%i of them at the end of a JSON event', async (lost) => {
-    const [first = Buffer.alloc(0), second = Buffer.alloc(0), third = Buffer.alloc(0)] = json;
-    const { uids, code } = await read('application/json', first.subarray(0, -lost), second, third);
-    expect(code).toBe('SC_WIRE_FORMAT');
-    expect(uids).toEqual([]);
+  it('passes a frame on although nothing follows', async () => {
+    const { body, chunks } = read();
+    body.write(frameOf('u'));
+    await until(() => chunks.length > 0);
+    expect(chunks).toEqual([1]);
+    body.destroy();
   });
-});
 
-test.each([
-  ['application/vnd.kubernetes.protobuf', protobuf],
-  ['application/json', json],
-] as const)('a stream of %s that ends in order within an event says so, after the whole ones', async (type, frames) => {
-  const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = frames;
-  expect(await read(type, first, second.subarray(0, 20))).toEqual({ uids: ['a'], code: 'SC_TRUNCATED_WATCH' });
-  expect(await read(type, first, second)).toEqual({ uids: ['a', 'b'], code: undefined });
-});
+  it('does not wait for the turn to end when much comes in it', async () => {
+    const { body, chunks, done } = read();
+    // In one turn: the data event of a stream is said at once.
+    for (let i = 0; i < 20; i++) body.emit('data', frameOf(`u${i}`, 100_000));
+    expect(chunks).toEqual([3, 6, 9, 12, 15, 18]);
+    body.end();
+    await done;
+    expect(chunks.at(-1)).toBe(20);
+  });
 
-test('a stream whose first bytes are no event is not waited for', async () => {
-  const page = Buffer.from('\0\0<html><body>Bad gateway</body></html>');
-  expect((await read('application/vnd.kubernetes.protobuf', page)).code).toBe('SC_WIRE_FORMAT');
+  it('reads nothing while its reader has no room, and everything afterwards', async () => {
+    const room = Promise.withResolvers<void>();
+    let first = true;
+    const { body, seen, chunks, done } = read(() => {
+      const wait = first ? room.promise : undefined;
+      first = false;
+      return wait;
+    });
+    body.write(frameOf('u0'));
+    await until(() => chunks.length === 1);
+    for (let i = 1; i < 300; i++) body.write(frameOf(`u${i}`, 1_000));
+    body.end();
+    for (let i = 0; i < 20; i++) await turn();
+    expect(seen.length).toBe(1);
+    room.resolve();
+    await done;
+    expect(seen.length).toBe(300);
+  });
+
+  it('ends when its reader wants no more, without what follows', async () => {
+    const { body, seen, chunks, done } = read(undefined, 'u1');
+    body.write(Buffer.concat([frameOf('u0'), frameOf('u1'), frameOf('u2')]));
+    await done;
+    expect([seen, chunks.at(-1), body.destroyed]).toEqual([['u0', 'u1'], 2, true]);
+  });
+
+  it.for([
+    ['its connection breaks', (body: PassThrough) => body.destroy(new Error('reset')), 'reset'],
+    ['its connection goes without a word', (body: PassThrough) => body.destroy(), 'was closed'],
+    ['a frame is refused', (body: PassThrough) => body.write(frameOf('bad')), 'refused'],
+    ['a frame claims to be endless', (body: PassThrough) => body.write(Buffer.alloc(8, 0x7f)), 'a frame claims'],
+  ] as const)('fails when %s, and passes on what came before', async ([, fail, reason]) => {
+    const { body, seen, chunks, done } = read();
+    body.write(frameOf('u0'));
+    await until(() => seen.length === 1);
+    fail(body);
+    await expect(done).rejects.toThrow(reason);
+    expect(chunks.at(-1)).toBe(1);
+    expect(body.destroyed).toBe(true);
+  });
+
+  it('fails when it says nothing for too long', async () => {
+    await expect(read(undefined, undefined, 20).done).rejects.toMatchObject({ code: 'SC_SILENT_WATCH' });
+  });
+
+  it('does not take a reader without room for a server that is silent', async () => {
+    const room = Promise.withResolvers<void>();
+    let failed = false;
+    const { body, chunks, done } = read(() => room.promise, undefined, 20);
+    done.catch(() => {
+      failed = true;
+    });
+    body.write(frameOf('u0'));
+    await until(() => chunks.length === 1);
+    const waited = Promise.withResolvers<void>();
+    setTimeout(waited.resolve, 100);
+    await waited.promise;
+    expect(failed).toBe(false);
+    body.end();
+    room.resolve();
+    await done;
+  });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { ObjectIndex } from './object-index.ts';
+import { heapAfterCollection } from './testing/heap.ts';
 
 const SLOTS = 4;
 
@@ -47,4 +48,53 @@ test('changes of what was sent are counted when an object joins or leaves, not w
   expect(index.sentChanges).toBe(1);
   index.remove('u');
   expect(index.sentChanges).toBe(2);
+});
+
+describe('the object index', () => {
+  it('counts an object once however many subscriptions have been sent it', () => {
+    const index = new ObjectIndex(4);
+    const entry = index.add('u1', 3, 'ns', 'name', '5');
+    index.markSent(entry, 1);
+    index.markSent(entry, 2);
+    expect([index.sentCount, index.sentInSlot(3)]).toEqual([1, 1]);
+    index.clearSent(entry, 1);
+    expect(index.sentCount).toBe(1);
+    index.remove('u1');
+    expect([index.size, index.sentCount, index.sentInSlot(3)]).toEqual([0, 0, 0]);
+  });
+
+  it('can be emptied while it is gone through', () => {
+    const index = new ObjectIndex(4);
+    for (let i = 0; i < 100; i++) index.add(`u${i}`, i % 4, 'ns', `name-${i}`, String(i));
+    const seen = new Set<string>();
+    for (const [uid] of index.entries()) {
+      seen.add(uid);
+      index.remove(uid);
+    }
+    expect([seen.size, index.size]).toEqual([100, 0]);
+  });
+
+  it('holds 100,000 objects in at most 350 bytes each, whatever buffers their names were read from', () => {
+    const index = new ObjectIndex(256);
+    const before = heapAfterCollection();
+    for (let i = 0; i < 100_000; i++) {
+      // A chunk as it comes from the socket: a string that pointed into it would keep it.
+      const chunk = Buffer.alloc(512, 0x41);
+      chunk.write(`${String(i).padStart(8, '0')}-0000-4000-8000-000000000000`, 0);
+      chunk.write(`namespace-${i % 200}`.padEnd(16), 40);
+      chunk.write(`deployment-5d8f7c9b4-${String(i).padStart(10, '0')}`, 60);
+      chunk.write(String(1_000_000_000 + i), 100);
+      const entry = index.add(
+        chunk.toString('latin1', 0, 36),
+        i % 256,
+        chunk.toString('latin1', 40, 56),
+        chunk.toString('utf8', 60, 91),
+        chunk.toString('latin1', 100, 110),
+      );
+      if (i % 4 === 0) index.markSent(entry, 1);
+    }
+    const perObject = (heapAfterCollection() - before) / index.size;
+    expect(perObject).toBeLessThan(350);
+    expect(index.sentCount).toBe(25_000);
+  });
 });

@@ -14,6 +14,8 @@ export interface IndexEntry {
 /** All objects of a feed, owned or not, by uid, with the cost per slot of those that were sent to the exporter. */
 export class ObjectIndex {
   readonly #entries = new Map<string, IndexEntry>();
+  /** Each namespace once: objects are many, namespaces few. Those without objects are kept. */
+  readonly #namespaces = new Map<string, string>();
   readonly #sentPerSlot: Int32Array;
   readonly #bytesPerSlot: Float64Array;
   readonly #churnPerSlot: Float64Array;
@@ -69,7 +71,7 @@ export class ObjectIndex {
   }
 
   add(uid: string, slot: number, namespace: string, name: string, version: string): IndexEntry {
-    const entry: IndexEntry = { slot, namespace, name, version, bytes: 0, sent: 0 };
+    const entry: IndexEntry = { slot, namespace: this.#shared(namespace), name, version, bytes: 0, sent: 0 };
     this.#entries.set(uid, entry);
     return entry;
   }
@@ -94,6 +96,13 @@ export class ObjectIndex {
 
   entries(): IterableIterator<[string, IndexEntry]> {
     return this.#entries.entries();
+  }
+
+  #shared(namespace: string): string {
+    const known = this.#namespaces.get(namespace);
+    if (known !== undefined) return known;
+    this.#namespaces.set(namespace, namespace);
+    return namespace;
   }
 
   /** Notes the size of an object that has just been sent, in bytes. */

@@ -1,5 +1,5 @@
 import type { Diet } from './diet.ts';
-import type { FrameCodec, ObjectKind } from './frame-codec.ts';
+import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 
 /** What the exporter behind one subscription has of a slot. Live events pass from `Loading` on. */
@@ -16,11 +16,27 @@ export const SlotState = {
 } as const;
 
 /** Bytes that may wait for one exporter before its feed stops reading from the API server. */
-const QUEUE_LIMIT = 4 * 1024 * 1024;
+export const QUEUE_LIMIT = 4 * 1024 * 1024;
 const RESUME_BELOW = QUEUE_LIMIT / 2;
+/**
+ * Bytes beyond which the subscription ends, so that its exporter starts over, rather than the process. Not reached by
+ * a slow exporter: its feed stops long before; what can come at once is an object and a turn of the event loop.
+ */
+export const SHED_LIMIT = 64 * 1024 * 1024;
+/** A synthetic deletion is written when the exporter takes it; until then it is its identity. Bytes, about. */
+export const WITHDRAWAL_BYTES = 128;
+/** Synthetic deletions per write: about 64 KiB. */
+const WITHDRAWALS_PER_WRITE = 256;
+
+/** An object to delete at the exporter, and the resourceVersion that the event carries. */
+interface Withdrawal {
+  readonly identity: ObjectIdentity;
+  readonly version: string;
+}
 
 type QueueItem =
   | { readonly type: 'frames'; readonly bytes: Buffer; readonly count: number }
+  | { readonly type: 'withdrawals'; readonly objects: readonly Withdrawal[]; taken: number }
   | { readonly type: 'acknowledge'; readonly version: string; readonly settle: ((acknowledged: boolean) => void)[] };
 
 /** The part of an HTTP response that carries a watch. */
@@ -43,7 +59,8 @@ export interface SubscriptionOptions {
   readonly kind: ObjectKind;
   readonly diet?: Diet | undefined;
   readonly now: () => number;
-  readonly onClosed: (subscription: Subscription) => void;
+  /** Called once; `shed` when it was because too much waited for the exporter. */
+  readonly onClosed: (subscription: Subscription, shed: boolean) => void;
 }
 
 /**
@@ -76,12 +93,13 @@ export class Subscription {
   readonly #kind: ObjectKind;
   readonly #diet: Diet | undefined;
   readonly #now: () => number;
-  readonly #onClosed: (subscription: Subscription) => void;
+  readonly #onClosed: (subscription: Subscription, shed: boolean) => void;
   #response: WatchResponse | undefined;
   #blocked = false;
   #blockedAt = 0;
   #queue: QueueItem[] = [];
   #batch: Buffer[] = [];
+  #withdrawals: Withdrawal[] = [];
   #queuedBytes = 0;
   #queuedFrames = 0;
   #awaited:
@@ -110,6 +128,7 @@ export class Subscription {
   get queuedFrames(): number {
     return this.#queuedFrames;
   }
+  /** Bytes that wait for the exporter, those of synthetic deletions estimated. */
   get queuedBytes(): number {
     return this.#queuedBytes;
   }
@@ -182,6 +201,7 @@ export class Subscription {
       this.#collected.set(uid, this.#diet?.object(view) ?? whole());
       return;
     }
+    this.#endWithdrawals();
     const type = asAdded ? 'ADDED' : view.type;
     const lean = this.#diet?.event(type, view);
     if (lean !== undefined) {
@@ -197,25 +217,61 @@ export class Subscription {
 
   /** A whole DELETED event. */
   remove(uid: string, frame: Buffer): void {
-    if (this.#collected === undefined) this.#batch.push(frame);
-    else this.#collected.delete(uid);
+    if (this.#collected !== undefined) {
+      this.#collected.delete(uid);
+      return;
+    }
+    this.#endWithdrawals();
+    this.#batch.push(frame);
+  }
+
+  /** A synthetic deletion: a release may be of tens of thousands of objects, so it is not written before its turn. */
+  withdraw(identity: ObjectIdentity, version: string): void {
+    if (this.#collected !== undefined) {
+      this.#collected.delete(identity.uid);
+      return;
+    }
+    this.#endFrames();
+    this.#withdrawals.push({ identity, version });
   }
 
   bookmark(version: string, initialEventsEnd = false): void {
-    if (this.#collected === undefined) this.#batch.push(this.#codec.bookmark(this.#kind, version, initialEventsEnd));
+    if (this.#collected !== undefined) return;
+    this.#endWithdrawals();
+    this.#batch.push(this.#codec.bookmark(this.#kind, version, initialEventsEnd));
   }
 
   /** Queues what was pushed since the last flush, copied once, so that the upstream chunk can go. */
   flush(): void {
+    if (this.#batch.length === 0 && this.#withdrawals.length === 0) return;
+    this.#endFrames();
+    this.#endWithdrawals();
+    if (this.#closed) return;
+    this.#pump();
+    if (this.#queuedBytes > SHED_LIMIT) this.#close(true);
+  }
+
+  #endFrames(): void {
     const count = this.#batch.length;
     if (count === 0) return;
     const bytes = Buffer.concat(this.#batch);
     this.#batch = [];
+    this.#enqueue({ type: 'frames', bytes, count }, bytes.length, count);
+  }
+
+  #endWithdrawals(): void {
+    const count = this.#withdrawals.length;
+    if (count === 0) return;
+    const objects = this.#withdrawals;
+    this.#withdrawals = [];
+    this.#enqueue({ type: 'withdrawals', objects, taken: 0 }, count * WITHDRAWAL_BYTES, count);
+  }
+
+  #enqueue(item: QueueItem, bytes: number, frames: number): void {
     if (this.#closed) return;
-    this.#queue.push({ type: 'frames', bytes, count });
-    this.#queuedBytes += bytes.length;
-    this.#queuedFrames += count;
-    this.#pump();
+    this.#queue.push(item);
+    this.#queuedBytes += bytes;
+    this.#queuedFrames += frames;
   }
 
   /**
@@ -249,12 +305,17 @@ export class Subscription {
 
   /** Ends the subscription and its response; the exporter has to start over. Idempotent. */
   close(): void {
+    this.#close(false);
+  }
+
+  #close(shed: boolean): void {
     if (this.#closed) return;
     this.#closed = true;
     const settle = [...(this.#awaited?.settle ?? [])];
     for (const item of this.#queue) if (item.type === 'acknowledge') settle.push(...item.settle);
     this.#queue = [];
     this.#batch = [];
+    this.#withdrawals = [];
     this.#queuedBytes = 0;
     this.#queuedFrames = 0;
     this.#awaited = undefined;
@@ -263,26 +324,40 @@ export class Subscription {
     response?.destroy();
     for (const done of settle) done(false);
     this.#wake();
-    this.#onClosed(this);
+    this.#onClosed(this, shed);
   }
 
   #pump(): void {
     let taken = 0;
     while (this.#response !== undefined && !this.#blocked && taken < this.#queue.length) {
-      const item = this.#queue[taken++] as QueueItem;
+      const item = this.#queue[taken] as QueueItem;
       if (item.type === 'acknowledge') {
+        taken++;
         this.#endResponse(this.#response, item);
         break;
       }
-      this.#queuedBytes -= item.bytes.length;
-      this.#queuedFrames -= item.count;
-      if (!this.#response.write(item.bytes)) {
+      const bytes = item.type === 'frames' ? item.bytes : this.#encodeWithdrawals(item);
+      if (item.type === 'frames') {
+        this.#queuedBytes -= bytes.length;
+        this.#queuedFrames -= item.count;
+      }
+      if (item.type === 'frames' || item.taken === item.objects.length) taken++;
+      if (!this.#response.write(bytes)) {
         this.#blocked = true;
         this.#blockedAt = this.#now();
       }
     }
     if (taken > 0) this.#queue = this.#queue.slice(taken);
     if (this.#queuedBytes < RESUME_BELOW) this.#wake();
+  }
+
+  /** The next synthetic deletions of `item`, as many as one write is to have. */
+  #encodeWithdrawals(item: Extract<QueueItem, { type: 'withdrawals' }>): Buffer {
+    const objects = item.objects.slice(item.taken, item.taken + WITHDRAWALS_PER_WRITE);
+    item.taken += objects.length;
+    this.#queuedBytes -= objects.length * WITHDRAWAL_BYTES;
+    this.#queuedFrames -= objects.length;
+    return Buffer.concat(objects.map(({ identity, version }) => this.#codec.deleted(this.#kind, identity, version)));
   }
 
   #endResponse(response: WatchResponse, item: Extract<QueueItem, { type: 'acknowledge' }>): void {

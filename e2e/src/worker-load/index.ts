@@ -1,0 +1,1 @@
+export { measureWorkerFrames } from './measure.ts';

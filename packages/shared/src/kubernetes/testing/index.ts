@@ -1,0 +1,1 @@
+export { type ServingCertificate, selfSignedCertificate } from './self-signed-certificate.ts';
