@@ -76,14 +76,15 @@ export function bookmarkFrame(version: number, initialEnd = false): Buffer {
   return watchFrame('BOOKMARK', field(1, Buffer.concat(meta)));
 }
 
-/** The body of an empty PodList of so many pods elsewhere. */
-export function podListBody(version: number, remaining: number): Buffer {
+/** The first page of a list of `count` pods, one pod long; its version is the list's. */
+export function podListBody(version: number, count: number): Buffer {
   const meta = Buffer.concat([
     field(1, ''),
     field(2, String(version)),
-    ...(remaining > 0 ? [field(3, 'more'), Buffer.from([4 * 8, ...varint(remaining)])] : []),
+    ...(count > 1 ? [field(3, 'more'), Buffer.from([4 * 8, ...varint(count - 1)])] : []),
   ]);
-  return envelope('PodList', field(1, meta));
+  const fields = [field(1, NAME), field(3, 'ns-000'), field(5, uidOf(0)), field(6, String(FIRST_VERSION))];
+  return envelope('PodList', Buffer.concat([field(1, meta), field(2, field(1, Buffer.concat(fields)))]));
 }
 
 /** apimachinery's `WatchEvent` behind four bytes of length. */
