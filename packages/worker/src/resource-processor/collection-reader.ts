@@ -95,15 +95,17 @@ export class CollectionReader {
     if (this.#sharding === undefined) return false;
     const { slotCount } = this.#sharding;
     const halves = [0, slotCount / 2].map((from) => Array.from({ length: slotCount / 2 }, (_, i) => from + i));
+    let within = 0;
+    let outside = 0;
     for (const half of halves) {
       const view = new FrameView();
-      let isWithin = true;
       await this.#page(METADATA_LIST, { limit: '1', ...this.#narrowed(half) }, signal, view, () => {
-        if (!half.includes(slotOf(view))) isWithin = false;
+        if (half.includes(slotOf(view))) within++;
+        else outside++;
       });
-      if (!isWithin) return false;
+      if (outside > 0) return false;
     }
-    return true;
+    return within > 0;
   }
 
   /** Calls `item` for the metadata of every object of `slots`, as of the returned resourceVersion (consistent, paged). */
