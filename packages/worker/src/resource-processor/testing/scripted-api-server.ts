@@ -26,11 +26,15 @@ export class ScriptedApiServer implements Upstream {
   version = 100;
   /** Watches from before this version are answered 410. */
   oldest = 0;
+  /** Objects that a selector leaves out, by uid: single reads find them, lists and watches do not. */
+  readonly outside = new Map<string, number>();
+  /** Where an expired watch is refused: in the answer, or, as kube-apiserver does, by an event of an accepted watch. */
+  refusesExpired: 'in the answer' | 'in the stream' = 'in the answer';
   /** Sends only what `shardSelector` asks for (KEP-5866); else the parameter is ignored. */
   narrows = false;
   #history: Change[] = [];
   #held: Change[] | undefined;
-  #watches = new Map<PassThrough, Wanted>();
+  #watches = new Map<PassThrough, (change: Change) => boolean>();
   #answers: Answer[] = [];
 
   /** Answers the next request for which `answer` gives something. */
@@ -47,14 +51,26 @@ export class ScriptedApiServer implements Upstream {
     this.version++;
     if (type === 'DELETED') this.objects.delete(uid);
     else this.objects.set(uid, this.version);
+    this.outside.delete(uid);
     const change = { type, uid, version: this.version };
     this.#history.push(change);
     if (this.#held === undefined) this.#tell(change);
     else this.#held.push(change);
   }
 
+  /** An object does not match the selector any more, and is changed on: its watch sees a deletion. */
+  leave(uid: string): void {
+    this.change('DELETED', uid);
+    this.outside.set(uid, this.version);
+  }
+
+  /** Changes an object that the selector leaves out; no watch sees it. */
+  changeOutside(uid: string): void {
+    this.outside.set(uid, ++this.version);
+  }
+
   #tell(change: Change): void {
-    for (const [watch, wants] of this.#watches) if (wants(change.uid)) watch.write(frameOf(change));
+    for (const [watch, wants] of this.#watches) if (wants(change)) watch.write(frameOf(change));
   }
 
   /** Keeps changes from the watches until they are released, as a watch cache that is behind does. */
@@ -132,7 +148,7 @@ export class ScriptedApiServer implements Upstream {
   }
 
   #object(name: string): StreamResponse {
-    const found = [...this.objects].find(([uid]) => nameOf(uid) === name);
+    const found = [...this.objects, ...this.outside].find(([uid]) => nameOf(uid) === name);
     if (found === undefined) return status(404, 'NotFound');
     const frame = protobufFrame('ADDED', bodyOf(...found));
     return { status: 200, headers: PROTOBUF, body: Readable.from([frame.subarray(frame.indexOf('k8s\0'))]) };
@@ -156,12 +172,16 @@ export class ScriptedApiServer implements Upstream {
 
   #watch(query: URLSearchParams): StreamResponse {
     const from = Number(query.get('resourceVersion'));
-    if (from < this.oldest) return status(410, 'Expired');
+    if (from < this.oldest) {
+      if (this.refusesExpired === 'in the answer') return status(410, 'Expired');
+      return { status: 200, headers: WATCH, body: Readable.from([expiredFrame()]) };
+    }
     const body = new PassThrough();
     body.on('error', () => {});
-    const wants = this.#wanted(query);
+    const isWanted = this.#wanted(query);
+    const wants = ({ version, uid }: Change): boolean => version > from && isWanted(uid);
     for (const change of this.#history) {
-      if (change.version > from && wants(change.uid)) body.write(frameOf(change));
+      if (wants(change) && this.#held?.includes(change) !== true) body.write(frameOf(change));
     }
     this.#watches.set(body, wants);
     body.on('close', () => this.#watches.delete(body));
@@ -183,6 +203,14 @@ function bodyOf(uid: string, version: number): Buffer {
 
 function frameOf({ type, uid, version }: Change): Buffer {
   return protobufFrame(type, bodyOf(uid, version));
+}
+
+/** The Status of `410 Expired` as an event of a watch: reason and code. */
+function expiredFrame(): Buffer {
+  return protobufFrame(
+    'ERROR',
+    Buffer.concat([Buffer.from([0x22, 0x07]), Buffer.from('Expired'), Buffer.from([0x30, 0x9a, 0x03])]),
+  );
 }
 
 function json(value: unknown): StreamResponse {

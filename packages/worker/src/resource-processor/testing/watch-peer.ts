@@ -15,19 +15,19 @@ export class WatchPeer {
   destroyed = false;
   /** While false, `write` reports a full pipe. */
   takes = true;
+  /** While true, what is written stays in the pipe, and is lost with the connection. */
+  stalls = false;
+  #pipe: { readonly bytes: Uint8Array; readonly isEnd: boolean }[] = [];
   #listeners = new Map<string, () => void>();
 
   response(): WatchResponse {
     this.ended = false;
     return {
       write: (bytes) => {
-        this.#read(bytes);
+        this.#receive(bytes, false);
         return this.takes;
       },
-      end: (bytes) => {
-        this.#read(bytes);
-        this.ended = true;
-      },
+      end: (bytes) => this.#receive(bytes, true),
       destroy: () => {
         this.destroyed = true;
       },
@@ -46,7 +46,28 @@ export class WatchPeer {
 
   drain(): void {
     this.takes = true;
+    this.stalls = false;
+    for (const { bytes, isEnd } of this.#pipe.splice(0)) this.#receive(bytes, isEnd);
     this.#listeners.get('drain')?.();
+  }
+
+  /** The connection breaks: `events` of those in the pipe still arrive. The exporter can come back afterwards. */
+  lose(events = 0): void {
+    let left = events;
+    for (const { bytes } of this.#pipe.splice(0)) left -= this.#read(bytes, left);
+    this.takes = true;
+    this.stalls = false;
+    this.leave();
+    this.destroyed = false;
+    this.ended = false;
+  }
+
+  /** Replaces what the exporter holds by a list. */
+  replace(objects: readonly (readonly [uid: string, version: string])[], version: string): void {
+    this.store.clear();
+    for (const [uid, at] of objects) this.store.set(uid, at);
+    this.resumeVersion = version;
+    this.ended = true;
   }
 
   /** The exporter's connection is gone. */
@@ -54,8 +75,19 @@ export class WatchPeer {
     this.#listeners.get('close')?.();
   }
 
-  #read(bytes: Uint8Array): void {
-    for (const { type, uid, version } of readEvents(Buffer.from(bytes))) {
+  #receive(bytes: Uint8Array, isEnd: boolean): void {
+    if (this.stalls) {
+      this.#pipe.push({ bytes: Uint8Array.from(bytes), isEnd });
+      return;
+    }
+    this.#read(bytes);
+    if (isEnd) this.ended = true;
+  }
+
+  /** Reads the first `limit` events; returns how many. */
+  #read(bytes: Uint8Array, limit = Infinity): number {
+    const events = readEvents(Buffer.from(bytes)).slice(0, limit);
+    for (const { type, uid, version } of events) {
       this.log.push(type === 'BOOKMARK' ? `BOOKMARK @${version}` : `${type} ${uid}@${version}`);
       this.resumeVersion = version;
       if (type === 'ADDED' || type === 'MODIFIED') {
@@ -63,5 +95,6 @@ export class WatchPeer {
         this.store.set(uid, version);
       } else if (type === 'DELETED') this.store.delete(uid);
     }
+    return events.length;
   }
 }

@@ -1,0 +1,139 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { SlotRole } from '../migration-handler/index.ts';
+import { FeedModel, SLOTS } from './testing/feed-model.ts';
+import type { Trouble } from './testing/troubled-upstream.ts';
+
+const RUNS = Number(process.env['MODEL_RUNS'] ?? 500);
+
+/** What happens; each step is followed by `turns` turns of the event loop. */
+type Step = (model: FeedModel) => void | Promise<void>;
+
+function step(name: string, act: Step): { readonly name: string; readonly act: Step } {
+  return { name, act };
+}
+
+const name = fc.integer({ min: 0, max: 9 }).map((n) => `web-${n}`);
+const which = fc.nat(1);
+const few = fc.nat(4);
+
+const changes = fc.oneof(
+  { weight: 4, arbitrary: name.map((of) => step(`change ${of}`, (model) => model.touch(of))) },
+  { weight: 2, arbitrary: name.map((of) => step(`delete ${of}`, (model) => model.remove(of))) },
+  { weight: 2, arbitrary: name.map((of) => step(`re-create ${of}`, (model) => model.recreate(of))) },
+  { weight: 1, arbitrary: name.map((of) => step(`relabel ${of}`, (model) => model.relabel(of))) },
+);
+
+/** Slots as bits: one slot in or out, half of them, all, none. */
+const moves = fc.oneof(
+  fc.nat(SLOTS - 1).map((slot) => step(`toggle slot ${slot}`, (model) => model.assign(toggled(model.roles, 1 << slot)))),
+  fc
+    .constantFrom(0x0f, 0xf0, 0x55, 0xff)
+    .map((bits) => step(`toggle slots ${bits.toString(2)}`, (model) => model.assign(toggled(model.roles, bits)))),
+  fc
+    .constantFrom(0x0f, 0xff, 0x3c, 0)
+    .map((bits) => step(`own slots ${bits.toString(2)}`, (model) => model.assign(toggled(new Uint8Array(SLOTS), bits)))),
+);
+
+function toggled(roles: Uint8Array, bits: number): Uint8Array {
+  return roles.map((role, slot) => (((bits >> slot) & 1) === 1) === (role === SlotRole.Owned) ? 0 : SlotRole.Owned);
+}
+
+const does: fc.Arbitrary<Trouble['does']> = fc.oneof(
+  fc
+    .constantFrom([410, 'Expired'], [429, 'TooManyRequests'], [500, 'InternalError'], [422, 'Invalid'])
+    .map(([code, reason]) => ({ what: 'refuse', code: Number(code), reason: String(reason) }) as const),
+  fc.integer({ min: 1, max: 12 }).map((turns) => ({ what: 'delay', turns }) as const),
+  fc.integer({ min: 1, max: 3 }).map((turns) => ({ what: 'trickle', turns }) as const),
+  fc.nat(3).map((parts) => ({ what: 'break', parts }) as const),
+);
+
+const faults = fc.oneof(
+  fc.constant(step('the watch ends', (model) => model.api.cut())),
+  fc.constant(step('the watch breaks', (model) => model.api.cut(new Error('ECONNRESET')))),
+  fc.constant(
+    step('the watch breaks and is expired', (model) => {
+      model.api.cut();
+      model.api.forget();
+    }),
+  ),
+  fc.boolean().map((inStream) =>
+    step(`expired ${inStream ? 'in the stream' : 'in the answer'}`, (model) => {
+      model.api.refusesExpired = inStream ? 'in the stream' : 'in the answer';
+    }),
+  ),
+  fc.boolean().map((narrows) => step(`narrows ${narrows}`, (model) => void (model.api.narrows = narrows))),
+  fc.constant(step('the watch lags', (model) => void model.api.hold())),
+  fc.constant(step('the watch catches up', (model) => model.api.hold().release())),
+  fc
+    .record({ on: fc.constantFrom('watch', 'watchList', 'list', 'object'), does })
+    .map((trouble) => step(`next ${JSON.stringify(trouble)}`, (model) => model.upstream.add(trouble))),
+);
+
+const exporters = fc.oneof(
+  fc
+    .tuple(which, fc.boolean())
+    .map(([i, isFull]) => step(`stall ${i} ${isFull}`, (model) => model.stallExporter(i, isFull))),
+  which.map((i) => step(`drain ${i}`, (model) => model.drainExporter(i))),
+  fc
+    .tuple(which, few, few)
+    .map(([i, arrived, away]) => step(`lose ${i} ${arrived} ${away}`, (model) => model.loseExporter(i, arrived, away))),
+  which.map((i) => step(`restart exporter ${i}`, (model) => model.restartExporter(i))),
+  few.map((arrived) => step(`restart the worker ${arrived}`, (model) => model.restartWorker(arrived))),
+  fc.constant(step('tidy', (model) => model.tidy())),
+);
+
+const history = fc.array(
+  fc
+    .record({
+      what: fc.oneof(
+        { weight: 8, arbitrary: changes },
+        { weight: 4, arbitrary: moves },
+        { weight: 3, arbitrary: faults },
+        { weight: 2, arbitrary: exporters },
+      ),
+      turns: fc.oneof(fc.nat(3), fc.nat(12)),
+    })
+    .map((entry) => ({ ...entry, [fc.toStringMethod]: () => `${entry.what.name}; ${entry.turns} turns` })),
+  { minLength: 1, maxLength: 60, size: 'max' },
+);
+
+/** A small generator, so that a run is repeated exactly. */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+test('a feed shows every exporter exactly the objects of its slots, whatever has happened', { timeout: 3_600_000 }, async () => {
+  const setting = fc.record({
+    exporters: fc.integer({ min: 1, max: 2 }),
+    isCounted: fc.boolean(),
+    narrows: fc.boolean(),
+    seed: fc.nat(),
+    history,
+  });
+  await fc.assert(
+    fc.asyncProperty(setting, async ({ exporters: count, isCounted, narrows, seed, history: steps }) => {
+      const model = new FeedModel(count, isCounted, randomOf(seed));
+      try {
+        model.api.narrows = narrows;
+        for (let i = 0; i < 6; i++) model.touch(`web-${i}`);
+        model.assign(new Uint8Array(SLOTS).fill(SlotRole.Owned, 0, SLOTS / 2));
+        for (const { what, turns } of steps) {
+          await what.act(model);
+          await model.pass(turns);
+          expect(model.complaints()).toEqual([]);
+        }
+        model.api.hold().release();
+        await model.settle();
+        expect(model.finalComplaints()).toEqual([]);
+      } finally {
+        model.stop();
+      }
+    }),
+    { numRuns: RUNS },
+  );
+});

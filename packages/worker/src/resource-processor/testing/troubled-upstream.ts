@@ -1,0 +1,89 @@
+import { Readable } from 'node:stream';
+import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
+import type { Upstream } from '../data-plane.ts';
+import { status } from './scripted-api-server.ts';
+
+/** What a request is for, as the feed makes them. */
+export type ReadKind = 'watch' | 'watchList' | 'list' | 'object';
+
+/** What happens to the next request of a kind. */
+export interface Trouble {
+  readonly on: ReadKind;
+  readonly does:
+    | { readonly what: 'refuse'; readonly code: number; readonly reason: string }
+    /** The answer is made at once, and arrives so many turns later. */
+    | { readonly what: 'delay'; readonly turns: number }
+    /** Each part of the answer comes so many turns after the one before. */
+    | { readonly what: 'trickle'; readonly turns: number }
+    /** The answer breaks off after so many parts; a single part is halved. */
+    | { readonly what: 'break'; readonly parts: number };
+}
+
+/** One turn of the event loop: what was written has been read. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+export async function turns(count: number, signal?: AbortSignal): Promise<void> {
+  for (let i = 0; i < count && signal?.aborted !== true; i++) await turn();
+}
+
+/** Stands before an API server and makes trouble, each as often as it was asked for. */
+export class TroubledUpstream implements Upstream {
+  readonly #upstream: Upstream;
+  #troubles: Trouble[] = [];
+
+  constructor(upstream: Upstream) {
+    this.#upstream = upstream;
+  }
+
+  add(trouble: Trouble): void {
+    this.#troubles.push(trouble);
+  }
+
+  clear(): void {
+    this.#troubles = [];
+  }
+
+  async stream(request: StreamRequest): Promise<StreamResponse> {
+    const kind = kindOf(request);
+    const at = this.#troubles.findIndex(({ on }) => on === kind);
+    const [trouble] = at < 0 ? [] : this.#troubles.splice(at, 1);
+    if (trouble?.does.what === 'refuse') return status(trouble.does.code, trouble.does.reason);
+    const response = await this.#upstream.stream(request);
+    if (trouble?.does.what === 'delay') await turns(trouble.does.turns, request.signal);
+    // As the pooled client does: the signal ends a request that waits for its answer.
+    if (request.signal?.aborted === true) {
+      response.body.destroy();
+      throw new Error('aborted');
+    }
+    const isEndless = kind === 'watch';
+    if (trouble === undefined || trouble.does.what === 'delay' || isEndless) return response;
+    const body = Readable.from(troubled(response.body, trouble.does));
+    body.on('error', () => {});
+    request.signal?.addEventListener('abort', () => body.destroy(new Error('aborted')), { once: true });
+    return { ...response, body };
+  }
+}
+
+async function* troubled(
+  body: AsyncIterable<Buffer>,
+  does: Extract<Trouble['does'], { what: 'trickle' | 'break' }>,
+): AsyncGenerator<Buffer> {
+  let parts = 0;
+  for await (const part of body) {
+    if (does.what === 'trickle') await turns(does.turns);
+    else if (parts === does.parts) {
+      yield part.subarray(0, part.length >> 1);
+      throw new Error('ECONNRESET');
+    }
+    parts++;
+    yield part;
+  }
+}
+
+function kindOf({ path, query = {} }: StreamRequest): ReadKind {
+  if (path.startsWith('/api/v1/namespaces/')) return 'object';
+  if (query['watch'] !== 'true') return 'list';
+  return query['sendInitialEvents'] === 'true' ? 'watchList' : 'watch';
+}
