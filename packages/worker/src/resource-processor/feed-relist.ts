@@ -20,6 +20,7 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
     seen.set(view.uid(), { version: view.resourceVersion(), namespace: view.namespace(), name: view.name(), slot });
   };
   const version = await reader.metadata(signal, note, slots);
+  state.skip(version);
   const stale = compareWithList(state, seen, version);
   state.flush();
   const framed = new FrameView();

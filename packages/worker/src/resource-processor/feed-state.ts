@@ -66,7 +66,7 @@ export class FeedState {
   readonly codec: FrameCodec;
   readonly diet: Diet | undefined;
   readonly index: ObjectIndex;
-  readonly ring: MembershipRing;
+  ring: MembershipRing;
   readonly subscriptions: Subscription[] = [];
   readonly scope: FeedScope;
   /** resourceVersion of the newest event of the watch. */
@@ -95,6 +95,8 @@ export class FeedState {
   readonly #onChange: () => void;
   readonly #onShed: (() => void) | undefined;
   #tombstones: Map<string, string> | undefined;
+  /** Where the load stood that filled the index. */
+  #filledAt = FAR_VERSION;
   #markSequence = 0;
   #subscriptionSequence = 0;
 
@@ -407,6 +409,7 @@ export class FeedState {
    * The load has delivered everything as of `version`: its slots are sent, and acknowledged in due course.
    */
   completeLoad(coverage: LoadCoverage, version: string): void {
+    if (!this.filled) this.#filledAt = version;
     this.filled = true;
     this.horizon = newerOf(version, this.horizon);
     this.censusFloor = newerOf(version, this.censusFloor);
@@ -468,6 +471,18 @@ export class FeedState {
     const frame = this.codec.event('MODIFIED', this.kind, object);
     this.codec.readWhole(frame, view);
     this.#upserted(view.uid(), view.resourceVersion(), view, 0, frame.length);
+  }
+
+  /**
+   * The watch has missed everything from its position up to `version`. What was deleted in between and before the index
+   * was filled is known to nobody but an exporter from before this process: it has to list again.
+   */
+  skip(version: string): void {
+    if (this.filled && !isNewer(this.#filledAt, this.position)) return;
+    this.ring = new MembershipRing(version);
+    for (const subscription of this.subscriptions.slice()) {
+      if (isNewer(subscription.resumedUntil, this.position)) subscription.close();
+    }
   }
 
   /** The difference is written: the watch goes on from `version`. */
