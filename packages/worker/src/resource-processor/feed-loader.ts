@@ -108,14 +108,15 @@ export class FeedLoader {
     signal: AbortSignal,
   ): Promise<string> {
     const framed = new FrameView();
-    await fetchEach(this.#feed.reader, known, signal, (object) => {
+    const missing = await fetchEach(this.#feed.reader, known, signal, (object) => {
       const frame = state.codec.event('ADDED', state.kind, object);
       state.codec.readWhole(frame, framed);
       state.offer(coverage, framed, 0, frame.length);
       state.flush();
       return state.room();
     });
-    return state.position;
+    // A deletion that a read has seen before the watch: until the watch is there, the count is short of it.
+    return missing === 0 ? state.position : (await this.#feed.reader.position(signal)).version;
   }
 
   async #load(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {

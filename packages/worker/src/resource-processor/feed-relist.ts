@@ -51,14 +51,15 @@ export interface KnownObject {
 
 /**
  * Reads objects one by one, a few at a time, and hands over the bytes of each (without envelope). One that is gone or
- * was created again under its name is left out: the watch brings both events.
+ * was created again under its name is left out: the watch brings both events. Resolves to the number of those.
  */
 export async function fetchEach(
   reader: CollectionReader,
   objects: readonly KnownObject[],
   signal: AbortSignal,
   take: (object: Buffer) => Promise<void> | undefined,
-): Promise<void> {
+): Promise<number> {
+  let missing = 0;
   const waiting = objects.slice();
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
@@ -66,7 +67,8 @@ export async function fetchEach(
     const view = new FrameView();
     for (let next = waiting.pop(); next !== undefined && !either.aborted; next = waiting.pop()) {
       const object = await reader.object(next.namespace, next.name, view, either);
-      if (object !== undefined && view.uid() === next.uid && !either.aborted) await take(object);
+      if (object === undefined || view.uid() !== next.uid) missing++;
+      else if (!either.aborted) await take(object);
     }
   };
   try {
@@ -75,4 +77,5 @@ export async function fetchEach(
     // One that failed ends the others, too.
     stop.abort();
   }
+  return missing;
 }
