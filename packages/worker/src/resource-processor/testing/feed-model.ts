@@ -183,6 +183,7 @@ export class FeedModel {
 
   #lose(exporter: Exporter, arrived: number): void {
     exporter.peer.lose(arrived);
+    exporter.peer.log.push('LOST');
     // A list that was never answered leaves it with what it had.
     if (exporter.subscription?.collecting === true) exporter.hasToList = true;
     exporter.subscription?.close();
@@ -324,6 +325,7 @@ export class FeedModel {
       const [uid = '', version = ''] = rest.split('@');
       if (type === 'DELETED' && this.#facts.some((fact) => fact.uid === uid && !fact.isThere && String(fact.version) === version))
         gone.set(uid, Number(version));
+      else if (line === 'LOST') gone.clear();
       else if (type === 'ADDED' && Number(version) < (gone.get(uid) ?? 0)) risen.push(`${line} after its deletion`);
     }
     return risen;

@@ -7,8 +7,9 @@ export class WatchPeer {
   readonly store = new Map<string, string>();
   /** Everything that was received, `ADDED u1@5`. */
   readonly log: string[] = [];
-  /** uids that were shown in an older state after a newer one. */
+  /** uids that were shown in an older state after a newer one, since it was last lost: resumed watches repeat events. */
   readonly regressions: string[] = [];
+  readonly #told = new Set<string>();
   /** resourceVersion with which the next watch would start. */
   resumeVersion = '';
   ended = false;
@@ -57,6 +58,7 @@ export class WatchPeer {
     for (const { bytes } of this.#pipe.splice(0)) left -= this.#read(bytes, left);
     this.takes = true;
     this.stalls = false;
+    this.#told.clear();
     this.leave();
     this.destroyed = false;
     this.ended = false;
@@ -91,7 +93,8 @@ export class WatchPeer {
       this.log.push(type === 'BOOKMARK' ? `BOOKMARK @${version}` : `${type} ${uid}@${version}`);
       this.resumeVersion = version;
       if (type === 'ADDED' || type === 'MODIFIED') {
-        if (Number(this.store.get(uid) ?? 0) > Number(version)) this.regressions.push(uid);
+        if (this.#told.has(uid) && Number(this.store.get(uid) ?? 0) > Number(version)) this.regressions.push(uid);
+        this.#told.add(uid);
         this.store.set(uid, version);
       } else if (type === 'DELETED') this.store.delete(uid);
     }
