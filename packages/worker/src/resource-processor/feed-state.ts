@@ -225,8 +225,12 @@ export class FeedState {
 
   #withdraw(subscription: Subscription, leaving: readonly number[]): void {
     const { bit, slots, marks } = subscription;
+    // Until all is sent again, an exporter from before this process holds objects that nothing was sent of.
+    const mayHoldAll = subscription.resumedUntil === FAR_VERSION;
+    const left = new Set(leaving);
     for (const [uid, entry] of this.index.entries()) {
-      if ((entry.sent & bit) === 0 || slots[entry.slot] !== SlotState.Leaving) continue;
+      const mayHold = (entry.sent & bit) !== 0 || (mayHoldAll && left.has(entry.slot));
+      if (!mayHold || slots[entry.slot] !== SlotState.Leaving) continue;
       this.index.clearSent(entry, bit);
       this.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
     }
