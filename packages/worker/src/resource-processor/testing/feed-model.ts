@@ -184,8 +184,8 @@ export class FeedModel {
   #lose(exporter: Exporter, arrived: number): void {
     exporter.peer.lose(arrived);
     exporter.peer.log.push('LOST');
-    // A list that was never answered leaves it with what it had.
-    if (exporter.subscription?.collecting === true) exporter.hasToList = true;
+    // What never reached it leaves it with nothing to come back to.
+    if (exporter.subscription?.collecting === true || exporter.peer.resumeVersion === '') exporter.hasToList = true;
     exporter.subscription?.close();
     exporter.subscription = undefined;
     exporter.peer.destroyed = false;
@@ -202,6 +202,7 @@ export class FeedModel {
     const exporter = this.#exporter(which);
     this.#lose(exporter, 0);
     exporter.peer.store.clear();
+    exporter.peer.resumeVersion = '';
     exporter.hasToList = true;
   }
 
