@@ -103,6 +103,8 @@ class FrameReading {
       if (!this.#ended) this.#fail(new CutWatchError('the connection of a watch was closed: it is opened again'));
     });
     body.on('data', (bytes: Buffer) => this.#take(bytes));
+    // One that was cut between its headers and now says so no more.
+    if (body.destroyed) this.#fail(new CutWatchError('the connection of a watch was closed: it is opened again'));
   }
 
   stop(): void {
