@@ -50,9 +50,12 @@ export class FeedScope {
     return true;
   }
 
-  /** Whether it is known what an exporter may hold that has seen everything up to `version`. */
+  /**
+   * Whether it is known what an exporter may hold that has seen everything up to `version`. Whoever left at the very
+   * position where the scope became smaller may have done so before that.
+   */
   knows(version: string): boolean {
-    return this.#narrowedAt === undefined || !isNewer(this.#narrowedAt, version);
+    return this.#narrowedAt === undefined || isNewer(version, this.#narrowedAt);
   }
 }
 
