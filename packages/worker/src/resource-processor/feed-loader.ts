@@ -111,6 +111,8 @@ export class FeedLoader {
     const missing = await fetchEach(this.#feed.reader, known, signal, (object) => {
       const frame = state.codec.event('ADDED', state.kind, object);
       state.codec.readWhole(frame, framed);
+      // A single read knows no selector: the object may be there still, and have left the collection.
+      if (state.index.get(framed.uid()) === undefined) return undefined;
       state.offer(coverage, framed, 0, frame.length);
       state.flush();
       return state.room();
@@ -157,9 +159,6 @@ export class FeedLoader {
           return true;
         },
         chunk: () => {
-          // Between two batches the exporter's resume point is the live position, not the age of some object.
-          for (const subscription of coverage.keys())
-            if (!subscription.closesInitialEvents) subscription.bookmark(state.position);
           state.flush();
           return state.room();
         },

@@ -95,6 +95,8 @@ export class FeedState {
   readonly #onChange: () => void;
   readonly #onShed: (() => void) | undefined;
   #tombstones: Map<string, string> | undefined;
+  /** Were sent objects older than the live position since the last flush. */
+  readonly #offPosition = new Set<Subscription>();
   /** Where the load stood that filled the index. */
   #filledAt = FAR_VERSION;
   #markSequence = 0;
@@ -216,6 +218,8 @@ export class FeedState {
     const { subscriptions } = this;
     // Without a subscription an exporter may be on its way back, with objects that only this index knows.
     if (this.unsharded || !this.filled || subscriptions.length === 0 || !isAtRest(subscriptions)) return false;
+    // One from before this process may yet have to be told of a deletion in any slot.
+    if (subscriptions.some(({ resumedUntil }) => isNewer(resumedUntil, this.position))) return false;
     if (!this.scope.narrow(neededSlots(this.#slotCount, roles, this.subscriptions), this.position)) return false;
     for (const [uid, entry] of this.index.entries()) if (!this.scope.has(entry.slot)) this.index.remove(uid);
     for (const subscription of this.subscriptions) subscription.bookmark(this.position);
@@ -306,7 +310,8 @@ export class FeedState {
         return;
       }
       entry = this.index.add(uid, slot, view.namespace(), view.name(), version);
-      this.ring.push({ uid, version, slot, joined: true });
+      // One that changes was there before: the load that is to bring it is under way, and counts it.
+      if (view.type === 'ADDED') this.ring.push({ uid, version, slot, joined: true });
     } else if (isNewer(version, entry.version)) entry.version = version;
     else return;
     const novelty = this.#judge(entry, view);
@@ -402,7 +407,18 @@ export class FeedState {
     for (const subscription of isAhead ? this.subscriptions : takers) {
       if ((subscription.slots[slot] as number) < SlotState.Loading || this.isQuiet(subscription, slot)) continue;
       this.#sendObject(subscription, uid, entry, novelty, view, wireStart, wireEnd);
+      this.#keepResumePoint(subscription, version);
     }
+  }
+
+  /**
+   * An exporter that goes on from the version of an object that is ahead of the watch would miss what the watch has yet
+   * to bring: it is set back at once. For one that is behind, it is enough at the end of the batch.
+   */
+  #keepResumePoint(subscription: Subscription, version: string): void {
+    if (subscription.closesInitialEvents) return;
+    if (isNewer(version, this.position)) subscription.bookmark(this.position);
+    else this.#offPosition.add(subscription);
   }
 
   slotOf(view: FrameView): number {
@@ -423,8 +439,11 @@ export class FeedState {
       for (let slot = 0; slot < marks.length; slot++) {
         if (covers(subscription, marks, slot)) subscription.slots[slot] = SlotState.Sent;
       }
+      // Its acknowledgement says where it is.
+      if (!this.unsharded) this.#offPosition.delete(subscription);
       this.#finishState(subscription, marks);
     }
+    this.flush();
     this.#onChange();
   }
 
@@ -474,7 +493,9 @@ export class FeedState {
     this.receivedBytes += object.length;
     const frame = this.codec.event('MODIFIED', this.kind, object);
     this.codec.readWhole(frame, view);
-    this.#upserted(view.uid(), view.resourceVersion(), view, 0, frame.length);
+    const version = view.resourceVersion();
+    this.#upserted(view.uid(), version, view, 0, frame.length);
+    for (const subscription of this.subscriptions) this.#keepResumePoint(subscription, version);
   }
 
   /**
@@ -494,6 +515,7 @@ export class FeedState {
     this.position = version;
     this.horizon = newerOf(version, this.horizon);
     this.censusFloor = newerOf(version, this.censusFloor);
+    this.#offPosition.clear();
     for (const subscription of this.subscriptions) subscription.bookmark(version);
     this.flush();
   }
@@ -507,7 +529,10 @@ export class FeedState {
 
   // ---- flow ----------------------------------------------------------------------------------------------------
 
+  /** Passes on what was pushed; after objects of a list the exporter's resume point is the live position again. */
   flush(): void {
+    for (const subscription of this.#offPosition) subscription.bookmark(this.position);
+    this.#offPosition.clear();
     for (const subscription of this.subscriptions.slice()) subscription.flush();
   }
 

@@ -88,7 +88,10 @@ export class WatchPeer {
 
   /** Reads the first `limit` events; returns how many. */
   #read(bytes: Uint8Array, limit = Infinity): number {
-    const events = readEvents(Buffer.from(bytes)).slice(0, limit);
+    const all = readEvents(Buffer.from(bytes));
+    // A bookmark follows its event at once: that both arrive, or neither does, is the one thing taken for granted here.
+    const last = limit > 0 && all[limit]?.type === 'BOOKMARK' ? limit + 1 : limit;
+    const events = all.slice(0, Math.max(0, last));
     for (const { type, uid, version } of events) {
       this.log.push(type === 'BOOKMARK' ? `BOOKMARK @${version}` : `${type} ${uid}@${version}`);
       this.resumeVersion = version;
