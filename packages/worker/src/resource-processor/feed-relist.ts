@@ -77,5 +77,7 @@ export async function fetchEach(
     // One that failed ends the others, too.
     stop.abort();
   }
+  // Those that waited for a slow exporter when it was stopped have left out the rest without an error.
+  signal.throwIfAborted();
   return missing;
 }

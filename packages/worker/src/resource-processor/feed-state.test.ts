@@ -429,7 +429,7 @@ describe('a metadata list after a gap in the watch', () => {
     live(feed, 'ADDED', 'new', '121');
     live(feed, 'MODIFIED', 'new', '125');
     feed.flush();
-    expect(peer.log).toHaveLength(4);
+    expect(peer.log).toHaveLength(6);
   });
 });
 

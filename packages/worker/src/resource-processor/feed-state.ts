@@ -186,6 +186,7 @@ export class FeedState {
   #planSubscription(subscription: Subscription, roles: SlotRoles | undefined): boolean {
     const { slots, marks } = subscription;
     let load = false;
+    let givesUp = false;
     let leaving: number[] | undefined;
     for (let slot = 0; slot < slots.length; slot++) {
       const wanted = this.unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
@@ -194,6 +195,7 @@ export class FeedState {
         slots[slot] = SlotState.Loading;
         marks[slot] = ++this.#markSequence;
       } else if (!wanted && state >= SlotState.Loading) {
+        if (state === SlotState.Loading) givesUp = true;
         slots[slot] = SlotState.Leaving;
         marks[slot] = ++this.#markSequence;
         leaving ??= [];
@@ -202,6 +204,8 @@ export class FeedState {
       if (slots[slot] === SlotState.Loading) load = true;
     }
     if (leaving !== undefined) this.#withdraw(subscription, leaving);
+    // No load will complete the state that its exporter waits for.
+    if (givesUp && !load) this.completeEmpty(subscription);
     return load;
   }
 
