@@ -27,6 +27,8 @@ export interface StandaloneApiServer {
   tokenFor(user: string, groups?: readonly string[]): string;
   /** Makes a token of `tokenFor` invalid: 401 after at most 10 s, the time that the API server remembers a token. */
   revoke(token: string): void;
+  /** Starts another API server on the same data, with the same certificate and tokens; it ends with this one. */
+  addReplica(featureGates: Readonly<Record<string, boolean>>): Promise<string>;
   /** SIGKILLs the API server; etcd stays. */
   kill(): Promise<void>;
   /** Ends the API server in order when it runs, and starts it again on the same port with the same data. */
@@ -81,8 +83,10 @@ class Instance implements StandaloneApiServer {
   readonly #users: UserDirectory;
   readonly #etcd: ManagedProcess;
   readonly #apiServer: ManagedProcess;
+  readonly #replicas: ManagedProcess[] = [];
+  readonly #newServer: (name: string, port: number, options: ApiServerOptions) => ManagedProcess;
   readonly #reap = (): void => {
-    for (const part of [this.#apiServer, this.#etcd]) if (part.pid !== undefined) process.kill(part.pid, 'SIGKILL');
+    for (const part of [...this.#replicas, this.#apiServer, this.#etcd]) if (part.pid !== undefined) process.kill(part.pid, 'SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
   };
 
@@ -111,15 +115,25 @@ class Instance implements StandaloneApiServer {
     });
     const webhook = join(this.folder, 'token-webhook.kubeconfig');
     writeFileSync(webhook, webhookKubeconfig(users.url));
-    const args = apiServerArgs({ credentials: this.#credentials, certificates, port, etcdUrl, webhook, options });
-    // The namespace is made by the server itself, a moment after it is ready; most tests write into it.
-    const ready = `${this.server}/api/v1/namespaces/default`;
-    const healthy = answersHttps(`${this.server}/readyz`, this.#caFile, this.adminToken);
-    const usable = answersHttps(ready, this.#caFile, this.adminToken);
-    this.#apiServer = this.#part('kube-apiserver', binaries['kube-apiserver'], args, {
-      ready: async () => (await healthy()) && (await usable()),
-      readyTimeoutMs: 60_000,
-    });
+    this.#newServer = (name, at, how) => {
+      const args = apiServerArgs({
+        credentials: this.#credentials,
+        certificates,
+        port: at,
+        etcdUrl,
+        webhook,
+        options: how,
+      });
+      const server = `https://127.0.0.1:${at}`;
+      // The namespace is made by the server itself, a moment after it is ready; most tests write into it.
+      const healthy = answersHttps(`${server}/readyz`, this.#caFile, this.adminToken);
+      const usable = answersHttps(`${server}/api/v1/namespaces/default`, this.#caFile, this.adminToken);
+      return this.#part(name, binaries['kube-apiserver'], args, {
+        ready: async () => (await healthy()) && (await usable()),
+        readyTimeoutMs: 60_000,
+      });
+    };
+    this.#apiServer = this.#newServer('kube-apiserver', port, options);
     process.once('exit', this.#reap);
   }
 
@@ -144,6 +158,14 @@ class Instance implements StandaloneApiServer {
     this.#users.remove(token);
   }
 
+  async addReplica(featureGates: Readonly<Record<string, boolean>>): Promise<string> {
+    const [port = 0] = await freePorts(1);
+    const replica = this.#newServer(`kube-apiserver-${this.#replicas.length + 2}`, port, { featureGates });
+    this.#replicas.push(replica);
+    await replica.start();
+    return `https://127.0.0.1:${port}`;
+  }
+
   async kill(): Promise<void> {
     await this.#apiServer.kill();
   }
@@ -163,7 +185,7 @@ class Instance implements StandaloneApiServer {
 
   async stop(): Promise<void> {
     // Nothing here is kept, so nobody needs to say goodbye.
-    await this.#apiServer.kill();
+    await Promise.all([...this.#replicas, this.#apiServer].map((server) => server.kill()));
     await this.#etcd.kill();
     await this.#users.stop();
     process.off('exit', this.#reap);

@@ -16,6 +16,9 @@ import { resolveBinary, resolveSystemTool } from '../cluster/binaries.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { CUSTOM_GROUP, CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST } from '../workload/index.ts';
 
+/** Where an API server is, and how to get in. */
+export type ApiAccess = Pick<StandaloneApiServer, 'server' | 'ca' | 'adminToken'>;
+
 /** What the exporters of the workload export. */
 export const WORKLOAD_FLAGS: readonly string[] = [
   `--metric-labels-allowlist=${LABELS_ALLOWLIST.join(',')}`,
@@ -84,6 +87,15 @@ export class Exporter {
     await this.#process.kill();
   }
 
+  /** SIGSTOP: it takes nothing and answers nothing. */
+  pause(): void {
+    this.#process.pause();
+  }
+
+  resume(): void {
+    this.#process.resume();
+  }
+
   get logFile(): string {
     return join(this.#folder, 'exporter.log');
   }
@@ -111,7 +123,7 @@ export class WorkerRig {
   readonly exporter: Exporter;
   readonly #name: string;
   readonly #port: number;
-  readonly #api: StandaloneApiServer;
+  readonly #api: ApiAccess;
   readonly #logger: Logger;
   readonly #fault: DataPlaneFault | undefined;
   #plane: DataPlane | undefined;
@@ -119,14 +131,14 @@ export class WorkerRig {
   #running: Promise<void> = Promise.resolve();
   #client: KubernetesClient | undefined;
 
-  static async create(name: string, api: StandaloneApiServer, fault?: DataPlaneFault): Promise<WorkerRig> {
+  static async create(name: string, api: ApiAccess, fault?: DataPlaneFault): Promise<WorkerRig> {
     const port = await freePort();
     return new WorkerRig(name, api, port, await Exporter.create(name, `http://127.0.0.1:${port}`), fault);
   }
 
   private constructor(
     name: string,
-    api: StandaloneApiServer,
+    api: ApiAccess,
     port: number,
     exporter: Exporter,
     fault: DataPlaneFault | undefined,
@@ -185,7 +197,7 @@ export class WorkerRig {
   }
 }
 
-export function clientOf(api: StandaloneApiServer, logger: Logger, name: string): KubernetesClient {
+export function clientOf(api: ApiAccess, logger: Logger, name: string): KubernetesClient {
   return new KubernetesClient({
     endpoint: staticEndpoint({ server: api.server, ca: api.ca, token: api.adminToken }),
     logger,
@@ -193,7 +205,7 @@ export function clientOf(api: StandaloneApiServer, logger: Logger, name: string)
   });
 }
 
-export function kubeconfigOf(api: StandaloneApiServer): string {
+export function kubeconfigOf(api: ApiAccess): string {
   const data = Buffer.from(api.ca).toString('base64');
   return JSON.stringify({
     apiVersion: 'v1',

@@ -507,6 +507,8 @@ export class FeedState {
    * was filled is known to nobody but an exporter from before this process: it has to list again.
    */
   skip(version: string): void {
+    // When exactly something went is not known.
+    this.censusFloor = newerOf(version, this.censusFloor);
     if (this.filled && !isNewer(this.#filledAt, this.position)) return;
     this.ring = new MembershipRing(version);
     for (const subscription of this.subscriptions.slice()) {
@@ -518,7 +520,6 @@ export class FeedState {
   completeRelist(version: string): void {
     this.position = version;
     this.horizon = newerOf(version, this.horizon);
-    this.censusFloor = newerOf(version, this.censusFloor);
     this.#offPosition.clear();
     for (const subscription of this.subscriptions) subscription.bookmark(version);
     this.flush();

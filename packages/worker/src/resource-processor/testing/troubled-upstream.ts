@@ -82,8 +82,9 @@ async function* troubled(
   }
 }
 
-function kindOf({ path, query = {} }: StreamRequest): ReadKind {
+function kindOf({ path, query }: StreamRequest): ReadKind {
   if (path.startsWith('/api/v1/namespaces/')) return 'object';
-  if (query['watch'] !== 'true') return 'list';
-  return query['sendInitialEvents'] === 'true' ? 'watchList' : 'watch';
+  const asked = new Map(Object.entries(query ?? {}));
+  if (asked.get('watch') !== 'true') return 'list';
+  return asked.get('sendInitialEvents') === 'true' ? 'watchList' : 'watch';
 }
