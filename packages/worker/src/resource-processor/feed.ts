@@ -327,6 +327,8 @@ export class Feed implements VerifiableFeed {
         response ??= await this.#reopen(signal);
         await this.#consume(response, AbortSignal.any([signal, stop]));
       } catch (error) {
+        // At once: what follows may take as long as the server likes.
+        this.#disconnect();
         if (signal.aborted || this.halted || stop.aborted) continue;
         await this.#recover(error, signal);
       } finally {
