@@ -305,6 +305,40 @@ describe('an exporter from before this process', () => {
   });
 });
 
+describe('an exporter from before this process, while its objects are sent again', () => {
+  test('loses those of a slot that is taken away before the load has reached it', () => {
+    const feed = newFeed('50');
+    const first = feed.beginLoad();
+    feed.offer(first, view, 0, read('ADDED', 'held', '40'));
+    feed.completeLoad(first, '50');
+    const peer = new WatchPeer();
+    peer.store.set('held', '40');
+    resumeExporter(feed, '50', everything)?.attach(peer.response());
+    feed.plan(everything);
+    feed.beginLoad();
+    feed.plan(roles(ALL.filter((slot) => slot !== slotOf('held'))));
+    feed.flush();
+    expect([...peer.store.keys()]).toEqual([]);
+  });
+
+  test('lists anew when the watch has a gap and deletions in it cannot be known', () => {
+    const feed = newFeed('50');
+    const first = feed.beginLoad();
+    feed.offer(first, view, 0, read('ADDED', 'kept', '40'));
+    // Ahead of the watch, which would have brought the deletion of `gone` at 60.
+    feed.completeLoad(first, '61');
+    const peer = new WatchPeer();
+    const subscription = resumeExporter(feed, '50', everything);
+    subscription?.attach(peer.response());
+    const seen = new Map([['kept', { version: '40', namespace: 'ns', name: 'kept', slot: slotOf('kept') }]]);
+    compareWithList(feed, seen, '70');
+    feed.completeRelist('70');
+    expect(subscription?.closed).toBe(true);
+    expect(resumeExporter(feed, '50', everything)).toBeUndefined();
+    expect(resumeExporter(feed, '70', everything)).toBeDefined();
+  });
+});
+
 describe('definitions that are not to be seen to change', () => {
   const QUIET = 0;
   function newDefinitions(novelty?: (entry: object, view: FrameView) => Novelty): FeedState {
