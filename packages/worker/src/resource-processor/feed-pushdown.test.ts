@@ -37,7 +37,7 @@ class Rig {
   roles = owned(0, 16);
   #ahead = 0;
 
-  constructor(objects: number, narrows: boolean, pushdown: 'auto' | 'off' = 'auto') {
+  constructor(objects: number, narrows: boolean, pushdown: 'auto' | 'off' = 'auto', fieldSelector = '') {
     this.api.narrows = narrows;
     for (let i = 0; i < objects; i++) this.api.change('ADDED', `uid-${i}`);
     const clock: Clock = {
@@ -51,7 +51,7 @@ class Rig {
       version: 'v1',
       resource: 'pods',
       namespace: '',
-      fieldSelector: '',
+      fieldSelector,
       labelSelector: '',
       accept: 'application/vnd.kubernetes.protobuf',
     };
@@ -242,6 +242,16 @@ describe('a feed of few objects', () => {
     await rig.assign(roles);
     expect(rig.api.requests.sort()).toEqual(expected.map((uid) => `/api/v1/namespaces/ns/pods/${uid}`).sort());
     for (const uid of expected) expect(rig.peer.store.has(uid)).toBe(true);
+  });
+
+  test('lists what a selector picks: a single read knows no selector', async () => {
+    const rig = await new Rig(100, false, 'auto', 'spec.nodeName=node').start();
+    const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
+    if (moved === undefined) throw new Error('no object to move');
+    rig.api.requests.length = 0;
+    await rig.assign(owned(slotOfUid(moved), slotOfUid(moved) + 1));
+    expect(rig.api.requests.filter((path) => path.startsWith('/'))).toEqual([]);
+    expect(rig.peer.store.has(moved)).toBe(true);
   });
 
   test('lists for an exporter that comes back: of an object that a single read misses, it would never hear', async () => {
