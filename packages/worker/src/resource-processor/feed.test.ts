@@ -81,7 +81,7 @@ function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'>
   );
   const stop = new AbortController();
   stops.push(stop);
-  void feed.run(stop.signal);
+  void feed.run(stop.signal).catch(() => {});
   return { api, feed, slept, counted };
 }
 
@@ -432,6 +432,18 @@ describe('a feed that opens', () => {
     await until(() => feed.state?.filled === true);
     expect(feed.state?.index.size).toBe(1);
     expect(lists(api)).toHaveLength(1);
+  });
+});
+
+describe('a feed that fails for a reason of its own', () => {
+  test('ends the watches of its exporter, which would wait for ever', async () => {
+    const { api, feed, counted } = await newRig('a');
+    const [subscription] = feed.state?.subscriptions ?? [];
+    counted.push = () => {
+      throw new Error('a defect');
+    };
+    api.cut(new Error('ECONNRESET'));
+    await until(() => subscription?.closed === true);
   });
 });
 

@@ -140,9 +140,12 @@ export class Feed implements VerifiableFeed {
   async run(signal: AbortSignal): Promise<void> {
     const first = await this.#openFirst(signal);
     if (first === undefined) return;
-    await Promise.all([this.#follow(first, signal), this.#loader.run(signal)]);
-    for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
-    this.report();
+    try {
+      await Promise.all([this.#follow(first, signal), this.#loader.run(signal)]);
+    } finally {
+      for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
+      this.report();
+    }
   }
 
   /** An exporter asks for everything: it, or a part of it, has started. */
