@@ -444,6 +444,7 @@ describe('a feed that fails for a reason of its own', () => {
     };
     api.cut(new Error('ECONNRESET'));
     await until(() => subscription?.closed === true);
+    expect(feed.state?.subscriptions).toEqual([]);
   });
 });
 

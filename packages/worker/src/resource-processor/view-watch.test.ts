@@ -55,4 +55,5 @@ test('a move that comes while the last one waits for its client is not forgotten
   lists[1]?.resolve('103');
   body.end();
   await running;
+  expect(sink.writableEnded).toBe(true);
 });
