@@ -275,7 +275,8 @@ describe('a feed of few objects', () => {
     back.rewatch(subscription);
     behind.release();
     const expected = inSlots(rig.api.objects.keys(), slot, slot + 1);
-    await until(() => JSON.stringify([...back.store.keys()].sort()) === JSON.stringify(expected));
+    await until(() => !back.store.has(gone));
+    expect([...back.store.keys()].sort()).toEqual(expected);
   });
 });
 
