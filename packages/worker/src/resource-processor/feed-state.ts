@@ -95,6 +95,8 @@ export class FeedState {
   readonly #onChange: () => void;
   readonly #onShed: (() => void) | undefined;
   #tombstones: Map<string, string> | undefined;
+  /** From this position on the index knows every object that anybody was ever sent: where the first load stood. */
+  #knownFrom = FAR_VERSION;
   #markSequence = 0;
   #subscriptionSequence = 0;
 
@@ -223,8 +225,10 @@ export class FeedState {
 
   #withdraw(subscription: Subscription, leaving: readonly number[]): void {
     const { bit, slots, marks } = subscription;
+    // An exporter from before this process may hold what has not been sent again yet.
+    const mayHoldAny = subscription.resumedUntil === FAR_VERSION;
     for (const [uid, entry] of this.index.entries()) {
-      if ((entry.sent & bit) === 0 || slots[entry.slot] !== SlotState.Leaving) continue;
+      if (!(mayHoldAny || (entry.sent & bit) !== 0) || slots[entry.slot] !== SlotState.Leaving) continue;
       this.index.clearSent(entry, bit);
       this.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
     }
@@ -407,6 +411,7 @@ export class FeedState {
    * The load has delivered everything as of `version`: its slots are sent, and acknowledged in due course.
    */
   completeLoad(coverage: LoadCoverage, version: string): void {
+    if (!this.filled) this.#knownFrom = version;
     this.filled = true;
     this.horizon = newerOf(version, this.horizon);
     this.censusFloor = newerOf(version, this.censusFloor);
@@ -472,11 +477,24 @@ export class FeedState {
 
   /** The difference is written: the watch goes on from `version`. */
   completeRelist(version: string): void {
+    if (!this.unsharded && isNewer(this.#knownFrom, this.position)) this.#startOver(version);
     this.position = version;
     this.horizon = newerOf(version, this.horizon);
     this.censusFloor = newerOf(version, this.censusFloor);
     for (const subscription of this.subscriptions) subscription.bookmark(version);
     this.flush();
+  }
+
+  /**
+   * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
+   * to list anew.
+   */
+  #startOver(version: string): void {
+    this.ring.reset(version);
+    for (const subscription of this.subscriptions.slice()) {
+      if (isNewer(subscription.resumedUntil, this.position)) subscription.close();
+    }
+    if (this.filled) this.#knownFrom = version;
   }
 
   // ---- counting ------------------------------------------------------------------------------------------------
