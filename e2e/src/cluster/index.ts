@@ -1,3 +1,9 @@
 export { resolveBinary } from './binaries.ts';
 export { type Cluster, startCluster } from './cluster.ts';
-export { KUBE_STATE_METRICS_IMAGE, MANAGER_IMAGE, productImages, WORKER_IMAGE } from './process-node/index.ts';
+export {
+  findProgram,
+  KUBE_STATE_METRICS_IMAGE,
+  MANAGER_IMAGE,
+  productImages,
+  WORKER_IMAGE,
+} from './process-node/index.ts';

@@ -12,7 +12,7 @@ import { decisionEnvelopeSchema, EventLog } from '@shard-controller/manager/even
 import { stateDigest } from '@shard-controller/manager/inspection';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { productImages, WORKER_IMAGE } from '../cluster/index.ts';
+import { findProgram, productImages, WORKER_IMAGE } from '../cluster/index.ts';
 import { CONFIG, Fleet, NAMESPACE, pause } from './fleet.ts';
 import { type Phase, type PhaseResult, runPhase } from './phase.ts';
 import { resize, TOUR } from './phases.ts';
@@ -106,8 +106,8 @@ async function replaced(uid: string): Promise<void> {
 
 describe('a target that does not do its part', () => {
   const setFault = (fault: string | undefined): void => {
-    const program = productImages[WORKER_IMAGE];
-    if (program === undefined || typeof program === 'function') throw new Error('the worker image is a plain program');
+    const program = findProgram(productImages, WORKER_IMAGE);
+    if (program === undefined) throw new Error('the process nodes know no worker image');
     const env = { ...program.env, ...(fault === undefined ? {} : { SHARD_CONTROLLER_TEST_FAULT: fault }) };
     for (const node of fleet.cluster.nodes) node.setImages({ [WORKER_IMAGE]: { ...program, env } });
   };

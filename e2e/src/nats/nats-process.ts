@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { NatsServer } from './nats-server.ts';
+import { resolveSystemTool } from '../cluster/binaries.ts';
 
 const START_TIMEOUT_MS = 10_000;
 
@@ -62,7 +63,12 @@ class NatsProcess implements NatsServer {
     const config = join(this.#folder, 'server.conf');
     await writeFile(config, serverConfig(this.#port, join(this.#folder, 'store'), this.#more));
     const ports = await mkdtemp(join(this.#folder, 'ports-'));
-    const child = spawn(this.#path, ['-c', config, '--ports_file_dir', ports], { stdio: ['ignore', 'ignore', 'pipe'] });
+    // The kernel ends it with this process, however this one ends.
+    const child = spawn(
+      resolveSystemTool('setpriv', 'util-linux'),
+      ['--pdeathsig', 'KILL', this.#path, '-c', config, '--ports_file_dir', ports],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
     this.#child = child;
     child.stderr.on('data', (chunk: Buffer) => {
       this.#output = (this.#output + chunk.toString()).slice(-4000);

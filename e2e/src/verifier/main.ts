@@ -7,7 +7,8 @@ const ending = new AbortController();
 let verifier: Verifier | undefined;
 
 const send = (response: VerifierResponse): void => {
-  if (process.connected) process.send?.(response);
+  // A parent that has just gone is told nothing more; `disconnect` follows.
+  if (process.connected) process.send?.(response, undefined, undefined, () => undefined);
 };
 
 async function perform(request: Exclude<VerifierRequest, { type: 'start' }>): Promise<VerifierResult> {

@@ -31,9 +31,13 @@ class LoadApiServer {
     request.resume();
     if (url.pathname === '/livez') response.end('ok');
     else if (url.pathname === '/api/v1')
-      json(response, { resources: [{ name: 'pods', kind: 'Pod', namespaced: true }] });
+      json(response, { resources: [{ name: 'pods', kind: 'Pod', namespaced: true, verbs: ['get', 'list', 'watch'] }] });
     else if (url.pathname === '/apis/shard.io/v1') {
-      json(response, { resources: [{ name: 'shardinstances', kind: 'ShardInstance', namespaced: true }] });
+      json(response, {
+        resources: [
+          { name: 'shardinstances', kind: 'ShardInstance', namespaced: true, verbs: ['get', 'list', 'watch'] },
+        ],
+      });
     } else if (url.pathname.endsWith('/shardinstances')) {
       if (url.searchParams.get('watch') !== 'true')
         json(response, { metadata: { resourceVersion: '1' }, items: [instance] });

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { resolveSystemTool } from '../cluster/binaries.ts';
 
 export interface LocalProcessOptions {
   readonly name: string;
@@ -18,7 +19,9 @@ export class LocalProcess {
 
   constructor({ name, command: [executable, ...args], env = {} }: LocalProcessOptions) {
     this.name = name;
-    this.#child = spawn(executable, args, {
+    // The kernel ends it with this process, however this one ends.
+    const died = ['--pdeathsig', 'KILL', executable, ...args];
+    this.#child = spawn(resolveSystemTool('setpriv', 'util-linux'), died, {
       env: { PATH: process.env['PATH'] ?? '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -57,7 +57,7 @@ async function following(silenceMs?: number): Promise<Rig> {
     clock: systemClock,
     host: '127.0.0.1',
     port: 0,
-    firstList: 'Full',
+    firstList: 'Streamed',
     ...(silenceMs === undefined ? {} : { silenceMs }),
     metrics: {
       frames: () => undefined,

@@ -96,7 +96,8 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     retryPeriodMs: config.lease.retryPeriodMs,
     onStarted: (term, number) => leadership.begin(term, number),
     onStopped: () => leadership.end(),
-    isGone: (holder, signal) => isManagerGone(holder, { link, reachesLog: () => events.facts(), clock }, signal),
+    isGone: (holder, signal) =>
+      isManagerGone(holder, { link, reachesLog: () => events.facts(), identity: elector.identity, clock }, signal),
     clock,
     logger,
   });

@@ -13,6 +13,8 @@ export interface PresenceOptions {
   readonly link: Pick<NatsLink, 'request' | 'status'>;
   /** Whether JetStream answers us; rejects when it does not. */
   readonly reachesLog: () => Promise<unknown>;
+  /** Our own name in the Lease. */
+  readonly identity: string;
   readonly clock: Clock;
 }
 
@@ -25,19 +27,27 @@ export interface PresenceOptions {
  */
 export async function isManagerGone(
   identity: string,
-  { link, reachesLog, clock }: PresenceOptions,
+  { link, reachesLog, identity: own, clock }: PresenceOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const ping = async (manager: string): Promise<string> => {
+    const subject = discoverySubject('PING', manager);
+    return (await link.request({ subject, body: {}, schema: z.unknown(), timeoutMs: PROBE_TIMEOUT_MS })).kind;
+  };
+  if (signal.aborted || !isSettled(link, clock)) return false;
+  // Where permissions keep managers from answering, nobody is ever found, and two would take the Lease by turns.
+  if ((await ping(own)) !== 'reply') return false;
   for (let probe = 0; probe < PROBES; probe++) {
     if (probe > 0) await clock.sleep(BETWEEN_PROBES_MS, signal);
-    const { connected, since } = link.status;
-    if (signal.aborted || !connected || clock.now() - since < SETTLED_MS) return false;
-    const subject = discoverySubject('PING', identity);
-    const { kind } = await link.request({ subject, body: {}, schema: z.unknown(), timeoutMs: PROBE_TIMEOUT_MS });
-    if (kind !== 'no-responders') return false;
+    if (signal.aborted || !isSettled(link, clock)) return false;
+    if ((await ping(identity)) !== 'no-responders') return false;
   }
   return reachesLog().then(
     () => true,
     () => false,
   );
+}
+
+function isSettled({ status: { connected, since } }: Pick<NatsLink, 'status'>, clock: Clock): boolean {
+  return connected && clock.now() - since >= SETTLED_MS;
 }

@@ -42,6 +42,13 @@ export class MembershipRing {
     }
   }
 
+  /** What happened before `floor` is not known. */
+  reset(floor: string): void {
+    this.#floor = floor;
+    this.#changes = [];
+    this.#first = 0;
+  }
+
   /** Changes newer than `version`, oldest first; undefined when some of them are no longer known. */
   since(version: string): readonly MembershipChange[] | undefined {
     if (compareResourceVersion(this.#floor, version) > 0) return undefined;

@@ -134,6 +134,16 @@ describe('an exporter from before this process', () => {
     expect(reason([feed(), late], NOW - 20_000)).toBe('');
   });
 
+  test('is waited for when it is told of a definition, as any other is', () => {
+    const told = feed({ isQuiet: true, isResumed: true, startedAt: -Infinity, toldAt: NOW - 1_000 });
+    for (const resumedAt of [NOW - 100, NOW - 60_000]) {
+      expect(reason([told, feed({ isResumed: true, startedAt: -Infinity })], resumedAt)).toMatch(/is opening/);
+    }
+    const restarted = feed({ isResumed: true, startedBeforeAt: -Infinity, startedAt: NOW - 1_000 });
+    const toldBefore = feed({ isQuiet: true, isResumed: true, startedAt: -Infinity, toldAt: NOW - 3_000 });
+    expect(reason([toldBefore, restarted])).toBe('');
+  });
+
   test('acknowledges and releases nothing until most of its watches are back', () => {
     const gone = feed({ watches: [watch({ states: [0, 0, 0, 0] })] });
     expect([census([gone]).released([0]), census([gone], NOW - 100).released([0])]).toEqual([true, false]);

@@ -79,11 +79,12 @@ export function takeFeedCensus<F extends CensusFeed>(
   const refused = sharded.flatMap(({ name, state, refusal }) =>
     state === undefined && refusal !== undefined ? [{ feed: name, reason: refusal.message }] : [],
   );
-  const isSettled =
-    feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !expectsRestart(all, now);
+  const isRestarting = expectsRestart(all, now);
+  const isSettled = feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !isRestarting;
   const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
   const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
-  const exporter = !isBack ? 'returning' : isSettled || resumedAt !== undefined ? 'settled' : 'opening';
+  const isThere = isSettled || (resumedAt !== undefined && !isRestarting);
+  const exporter = isThere ? (isBack ? 'settled' : 'returning') : 'opening';
   const isComplete =
     isSettled && isBack && feeds.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
   const watches = feeds.flatMap(watchesOf);

@@ -50,7 +50,7 @@ export function compareWithList(
   for (const [uid, entry] of state.index.entries()) {
     if (seen.has(uid) || isNewer(entry.version, version)) continue;
     for (const subscription of state.subscriptions) {
-      // It went at some time after the watch's position, which may be before what the exporter has been sent again.
+      // What was deleted since the watch stood still concerns it, too, if that was before its first load.
       const mayHold = (entry.sent & subscription.bit) !== 0 || isNewer(subscription.resumedUntil, state.position);
       if (!mayHold || state.isQuiet(subscription, entry.slot)) continue;
       state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });

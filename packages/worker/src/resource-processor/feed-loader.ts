@@ -10,6 +10,7 @@ import { FrameView } from './frame-view.ts';
 import { Semaphore } from './semaphore.ts';
 import { SlotState } from './subscription.ts';
 import { headerOf, UpstreamFailure } from './upstream-failure.ts';
+import { FAR_VERSION } from './version-order.ts';
 import { Wakeup } from './wakeup.ts';
 
 /** A stream of what is there that says nothing for so long is opened again. ms. */
@@ -90,7 +91,12 @@ export class FeedLoader {
    * there are, and mostly there are none. Undefined when it has to be a list.
    */
   #singles(state: FeedState): readonly KnownObject[] | undefined {
-    if (!state.filled || !state.scope.isEverything || !this.#feed.connected) return undefined;
+    const { connected, key } = this.#feed;
+    if (!state.filled || !state.scope.isEverything || !connected) return undefined;
+    // A single read brings an object that has left the selection, too.
+    if (key.fieldSelector !== '' || key.labelSelector !== '') return undefined;
+    // A list says as of when an object is gone that an exporter from before this process may hold; a single read does not.
+    if (state.subscriptions.some(({ resumedUntil }) => resumedUntil === FAR_VERSION)) return undefined;
     const loading = loadingSlots(state.subscriptions);
     const known: KnownObject[] = [];
     for (const [uid, { slot, namespace, name }] of state.index.entries()) {

@@ -3,7 +3,10 @@ import { type Clock, systemClock } from '@shard-controller/shared/runtime';
 import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
+import { CollectionReader } from './collection-reader.ts';
 import { Feed } from './feed.ts';
+import { resumeExporter } from './feed-difference.ts';
+import { fetchEach } from './feed-relist.ts';
 import { KindCatalog } from './kind-catalog.ts';
 import { Semaphore } from './semaphore.ts';
 import { slotHashOf } from './slot-hash.ts';
@@ -34,7 +37,7 @@ class Rig {
   roles = owned(0, 16);
   #ahead = 0;
 
-  constructor(objects: number, narrows: boolean, pushdown: 'auto' | 'off' = 'auto') {
+  constructor(objects: number, narrows: boolean, pushdown: 'auto' | 'off' = 'auto', fieldSelector = '') {
     this.api.narrows = narrows;
     for (let i = 0; i < objects; i++) this.api.change('ADDED', `uid-${i}`);
     const clock: Clock = {
@@ -48,7 +51,7 @@ class Rig {
       version: 'v1',
       resource: 'pods',
       namespace: '',
-      fieldSelector: '',
+      fieldSelector,
       labelSelector: '',
       accept: 'application/vnd.kubernetes.protobuf',
     };
@@ -240,4 +243,62 @@ describe('a feed of few objects', () => {
     expect(rig.api.requests.sort()).toEqual(expected.map((uid) => `/api/v1/namespaces/ns/pods/${uid}`).sort());
     for (const uid of expected) expect(rig.peer.store.has(uid)).toBe(true);
   });
+
+  test('lists what a selector picks: a single read knows no selector', async () => {
+    const rig = await new Rig(100, false, 'auto', 'spec.nodeName=node').start();
+    const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
+    if (moved === undefined) throw new Error('no object to move');
+    rig.api.requests.length = 0;
+    await rig.assign(owned(slotOfUid(moved), slotOfUid(moved) + 1));
+    expect(rig.api.requests.filter((path) => path.startsWith('/'))).toEqual([]);
+    expect(rig.peer.store.has(moved)).toBe(true);
+  });
+
+  test('lists for an exporter that comes back: of an object that a single read misses, it would never hear', async () => {
+    const rig = await new Rig(100, true).start();
+    const { state } = rig.feed;
+    const [gone] = inSlots(rig.api.objects.keys(), 16, 64);
+    if (state === undefined || gone === undefined) throw new Error('no object to delete');
+    const slot = slotOfUid(gone);
+    await rig.assign(owned(slot, slot + 1));
+    rig.peer.leave();
+    // Gone from the server, and its watch has not said so yet.
+    const behind = rig.api.hold();
+    rig.api.change('DELETED', gone);
+    const subscription = resumeExporter(state, state.position, rig.roles);
+    if (subscription === undefined) throw new Error('not resumed');
+    const back = new WatchPeer();
+    for (const [uid, version] of rig.peer.store) back.store.set(uid, version);
+    subscription.attach(back.response());
+    rig.feed.adopt(subscription);
+    await until(() => back.ended);
+    back.rewatch(subscription);
+    behind.release();
+    const expected = inSlots(rig.api.objects.keys(), slot, slot + 1);
+    await until(() => !back.store.has(gone));
+    expect([...back.store.keys()].sort()).toEqual(expected);
+  });
+});
+
+test('single reads that are stopped while the exporter takes nothing are no complete load', async () => {
+  const api = new ScriptedApiServer();
+  for (const uid of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']) api.change('ADDED', uid);
+  const key = { path: '/api/v1/pods', group: '', version: 'v1', resource: 'pods', namespace: '' };
+  const reader = new CollectionReader(
+    api,
+    { ...key, fieldSelector: '', labelSelector: '', accept: 'application/vnd.kubernetes.protobuf' },
+    () => 0.5,
+  );
+  const stop = new AbortController();
+  const room = Promise.withResolvers<void>();
+  let taken = 0;
+  const objects = Array.from(api.objects.keys(), (uid) => ({ uid, namespace: 'ns', name: uid }));
+  const reading = fetchEach(reader, objects, stop.signal, () => {
+    taken++;
+    return room.promise;
+  });
+  await until(() => taken === 8);
+  stop.abort();
+  room.resolve();
+  await expect(reading).rejects.toThrow('abort');
 });

@@ -305,6 +305,61 @@ describe('an exporter from before this process', () => {
   });
 });
 
+describe('an exporter from before this process, while its objects are sent again', () => {
+  test('loses those of a slot that is taken away before the load has reached it', () => {
+    const feed = newFeed('50');
+    const first = feed.beginLoad();
+    feed.offer(first, view, 0, read('ADDED', 'held', '40'));
+    feed.completeLoad(first, '50');
+    const peer = new WatchPeer();
+    peer.store.set('held', '40');
+    resumeExporter(feed, '50', everything)?.attach(peer.response());
+    feed.plan(everything);
+    feed.beginLoad();
+    feed.plan(roles(ALL.filter((slot) => slot !== slotOf('held'))));
+    feed.flush();
+    expect([...peer.store.keys()]).toEqual([]);
+  });
+
+  test('loses what the load had left out already when the watch that would have said so has a gap', () => {
+    const feed = newFeed('50');
+    const first = feed.beginLoad();
+    for (const uid of ['kept', 'gone']) feed.offer(first, view, 0, read('ADDED', uid, '40'));
+    feed.completeLoad(first, '50');
+    const peer = new WatchPeer();
+    for (const uid of ['kept', 'gone']) peer.store.set(uid, '40');
+    resumeExporter(feed, '50', everything)?.attach(peer.response());
+    feed.plan(everything);
+    const again = feed.beginLoad();
+    feed.offer(again, view, 0, read('ADDED', 'kept', '40'));
+    feed.completeLoad(again, '63');
+    const [subscription] = feed.subscriptions;
+    if (subscription === undefined) throw new Error('no subscription');
+    peer.rewatch(subscription);
+    const seen = new Map([['kept', { version: '40', namespace: 'ns', name: 'kept', slot: slotOf('kept') }]]);
+    compareWithList(feed, seen, '70');
+    feed.completeRelist('70');
+    expect([...peer.store.keys()]).toEqual(['kept']);
+  });
+
+  test('lists anew when the watch has a gap and deletions in it cannot be known', () => {
+    const feed = newFeed('50');
+    const first = feed.beginLoad();
+    feed.offer(first, view, 0, read('ADDED', 'kept', '40'));
+    // Ahead of the watch, which would have brought the deletion of `gone` at 60.
+    feed.completeLoad(first, '61');
+    const peer = new WatchPeer();
+    const subscription = resumeExporter(feed, '50', everything);
+    subscription?.attach(peer.response());
+    const seen = new Map([['kept', { version: '40', namespace: 'ns', name: 'kept', slot: slotOf('kept') }]]);
+    compareWithList(feed, seen, '70');
+    feed.completeRelist('70');
+    expect(subscription?.closed).toBe(true);
+    expect(resumeExporter(feed, '50', everything)).toBeUndefined();
+    expect(resumeExporter(feed, '70', everything)).toBeDefined();
+  });
+});
+
 describe('definitions that are not to be seen to change', () => {
   const QUIET = 0;
   function newDefinitions(novelty?: (entry: object, view: FrameView) => Novelty): FeedState {

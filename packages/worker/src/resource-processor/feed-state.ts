@@ -97,8 +97,8 @@ export class FeedState {
   #tombstones: Map<string, string> | undefined;
   /** Were sent objects older than the live position since the last flush. */
   readonly #offPosition = new Set<Subscription>();
-  /** Where the load stood that filled the index. */
-  #filledAt = FAR_VERSION;
+  /** From this position on the index knows every object that anybody was ever sent: where the first load stood. */
+  #knownFrom = FAR_VERSION;
   #markSequence = 0;
   #subscriptionSequence = 0;
 
@@ -233,12 +233,10 @@ export class FeedState {
 
   #withdraw(subscription: Subscription, leaving: readonly number[]): void {
     const { bit, slots, marks } = subscription;
-    // Until all is sent again, an exporter from before this process holds objects that nothing was sent of.
-    const mayHoldAll = subscription.resumedUntil === FAR_VERSION;
-    const left = new Set(leaving);
+    // An exporter from before this process may hold what has not been sent again yet.
+    const mayHoldAny = subscription.resumedUntil === FAR_VERSION;
     for (const [uid, entry] of this.index.entries()) {
-      const mayHold = (entry.sent & bit) !== 0 || (mayHoldAll && left.has(entry.slot));
-      if (!mayHold || slots[entry.slot] !== SlotState.Leaving) continue;
+      if (!(mayHoldAny || (entry.sent & bit) !== 0) || slots[entry.slot] !== SlotState.Leaving) continue;
       this.index.clearSent(entry, bit);
       this.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
     }
@@ -433,7 +431,7 @@ export class FeedState {
    * The load has delivered everything as of `version`: its slots are sent, and acknowledged in due course.
    */
   completeLoad(coverage: LoadCoverage, version: string): void {
-    if (!this.filled) this.#filledAt = version;
+    if (!this.filled) this.#knownFrom = version;
     this.filled = true;
     this.horizon = newerOf(version, this.horizon);
     this.censusFloor = newerOf(version, this.censusFloor);
@@ -502,27 +500,31 @@ export class FeedState {
     for (const subscription of this.subscriptions) this.#keepResumePoint(subscription, version);
   }
 
-  /**
-   * The watch has missed everything from its position up to `version`. What was deleted in between and before the index
-   * was filled is known to nobody but an exporter from before this process: it has to list again.
-   */
+  /** The watch has missed what led to `version`: when exactly something went is not known. */
   skip(version: string): void {
-    // When exactly something went is not known.
     this.censusFloor = newerOf(version, this.censusFloor);
-    if (this.filled && !isNewer(this.#filledAt, this.position)) return;
-    this.ring = new MembershipRing(version);
-    for (const subscription of this.subscriptions.slice()) {
-      if (isNewer(subscription.resumedUntil, this.position)) subscription.close();
-    }
   }
 
   /** The difference is written: the watch goes on from `version`. */
   completeRelist(version: string): void {
+    if (!this.unsharded && isNewer(this.#knownFrom, this.position)) this.#startOver(version);
     this.position = version;
     this.horizon = newerOf(version, this.horizon);
     this.#offPosition.clear();
     for (const subscription of this.subscriptions) subscription.bookmark(version);
     this.flush();
+  }
+
+  /**
+   * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
+   * to list anew.
+   */
+  #startOver(version: string): void {
+    this.ring.reset(version);
+    for (const subscription of this.subscriptions.slice()) {
+      if (isNewer(subscription.resumedUntil, this.position)) subscription.close();
+    }
+    if (this.filled) this.#knownFrom = version;
   }
 
   // ---- counting ------------------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ import { protobufFrame, protobufList, protobufObject } from './testing/wire.ts';
 const SLOTS = 64;
 const everything = new Uint8Array(SLOTS).fill(SlotRole.Owned);
 
+/** A Status: 410 Expired. */
+const gone = Buffer.concat([Buffer.from([0x22, 0x07]), Buffer.from('Expired'), Buffer.from([0x30, 0x9a, 0x03])]);
+
 const stops: AbortController[] = [];
 afterEach(() => {
   for (const stop of stops.splice(0)) stop.abort();
@@ -78,7 +81,7 @@ function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'>
   );
   const stop = new AbortController();
   stops.push(stop);
-  void feed.run(stop.signal);
+  void feed.run(stop.signal).catch(() => {});
   return { api, feed, slept, counted };
 }
 
@@ -225,8 +228,6 @@ describe('a feed whose watch ends', () => {
 });
 
 describe('a feed whose resourceVersion is gone', () => {
-  const gone = Buffer.concat([Buffer.from([0x22, 0x07]), Buffer.from('Expired'), Buffer.from([0x30, 0x9a, 0x03])]);
-
   for (const where of ['in the answer', 'as an event in the stream'] as const) {
     test(`(410 ${where}) compares metadata, fetches only what differs, and sends the difference`, async () => {
       const { api, peer, counted } = await newRig('same', 'changed', 'deleted');
@@ -293,6 +294,15 @@ describe('a feed whose resourceVersion is gone', () => {
     expect([...peer.store.keys()]).toEqual(['b']);
     expect(lists(api)).toHaveLength(2);
     expect(api.requests.filter((query) => query === '')).toHaveLength(1);
+  });
+
+  test('is not taken for one that hears the server while it cannot list it either', async () => {
+    const { api, feed, peer } = await newRig('a');
+    for (let i = 0; i < 200; i++) api.next((_, query) => (query.has('watch') ? undefined : status(500, 'Broken')));
+    api.say(protobufFrame('ERROR', gone));
+    await until(() => feed.problem?.includes('Broken') === true);
+    expect(feed.connected).toBe(false);
+    expect(peer.store.size).toBe(1);
   });
 
   test('starts a load over that was under way, so that nothing deleted comes back', async () => {
@@ -363,6 +373,27 @@ describe('a feed that opens', () => {
     expect(feed.state && resumeExporter(feed.state, '50', everything)).toBeUndefined();
   });
 
+  test('does not resume an exporter past deletions that nobody has told it of', async () => {
+    const api = new ScriptedApiServer();
+    for (const uid of ['a', 'b']) api.change('ADDED', uid);
+    api.objects.delete('a');
+    api.version = 110;
+    // As kube-apiserver says it: the watch is opened, and its first event is the refusal.
+    api.next((_, query) =>
+      query.get('watch') === 'true' && !query.has('sendInitialEvents')
+        ? {
+            status: 200,
+            headers: { 'content-type': 'application/vnd.kubernetes.protobuf;stream=watch' },
+            body: Readable.from([protobufFrame('ERROR', gone)]),
+          }
+        : undefined,
+    );
+    const { feed, counted } = newFeed(api, '102');
+    await until(() => feed.state?.filled === true && feed.state.position === '110');
+    expect(counted).toContain('relist expired');
+    expect(feed.state && resumeExporter(feed.state, '102', everything)).toBeUndefined();
+  });
+
   test('waits with its list as long as the server asks', async () => {
     const api = new ScriptedApiServer();
     api.change('ADDED', 'a');
@@ -402,6 +433,19 @@ describe('a feed that opens', () => {
     await until(() => feed.state?.filled === true);
     expect(feed.state?.index.size).toBe(1);
     expect(lists(api)).toHaveLength(1);
+  });
+});
+
+describe('a feed that fails for a reason of its own', () => {
+  test('ends the watches of its exporter, which would wait for ever', async () => {
+    const { api, feed, counted } = await newRig('a');
+    const [subscription] = feed.state?.subscriptions ?? [];
+    counted.push = () => {
+      throw new Error('a defect');
+    };
+    api.cut(new Error('ECONNRESET'));
+    await until(() => subscription?.closed === true);
+    expect(feed.state?.subscriptions).toEqual([]);
   });
 });
 

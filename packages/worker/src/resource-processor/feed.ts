@@ -140,9 +140,12 @@ export class Feed implements VerifiableFeed {
   async run(signal: AbortSignal): Promise<void> {
     const first = await this.#openFirst(signal);
     if (first === undefined) return;
-    await Promise.all([this.#follow(first, signal), this.#loader.run(signal)]);
-    for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
-    this.report();
+    try {
+      await Promise.all([this.#follow(first, signal), this.#loader.run(signal)]);
+    } finally {
+      for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
+      this.report();
+    }
   }
 
   /** An exporter asks for everything: it, or a part of it, has started. */
@@ -327,6 +330,8 @@ export class Feed implements VerifiableFeed {
         response ??= await this.#reopen(signal);
         await this.#consume(response, AbortSignal.any([signal, stop]));
       } catch (error) {
+        // At once: what follows may take as long as the server likes.
+        this.#disconnect();
         if (signal.aborted || this.halted || stop.aborted) continue;
         await this.#recover(error, signal);
       } finally {

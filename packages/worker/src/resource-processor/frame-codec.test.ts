@@ -175,3 +175,11 @@ describe('lists', () => {
     expect(page).toEqual({ resourceVersion: '42', continueToken: 'abc', remaining: 300 });
   });
 });
+
+test('an item of a typed JSON list, which says no kind, becomes an event of its kind', () => {
+  const item = Buffer.from('{"metadata":{"uid":"u"},"spec":{"kind":"Other"}}');
+  const parsed: unknown = JSON.parse(jsonCodec.event('ADDED', WIDGET, item).toString());
+  expect(parsed).toMatchObject({ type: 'ADDED', object: { ...WIDGET, metadata: { uid: 'u' } } });
+  const whole = Buffer.from('{"spec":{},"kind":"Widget","apiVersion":"example.com/v1"}');
+  expect(jsonCodec.event('MODIFIED', WIDGET, whole).toString()).toBe(`{"type":"MODIFIED","object":${String(whole)}}\n`);
+});

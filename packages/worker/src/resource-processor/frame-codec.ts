@@ -7,6 +7,7 @@ import {
   readProtobufStatus,
   type StatusSummary,
 } from './protobuf-frame.ts';
+import { eachMember, isKey } from './json-members.ts';
 import { ProtobufReader } from './protobuf-reader.ts';
 import { block, blockHead, envelope, envelopeHead, openEvent } from './protobuf-writer.ts';
 
@@ -148,6 +149,18 @@ export const protobufCodec: FrameCodec = {
   },
 };
 
+/** The API server leaves kind and apiVersion out of the items of a typed list, but not out of events. */
+function withKind({ apiVersion, kind }: ObjectKind, object: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(object.buffer, object.byteOffset, object.length);
+  let hasKind = false;
+  eachMember(bytes, 0, bytes.length, (start, end) => {
+    if (isKey(bytes, start, end, 'kind')) hasKind = true;
+  });
+  if (hasKind) return object;
+  const head = JSON.stringify({ kind, apiVersion }).slice(0, -1);
+  return Buffer.concat([Buffer.from(`${head},`), object.subarray(1)]);
+}
+
 function jsonEvent(type: WatchEventType, object: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), object, Buffer.from('}\n')]);
 }
@@ -163,7 +176,7 @@ export const jsonCodec: FrameCodec = {
   readFrame: readJsonFrame,
   readWhole: (frame, view) => readJsonFrame(frame, 0, frame.length, view),
   readStatus: (view) => readJsonStatus(view.bytes.toString('utf8', view.objectStart, view.objectEnd)),
-  event: (type, _kind, object) => jsonEvent(type, object),
+  event: (type, kind, object) => jsonEvent(type, withKind(kind, object)),
   deleted: (kind, identity, resourceVersion) => {
     const namespace = identity.namespace === '' ? {} : { namespace: identity.namespace };
     const metadata = { name: identity.name, ...namespace, uid: identity.uid, resourceVersion };

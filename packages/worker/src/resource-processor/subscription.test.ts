@@ -164,4 +164,12 @@ describe('the queue of a subscription', () => {
     subscription.flush();
     expect([peer.log, ends]).toEqual([['MODIFIED big@7'], []]);
   });
+
+  it('does not end for withdrawals alone, which would begin anew whenever the exporter comes back', () => {
+    const { subscription, peer, ends } = newRig();
+    peer.takes = false;
+    withdraw(subscription, 600_000);
+    subscription.flush();
+    expect([ends, subscription.closed]).toEqual([[], false]);
+  });
 });

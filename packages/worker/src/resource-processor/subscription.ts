@@ -19,8 +19,10 @@ export const SlotState = {
 export const QUEUE_LIMIT = 4 * 1024 * 1024;
 const RESUME_BELOW = QUEUE_LIMIT / 2;
 /**
- * Bytes beyond which the subscription ends, so that its exporter starts over, rather than the process. Not reached by
- * a slow exporter: its feed stops long before; what can come at once is an object and a turn of the event loop.
+ * Bytes of events beyond which the subscription ends, so that its exporter starts over, rather than the process. Not
+ * reached by a slow exporter: its feed stops long before; what can come at once is an object and a turn of the event
+ * loop. Synthetic deletions do not count: no more of them wait than the index has objects, and an exporter that comes
+ * back gets them all again.
  */
 export const SHED_LIMIT = 64 * 1024 * 1024;
 /** A synthetic deletion is written when the exporter takes it; until then it is its identity. Bytes, about. */
@@ -102,6 +104,8 @@ export class Subscription {
   #withdrawals: Withdrawal[] = [];
   #queuedBytes = 0;
   #queuedFrames = 0;
+  /** Of the frames, those that are synthetic deletions. */
+  #queuedWithdrawals = 0;
   #awaited:
     | { readonly version: string; readonly since: number; readonly settle: ((ok: boolean) => void)[] }
     | undefined;
@@ -248,7 +252,7 @@ export class Subscription {
     this.#endWithdrawals();
     if (this.#closed) return;
     this.#pump();
-    if (this.#queuedBytes > SHED_LIMIT) this.#close(true);
+    if (this.#queuedBytes - this.#queuedWithdrawals * WITHDRAWAL_BYTES > SHED_LIMIT) this.#close(true);
   }
 
   #endFrames(): void {
@@ -264,6 +268,7 @@ export class Subscription {
     if (count === 0) return;
     const objects = this.#withdrawals;
     this.#withdrawals = [];
+    this.#queuedWithdrawals += count;
     this.#enqueue({ type: 'withdrawals', objects, taken: 0 }, count * WITHDRAWAL_BYTES, count);
   }
 
@@ -318,6 +323,7 @@ export class Subscription {
     this.#withdrawals = [];
     this.#queuedBytes = 0;
     this.#queuedFrames = 0;
+    this.#queuedWithdrawals = 0;
     this.#awaited = undefined;
     const response = this.#response;
     this.#response = undefined;
@@ -357,6 +363,7 @@ export class Subscription {
     item.taken += objects.length;
     this.#queuedBytes -= objects.length * WITHDRAWAL_BYTES;
     this.#queuedFrames -= objects.length;
+    this.#queuedWithdrawals -= objects.length;
     return Buffer.concat(objects.map(({ identity, version }) => this.#codec.deleted(this.#kind, identity, version)));
   }
 

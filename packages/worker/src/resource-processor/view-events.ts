@@ -1,6 +1,5 @@
 import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView, WatchEventType } from './frame-view.ts';
-import { eachMember, isKey } from './json-members.ts';
 import { NO_COLUMNS, readRow, readTable, withoutObject, writeTable } from './table.ts';
 
 /** Writes the events of one client's watch in the shape that the client asked for. */
@@ -55,7 +54,6 @@ export class ViewEvents {
       return this.#table(type, [this.#row(view.bytes, view.objectStart, view.objectEnd)], view.resourceVersion());
     }
     if (type === 'DELETED') return this.codec.deleted(this.#kind, identityOf(view), position);
-    if (this.codec.encoding === 'json') return this.codec.event(type, this.#kind, this.#withKind(item));
     return this.codec.event(type, this.#kind, item);
   }
 
@@ -72,18 +70,6 @@ export class ViewEvents {
 
   #row(bytes: Buffer, start: number, end: number): Buffer {
     return this.#leavesObjectsOut ? withoutObject(bytes, start, end) : bytes.subarray(start, end);
-  }
-
-  /** The API server leaves kind and apiVersion out of a list's items, but not out of events. */
-  #withKind(item: Buffer): Buffer {
-    let hasKind = false;
-    eachMember(item, 0, item.length, (start, end) => {
-      if (isKey(item, start, end, 'kind')) hasKind = true;
-    });
-    if (hasKind) return item;
-    const { apiVersion, kind } = this.#kind;
-    const head = JSON.stringify({ kind, apiVersion }).slice(0, -1);
-    return Buffer.concat([Buffer.from(`${head},`), item.subarray(1)]);
   }
 }
 

@@ -70,6 +70,8 @@ export class ViewWatch {
     if (this.#move !== undefined || exposure.equals(this.#held) || this.#ended) return;
     this.#move = this.#moves().finally(() => {
       this.#move = undefined;
+      // What was wanted while the end of the move waited for its client.
+      this.show(this.#wanted);
     });
   }
 

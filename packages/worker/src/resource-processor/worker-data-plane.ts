@@ -252,6 +252,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {
       this.#options.logger.error({ feed: feed.name, err: error }, 'a feed failed and is given up: its watches end');
+      abort.abort();
       this.#feeds.delete(feed.id);
     });
     this.#feeds.set(feed.id, { feed, abort, done });
