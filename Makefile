@@ -1,6 +1,6 @@
 # Each target calls one script. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools demo bench test check unit integration e2e golden faults up down gen format clean
+.PHONY: help tools demo bench test check unit integration e2e golden faults moves up down gen format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ golden: ## Every golden case with 1 to 7 workers, both ways to shard (GOLDEN=<ca
 
 faults: ## Runs with seeded faults between workers and API server (SEEDS=200, FIRST, or one SEED; LOGS=folder keeps logs)
 	@tools/run.sh e2e/faults.sh
+
+moves: ## Moves in a row between two real exporters, under churn and trouble (MOVES=1000, MOVES_SEED)
+	@MOVES=$${MOVES:-1000} tools/run.sh vitest run --project integration e2e/src/worker/moves
 
 up: ## Start a playground cluster and print the kubectl settings
 	@tools/run.sh e2e/playground.sh up

@@ -86,7 +86,8 @@ class Instance implements StandaloneApiServer {
   readonly #replicas: ManagedProcess[] = [];
   readonly #newServer: (name: string, port: number, options: ApiServerOptions) => ManagedProcess;
   readonly #reap = (): void => {
-    for (const part of [...this.#replicas, this.#apiServer, this.#etcd]) if (part.pid !== undefined) process.kill(part.pid, 'SIGKILL');
+    for (const part of [...this.#replicas, this.#apiServer, this.#etcd])
+      if (part.pid !== undefined) process.kill(part.pid, 'SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
   };
 

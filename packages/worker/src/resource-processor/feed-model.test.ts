@@ -26,17 +26,21 @@ const changes = fc.oneof(
 
 /** Slots as bits: one slot in or out, half of them, all, none. */
 const moves = fc.oneof(
-  fc.nat(SLOTS - 1).map((slot) => step(`toggle slot ${slot}`, (model) => model.assign(toggled(model.roles, 1 << slot)))),
+  fc
+    .nat(SLOTS - 1)
+    .map((slot) => step(`toggle slot ${slot}`, (model) => model.assign(toggled(model.roles, 1 << slot)))),
   fc
     .constantFrom(0x0f, 0xf0, 0x55, 0xff)
     .map((bits) => step(`toggle slots ${bits.toString(2)}`, (model) => model.assign(toggled(model.roles, bits)))),
   fc
     .constantFrom(0x0f, 0xff, 0x3c, 0)
-    .map((bits) => step(`own slots ${bits.toString(2)}`, (model) => model.assign(toggled(new Uint8Array(SLOTS), bits)))),
+    .map((bits) =>
+      step(`own slots ${bits.toString(2)}`, (model) => model.assign(toggled(new Uint8Array(SLOTS), bits))),
+    ),
 );
 
 function toggled(roles: Uint8Array, bits: number): Uint8Array {
-  return roles.map((role, slot) => (((bits >> slot) & 1) === 1) === (role === SlotRole.Owned) ? 0 : SlotRole.Owned);
+  return roles.map((role, slot) => ((((bits >> slot) & 1) === 1) === (role === SlotRole.Owned) ? 0 : SlotRole.Owned));
 }
 
 const does: fc.Arbitrary<Trouble['does']> = fc.oneof(
@@ -107,7 +111,9 @@ function randomOf(seed: number): () => number {
   };
 }
 
-test('a feed shows every exporter exactly the objects of its slots, whatever has happened', { timeout: 3_600_000 }, async () => {
+test('a feed shows every exporter exactly the objects of its slots, whatever has happened', {
+  timeout: 3_600_000,
+}, async () => {
   const setting = fc.record({
     exporters: fc.integer({ min: 1, max: 2 }),
     isCounted: fc.boolean(),
@@ -137,3 +143,60 @@ test('a feed shows every exporter exactly the objects of its slots, whatever has
     { numRuns: RUNS },
   );
 });
+
+/** Interleavings that once lost, doubled or hung something. */
+const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]>> = {
+  'a single read of an object that has left the selector comes after its deletion': [
+    [(model) => model.touch('web-7'), 0],
+    [(model) => model.assign(toggled(new Uint8Array(SLOTS), 0x3c)), 9],
+    [(model) => model.upstream.add({ on: 'object', does: { what: 'delay', turns: 9 } }), 0],
+    [(model) => model.assign(toggled(new Uint8Array(SLOTS), 0x3d)), 1],
+    [(model) => ['web-0', 'web-7'].forEach((of) => model.relabel(of)), 0],
+    [(model) => ['web-0', 'web-7'].forEach((of) => model.touch(of)), 9],
+  ],
+  'all slots of an exporter that waits for its list leave': [
+    [() => undefined, 30],
+    [(model) => model.restartWorker(0), 0],
+    [(model) => model.api.forget(), 2],
+    [(model) => model.assign(new Uint8Array(SLOTS)), 0],
+  ],
+  'the feed narrows before a resumed exporter was told of a deletion': [
+    [() => undefined, 30],
+    [(model) => void model.api.hold(), 0],
+    [(model) => model.remove('web-1'), 0],
+    [(model) => model.restartWorker(0), 0],
+    [(model) => model.assign(new Uint8Array(SLOTS)), 30],
+    [(model) => model.tidy(), 9],
+  ],
+  'a load for one exporter shows the other what is ahead of the watch, and the worker dies': [
+    [() => undefined, 30],
+    [(model) => void model.api.hold(), 0],
+    [(model) => model.recreate('web-0'), 0],
+    [(model) => model.restartExporter(0), 12],
+    [(model) => model.restartWorker(0), 0],
+  ],
+};
+
+for (const [what, steps] of Object.entries(FOUND)) {
+  test.each([true, false])(`${what}; the server narrows: %s`, async (narrows) => {
+    // The exact turn at which things happen depends on what else is done: every small delay is tried.
+    for (let delay = 0; delay < 8; delay++) {
+      const model = new FeedModel(2, false, () => 0);
+      try {
+        model.api.narrows = narrows;
+        for (let i = 0; i < 6; i++) model.touch(`web-${i}`);
+        model.assign(new Uint8Array(SLOTS).fill(SlotRole.Owned, 0, SLOTS / 2));
+        for (const [act, turns] of steps) {
+          await act(model);
+          await model.pass(turns === 0 ? 0 : turns + delay);
+          expect(model.complaints()).toEqual([]);
+        }
+        model.api.hold().release();
+        await model.settle();
+        expect(model.finalComplaints()).toEqual([]);
+      } finally {
+        model.stop();
+      }
+    }
+  });
+}

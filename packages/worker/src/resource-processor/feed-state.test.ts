@@ -479,7 +479,12 @@ describe('a metadata list after a gap in the watch', () => {
     feed.refetched(protobufObject({ uid: 'new', name: 'x', version: '125' }), view);
     feed.completeRelist('120');
     // A resume in between starts from before the gap.
-    expect(peer.log.filter((line) => line !== 'BOOKMARK @100')).toEqual(['DELETED gone@100', 'MODIFIED changed@110', 'ADDED new@125', 'BOOKMARK @120']);
+    expect(peer.log.filter((line) => line !== 'BOOKMARK @100')).toEqual([
+      'DELETED gone@100',
+      'MODIFIED changed@110',
+      'ADDED new@125',
+      'BOOKMARK @120',
+    ]);
     // The watch goes on from 120 and brings what the fetch was ahead with.
     live(feed, 'ADDED', 'new', '121');
     live(feed, 'MODIFIED', 'new', '125');

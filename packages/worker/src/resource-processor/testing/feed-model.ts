@@ -310,7 +310,8 @@ export class FeedModel {
   complaints(): string[] {
     const complaints: string[] = [];
     for (const [i, { peer }] of this.exporters.entries()) {
-      if (peer.regressions.length > 0) complaints.push(`exporter ${i} saw an older state of ${peer.regressions.join()}`);
+      if (peer.regressions.length > 0)
+        complaints.push(`exporter ${i} saw an older state of ${peer.regressions.join()}`);
       complaints.push(...this.#risen(peer).map((line) => `exporter ${i} saw ${line}`));
     }
     complaints.push(...this.#miscounts());
@@ -324,7 +325,10 @@ export class FeedModel {
     for (const line of peer.log) {
       const [type = '', rest = ''] = line.split(' ');
       const [uid = '', version = ''] = rest.split('@');
-      if (type === 'DELETED' && this.#facts.some((fact) => fact.uid === uid && !fact.isThere && String(fact.version) === version))
+      if (
+        type === 'DELETED' &&
+        this.#facts.some((fact) => fact.uid === uid && !fact.isThere && String(fact.version) === version)
+      )
         gone.set(uid, Number(version));
       else if (line === 'LOST') gone.clear();
       else if (type === 'ADDED' && Number(version) < (gone.get(uid) ?? 0)) risen.push(`${line} after its deletion`);
@@ -345,7 +349,10 @@ export class FeedModel {
       if (state.ring.since(String(at)) === undefined) break;
       const there = [...this.#thereAt(at)].filter((uid) => shown.has(slotOfUid(uid)));
       const said = state.census(shown, String(at));
-      const digest = BigInt.asUintN(64, there.reduce((total, uid) => total + hashToBigInt(fnv1a64(uid)), 0n));
+      const digest = BigInt.asUintN(
+        64,
+        there.reduce((total, uid) => total + hashToBigInt(fnv1a64(uid)), 0n),
+      );
       if (said.count !== there.length || said.digest !== digest) {
         miscounts.push(`counted ${said.count} as of ${at} instead of ${there.length}`);
       }
