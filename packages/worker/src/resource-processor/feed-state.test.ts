@@ -217,6 +217,16 @@ describe('slots', () => {
     expect(peer.store.size).toBe(uids.filter((uid) => slotOf(uid) < 32).length);
   });
 
+  test('that all leave while an exporter waits for its list leave it an empty one', () => {
+    const feed = newFeed();
+    feed.completeLoad(feed.beginLoad(), '100');
+    const answers: [number, string][] = [];
+    feed.subscribe().collect((objects, version) => void answers.push([objects.length, version]));
+    feed.plan(everything);
+    feed.plan(roles([]));
+    expect(answers).toEqual([[0, '100']]);
+  });
+
   test('that come back while they leave are loaded anew', async () => {
     const { feed, peer } = loaded(uids);
     feed.plan(roles(ALL.slice(0, 32)));

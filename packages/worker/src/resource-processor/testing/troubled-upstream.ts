@@ -4,7 +4,7 @@ import type { Upstream } from '../data-plane.ts';
 import { status } from './scripted-api-server.ts';
 
 /** What a request is for, as the feed makes them. */
-export type ReadKind = 'watch' | 'watchList' | 'list' | 'object';
+type ReadKind = 'watch' | 'watchList' | 'list' | 'object';
 
 /** What happens to the next request of a kind. */
 export interface Trouble {
@@ -25,7 +25,10 @@ export function turn(): Promise<void> {
 }
 
 export async function turns(count: number, signal?: AbortSignal): Promise<void> {
-  for (let i = 0; i < count && signal?.aborted !== true; i++) await turn();
+  for (let i = 0; i < count; i++) {
+    if (signal?.aborted === true) return;
+    await turn();
+  }
 }
 
 /** Stands before an API server and makes trouble, each as often as it was asked for. */
