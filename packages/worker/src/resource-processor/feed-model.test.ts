@@ -151,15 +151,6 @@ test('a feed shows every exporter exactly the objects of its slots, whatever has
 
 /** Interleavings that once lost, doubled or hung something. */
 const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]>> = {
-  'a single read of an object that has left the selector comes after its deletion': [
-    [() => undefined, 30],
-    [(model) => void model.api.hold(), 0],
-    [(model) => model.relabel('web-4'), 0],
-    [(model) => model.touch('web-4'), 0],
-    [(model) => [0, 1].forEach(() => model.upstream.add({ on: 'object', does: { what: 'delay', turns: 30 } })), 0],
-    [(model) => model.assign(toggled(model.roles, 0xf0)), 2],
-    [(model) => model.api.hold().release(), 40],
-  ],
   'the feed narrows before a resumed exporter was told of a deletion': [
     [() => undefined, 30],
     [(model) => void model.api.hold(), 0],
