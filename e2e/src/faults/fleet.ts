@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Heartbeat } from '@shard-controller/shared/contracts';
+import type { Assignment, Heartbeat } from '@shard-controller/shared/contracts';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
 import { KubernetesClient, resourcePath, staticEndpoint } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
@@ -64,8 +64,19 @@ export class FleetWorker {
       warmRanges: rangesOf(more.warm),
       releaseRanges: rangesOf(more.release),
     });
-    await this.#fixture.writeInstance(content);
+    await this.#written(content);
     await this.#fixture.publish(this.shardId, content);
+  }
+
+  /** As a manager goes on trying while the API server restarts. */
+  async #written(content: Assignment): Promise<void> {
+    for (const deadline = performance.now() + 30_000; ; await sleep(100)) {
+      try {
+        return await this.#fixture.writeInstance(content);
+      } catch (error) {
+        if (performance.now() > deadline) throw error;
+      }
+    }
   }
 
   /** State of a migration by the newest heartbeat that knows `epoch`. */
