@@ -41,6 +41,8 @@ export class CollectionReader {
   /** False after a page came too late for its continue token: the next attempt takes everything in one answer. */
   #isPaged = true;
   readonly #sharding: Sharding | undefined;
+  /** False once a single read was forbidden: a role may well have `list` and `watch` alone. */
+  readsSingles = true;
 
   /** @param sharding how objects are placed; without it, narrowed reads are not possible. */
   constructor(upstream: Upstream, key: FeedKey, random: () => number, sharding?: Sharding) {
@@ -138,6 +140,7 @@ export class CollectionReader {
       response.body.resume();
       return undefined;
     }
+    if (response.status === 403) this.readsSingles = false;
     if (response.status !== 200) throw await failureOf(target, response);
     const body = await readBody(response);
     codecOf(headerOf(response, 'content-type')).readObject(body, view);

@@ -82,8 +82,8 @@ describe('an exposition is warm', () => {
   });
 
   test.each<[string, FeedOver, RegExp]>([
-    ['is not open', { watches: undefined, problem: 'no route' }, /is not open: no route/],
-    ['is not open for no known reason', { watches: undefined }, /waiting for the API server/],
+    ['is not open', { watches: undefined, createdAt: NOW - 5_000, problem: 'no route' }, /is not open: no route/],
+    ['is not open for no known reason', { watches: undefined, createdAt: NOW - 5_000 }, /waiting for the API server/],
     ['is being listed', { filled: false }, /is being listed/],
     ['has no watch of the exporter', { watches: [] }, /the exporter has no watch on/],
     ['was listed, and no watch followed', { watches: [watch({ attached: false })] }, /the exporter has no watch on/],
@@ -102,6 +102,21 @@ describe('an exposition is warm', () => {
     const taken = census([feed(), refused]);
     expect(taken.warmth(true).warm).toBe(true);
     expect([taken.total, taken.refused]).toEqual([1, [{ feed: '/api/v1/secrets', reason: '403' }]]);
+  });
+});
+
+describe('a kind whose server is broken', () => {
+  const broken = (ageMs: number): CensusFeed =>
+    feed({ watches: undefined, createdAt: NOW - ageMs, problem: '503', name: '/apis/broken/v1/things' });
+
+  test('keeps the exposition cold for a minute, and is named as refused afterwards', () => {
+    expect(reason([feed(), broken(59_000)])).toMatch(/things is not open: 503/);
+    expect(reason([feed(), broken(61_000)])).toBe('');
+    expect(census([feed(), broken(61_000)]).refused).toEqual([{ feed: '/apis/broken/v1/things', reason: '503' }]);
+  });
+
+  test('is none while no kind can be opened: that is the API server', () => {
+    expect(reason([broken(61_000)])).toMatch(/things is not open: 503/);
   });
 });
 

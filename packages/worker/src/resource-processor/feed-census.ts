@@ -19,6 +19,9 @@ const RESUME_MS = 10_000;
  */
 export const STALE_MS = 12_000;
 
+/** A kind that could not be opened for so long, while others could, does not count any more. ms. */
+const OPEN_PATIENCE_MS = 60_000;
+
 type CensusWatch = Pick<
   Subscription,
   'id' | 'slots' | 'attached' | 'attachedAt' | 'initialPending' | 'resumed' | 'queuedFrames'
@@ -75,10 +78,11 @@ export function takeFeedCensus<F extends CensusFeed>(
   resumedAt?: number,
 ): FeedCensus<F> {
   const sharded = all.filter(({ isQuiet }) => !isQuiet);
-  const feeds = sharded.filter((feed) => feed.state !== undefined || feed.refusal === undefined);
-  const refused = sharded.flatMap(({ name, state, refusal }) =>
-    state === undefined && refusal !== undefined ? [{ feed: name, reason: refusal.message }] : [],
-  );
+  const feeds = sharded.filter((feed) => refusalOf(feed, sharded, now) === undefined);
+  const refused = sharded.flatMap((feed) => {
+    const reason = refusalOf(feed, sharded, now);
+    return reason === undefined ? [] : [{ feed: feed.name, reason }];
+  });
   const isRestarting = expectsRestart(all, now);
   const isSettled = feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !isRestarting;
   const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
@@ -119,6 +123,17 @@ export function takeFeedCensus<F extends CensusFeed>(
       return counts;
     },
   };
+}
+
+/**
+ * Why the API server does not serve a feed that it has never served; undefined while it does, or may yet. One kind whose
+ * server is broken must not keep the others from being scraped for ever.
+ */
+function refusalOf(feed: CensusFeed, all: readonly CensusFeed[], now: number): string | undefined {
+  if (feed.state !== undefined) return undefined;
+  if (feed.refusal !== undefined) return feed.refusal.message;
+  const othersAreOpen = all.some(({ state }) => state !== undefined);
+  return othersAreOpen && now - feed.createdAt >= OPEN_PATIENCE_MS ? (feed.problem ?? 'no answer') : undefined;
 }
 
 /** Whether the exporter is about to start all its watches again, because it was told of a CustomResourceDefinition. */

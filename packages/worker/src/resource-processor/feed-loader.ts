@@ -91,8 +91,8 @@ export class FeedLoader {
    * there are, and mostly there are none. Undefined when it has to be a list.
    */
   #singles(state: FeedState): readonly KnownObject[] | undefined {
-    const { connected, key } = this.#feed;
-    if (!state.filled || !state.scope.isEverything || !connected) return undefined;
+    const { connected, key, reader } = this.#feed;
+    if (!state.filled || !state.scope.isEverything || !connected || !reader.readsSingles) return undefined;
     // A single read brings an object that has left the selection, too.
     if (key.fieldSelector !== '' || key.labelSelector !== '') return undefined;
     // A list says as of when an object is gone that an exporter from before this process may hold; a single read does not.

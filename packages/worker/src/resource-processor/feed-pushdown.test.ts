@@ -11,7 +11,7 @@ import { KindCatalog } from './kind-catalog.ts';
 import { Semaphore } from './semaphore.ts';
 import { slotHashOf } from './slot-hash.ts';
 import { SlotState } from './subscription.ts';
-import { ScriptedApiServer } from './testing/scripted-api-server.ts';
+import { ScriptedApiServer, status } from './testing/scripted-api-server.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 
 const SLOTS = 64;
@@ -301,4 +301,18 @@ test('single reads that are stopped while the exporter takes nothing are no comp
   stop.abort();
   room.resolve();
   await expect(reading).rejects.toThrow('abort');
+});
+
+test('lists where its role may not read single objects', async () => {
+  const rig = await new Rig(100, true).start();
+  const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
+  if (moved === undefined) throw new Error('no object to move');
+  for (let i = 0; i < 8; i++) {
+    rig.api.next(({ path }) => (path.includes('/namespaces/') ? status(403, 'Forbidden') : undefined));
+  }
+  const roles = owned(0, 16);
+  roles[slotOfUid(moved)] = SlotRole.Owned;
+  await rig.assign(roles);
+  expect(rig.peer.store.has(moved)).toBe(true);
+  expect(rig.feed.reader.readsSingles).toBe(false);
 });

@@ -24,7 +24,7 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
   const stale = compareWithList(state, seen, version);
   state.flush();
   const framed = new FrameView();
-  if (stale.size <= MAX_SINGLE_GETS) {
+  if (stale.size <= MAX_SINGLE_GETS && reader.readsSingles) {
     const objects = Array.from(stale, ([uid, { namespace, name }]) => ({ uid, namespace, name }));
     await fetchEach(reader, objects, signal, (object) => {
       state.refetched(object, framed);
