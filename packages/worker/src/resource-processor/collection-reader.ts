@@ -19,6 +19,8 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const PAGE_SIZE = 500;
 /** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
 const WATCH_SECONDS = { from: 290, to: 590 };
+/** kube-apiserver sends a bookmark 2 s before the end of a watch, besides one about every minute (cacher.go). s. */
+const BRIEF_SECONDS = 5;
 
 /** How objects are placed in slots. */
 export interface Sharding {
@@ -52,9 +54,18 @@ export class CollectionReader {
     this.#sharding = sharding;
   }
 
-  /** Opens the watch that follows `version`, narrowed to `slots` where the server does that. */
-  async watch(version: string, signal: AbortSignal, slots?: readonly number[]): Promise<StreamResponse> {
-    const seconds = Math.round(WATCH_SECONDS.from + this.#random() * (WATCH_SECONDS.to - WATCH_SECONDS.from));
+  /**
+   * Opens the watch that follows `version`, narrowed to `slots` where the server does that. A brief one brings a bookmark
+   * of the present within seconds.
+   */
+  async watch(
+    version: string,
+    signal: AbortSignal,
+    slots?: readonly number[],
+    isBrief = false,
+  ): Promise<StreamResponse> {
+    const { from, to } = WATCH_SECONDS;
+    const seconds = isBrief ? BRIEF_SECONDS : Math.round(from + this.#random() * (to - from));
     return this.#open(this.#key.accept, signal, {
       watch: 'true',
       allowWatchBookmarks: 'true',

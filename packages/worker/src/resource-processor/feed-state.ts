@@ -209,6 +209,13 @@ export class FeedState {
     return load;
   }
 
+  /** Whether the watch has yet to pass what an exporter from before this process was sent again. */
+  awaitsDeletions(): boolean {
+    return this.subscriptions.some(
+      ({ resumedUntil }) => resumedUntil !== FAR_VERSION && isNewer(resumedUntil, this.position),
+    );
+  }
+
   /** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened anew. */
   widen(roles: SlotRoles | undefined): boolean {
     return this.scope.widen(neededSlots(this.#slotCount, roles, this.subscriptions));

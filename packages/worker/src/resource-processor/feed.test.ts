@@ -12,7 +12,7 @@ import { slotHashOf } from './slot-hash.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 import { ScriptedApiServer, status } from './testing/scripted-api-server.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
-import { protobufFrame, protobufList, protobufObject } from './testing/wire.ts';
+import { protobufBookmark, protobufFrame, protobufList, protobufObject } from './testing/wire.ts';
 
 const SLOTS = 64;
 const everything = new Uint8Array(SLOTS).fill(SlotRole.Owned);
@@ -392,6 +392,30 @@ describe('a feed that opens', () => {
     await until(() => feed.state?.filled === true && feed.state.position === '110');
     expect(counted).toContain('relist expired');
     expect(feed.state && resumeExporter(feed.state, '102', everything)).toBeUndefined();
+  });
+
+  test('has its watch pass the load of a returning exporter within seconds, so that a later gap hides nothing', async () => {
+    const api = new ScriptedApiServer();
+    api.change('ADDED', 'a');
+    const { feed } = newFeed(api, '101');
+    // Other kinds change meanwhile: the load is ahead of this quiet watch.
+    api.version = 120;
+    await until(() => feed.state?.filled === true && feed.connected);
+    const { state } = feed;
+    const subscription = state === undefined ? undefined : resumeExporter(state, '101', everything);
+    if (state === undefined || subscription === undefined) throw new Error('not resumed');
+    const peer = new WatchPeer();
+    subscription.attach(peer.response());
+    feed.adopt(subscription);
+    await until(() => state.awaitsDeletions());
+    feed.tidy();
+    await until(() => plainWatches(api).some((query) => query.includes('timeoutSeconds=5')) && feed.connected);
+    api.say(protobufBookmark('120'));
+    await until(() => state.position === '120');
+    expect(state.awaitsDeletions()).toBe(false);
+    api.say(protobufFrame('ERROR', gone));
+    await until(() => plainWatches(api).length > 2);
+    expect(subscription.closed).toBe(false);
   });
 
   test('waits with its list as long as the server asks', async () => {
