@@ -29,6 +29,8 @@ export class FleetWorker {
   readonly credentials: FaultSetting['credentials'];
   readonly heartbeats: readonly Heartbeat[];
   owned: ReadonlySet<number>;
+  /** When its front last corrupted an event; monotonic ms. */
+  corruptedAt = -Infinity;
   readonly #fixture: WorkerFixture;
 
   constructor(fixture: WorkerFixture, front: FaultyFront, pod: WorkerPod, token: string, owned: readonly number[]) {
