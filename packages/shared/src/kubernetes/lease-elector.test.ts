@@ -89,7 +89,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-describe('LeaseElector', () => {
+describe('LeaseElector', { timeout: 30_000 }, () => {
   it('creates the Lease, leads, and renews it', async () => {
     const a = candidate('a');
     await waitUntil('a leads', () => a.elector.leading);

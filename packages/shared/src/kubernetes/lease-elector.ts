@@ -172,7 +172,9 @@ export class LeaseElector {
       await this.#clock.sleep(this.#retryPeriodMs, signal);
       if (signal.aborted) return;
       const startedAt = this.#clock.monotonic();
-      const remainingMs = Math.max(0, this.#remainingMs(leadership));
+      const remainingMs = this.#remainingMs(leadership);
+      // After a stall a renewal that got through would go on with a term that has been over.
+      if (remainingMs <= 0) return this.#stepDown(leadership, this.#overdue());
       const attempt = await this.#guarded(signal, remainingMs, (bounded) => this.#renew(leadership, bounded));
       if (signal.aborted) return;
       if (attempt?.kind === 'held') {
@@ -190,9 +192,13 @@ export class LeaseElector {
     const { signal } = leadership.controller;
     while (!signal.aborted) {
       const remainingMs = this.#remainingMs(leadership);
-      if (remainingMs <= 0) return this.#stepDown(leadership, `no renewal within ${this.#renewDeadlineMs} ms`);
+      if (remainingMs <= 0) return this.#stepDown(leadership, this.#overdue());
       await this.#clock.sleep(remainingMs, signal);
     }
+  }
+
+  #overdue(): string {
+    return `no renewal within ${this.#renewDeadlineMs} ms`;
   }
 
   #remainingMs(leadership: Leadership): number {
