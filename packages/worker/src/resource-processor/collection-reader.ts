@@ -19,8 +19,8 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const PAGE_SIZE = 500;
 /** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
 const WATCH_SECONDS = { from: 290, to: 590 };
-/** kube-apiserver sends a bookmark 2 s before the end of a watch, besides one about every minute (cacher.go). s. */
-const BRIEF_SECONDS = 5;
+/** kube-apiserver sends a bookmark 2 s before the end of a watch, if that lasts long enough (8 s do, 5 do not). s. */
+const BRIEF_SECONDS = 8;
 
 /** How objects are placed in slots. */
 export interface Sharding {
@@ -56,7 +56,7 @@ export class CollectionReader {
 
   /**
    * Opens the watch that follows `version`, narrowed to `slots` where the server does that. A brief one brings a bookmark
-   * of the present within seconds.
+   * of the newest position that the server's cache knows, within seconds.
    */
   async watch(
     version: string,

@@ -409,7 +409,7 @@ describe('a feed that opens', () => {
     feed.adopt(subscription);
     await until(() => state.awaitsDeletions());
     feed.tidy();
-    await until(() => plainWatches(api).some((query) => query.includes('timeoutSeconds=5')) && feed.connected);
+    await until(() => plainWatches(api).some((query) => query.includes('timeoutSeconds=8')) && feed.connected);
     api.say(protobufBookmark('120'));
     await until(() => state.position === '120');
     expect(state.awaitsDeletions()).toBe(false);

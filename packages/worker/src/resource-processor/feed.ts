@@ -63,7 +63,7 @@ const PUSHDOWN_MIN_OBJECTS = 200;
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
 const NARROW_AFTER_MS = 5_000;
 /** Pause between two brief watches; longer than one of them. ms. */
-const HASTEN_EVERY_MS = 8_000;
+const HASTEN_EVERY_MS = 12_000;
 
 /**
  * One upstream watch and all that hangs on it. It never ends by itself: whatever happens to the connection, the
@@ -368,6 +368,8 @@ export class Feed implements VerifiableFeed {
     const isBrief = this.#isBrief;
     this.#isBrief = false;
     const response = await this.reader.watch(position, signal, scope.list(), isBrief);
+    // A consistent read makes the server's cache of a quiet kind move on, and with it the bookmark.
+    if (isBrief) void this.reader.position(signal).catch(() => undefined);
     this.#succeed();
     this.#context.onChange();
     return response;
