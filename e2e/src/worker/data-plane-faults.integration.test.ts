@@ -45,7 +45,7 @@ async function withTarget(fault: DataPlaneFault, check: (target: WorkerRig) => P
     target.assign({ epoch: 1, warm: [{ migration: 'm', slots: MOVED }] });
     target.exporter.start();
     const state = (): string | undefined => target.plane.status().handovers[0]?.state;
-    await expect.poll(state, { timeout: 20_000 }).toBe('acknowledged');
+    await expect.poll(state, { timeout: 90_000 }).toBe('acknowledged');
     await check(target);
   } finally {
     await target.stop();

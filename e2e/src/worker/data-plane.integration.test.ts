@@ -20,7 +20,7 @@ let right: WorkerRig;
 let epoch = 1;
 
 /** Waits until `test` holds; fails with the status when it does not in time. */
-async function until(what: string, holds: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
+async function until(what: string, holds: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
   const deadline = Date.now() + ms;
   while (!(await holds())) {
     if (Date.now() > deadline) {
