@@ -121,7 +121,8 @@ function resizeTable({ resizeAutosharded: peer, resizeOurs: ours }: Results): re
     '-',
     '',
   ];
-  return [`\n\n${table([RESIZE_HEADER, ...rows, ratios])}`];
+  const names = (ours ?? []).flatMap((r) => r.samples.map((sample) => `ours, ${r.from} -> ${r.to}: ${sample}`));
+  return [`\n\n${[table([RESIZE_HEADER, ...rows, ratios]), ...names].join('\n')}`];
 }
 
 const RESIZE_HEADER = [

@@ -24,6 +24,8 @@ export interface ResizeFigures {
   /** Whether the union of the targets equals the reference afterwards, without churn. */
   readonly equal: boolean;
   readonly difference: string;
+  /** Some of the series that were missing or late, by name. */
+  readonly samples: readonly string[];
 }
 
 const WITHIN_MS = 180_000;
@@ -100,6 +102,7 @@ async function measureResize(
     intervalMs: figures.intervalMs,
     equal: comparison.equal,
     difference: comparison.equal ? '' : comparison.difference,
+    samples: figures.samples,
   };
 }
 

@@ -56,6 +56,8 @@ export async function runPhase(fleet: Fleet, phase: Phase, say: (text: string) =
   const movedBefore = fleet.log.slotsMoved;
   const acknowledged = watchAcknowledgements(fleet);
   const stopTelling = tell(fleet, say);
+  // The last move before the phase, a repaired node's for example, shall not be seen as this one's.
+  await fleet.verifier.waitFor('nothing doubled any more', (live) => live.doubledNow === 0, 10_000);
   await fleet.verifier.startPhase(phase.name, phase.expectation);
   const start = performance.now();
   let problem: string | undefined;

@@ -75,6 +75,14 @@ test('a series in two targets is doubled, and its time is that of one series', (
   expect(judge.figures().doubledNow).toBe(0);
 });
 
+test('a phase does not count how long a series was doubled before it began', () => {
+  warmUp(all, [a], [b, n]);
+  for (let i = 0; i < 4; i++) tick(all, [a, b], [b, n]);
+  judge.startPhase('reference', now);
+  tick(all, [a, b], [b, n]);
+  expect(judge.figures()).toMatchObject({ doubledMs: TICK_MS, doubledNow: 1 });
+});
+
 test('the same line twice in one target is not doubled', () => {
   warmUp(all, [a, a], [b, n]);
   tick(all, [a, a], [b, n]);

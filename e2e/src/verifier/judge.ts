@@ -109,6 +109,8 @@ export class Judge {
     this.#doubledNow = 0;
     this.#doubledSeriesMs = 0;
     this.#samples.clear();
+    // What an earlier move left doubled is not this phase's: one time per move, not two that touch added up.
+    this.#doubledSince.fill(0);
     this.#frozen = new Uint8Array(this.#table.capacity);
     for (let id = 0; id < this.#table.size; id++) {
       if (

@@ -27,7 +27,7 @@ beforeAll(async () => {
   source = await WorkerRig.create('source', api);
   source.startPlane();
   source.assign({ epoch: 1, owned: slots(0, 256) });
-  source.exporter.start();
+  await source.startExporter();
   while (!source.plane.status().warm) await new Promise((resolve) => setTimeout(resolve, 20));
 });
 
@@ -43,7 +43,7 @@ async function withTarget(fault: DataPlaneFault, check: (target: WorkerRig) => P
   try {
     target.startPlane();
     target.assign({ epoch: 1, warm: [{ migration: 'm', slots: MOVED }] });
-    target.exporter.start();
+    await target.startExporter();
     const state = (): string | undefined => target.plane.status().handovers[0]?.state;
     await expect.poll(state, { timeout: 90_000 }).toBe('acknowledged');
     await check(target);

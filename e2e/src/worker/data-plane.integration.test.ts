@@ -127,7 +127,8 @@ beforeAll(async () => {
   for (const rig of [left, right]) rig.startPlane();
   left.assign({ epoch, owned: slots(0, 128) });
   right.assign({ epoch, owned: slots(128, 256) });
-  for (const exporter of [reference, left.exporter, right.exporter]) exporter.start();
+  reference.start();
+  await Promise.all([left, right].map((rig) => rig.startExporter()));
 });
 
 afterAll(async () => {
@@ -237,7 +238,7 @@ describe('a data plane between a real API server and a real kube-state-metrics',
   test('an exporter that restarts alone is complete again', async () => {
     await right.exporter.kill();
     await expect.poll(() => right.plane.status().warmReason).toContain('the exporter has no watch on');
-    right.exporter.start();
+    await right.startExporter();
     await until('warm again', () => isWarm(right));
     await expectNoDifference(10_000);
   });

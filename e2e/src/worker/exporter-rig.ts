@@ -130,6 +130,7 @@ export class WorkerRig {
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #client: KubernetesClient | undefined;
+  #listening = Promise.withResolvers<number>();
 
   static async create(name: string, api: ApiAccess, fault?: DataPlaneFault): Promise<WorkerRig> {
     const port = await freePort();
@@ -158,6 +159,7 @@ export class WorkerRig {
 
   startPlane(): void {
     this.#client = clientOf(this.#api, this.#logger, this.#name);
+    this.#listening = Promise.withResolvers();
     this.#plane = createDataPlane({
       upstream: this.#client,
       logger: this.#logger,
@@ -168,9 +170,16 @@ export class WorkerRig {
       customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
       diet: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,
+      onListening: this.#listening.resolve,
     });
     this.#stop = new AbortController();
     this.#running = this.#plane.run(this.#stop.signal);
+  }
+
+  /** Starts the exporter once the plane listens: it exits when its API server refuses its first connection. */
+  async startExporter(): Promise<void> {
+    await this.#listening.promise;
+    this.exporter.start();
   }
 
   async stopPlane(): Promise<void> {

@@ -173,7 +173,8 @@ beforeAll(async () => {
     side.rig.startPlane();
     side.apply();
   }
-  for (const exporter of [reference, ...sides.map(({ rig }) => rig.exporter)]) exporter.start();
+  reference.start();
+  await Promise.all(sides.map(({ rig }) => rig.startExporter()));
 });
 
 afterAll(async () => {
