@@ -56,7 +56,7 @@ test('a lost series is missing, by name, for as long as it is away', () => {
   tick(all, [a], [b, n]);
   const figures = judge.figures();
   expect(figures).toMatchObject({ missingMax: 1, missingMs: 2 * TICK_MS });
-  expect(figures.samples).toEqual([`missing: ${b} 1`]);
+  expect(figures.samples).toEqual([expect.stringMatching(/^missing, \d+ ms old: kube_pod_info\{pod="b"\} 1$/u)]);
   expect(figures.missingUntilMs).toBe(4 * TICK_MS);
 });
 

@@ -259,19 +259,20 @@ export class Judge {
     this.#doubledMax = Math.max(this.#doubledMax, doubled.length);
     this.#doubledSeriesMs += doubled.length * ms;
     if (ids.length > 0) this.#missing.push({ at: start, ms, ids });
-    this.#sample('missing', ids, reference);
-    this.#sample('late', late, reference);
+    this.#sample('missing', ids, start, reference);
+    this.#sample('late', late, start, reference);
   }
 
-  /** Names a few of `ids`; the names are in the reference's body only. */
-  #sample(kind: string, ids: readonly number[], reference: Exposition): void {
+  /** Names a few of `ids`, with the time that the reference had them; the names are in its body only. */
+  #sample(kind: string, ids: readonly number[], start: number, reference: Exposition): void {
     const body = reference.body;
     if (ids.length === 0 || body === undefined || this.#samples.size >= MAX_SAMPLES) return;
     const wanted = new Set(ids.slice(0, MAX_SAMPLES));
     forEachSeries(body, body.length, (high, low, from, to) => {
       const id = this.#intern(high, low);
       if (!wanted.delete(id) || this.#samples.size >= MAX_SAMPLES) return;
-      this.#samples.set(`${kind}: ${body.toString('utf8', from, to)}`, id);
+      const age = Math.round(start - (this.#runStartTime[id] as number));
+      this.#samples.set(`${kind}, ${age} ms old: ${body.toString('utf8', from, to)}`, id);
     });
   }
 }
