@@ -1,5 +1,5 @@
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
-import { Backoff } from './backoff.ts';
+import type { Backoff } from './backoff.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import { causeOf, pauseAfter } from './failure-cause.ts';
 import type { FeedContext } from './feed-context.ts';

@@ -9,7 +9,7 @@ import { POD, protobufFrame, protobufObject } from './wire.ts';
 
 /** What a feed of pods knows, driven event by event, without a server. */
 
-export const SLOTS = 64;
+const SLOTS = 64;
 export const ALL = rangesToSlots([{ start: 0, end: 4294967295 }], SLOTS);
 export const everything = roles(ALL);
 
