@@ -87,15 +87,17 @@ describe('after a stall the active replica', () => {
     ['does not answer', 'timeout'],
     ['cannot be asked', 'disconnected'],
   ])('waits for the API server when the other one %s', async (_, answer) => {
-    await expect(confirmByPeer(linkTo(answer).link, identity, current)).rejects.toThrow();
+    await expect(confirmByPeer(linkTo(answer).link, identity, current)).rejects.toThrow(/^replica b (on NATS: |is )/);
   });
 
   it('asks nobody when it is the standby, or has none', async () => {
     const { link, asked } = linkTo(peer);
     const { activeReplica: _, ...alone } = current;
-    await expect(confirmByPeer(link, identity, { ...current, activeReplica: 'b' })).rejects.toThrow();
-    await expect(confirmByPeer(link, identity, alone)).rejects.toThrow();
-    await expect(confirmByPeer(link, identity, undefined)).rejects.toThrow();
+    await expect(confirmByPeer(link, identity, { ...current, activeReplica: 'b' })).rejects.toThrow(
+      'no other replica stands by',
+    );
+    await expect(confirmByPeer(link, identity, alone)).rejects.toThrow('no other replica stands by');
+    await expect(confirmByPeer(link, identity, undefined)).rejects.toThrow('no other replica stands by');
     expect(asked).toEqual([]);
   });
 });

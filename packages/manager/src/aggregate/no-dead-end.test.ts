@@ -17,7 +17,7 @@ function settledWorld(settings: Partial<Settings> = {}): ModelWorld {
       const gaps = w.gaps();
       served ||= gaps.length === 0 && w.state.owners.length > 0;
       expect(brokenInvariants(w.state)).toEqual([]);
-      if (w.lostNodes.size === 0) expect(served ? gaps : []).toEqual([]);
+      expect(served && w.lostNodes.size === 0 ? gaps : []).toEqual([]);
     },
   });
   return settled(world);

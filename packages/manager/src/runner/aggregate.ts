@@ -103,7 +103,7 @@ export function lostLog(head: ConfigHead, uid: string, instances: readonly Shard
 }
 
 /** A lost log cannot be rebuilt, because the present spec is not known. Deciding without it would forget who owns what. */
-export class LostLogError extends Error {
+class LostLogError extends Error {
   readonly code = 'SC_LOG_LOST';
   override readonly name = 'LostLogError';
 }
