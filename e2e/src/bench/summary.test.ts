@@ -56,6 +56,15 @@ describe('the summary', () => {
     expect(summaryOf({ ...EMPTY, ours, pushdown }).pushdownBytesShare).toBe(0.4);
   });
 
+  test('moved objects: bytes per object against its size, the worse of both ways', () => {
+    const figures = { objects: 10, migrations: 2, objectBytes: 100, ms: 1 };
+    const moves = [
+      { ...figures, pushdown: 'auto', bytes: 1500 },
+      { ...figures, pushdown: 'off', bytes: 2500 },
+    ] as const;
+    expect(summaryOf({ ...EMPTY, moves }).movedObjectBytesRatio).toBe(2.5);
+  });
+
   test('freshness: p99 of ours less p99 of plain', () => {
     const pushdown = run([], [], 1);
     // 14 + 98/5 - (10 + 98/10)

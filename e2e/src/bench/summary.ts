@@ -1,4 +1,5 @@
 import type { RunFigures } from './arms.ts';
+import type { MoveFigures } from './moves-phase.ts';
 import type { ProcessFigures } from './process-book.ts';
 import type { Role } from './process-usage.ts';
 import type { Results } from './results.ts';
@@ -26,7 +27,7 @@ export interface Summary {
   /** Worst worker with pushdown / mean of the workers without, start and steady state, for the same number of changes. */
   readonly pushdownBytesShare: number | null;
   readonly workerRssMiB: number | null;
-  /** Bytes read per moved object / size of the object, moves below 500 objects. */
+  /** Bytes read per moved object / size of the object, moves below 500 objects; the larger of pushdown on and off. */
   readonly movedObjectBytesRatio: number | null;
 }
 
@@ -49,9 +50,12 @@ export function summaryOf(results: Results): Summary {
     exporterPeakMemoryRatio: ratio(startOf(results.single, 'exporter').peakMiB, startOf(plain, 'exporter').peakMiB),
     pushdownBytesShare: pushdownShare(ours, pushdown),
     workerRssMiB: worker?.memory.rssMiB ?? null,
-    movedObjectBytesRatio: moves === undefined ? null : ratio(moves.bytes / moves.objects, moves.objectBytes),
+    movedObjectBytesRatio: largest((moves ?? []).flatMap((each) => movedBytesRatio(each) ?? [])),
   });
 }
+
+const movedBytesRatio = ({ bytes, objects, objectBytes }: MoveFigures): number | null =>
+  ratio(bytes / objects, objectBytes);
 
 function startRatios({ single, worker }: Results) {
   const workerCpu = startOf(single, 'worker').cpuMs;
