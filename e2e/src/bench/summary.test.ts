@@ -26,6 +26,7 @@ function run(start: readonly ProcessFigures[], steady: readonly ProcessFigures[]
       changes,
       changesFailed: 0,
       observations: { freshness, unseen: 0, plainScrapes: [5], targetScrapes: [7, 9], failedScrapes: 0, lookMs: [] },
+      before: start,
       processes: steady,
       frames: null,
     },

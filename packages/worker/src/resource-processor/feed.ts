@@ -59,7 +59,7 @@ export interface FeedSlots {
 /** A watch that lived for so long was no failed attempt. ms. */
 const STEADY_MS = 1_000;
 /** A collection below this size is read whole: its bytes are few, and an index that knows all of it moves slots cheaply. */
-const PUSHDOWN_MIN_OBJECTS = 200;
+const PUSHDOWN_MIN_OBJECTS = 100;
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
 const NARROW_AFTER_MS = 5_000;
 /** Pause between two brief watches; longer than one of them. ms. */
