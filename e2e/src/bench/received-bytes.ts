@@ -27,6 +27,8 @@ export class ReceivedBytes {
   /** By socket: a cookie is never given twice. */
   readonly #bytes = new Map<string, Map<string, number>>();
   readonly #listeners = new Map<string, ChildProcess>();
+  /** Why ended connections were not counted. */
+  #failure: Error | undefined;
 
   /** Listens for ended connections of these pods, and of no others any more. */
   follow(pods: NetworkOf): void {
@@ -42,13 +44,25 @@ export class ReceivedBytes {
     const [command = '', ...args] = inNetworkOf(pid, ['stdbuf', '-oL', 'ss', '--events', OPTIONS]);
     const listener = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
     this.#listeners.set(pod, listener);
-    const forget = (): void => void this.#listeners.delete(pod);
-    listener.on('error', forget).on('exit', forget);
+    listener.on('error', (error) => {
+      this.#listeners.delete(pod);
+      this.#failure = error;
+    });
+    listener.on('exit', (code) => {
+      this.#listeners.delete(pod);
+      // Not killed, and not too late for a process that had just ended.
+      if (code !== null && !isGone(pid)) {
+        this.#failure = new Error(
+          `ss --events ended with ${code}: are ss (iproute2) and stdbuf (coreutils) installed?`,
+        );
+      }
+    });
     createInterface(listener.stdout).on('line', (line) => this.#note(pod, line));
   }
 
-  /** Looks at the open connections. */
+  /** Looks at the open connections. @throws Error when ended ones were not counted */
   async look(pods: NetworkOf): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     this.follow(pods);
     await Promise.all(Array.from(pods, ([pod, pid]) => this.#lookAt(pod, pid)));
   }
