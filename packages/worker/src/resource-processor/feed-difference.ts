@@ -1,7 +1,9 @@
 import { isExposedRole, type SlotRoles } from '../migration-handler/index.ts';
+import { upsert } from './feed-events.ts';
 import type { FeedState } from './feed-state.ts';
+import type { FrameView } from './frame-view.ts';
 import { SlotState, type Subscription } from './subscription.ts';
-import { FAR_VERSION, isNewer } from './version-order.ts';
+import { FAR_VERSION, isNewer, newerOf } from './version-order.ts';
 
 /**
  * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not
@@ -72,4 +74,37 @@ export function compareWithList(
     else entry.version = object.version;
   }
   return stale;
+}
+
+/** Applies the body of an object that was fetched because it differed. */
+export function applyFetched(state: FeedState, object: Uint8Array, view: FrameView): void {
+  state.received++;
+  state.receivedBytes += object.length;
+  const frame = state.codec.event('MODIFIED', state.kind, object);
+  state.codec.readWhole(frame, view);
+  const version = view.resourceVersion();
+  upsert(state, view.uid(), version, view, 0, frame.length);
+  for (const subscription of state.subscriptions) state.keepResumePoint(subscription, version);
+}
+
+/** The difference is written: the watch goes on from `version`. */
+export function completeRelist(state: FeedState, version: string): void {
+  if (!state.unsharded && isNewer(state.knownFrom, state.position)) startOver(state, version);
+  state.position = version;
+  state.horizon = newerOf(version, state.horizon);
+  state.offPosition.clear();
+  for (const subscription of state.subscriptions) subscription.bookmark(version);
+  state.flush();
+}
+
+/**
+ * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
+ * to list anew.
+ */
+function startOver(state: FeedState, version: string): void {
+  state.ring.reset(version);
+  for (const subscription of state.subscriptions.slice()) {
+    if (isNewer(subscription.resumedUntil, state.position)) subscription.close();
+  }
+  if (state.filled) state.knownFrom = version;
 }

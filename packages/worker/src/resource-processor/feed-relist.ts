@@ -1,4 +1,4 @@
-import { compareWithList } from './feed-difference.ts';
+import { applyFetched, compareWithList, completeRelist } from './feed-difference.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import type { FeedState } from './feed-state.ts';
 import type { FrameCodec } from './frame-codec.ts';
@@ -27,19 +27,19 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
   if (stale.size <= MAX_SINGLE_GETS && reader.readsSingles) {
     const objects = Array.from(stale, ([uid, { namespace, name }]) => ({ uid, namespace, name }));
     await fetchEach(reader, objects, signal, (object) => {
-      state.refetched(object, framed);
+      applyFetched(state, object, framed);
       state.flush();
       return state.room();
     });
   } else {
     const take = (_codec: FrameCodec, view: FrameView): Promise<void> | undefined => {
-      if (stale.has(view.uid())) state.refetched(view.bytes.subarray(view.objectStart, view.objectEnd), framed);
+      if (stale.has(view.uid())) applyFetched(state, view.bytes.subarray(view.objectStart, view.objectEnd), framed);
       state.flush();
       return state.room();
     };
     await reader.objects(signal, take, slots);
   }
-  state.completeRelist(version);
+  completeRelist(state, version);
 }
 
 /** An object that is known by name, and which of all that ever had it is meant. */

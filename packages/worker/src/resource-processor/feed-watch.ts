@@ -1,0 +1,291 @@
+import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import type { Backoff } from './backoff.ts';
+import type { CollectionReader } from './collection-reader.ts';
+import { causeOf, pauseAfter } from './failure-cause.ts';
+import type { FeedContext } from './feed-context.ts';
+import { applyEvent } from './feed-events.ts';
+import type { FeedKey } from './feed-key.ts';
+import type { FeedLoader } from './feed-loader.ts';
+import type { FeedPushdown } from './feed-pushdown.ts';
+import { relist } from './feed-relist.ts';
+import type { FeedState } from './feed-state.ts';
+import { readFrames } from './frame-stream.ts';
+import { FrameView } from './frame-view.ts';
+import { UpstreamFailure } from './upstream-failure.ts';
+import { isNewer } from './version-order.ts';
+
+/** A watch that lived for so long was no failed attempt. ms. */
+const STEADY_MS = 1_000;
+
+/** What a watch needs of its feed. */
+export interface WatchedFeed {
+  readonly key: FeedKey;
+  readonly name: string;
+  readonly resource: string;
+  readonly reader: CollectionReader;
+  /** What keeps the feed from getting on right now. */
+  problem: string | undefined;
+  /** Notes what keeps the feed from getting on. */
+  fail(error: unknown): void;
+}
+
+/**
+ * The one upstream watch of a feed: opened again from where it stood whenever it ends, and by way of a comparison with
+ * the cluster when the server does not know that position any more.
+ */
+export class FeedWatch {
+  connected = false;
+  /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
+  lastFrameAt: number;
+  /** Test fault: nothing is read any more, and the watch is never opened again. */
+  halted = false;
+  readonly #feed: WatchedFeed;
+  readonly #context: FeedContext;
+  readonly #loader: FeedLoader;
+  readonly #pushdown: FeedPushdown;
+  readonly #backoff: Backoff;
+  /** When the newest watch ended; monotonic ms. */
+  #disconnectedAt = -Infinity;
+  /** Ends the open watch, so that another one follows from the same position. */
+  #abort = new AbortController();
+  /** The next watch is to be a brief one. */
+  #isBrief = false;
+  /** The watch that takes the place of the open one, while it is being opened. */
+  #successor: Promise<StreamResponse | undefined> | undefined;
+  /** The scope has changed since the successor was asked for. */
+  #isOutdated = false;
+  #followed: { readonly state: FeedState; readonly signal: AbortSignal } | undefined;
+
+  constructor(feed: WatchedFeed, context: FeedContext, loader: FeedLoader, pushdown: FeedPushdown, backoff: Backoff) {
+    this.#feed = feed;
+    this.#context = context;
+    this.#loader = loader;
+    this.#pushdown = pushdown;
+    this.#backoff = backoff;
+    this.lastFrameAt = context.clock.monotonic();
+  }
+
+  /** Follows the API server from `first` on, until `signal` aborts or the watch is halted. */
+  async follow(state: FeedState, first: StreamResponse, signal: AbortSignal): Promise<void> {
+    this.#followed = { state, signal };
+    let response: StreamResponse | undefined = first;
+    let coveredUntil: string | undefined;
+    try {
+      while (!signal.aborted && !this.halted) {
+        if (response === undefined) this.#abort = new AbortController();
+        const { signal: stop } = this.#abort;
+        try {
+          if (response === undefined) {
+            response = await this.#takeSuccessor();
+            coveredUntil = response === undefined ? undefined : state.position;
+          }
+          response ??= await this.#reopen(state, signal);
+          await this.#consume(state, response, AbortSignal.any([signal, stop]), coveredUntil);
+        } catch (error) {
+          // At once: what follows may take as long as the server likes.
+          this.#disconnect();
+          if (signal.aborted || this.halted || stop.aborted) continue;
+          await this.#recover(state, error, signal);
+        } finally {
+          response = undefined;
+          this.#disconnect();
+        }
+      }
+    } finally {
+      void this.#successor?.then((unused) => unused?.body.destroy());
+    }
+  }
+
+  /** A watch for the present scope is being opened: only with it are events of new slots certain to come. */
+  get isChanging(): boolean {
+    return this.#successor !== undefined;
+  }
+
+  /** Another watch is to follow, for the present scope. The open one is read until that one is open. */
+  restart(): void {
+    this.#isOutdated = true;
+    this.#successor ??= this.#prepare();
+  }
+
+  /** As `restart`, by a watch that brings a bookmark of the newest position within seconds. */
+  hasten(): void {
+    this.#isBrief = true;
+    this.restart();
+  }
+
+  /** Opens the watch that is to follow; undefined when that fails: the one opened next meets the trouble and reports it. */
+  async #prepare(): Promise<StreamResponse | undefined> {
+    const old = this.#abort;
+    let response: StreamResponse | undefined;
+    try {
+      do {
+        this.#isOutdated = false;
+        response?.body.destroy();
+        response = this.#followed && (await this.#open(this.#followed.state, this.#followed.signal));
+      } while (this.#isOutdated);
+    } catch {
+      response = undefined;
+    }
+    old.abort();
+    return response;
+  }
+
+  async #takeSuccessor(): Promise<StreamResponse | undefined> {
+    if (this.#successor === undefined) return undefined;
+    const response = await this.#successor;
+    this.#successor = undefined;
+    if (response !== undefined) this.succeed();
+    if (this.#isOutdated) this.restart();
+    this.#loader.wake();
+    return response;
+  }
+
+  /** Stops the watch for good (test fault). */
+  halt(): void {
+    this.halted = true;
+    this.#disconnect();
+    this.#abort.abort();
+  }
+
+  /**
+   * Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. Probes count until the
+   * watch ends: a quiet one that is opened again as usual was not deaf before.
+   */
+  proofAt(probedAt: number): number {
+    return Math.max(this.lastFrameAt, this.connected ? probedAt : Math.min(probedAt, this.#disconnectedAt));
+  }
+
+  async #reopen(state: FeedState, signal: AbortSignal): Promise<StreamResponse> {
+    const response = await this.#open(state, signal);
+    this.succeed();
+    this.#context.onChange();
+    return response;
+  }
+
+  async #open(state: FeedState, signal: AbortSignal): Promise<StreamResponse> {
+    const { position, scope } = state;
+    const isBrief = this.#isBrief;
+    this.#isBrief = false;
+    const response = await this.#feed.reader.watch(position, signal, scope.list(), isBrief);
+    // A consistent read makes the server's cache of a quiet kind move on, and with it the bookmark.
+    if (isBrief) void this.#feed.reader.position(signal).catch(() => undefined);
+    return response;
+  }
+
+  /** @param coveredUntil events up to here have come by the watch before. */
+  async #consume(
+    state: FeedState,
+    response: StreamResponse,
+    signal: AbortSignal,
+    coveredUntil: string | undefined,
+  ): Promise<void> {
+    let covered = coveredUntil;
+    const view = new FrameView();
+    const { clock, silenceMs } = this.#context;
+    const openedAt = clock.monotonic();
+    let frames = 0;
+    const stop = (): void => void response.body.destroy(new Error('stopped'));
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      await readFrames({
+        response,
+        codec: state.codec,
+        view,
+        silenceMs,
+        frame: (start, end) => {
+          // What a watch of another scope still brings would move the position past events that it does not bring.
+          if (signal.aborted) return false;
+          frames++;
+          if (covered !== undefined) {
+            const version = view.type === 'ERROR' ? '' : view.resourceVersion();
+            if (version !== '' && !isNewer(version, covered)) return true;
+            covered = undefined;
+          }
+          this.#event(state, view, start, end);
+          return true;
+        },
+        chunk: () => {
+          this.lastFrameAt = clock.monotonic();
+          state.flush();
+          return state.room();
+        },
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+      // What came before a failure is good, and the next chunk may be a minute away.
+      state.flush();
+      if (clock.monotonic() - openedAt >= STEADY_MS) this.#backoff.reset();
+    }
+    if (signal.aborted) return;
+    // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
+    if (frames === 0 && clock.monotonic() - openedAt < STEADY_MS) {
+      this.#context.metrics?.reconnect?.(this.#feed.resource, 'short');
+      await clock.sleep(this.#backoff.next(), signal);
+    } else {
+      this.#backoff.reset();
+      this.#context.metrics?.reconnect?.(this.#feed.resource, 'end');
+      if (!this.#pushdown.narrows || state.unsolicited > 0) await this.#pushdown.present(signal);
+      state.unsolicited = 0;
+    }
+  }
+
+  #event(state: FeedState, view: FrameView, start: number, end: number): void {
+    if (view.type === 'ERROR') throw new UpstreamFailure(this.#feed.key.path, state.codec.readStatus(view));
+    if (view.type === 'UNKNOWN') {
+      throw new UpstreamFailure(this.#feed.key.path, {
+        code: 0,
+        reason: 'UnknownEvent',
+        message: 'unknown type of watch event',
+      });
+    }
+    applyEvent(state, view, start, end);
+  }
+
+  async #recover(state: FeedState, error: unknown, signal: AbortSignal): Promise<void> {
+    const { metrics, clock } = this.#context;
+    const isExpired = error instanceof UpstreamFailure && error.status === 410;
+    this.#feed.fail(error);
+    if (isExpired) {
+      metrics?.relist?.(this.#feed.resource, 'expired');
+      await this.#relist(state, signal);
+      // A server that goes on to refuse what it has just listed must not be asked without a pause.
+      await clock.sleep(this.#backoff.next(), signal);
+      return;
+    }
+    metrics?.reconnect?.(this.#feed.resource, causeOf(error));
+    await clock.sleep(pauseAfter(error, this.#backoff), signal);
+  }
+
+  async #relist(state: FeedState, signal: AbortSignal): Promise<void> {
+    const { clock, relists } = this.#context;
+    while (!signal.aborted && !this.halted) {
+      try {
+        await relists.run(() => this.#loader.exclusively(() => relist(state, this.#feed.reader, signal)));
+        this.#context.logger.debug(
+          { feed: this.#feed.name },
+          'the watch could not be resumed: compared with the cluster',
+        );
+        this.#loader.wake();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#feed.fail(error);
+        this.#context.metrics?.loadFailure?.(this.#feed.resource, causeOf(error));
+        await clock.sleep(pauseAfter(error, this.#backoff), signal);
+      }
+    }
+  }
+
+  /** The watch is open. */
+  succeed(): void {
+    this.connected = true;
+    this.#feed.problem = undefined;
+    this.lastFrameAt = this.#context.clock.monotonic();
+  }
+
+  #disconnect(): void {
+    if (this.connected) this.#disconnectedAt = this.#context.clock.monotonic();
+    this.connected = false;
+  }
+}
