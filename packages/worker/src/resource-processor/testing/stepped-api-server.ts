@@ -143,7 +143,10 @@ export class SteppedApiServer implements Upstream {
     if (path !== '/api/v1/pods') {
       const name = path.slice(path.lastIndexOf('/') + 1);
       const found = [...objects].find(([uid]) => nameOf(uid) === name);
-      return { what: `GET ${name}: ${found?.join('@') ?? '404'}`, make: () => (found === undefined ? absent() : object(...found)) };
+      return {
+        what: `GET ${name}: ${found?.join('@') ?? '404'}`,
+        make: () => (found === undefined ? absent() : object(...found)),
+      };
     }
     const wants = this.#wanted(query);
     const items = [...objects].filter(([uid]) => wants(uid));

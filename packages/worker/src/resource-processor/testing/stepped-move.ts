@@ -7,7 +7,16 @@ import { KindCatalog } from '../kind-catalog.ts';
 import { Semaphore } from '../semaphore.ts';
 import { SlotState, type Subscription } from '../subscription.ts';
 import type { Choose } from './every-way.ts';
-import { type Change, PLACES, SLOTS, slotOfUid, START, type Step, step, SteppedApiServer } from './stepped-api-server.ts';
+import {
+  type Change,
+  PLACES,
+  SLOTS,
+  slotOfUid,
+  START,
+  type Step,
+  step,
+  SteppedApiServer,
+} from './stepped-api-server.ts';
 import { turns } from './troubled-upstream.ts';
 import { WatchPeer } from './watch-peer.ts';
 
@@ -75,7 +84,11 @@ export class SteppedMove {
       labelSelector: isListed ? 'app=web' : '',
       accept: 'application/vnd.kubernetes.protobuf',
     };
-    const slots = { slotCount: SLOTS, shardBy: 'uid' as const, slotHash: (view: { uid(): string }) => slotOfUid(view.uid()) };
+    const slots = {
+      slotCount: SLOTS,
+      shardBy: 'uid' as const,
+      slotHash: (view: { uid(): string }) => slotOfUid(view.uid()),
+    };
     this.#feed = new Feed(key, slots, context);
   }
 
@@ -189,7 +202,9 @@ export class SteppedMove {
   /** What is wrong when nothing is to come any more. */
   #finalComplaints(state: FeedState, subscription: Subscription): string[] {
     const complaints: string[] = [];
-    const wanted = said([...this.#api.after(this.#changes.length)].filter(([uid]) => this.#roles[slotOfUid(uid)] !== 0));
+    const wanted = said(
+      [...this.#api.after(this.#changes.length)].filter(([uid]) => this.#roles[slotOfUid(uid)] !== 0),
+    );
     if (said(this.#peer.store) !== wanted) complaints.push(`${said(this.#peer.store)} is shown, not ${wanted}`);
     const sent = [...state.index.entries()].filter(([, entry]) => entry.sent !== 0);
     const noted = said(sent.map(([uid, { version }]) => [uid, version]));
@@ -219,5 +234,7 @@ function throwAny(complaints: readonly string[]): void {
 }
 
 function said(objects: Iterable<readonly [string, string | number]>): string {
-  return Array.from(objects, ([uid, version]) => `${uid}@${version}`).sort().join(' ');
+  return Array.from(objects, ([uid, version]) => `${uid}@${version}`)
+    .sort()
+    .join(' ');
 }
