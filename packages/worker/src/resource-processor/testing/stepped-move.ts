@@ -142,7 +142,7 @@ export class SteppedMove {
         event.act();
         decide();
       };
-      steps.push(step(`${decision} upon ${event}`, both));
+      steps.push(step(`${decision} upon ${event.toString()}`, both));
     }
     steps.push(step(decision, decide));
     return steps;
