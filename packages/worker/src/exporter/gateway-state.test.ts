@@ -9,6 +9,7 @@ const serving: GatewayFacts = {
   unassignedReason: '',
   warm: true,
   warmReason: '',
+  startsOver: false,
   exporter: 'running',
   draining: false,
 };

@@ -74,11 +74,11 @@ const reason = (feeds: readonly CensusFeed[], resumedAt?: number): string =>
 
 describe('an exposition is warm', () => {
   test('when every feed is open, listed and rendered', () => {
-    expect(census([feed(), feed({ resource: 'nodes' })]).warmth(true)).toEqual({ warm: true, warmReason: '' });
+    expect(census([feed(), feed({ resource: 'nodes' })]).warmth(true)).toMatchObject({ warm: true, warmReason: '' });
   });
 
   test('without an assignment never', () => {
-    expect(census([feed()]).warmth(false)).toEqual({ warm: false, warmReason: 'no assignment yet' });
+    expect(census([feed()]).warmth(false)).toMatchObject({ warm: false, warmReason: 'no assignment yet' });
   });
 
   test.each<[string, FeedOver, RegExp]>([

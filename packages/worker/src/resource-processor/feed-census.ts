@@ -1,5 +1,5 @@
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
-import { awaitsRestart, RESTART_LIMIT_MS } from './exporter-restart.ts';
+import { awaitsRestart, RESTART_LIMIT_MS, startsOver } from './exporter-restart.ts';
 import type { Feed } from './feed.ts';
 import type { FeedState } from './feed-state.ts';
 import type { ObjectIndex } from './object-index.ts';
@@ -60,7 +60,7 @@ export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
   oldestProofMs(probedAt: number): number;
   /** Names of the feeds that have had no proof of life for STALE_MS, sorted. */
   stale(probedAt: number): string[];
-  warmth(isAssigned: boolean): Warmth;
+  warmth(isAssigned: boolean): Warmth & { readonly startsOver: boolean };
   acknowledgedSlots(slots: readonly number[]): number;
   exposedSlots(roles: SlotRoles | undefined): number;
   queueDepth(): number;
@@ -105,7 +105,10 @@ export function takeFeedCensus<F extends CensusFeed>(
         .filter((feed) => now - feed.proofAt(probedAt) > STALE_MS)
         .map(({ name }) => name)
         .sort(),
-    warmth: (isAssigned) => warmth(feeds, isAssigned, exporter),
+    warmth: (isAssigned) => {
+      const { warm, warmReason } = warmth(feeds, isAssigned, exporter);
+      return { warm, warmReason, startsOver: !warm && isStartingOver(all, now) };
+    },
     acknowledged: (slots) => isComplete && slots.every(isShown),
     acknowledgedSlots: (slots) => (isComplete ? slots.filter(isShown).length : 0),
     released: (slots) =>
@@ -143,8 +146,18 @@ function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
   const { state, isResumed, createdAt, startedAt } = definitions;
   // It will be told of what there is; one that was there before this process has been.
   if (state?.filled !== true) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
-  const watched = all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
-  return awaitsRestart({ startedAt, toldAt: state.toldAt }, watched, SETTLE_MS, now);
+  return awaitsRestart({ startedAt, toldAt: state.toldAt }, watchedOf(all), SETTLE_MS, now);
+}
+
+/** Whether the exporter is starting all its watches again, until it shows everything. */
+function isStartingOver(all: readonly CensusFeed[], now: number): boolean {
+  const definitions = all.find(({ isQuiet }) => isQuiet);
+  if (definitions?.state === undefined) return false;
+  return startsOver({ startedAt: definitions.startedAt, toldAt: definitions.state.toldAt }, watchedOf(all), now);
+}
+
+function watchedOf(all: readonly CensusFeed[]): readonly CensusFeed[] {
+  return all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
 }
 
 /** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */

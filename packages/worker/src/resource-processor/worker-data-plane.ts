@@ -132,7 +132,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   status(): DataPlaneStatus {
     const census = this.#census();
     const assignment = this.#assignment;
-    const { warm, warmReason } = census.warmth(assignment !== undefined);
+    const { warm, warmReason, startsOver } = census.warmth(assignment !== undefined);
     const owned = assignment?.owned ?? [];
     return {
       feeds: { synced: census.synced, total: census.total, oldestProofMs: census.oldestProofMs(this.#probedAt) },
@@ -141,6 +141,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       exposedSlots: census.exposedSlots(this.#roles),
       warm,
       warmReason,
+      startsOver,
       queueDepth: census.queueDepth(),
       objects: census.objectCount(),
       objectsByResource: census.objectsByResource(),
