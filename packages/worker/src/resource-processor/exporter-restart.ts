@@ -12,6 +12,17 @@ const FIRST_START_MS = 2_500;
 /** An exporter that is not whole so long after it was told of a definition has other troubles. ms. */
 const START_OVER_LIMIT_MS = 60_000;
 
+/** `Interval` of internal/discovery: it looks so often whether it was told of a definition. ms. */
+const LOOK_EVERY_MS = 3_000;
+/**
+ * It is told between these times before it looks: late, because from then on its exposition cannot be shown; early
+ * enough for a busy machine, and because its watches, by which the look is known, come a moment after it. ms.
+ */
+const TELL_FROM_MS = 700;
+const TELL_UNTIL_MS = 250;
+/** It is told after so long at any rate. ms. */
+const TELL_LIMIT_MS = 15_000;
+
 /** When an exporter asked for everything of a feed for the last time, and when before that; monotonic ms. */
 interface Starts {
   readonly startedAt: number;
@@ -44,14 +55,42 @@ export function awaitsRestart(
 }
 
 /**
- * Whether an exporter that is not whole is so because it was told of a definition. A watch that it has started once more
- * since then has had other troubles.
+ * Whether an exporter that is not whole is so because it was told of a definition: not of those that it found when it
+ * was started itself, and unless a watch that was started again since then was lost once more.
  */
 export function startsOver(
   { startedAt, toldAt = -Infinity }: Definitions,
   watched: readonly Starts[],
   now: number,
 ): boolean {
-  if (now - toldAt >= START_OVER_LIMIT_MS) return false;
-  return watched.every(({ startedBeforeAt }) => startedBeforeAt <= Math.max(toldAt, startedAt + FIRST_START_MS));
+  if (toldAt < startedAt + FIRST_START_MS || now - toldAt >= START_OVER_LIMIT_MS) return false;
+  return watched.every(({ startedBeforeAt }) => startedBeforeAt <= toldAt);
+}
+
+/** Whether the exporter, since it was told, has started everything that it watches, but not this. */
+export function wasLeft({ startedAt }: Starts, toldAt: number, watched: readonly Starts[]): boolean {
+  return watched.length > 0 && watched.every(({ startedAt: other }) => other > toldAt && other > startedAt);
+}
+
+/**
+ * How long news of definitions are kept from the exporter, ms: until shortly before it looks for them, and until it is
+ * whole. So it starts over at once, all news of the meantime count for one start, and between two of them it can be
+ * scraped. 0 where it is not known when it looks: until it has started over for the first time.
+ * @param heldMs how long the news have been kept already.
+ */
+export function tellAfter(
+  { startedAt }: Pick<Definitions, 'startedAt'>,
+  watched: readonly Starts[],
+  isWhole: boolean,
+  heldMs: number,
+  now: number,
+): number {
+  // All its watches are opened at a look; one that was opened again later, by itself, says nothing.
+  const looked = Math.min(...watched.map(({ startedAt: last }) => last));
+  const isKnown = Number.isFinite(looked) && looked > startedAt + FIRST_START_MS;
+  if (!isKnown || heldMs >= TELL_LIMIT_MS) return 0;
+  const untilLook = LOOK_EVERY_MS - ((now - looked) % LOOK_EVERY_MS);
+  if (untilLook > TELL_FROM_MS) return untilLook - TELL_FROM_MS;
+  if (isWhole && untilLook >= TELL_UNTIL_MS) return 0;
+  return untilLook + LOOK_EVERY_MS - TELL_FROM_MS;
 }

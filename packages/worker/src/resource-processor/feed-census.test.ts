@@ -136,6 +136,29 @@ describe('an exporter that starts its watches twice, because of custom resources
   });
 });
 
+describe('an exporter that starts over', () => {
+  const definitions = feed({ isQuiet: true, name: 'definitions', startedAt: -Infinity, toldAt: NOW - 4_000 });
+  const again = feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 1_500 });
+  const gone = feed({ name: 'gone', startedAt: NOW - 60_000, watches: [] });
+
+  test('says so, until it is whole', () => {
+    const partial = feed({
+      startedBeforeAt: NOW - 60_000,
+      startedAt: NOW - 1_500,
+      watches: [watch({ initialPending: true })],
+    });
+    expect(census([definitions, again, partial]).warmth(true)).toMatchObject({ warm: false, startsOver: true });
+    expect(census([definitions, again]).warmth(true)).toMatchObject({ warm: true, startsOver: false });
+    expect(census([partial]).warmth(true)).toMatchObject({ warm: false, startsOver: false });
+  });
+
+  test('does not wait for a kind that it has left', () => {
+    expect(reason([definitions, again, gone])).toBe('');
+    expect(census([definitions, again, gone]).acknowledged([0])).toBe(true);
+    expect(reason([again, gone])).toMatch(/has no watch on gone/);
+  });
+});
+
 describe('an exporter from before this process', () => {
   test('is complete with what has come back, as long as that was not partial', () => {
     expect(

@@ -1,5 +1,5 @@
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
-import { awaitsRestart, RESTART_LIMIT_MS, startsOver } from './exporter-restart.ts';
+import { awaitsRestart, RESTART_LIMIT_MS, startsOver, tellAfter, wasLeft } from './exporter-restart.ts';
 import type { Feed } from './feed.ts';
 import type { FeedState } from './feed-state.ts';
 import type { ObjectIndex } from './object-index.ts';
@@ -78,12 +78,14 @@ export function takeFeedCensus<F extends CensusFeed>(
   resumedAt?: number,
 ): FeedCensus<F> {
   const sharded = all.filter(({ isQuiet }) => !isQuiet);
-  const feeds = sharded.filter((feed) => refusalOf(feed, sharded, now) === undefined);
+  const isRestarting = expectsRestart(all, now);
+  const feeds = sharded.filter(
+    (feed) => refusalOf(feed, sharded, now) === undefined && (isRestarting || !isLeft(feed, all)),
+  );
   const refused = sharded.flatMap((feed) => {
     const reason = refusalOf(feed, sharded, now);
     return reason === undefined ? [] : [{ feed: feed.name, reason }];
   });
-  const isRestarting = expectsRestart(all, now);
   const isSettled = feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !isRestarting;
   const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
   const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
@@ -141,7 +143,7 @@ function refusalOf(feed: CensusFeed, all: readonly CensusFeed[], now: number): s
 
 /** Whether the exporter is about to start all its watches again, because it was told of a CustomResourceDefinition. */
 function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
-  const definitions = all.find(({ isQuiet }) => isQuiet);
+  const definitions = definitionsOf(all);
   if (definitions === undefined) return false;
   const { state, isResumed, createdAt, startedAt } = definitions;
   // It will be told of what there is; one that was there before this process has been.
@@ -151,10 +153,25 @@ function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
 
 /** Whether the exporter is starting all its watches again, until it shows everything. */
 function isStartingOver(all: readonly CensusFeed[], now: number): boolean {
-  const definitions = all.find(({ isQuiet }) => isQuiet);
+  const definitions = definitionsOf(all);
   if (definitions?.state === undefined) return false;
   return startsOver({ startedAt: definitions.startedAt, toldAt: definitions.state.toldAt }, watchedOf(all), now);
 }
+
+/** Whether the exporter has started over without this feed: its kind is gone. */
+function isLeft(feed: CensusFeed, all: readonly CensusFeed[]): boolean {
+  const toldAt = definitionsOf(all)?.state?.toldAt;
+  const isUnused = feed.state?.everSubscribed === true && feed.state.subscriptions.length === 0;
+  return isUnused && toldAt !== undefined && wasLeft(feed, toldAt, watchedOf(all));
+}
+
+/** How long news of definitions, which have waited for `heldMs`, are still to be kept from the exporter, ms. */
+export function definitionsPause(all: readonly CensusFeed[], isWhole: boolean, heldMs: number, now: number): number {
+  const definitions = definitionsOf(all);
+  return definitions === undefined ? 0 : tellAfter(definitions, watchedOf(all), isWhole, heldMs, now);
+}
+
+const definitionsOf = (all: readonly CensusFeed[]): CensusFeed | undefined => all.find(({ isQuiet }) => isQuiet);
 
 function watchedOf(all: readonly CensusFeed[]): readonly CensusFeed[] {
   return all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
