@@ -37,7 +37,8 @@ beforeAll(async () => {
   pods = await Promise.all(
     halves.map(async (owned, ordinal) => {
       await fixture.writeInstance(assignment(`shard-00${ordinal}`, 1, owned));
-      const env = { CUSTOM_RESOURCES: `*.${GOLDEN_GROUP}` };
+      // What is held is held for this reason alone.
+      const env = { CUSTOM_RESOURCES: `*.${GOLDEN_GROUP}`, SCRAPE_HOLD_MS: '0' };
       return await fixture.pod({ ordinal, env, exporterArgs: [STATE_FLAG] });
     }),
   );

@@ -95,7 +95,7 @@ describe('a standby takes over', () => {
   });
 
   it('from one whose exporter starts over only after the time for which that one holds scrapes back', () => {
-    const { gateway } = heartbeatOf();
+    const { gateway } = heartbeatOf({});
     const content = heartbeatOf({ generation, epoch, gateway: { ...gateway, state: 'warming', startsOver: true } });
     const startingOver = { heartbeat: { at: NOW - 200, content } };
     expect(command(signals({ ...startingOver, coldSince: NOW - 7_999 }))).toBeUndefined();

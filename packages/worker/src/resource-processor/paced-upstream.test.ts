@@ -1,4 +1,4 @@
-import { PassThrough, type Readable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { pacedUpstream } from './paced-upstream.ts';
 
@@ -24,7 +24,7 @@ async function opened(query: Readonly<Record<string, string>> = WATCH.query) {
     body.on('end', () => resolve('ended'));
     body.on('close', () => resolve('closed'));
   });
-  return { source, body: body as Readable, state, asked, passed, closed };
+  return { source, body, state, asked, passed, closed };
 }
 
 describe('a paced watch', () => {
