@@ -46,8 +46,8 @@ test.each<readonly [string, number | undefined, number, ReturnType<typeof starts
 describe('news of definitions', () => {
   /** The exporter looks at 62_000, 65_000, 68_000 … */
   const watched = [starts(3_050, 62_000), starts(3_060, 62_010), starts(62_010, 64_500)];
-  const after = (now: number, { isWhole = true, heldMs = 0 } = {}): number =>
-    tellAfter({ startedAt: 40 }, watched, isWhole, heldMs, now);
+  const after = (now: number, { isBusy = false, toldAt = 61_500 } = {}): number =>
+    tellAfter({ startedAt: 40, toldAt }, watched, isBusy, now);
 
   test.each([
     [65_900, 1_400],
@@ -59,14 +59,14 @@ describe('news of definitions', () => {
     expect(after(now)).toBe(expected);
   });
 
-  test('wait for the next time while it is not whole, but not for ever', () => {
-    expect(after(67_300, { isWhole: false })).toBe(3_000);
-    expect(after(67_300, { isWhole: false, heldMs: 15_000 })).toBe(0);
+  test('wait for the next time while it is busy with the last ones, but not for ever', () => {
+    expect(after(67_300, { isBusy: true })).toBe(3_000);
+    expect(after(67_300, { isBusy: true, toldAt: 52_300 })).toBe(0);
   });
 
   test('do not wait while it is not known when it looks', () => {
     const at = (startedAt: number, feeds: ReturnType<typeof starts>[]): number =>
-      tellAfter({ startedAt }, feeds, true, 0, 2_000);
+      tellAfter({ startedAt, toldAt: undefined }, feeds, false, 2_000);
     expect(at(40, [starts(100), starts(120)])).toBe(0);
     expect(at(40, [])).toBe(0);
     // It was there before this process.

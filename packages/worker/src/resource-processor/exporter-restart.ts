@@ -20,7 +20,7 @@ const LOOK_EVERY_MS = 3_000;
  */
 const TELL_FROM_MS = 700;
 const TELL_UNTIL_MS = 250;
-/** It is told after so long at any rate. ms. */
+/** It is told again so long after the last time, however busy it is. ms. */
 const TELL_LIMIT_MS = 15_000;
 
 /** When an exporter asked for everything of a feed for the last time, and when before that; monotonic ms. */
@@ -73,24 +73,21 @@ export function wasLeft({ startedAt }: Starts, toldAt: number, watched: readonly
 }
 
 /**
- * How long news of definitions are kept from the exporter, ms: until shortly before it looks for them, and until it is
- * whole. So it starts over at once, all news of the meantime count for one start, and between two of them it can be
- * scraped. 0 where it is not known when it looks: until it has started over for the first time.
- * @param heldMs how long the news have been kept already.
+ * How long news of definitions are kept from the exporter, ms: until shortly before it looks for them, and while it is
+ * busy with the last ones. So it starts over at once, all news of the meantime count for one start, and between two of
+ * them it can be scraped. 0 where it is not known when it looks: until it has started over for the first time.
  */
 export function tellAfter(
-  { startedAt }: Pick<Definitions, 'startedAt'>,
+  { startedAt, toldAt = -Infinity }: Definitions,
   watched: readonly Starts[],
-  isWhole: boolean,
-  heldMs: number,
+  isBusy: boolean,
   now: number,
 ): number {
   // All its watches are opened at a look; one that was opened again later, by itself, says nothing.
   const looked = Math.min(...watched.map(({ startedAt: last }) => last));
-  const isKnown = Number.isFinite(looked) && looked > startedAt + FIRST_START_MS;
-  if (!isKnown || heldMs >= TELL_LIMIT_MS) return 0;
+  if (!Number.isFinite(looked) || looked <= startedAt + FIRST_START_MS) return 0;
   const untilLook = LOOK_EVERY_MS - ((now - looked) % LOOK_EVERY_MS);
   if (untilLook > TELL_FROM_MS) return untilLook - TELL_FROM_MS;
-  if (isWhole && untilLook >= TELL_UNTIL_MS) return 0;
-  return untilLook + LOOK_EVERY_MS - TELL_FROM_MS;
+  const mayTell = !isBusy || now - toldAt >= TELL_LIMIT_MS;
+  return mayTell && untilLook >= TELL_UNTIL_MS ? 0 : untilLook + LOOK_EVERY_MS - TELL_FROM_MS;
 }

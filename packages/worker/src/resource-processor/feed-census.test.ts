@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
-import { type CensusFeed, STALE_MS, takeFeedCensus } from './feed-census.ts';
+import { type CensusFeed, STALE_MS, takeFeedCensus, definitionsPause } from './feed-census.ts';
 import { SlotState } from './subscription.ts';
 
 const NOW = 100_000;
@@ -150,6 +150,15 @@ describe('an exporter that starts over', () => {
     expect(census([definitions, again, partial]).warmth(true)).toMatchObject({ warm: false, startsOver: true });
     expect(census([definitions, again]).warmth(true)).toMatchObject({ warm: true, startsOver: false });
     expect(census([partial]).warmth(true)).toMatchObject({ warm: false, startsOver: false });
+  });
+
+  test('is told of a kind that goes away although it is not whole because of it, but not of others then', () => {
+    // It looked at NOW - 2_500, and does so again in 500 ms.
+    const looked = (over: FeedOver = {}) => feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 2_500, ...over });
+    const empty = { filled: false, watches: [watch({ initialPending: true })] };
+    expect(definitionsPause([definitions, looked()], true, NOW)).toBe(0);
+    expect(definitionsPause([definitions, looked(), looked(empty)], false, NOW)).toBe(2_800);
+    expect(definitionsPause([definitions, looked(), looked({ ...empty, problem: '404' })], false, NOW)).toBe(0);
   });
 
   test('does not wait for a kind that it has left', () => {

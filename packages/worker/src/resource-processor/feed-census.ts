@@ -155,7 +155,10 @@ function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
 function isStartingOver(all: readonly CensusFeed[], now: number): boolean {
   const definitions = definitionsOf(all);
   if (definitions?.state === undefined) return false;
-  return startsOver({ startedAt: definitions.startedAt, toldAt: definitions.state.toldAt }, watchedOf(all), now);
+  const { startedAt, state } = definitions;
+  // Watches on a kind that is going away come and go.
+  const watched = watchedOf(all).filter(({ problem }) => problem === undefined);
+  return startsOver({ startedAt, toldAt: state.toldAt }, watched, now);
 }
 
 /** Whether the exporter has started over without this feed: its kind is gone. */
@@ -165,10 +168,14 @@ function isLeft(feed: CensusFeed, all: readonly CensusFeed[]): boolean {
   return isUnused && toldAt !== undefined && wasLeft(feed, toldAt, watchedOf(all));
 }
 
-/** How long news of definitions, which have waited for `heldMs`, are still to be kept from the exporter, ms. */
-export function definitionsPause(all: readonly CensusFeed[], isWhole: boolean, heldMs: number, now: number): number {
+/** How long news of definitions are still to be kept from the exporter, ms. */
+export function definitionsPause(all: readonly CensusFeed[], isWhole: boolean, now: number): number {
   const definitions = definitionsOf(all);
-  return definitions === undefined ? 0 : tellAfter(definitions, watchedOf(all), isWhole, heldMs, now);
+  if (definitions === undefined) return 0;
+  const { startedAt, state } = definitions;
+  // Of a kind that is going away it will never be whole: that is the news.
+  const isBusy = expectsRestart(all, now) || (!isWhole && watchedOf(all).every(({ problem }) => problem === undefined));
+  return tellAfter({ startedAt, toldAt: state?.toldAt }, watchedOf(all), isBusy, now);
 }
 
 const definitionsOf = (all: readonly CensusFeed[]): CensusFeed | undefined => all.find(({ isQuiet }) => isQuiet);

@@ -7,15 +7,11 @@ const WATCH = { path: '/x', query: { watch: 'true' } };
 /** Reads what passes while `ms` is what the pace says. */
 async function opened(query: Readonly<Record<string, string>> = WATCH.query) {
   const source = new PassThrough();
-  const asked: number[] = [];
-  const state = { pause: 0 };
-  const upstream = pacedUpstream(
-    { stream: () => Promise.resolve({ status: 200, headers: {}, body: source }) },
-    (heldMs) => {
-      asked.push(heldMs);
-      return state.pause;
-    },
-  );
+  const state = { pause: 0, asked: 0 };
+  const upstream = pacedUpstream({ stream: () => Promise.resolve({ status: 200, headers: {}, body: source }) }, () => {
+    state.asked++;
+    return state.pause;
+  });
   const { body } = await upstream.stream({ ...WATCH, query });
   const passed: string[] = [];
   body.on('data', (chunk: Buffer) => passed.push(chunk.toString()));
@@ -24,7 +20,7 @@ async function opened(query: Readonly<Record<string, string>> = WATCH.query) {
     body.on('end', () => resolve('ended'));
     body.on('close', () => resolve('closed'));
   });
-  return { source, body, state, asked, passed, closed };
+  return { source, body, state, passed, closed };
 }
 
 describe('a paced watch', () => {
@@ -35,13 +31,12 @@ describe('a paced watch', () => {
   });
 
   test('holds back what comes, in its order and with its end, until its time', async () => {
-    const { source, state, asked, passed, closed } = await opened();
+    const { source, state, passed, closed } = await opened();
     state.pause = 10;
     source.write('a');
     source.end('b');
-    await expect.poll(() => asked.length).toBeGreaterThan(3);
+    await expect.poll(() => state.asked).toBeGreaterThan(3);
     expect(passed).toEqual([]);
-    expect(asked.at(-1)).toBeGreaterThan(asked[0] ?? 0);
     state.pause = 0;
     expect(await closed).toBe('ended');
     expect(passed.join('')).toBe('ab');
@@ -49,10 +44,10 @@ describe('a paced watch', () => {
 
   test('is not left behind when its connection breaks, or its reader goes', async () => {
     for (const end of ['source', 'body'] as const) {
-      const { source, body, state, asked, passed, closed } = await opened();
+      const { source, body, state, passed, closed } = await opened();
       state.pause = 10;
       source.write('a');
-      await expect.poll(() => asked.length).toBeGreaterThan(0);
+      await expect.poll(() => state.asked).toBeGreaterThan(0);
       if (end === 'source') source.destroy(new Error('cut'));
       else body.destroy();
       expect(await closed).toBe(end === 'source' ? 'cut' : 'closed');

@@ -1,8 +1,8 @@
 import { type Readable, Transform } from 'node:stream';
 import type { Upstream } from './data-plane.ts';
 
-/** How long what has come is still to be held back, ms; asked again after that time. @param heldMs how long it was already. */
-export type Pace = (heldMs: number) => number;
+/** How long what has come is still to be held back, ms; asked again after that time. */
+export type Pace = () => number;
 
 /**
  * The upstream with its watches held back: bytes pass when `pace` says 0, in their order. What comes meanwhile waits in
@@ -23,9 +23,8 @@ function paced(body: Readable, pace: Pace): Readable {
   let timer: NodeJS.Timeout | undefined;
   const held = new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      const since = performance.now();
       const look = (): void => {
-        const ms = pace(performance.now() - since);
+        const ms = pace();
         if (ms > 0) timer = setTimeout(look, ms);
         else done(null, chunk);
       };

@@ -89,7 +89,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       silenceMs: options.silenceMs,
       onChange: () => this.#changed(),
     };
-    const paced = pacedUpstream(upstream, (heldMs) => this.#definitionsPause(heldMs));
+    const paced = pacedUpstream(upstream, () => this.#definitionsPause());
     this.#definitionsContext = { ...this.#context, upstream: paced };
     const unknown = options.diet === undefined ? undefined : unknownVersion(options.diet.version);
     if (unknown !== undefined) options.logger.warn(unknown);
@@ -375,9 +375,9 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     return takeFeedCensus(feeds, this.#options.clock.monotonic(), this.#resumedAt);
   }
 
-  #definitionsPause(heldMs: number): number {
+  #definitionsPause(): number {
     const feeds = Array.from(this.#feeds.values(), ({ feed }) => feed);
-    return definitionsPause(feeds, this.status().warm, heldMs, this.#options.clock.monotonic());
+    return definitionsPause(feeds, this.status().warm, this.#options.clock.monotonic());
   }
 
   #keptSlots(): number {
