@@ -64,6 +64,11 @@ describe('news of definitions', () => {
     expect(after(67_300, { isBusy: true, toldAt: 52_300 })).toBe(0);
   });
 
+  test('are told together', () => {
+    expect(after(67_700, { isBusy: true, toldAt: 67_301 })).toBe(0);
+    expect(after(67_760, { isBusy: true, toldAt: 67_301 })).toBe(2_540);
+  });
+
   test('do not wait while it is not known when it looks', () => {
     const at = (startedAt: number, feeds: ReturnType<typeof starts>[]): number =>
       tellAfter({ startedAt, toldAt: undefined }, feeds, false, 2_000);

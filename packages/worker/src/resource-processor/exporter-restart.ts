@@ -88,6 +88,8 @@ export function tellAfter(
   if (!Number.isFinite(looked) || looked <= startedAt + FIRST_START_MS) return 0;
   const untilLook = LOOK_EVERY_MS - ((now - looked) % LOOK_EVERY_MS);
   if (untilLook > TELL_FROM_MS) return untilLook - TELL_FROM_MS;
-  const mayTell = !isBusy || now - toldAt >= TELL_LIMIT_MS;
+  const toldMs = now - toldAt;
+  // What comes right after the first news belongs to them.
+  const mayTell = !isBusy || toldMs < TELL_FROM_MS || toldMs >= TELL_LIMIT_MS;
   return mayTell && untilLook >= TELL_UNTIL_MS ? 0 : untilLook + LOOK_EVERY_MS - TELL_FROM_MS;
 }
