@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -33,6 +33,10 @@ export interface StandaloneApiServer {
   kill(): Promise<void>;
   /** Ends the API server in order when it runs, and starts it again on the same port with the same data. */
   restart(): Promise<void>;
+  /** Copies what etcd holds, which stands still for that moment. */
+  backup(): Promise<void>;
+  /** Puts the last backup back in place, etcd's revision included, and starts the API server anew. */
+  restore(): Promise<void>;
   /** SIGSTOP: connections are still accepted by the kernel, nothing answers. */
   pause(): void;
   resume(): void;
@@ -78,6 +82,8 @@ type Binaries = Readonly<Record<'etcd' | 'kube-apiserver', string>>;
 class Instance implements StandaloneApiServer {
   readonly folder: string;
   readonly server: string;
+  readonly #data: string;
+  readonly #backup: string;
   readonly #caFile: string;
   readonly #credentials: Credentials;
   readonly #users: UserDirectory;
@@ -105,13 +111,15 @@ class Instance implements StandaloneApiServer {
   ) {
     this.folder = mkdtempSync(join(tmpdir(), 'shard-api-server-'));
     this.server = `https://127.0.0.1:${port}`;
+    this.#data = join(this.folder, 'etcd');
+    this.#backup = join(this.folder, 'etcd-backup');
     this.#users = users;
     this.#credentials = makeCredentials(join(this.folder, 'credentials'), []);
     const certificates = join(this.folder, 'certificates');
     mkdirSync(certificates);
     this.#caFile = join(certificates, 'apiserver.crt');
     const etcdUrl = `http://127.0.0.1:${etcdPort}`;
-    this.#etcd = this.#part('etcd', binaries.etcd, etcdArgs(this.folder, etcdUrl, `http://127.0.0.1:${peerPort}`), {
+    this.#etcd = this.#part('etcd', binaries.etcd, etcdArgs(this.#data, etcdUrl, `http://127.0.0.1:${peerPort}`), {
       ready: answersHttp(`${etcdUrl}/health`),
     });
     const webhook = join(this.folder, 'token-webhook.kubeconfig');
@@ -176,6 +184,22 @@ class Instance implements StandaloneApiServer {
     await this.#apiServer.start();
   }
 
+  async backup(): Promise<void> {
+    await this.#etcd.stop();
+    rmSync(this.#backup, { recursive: true, force: true });
+    cpSync(this.#data, this.#backup, { recursive: true });
+    await this.#etcd.start();
+  }
+
+  async restore(): Promise<void> {
+    await Promise.all([...this.#replicas, this.#apiServer].map((server) => server.kill()));
+    await this.#etcd.kill();
+    rmSync(this.#data, { recursive: true, force: true });
+    cpSync(this.#backup, this.#data, { recursive: true });
+    await this.#etcd.start();
+    await Promise.all([...this.#replicas, this.#apiServer].map((server) => server.start()));
+  }
+
   pause(): void {
     this.#apiServer.pause();
   }
@@ -209,9 +233,9 @@ class Instance implements StandaloneApiServer {
   }
 }
 
-function etcdArgs(folder: string, client: string, peer: string): readonly string[] {
+function etcdArgs(data: string, client: string, peer: string): readonly string[] {
   return [
-    `--data-dir=${join(folder, 'etcd')}`,
+    `--data-dir=${data}`,
     `--listen-client-urls=${client}`,
     `--advertise-client-urls=${client}`,
     `--listen-peer-urls=${peer}`,

@@ -76,6 +76,10 @@ export class ExposureLedger {
     collection.given.clear();
   }
 
+  forgetAll(): void {
+    for (const path of [...this.#collections.keys()]) this.forget(path);
+  }
+
   #collection(path: string): Collection {
     const known = this.#collections.get(path);
     if (known !== undefined) {

@@ -1,7 +1,7 @@
 import { isExposedRole, type SlotRoles } from '../migration-handler/index.ts';
 import type { FeedState } from './feed-state.ts';
 import { SlotState, type Subscription } from './subscription.ts';
-import { FAR_VERSION, isNewer } from './version-order.ts';
+import { FAR_VERSION, isNewer, UNKNOWN_VERSION } from './version-order.ts';
 
 /**
  * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not
@@ -13,6 +13,8 @@ export function resumeExporter(
   version: string,
   roles: SlotRoles | undefined,
 ): Subscription | undefined {
+  // It may have got there before the API server went back, and hold what is not there any more.
+  if (!isNewer(version, state.lostUntil)) return undefined;
   const changes = state.ring.since(version);
   if (changes === undefined) return undefined;
   // What it may hold of slots that have left the scope since then is not known here any more.
@@ -62,13 +64,16 @@ export function compareWithList(
   for (const [uid, object] of seen) {
     if (!state.scope.has(object.slot)) continue;
     const entry = state.index.get(uid);
-    if (entry !== undefined && !isNewer(object.version, entry.version)) continue;
+    if (entry !== undefined && (entry.version === object.version || isNewer(entry.version, version))) continue;
     const isShown = state.subscriptions.some(
       (subscription) =>
         (subscription.slots[object.slot] as number) >= SlotState.Loading && !state.isQuiet(subscription, object.slot),
     );
-    if (isShown) stale.set(uid, object);
-    else if (entry === undefined) state.index.add(uid, object.slot, object.namespace, object.name, object.version);
+    if (isShown) {
+      stale.set(uid, object);
+      // The list is the truth, older or not: after a restored backup of etcd objects are what they were then.
+      if (entry !== undefined && isNewer(entry.version, object.version)) entry.version = UNKNOWN_VERSION;
+    } else if (entry === undefined) state.index.add(uid, object.slot, object.namespace, object.name, object.version);
     else entry.version = object.version;
   }
   return stale;

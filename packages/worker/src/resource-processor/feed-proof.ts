@@ -1,5 +1,6 @@
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Feed } from './feed.ts';
+import { type PresentPosition, readPresent } from './feed-history.ts';
 import { isNewer } from './version-order.ts';
 
 const POLL_MS = 10;
@@ -12,7 +13,7 @@ const QUIET_MS = 100;
  * comes true before `signal` aborts.
  */
 export async function proveFeed(feed: Feed, clock: Clock, signal: AbortSignal): Promise<string> {
-  let read = await feed.reader.position(signal);
+  let read = await readNow(feed, signal);
   let readAt = clock.monotonic();
   for (;;) {
     const { state } = feed;
@@ -28,10 +29,16 @@ export async function proveFeed(feed: Feed, clock: Clock, signal: AbortSignal): 
       const agrees = !isCountable || read.total === state.index.size;
       if (clock.monotonic() - quietSince >= QUIET_MS) {
         if (agrees) return read.version;
-        read = await feed.reader.position(signal);
+        read = await readNow(feed, signal);
         readAt = clock.monotonic();
       }
     }
     await clock.sleep(POLL_MS, signal);
   }
+}
+
+async function readNow(feed: Feed, signal: AbortSignal): Promise<PresentPosition> {
+  const present = await readPresent(feed, signal);
+  if (present.isRewound) throw new Error(`it has yet to follow the API server back to position ${present.version}`);
+  return present;
 }

@@ -3,6 +3,7 @@ import type { CollectionReader } from './collection-reader.ts';
 import type { FeedState } from './feed-state.ts';
 import type { FrameCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
+import { isBehind } from './version-order.ts';
 
 /** Up to this many objects that differ are fetched one by one; beyond, one list of whole objects is cheaper. */
 export const MAX_SINGLE_GETS = 500;
@@ -19,7 +20,10 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
     const slot = state.slotOf(view);
     seen.set(view.uid(), { version: view.resourceVersion(), namespace: view.namespace(), name: view.name(), slot });
   };
+  const { horizon } = state;
   const version = await reader.metadata(signal, note, slots);
+  // A consistent read that is older than what was there before it: see feed-history.ts.
+  if (isBehind(version, horizon)) state.rewind(version);
   state.skip(version);
   const stale = compareWithList(state, seen, version);
   state.flush();

@@ -7,7 +7,7 @@ import { takeCensus } from './slot-census.ts';
 import { FeedScope, isAtRest, neededSlots, type SlotSet } from './feed-scope.ts';
 import type { SlotHash } from './slot-hash.ts';
 import { SlotState, Subscription, WITHDRAWAL_BYTES } from './subscription.ts';
-import { FAR_VERSION, isNewer, newerOf } from './version-order.ts';
+import { FAR_VERSION, isNewer, newerOf, UNKNOWN_VERSION } from './version-order.ts';
 
 /** Which slots of which subscriptions a load serves: the mark of each slot when the load began, 0 where it does not. */
 export type LoadCoverage = ReadonlyMap<Subscription, Uint32Array>;
@@ -44,6 +44,8 @@ export interface FeedStateOptions {
   readonly onChange: () => void;
   /** A subscription was ended because too much waited for its exporter. */
   readonly onShed?: () => void;
+  /** What was seen beyond `version`, up to `lost`, is not there any more. */
+  readonly onRewound?: (lost: string, version: string) => void;
 }
 
 const MAX_SUBSCRIPTIONS = 31;
@@ -73,6 +75,8 @@ export class FeedState {
   position: string;
   /** Newest resourceVersion known from any source: a load must not be older. */
   horizon: string;
+  /** Where `horizon` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
+  lostUntil = '';
   /** Counts are exact for positions from here on: where the newest load or relist stood. */
   censusFloor: string;
   /** All objects within the scope are in the index. */
@@ -94,6 +98,7 @@ export class FeedState {
   readonly #now: () => number;
   readonly #onChange: () => void;
   readonly #onShed: (() => void) | undefined;
+  readonly #onRewound: FeedStateOptions['onRewound'];
   #tombstones: Map<string, string> | undefined;
   /** Were sent objects older than the live position since the last flush. */
   readonly #offPosition = new Set<Subscription>();
@@ -121,6 +126,7 @@ export class FeedState {
     this.#now = options.now;
     this.#onChange = options.onChange;
     this.#onShed = options.onShed;
+    this.#onRewound = options.onRewound;
   }
 
   // ---- subscriptions -------------------------------------------------------------------------------------------
@@ -510,6 +516,27 @@ export class FeedState {
   /** The watch has missed what led to `version`: when exactly something went is not known. */
   skip(version: string): void {
     this.censusFloor = newerOf(version, this.censusFloor);
+  }
+
+  /**
+   * The API server's data is an older state than what was seen, because a backup of etcd was restored: what is newer than
+   * `version` never happened, and each object may differ under a version that was seen before. A comparison follows.
+   */
+  rewind(version: string): void {
+    const lost = this.horizon;
+    for (const subscription of this.subscriptions.slice()) {
+      // What an exporter from before this process holds is not known, and can be told by no list any more.
+      if (isNewer(subscription.resumedUntil, this.position)) subscription.close();
+      else subscription.resumedUntil = '';
+    }
+    for (const [, entry] of this.index.entries()) entry.version = UNKNOWN_VERSION;
+    this.lostUntil = newerOf(this.lostUntil, lost);
+    this.position = version;
+    this.horizon = version;
+    this.censusFloor = version;
+    this.#knownFrom = this.filled ? version : FAR_VERSION;
+    this.ring.reset(version);
+    this.#onRewound?.(lost, version);
   }
 
   /** The difference is written: the watch goes on from `version`. */

@@ -8,6 +8,7 @@ import type { DataPlaneMetrics, Upstream } from './data-plane.ts';
 import type { Diet } from './diet.ts';
 import { type FeedKey, feedId, feedName, resourceName } from './feed-key.ts';
 import { causeOf, codeOf, pauseAfter } from './failure-cause.ts';
+import { hasGoneBack } from './feed-history.ts';
 import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
 import { FeedState, type Novelty } from './feed-state.ts';
@@ -43,6 +44,8 @@ export interface FeedContext {
   /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
   readonly silenceMs?: number | undefined;
   readonly onChange: () => void;
+  /** A feed has found the API server's data to be older than before. */
+  readonly onRewound?: () => void;
 }
 
 /** How a feed places its objects. */
@@ -107,6 +110,11 @@ export class Feed implements VerifiableFeed {
   #resumeFrom: string | undefined;
   /** Ends the open watch, so that another one follows from the same position. */
   #watchAbort = new AbortController();
+  /** The watch was interrupted, by whatever, and nobody has asked since whether the API server is still what it was. */
+  #wasInterrupted = false;
+  #historyCheck = new AbortController();
+  /** The API server has gone back to before what was seen: the next step is a comparison. */
+  #isRewound = false;
   /** The next watch is to be a brief one. */
   #isBrief = false;
   #hastenedAt = -Infinity;
@@ -224,6 +232,12 @@ export class Feed implements VerifiableFeed {
     this.#watchAbort.abort();
   }
 
+  /** Whether the API server has got as far as `version` now: whoever claims more holds what is not there any more. */
+  async reaches(version: string, signal: AbortSignal): Promise<boolean> {
+    if (!isNewer(version, this.#require().horizon)) return true;
+    return !isNewer(version, (await this.reader.position(signal)).version);
+  }
+
   async prove(signal: AbortSignal, version?: string): Promise<string> {
     const known =
       this.#proven === undefined ? this.#require().position : newerOf(this.#proven, this.#require().position);
@@ -268,13 +282,14 @@ export class Feed implements VerifiableFeed {
     while (!signal.aborted) {
       try {
         const kind = await kinds.find(this.key.group, this.key.version, this.key.resource, signal);
-        const position = this.#resumeFrom ?? (await this.#present(signal));
+        const present = await this.#present(signal);
+        // An exporter that is ahead of what there is now saw what a restored backup of etcd has undone.
+        if (this.#resumeFrom !== undefined && isNewer(this.#resumeFrom, present)) this.#resumeFrom = undefined;
+        const position = this.#resumeFrom ?? present;
         // An exporter from before this process may hold anything: its first state is compared with all there is.
         const scope = this.#narrows && this.#resumeFrom === undefined ? this.#neededNow() : undefined;
         const response = await this.reader.watch(position, signal, new FeedScope(scope, position).list());
         this.#begin(kind, codecOf(headerOf(response, 'content-type')), position, scope);
-        // Its exporter waits: what may be left out later can be found out meanwhile.
-        if (this.#resumeFrom !== undefined) void this.#present(signal).catch(() => undefined);
         return response;
       } catch (error) {
         if (signal.aborted) return undefined;
@@ -331,6 +346,7 @@ export class Feed implements VerifiableFeed {
       now: () => clock.monotonic(),
       onChange,
       onShed: () => logger.warn({ feed: this.name }, 'a watch of the exporter is ended: too much waited for it'),
+      onRewound: (lost, version) => this.#rewound(lost, version),
     });
     this.refusal = undefined;
     this.#succeed();
@@ -344,6 +360,11 @@ export class Feed implements VerifiableFeed {
     while (!signal.aborted) {
       if (this.halted) {
         await this.#nextAttempt(signal);
+        continue;
+      }
+      if (this.#isRewound) {
+        this.#isRewound = false;
+        await this.#relist(signal);
         continue;
       }
       if (response === undefined) this.#watchAbort = new AbortController();
@@ -372,7 +393,30 @@ export class Feed implements VerifiableFeed {
     if (isBrief) void this.reader.position(signal).catch(() => undefined);
     this.#succeed();
     this.#context.onChange();
+    if (this.#wasInterrupted) void this.#checkHistory(signal);
     return response;
+  }
+
+  async #checkHistory(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#context;
+    this.#historyCheck.abort();
+    this.#historyCheck = new AbortController();
+    this.#wasInterrupted = false;
+    const either = AbortSignal.any([signal, this.#historyCheck.signal]);
+    if (!(await hasGoneBack(this, clock, new Backoff(random), either))) return;
+    this.#isRewound = true;
+    this.#watchAbort.abort();
+  }
+
+  #rewound(lost: string, version: string): void {
+    const { metrics, logger, onRewound } = this.#context;
+    this.#proven = undefined;
+    metrics?.relist?.(this.resource, 'restored');
+    logger.warn(
+      { feed: this.name, lost, version },
+      'the API server went back to an older state, as after the restore of an etcd backup: the exporter follows it',
+    );
+    onRewound?.();
   }
 
   async #consume(response: StreamResponse, signal: AbortSignal): Promise<void> {
@@ -410,6 +454,7 @@ export class Feed implements VerifiableFeed {
       if (clock.monotonic() - openedAt >= STEADY_MS) this.#backoff.reset();
     }
     if (signal.aborted) return;
+    this.#wasInterrupted = true;
     // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
     if (frames === 0 && clock.monotonic() - openedAt < STEADY_MS) {
       this.#context.metrics?.reconnect?.(this.resource, 'short');
@@ -438,6 +483,7 @@ export class Feed implements VerifiableFeed {
     const { metrics, clock } = this.#context;
     const isExpired = error instanceof UpstreamFailure && error.status === 410;
     this.#fail(error);
+    this.#wasInterrupted = true;
     if (isExpired) {
       metrics?.relist?.(this.resource, 'expired');
       await this.#relist(signal);

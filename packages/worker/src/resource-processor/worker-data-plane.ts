@@ -86,6 +86,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       },
       silenceMs: options.silenceMs,
       onChange: () => this.#changed(),
+      onRewound: () => this.#view.forget(),
     };
     const unknown = options.diet === undefined ? undefined : unknownVersion(options.diet.version);
     if (unknown !== undefined) options.logger.warn(unknown);
