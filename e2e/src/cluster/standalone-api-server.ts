@@ -27,8 +27,14 @@ export interface StandaloneApiServer {
   tokenFor(user: string, groups?: readonly string[]): string;
   /** Makes a token of `tokenFor` invalid: 401 after at most 10 s, the time that the API server remembers a token. */
   revoke(token: string): void;
-  /** Starts another API server on the same data, with the same certificate and tokens; it ends with this one. */
-  addReplica(featureGates: Readonly<Record<string, boolean>>): Promise<string>;
+  /** Where etcd listens, plain HTTP. */
+  readonly etcd: string;
+  /**
+   * Starts another API server on the same data, with the same certificate and tokens; it ends with this one.
+   *
+   * @param etcd the way to etcd, when it is not the direct one.
+   */
+  addReplica(featureGates: Readonly<Record<string, boolean>>, etcd?: string): Promise<string>;
   /** SIGKILLs the API server; etcd stays. */
   kill(): Promise<void>;
   /** Ends the API server in order when it runs, and starts it again on the same port with the same data. */
@@ -90,7 +96,8 @@ class Instance implements StandaloneApiServer {
   readonly #etcd: ManagedProcess;
   readonly #apiServer: ManagedProcess;
   readonly #replicas: ManagedProcess[] = [];
-  readonly #newServer: (name: string, port: number, options: ApiServerOptions) => ManagedProcess;
+  readonly etcd: string;
+  readonly #newServer: (name: string, port: number, options: ApiServerOptions, etcd?: string) => ManagedProcess;
   readonly #reap = (): void => {
     for (const part of [...this.#replicas, this.#apiServer, this.#etcd])
       if (part.pid !== undefined) process.kill(part.pid, 'SIGKILL');
@@ -119,17 +126,18 @@ class Instance implements StandaloneApiServer {
     mkdirSync(certificates);
     this.#caFile = join(certificates, 'apiserver.crt');
     const etcdUrl = `http://127.0.0.1:${etcdPort}`;
+    this.etcd = etcdUrl;
     this.#etcd = this.#part('etcd', binaries.etcd, etcdArgs(this.#data, etcdUrl, `http://127.0.0.1:${peerPort}`), {
       ready: answersHttp(`${etcdUrl}/health`),
     });
     const webhook = join(this.folder, 'token-webhook.kubeconfig');
     writeFileSync(webhook, webhookKubeconfig(users.url));
-    this.#newServer = (name, at, how) => {
+    this.#newServer = (name, at, how, etcd = etcdUrl) => {
       const args = apiServerArgs({
         credentials: this.#credentials,
         certificates,
         port: at,
-        etcdUrl,
+        etcdUrl: etcd,
         webhook,
         options: how,
       });
@@ -167,9 +175,9 @@ class Instance implements StandaloneApiServer {
     this.#users.remove(token);
   }
 
-  async addReplica(featureGates: Readonly<Record<string, boolean>>): Promise<string> {
+  async addReplica(featureGates: Readonly<Record<string, boolean>>, etcd?: string): Promise<string> {
     const [port = 0] = await freePorts(1);
-    const replica = this.#newServer(`kube-apiserver-${this.#replicas.length + 2}`, port, { featureGates });
+    const replica = this.#newServer(`kube-apiserver-${this.#replicas.length + 2}`, port, { featureGates }, etcd);
     this.#replicas.push(replica);
     await replica.start();
     return `https://127.0.0.1:${port}`;

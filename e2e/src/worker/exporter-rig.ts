@@ -121,6 +121,8 @@ export class Exporter {
 /** A data plane in this process with a real kube-state-metrics behind it. */
 export class WorkerRig {
   readonly exporter: Exporter;
+  /** Causes of the comparisons with the cluster that all planes of this rig have made. */
+  readonly relists: string[] = [];
   readonly #name: string;
   readonly #port: number;
   readonly #api: ApiAccess;
@@ -170,6 +172,7 @@ export class WorkerRig {
       customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
       diet: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,
+      metrics: { relist: (_resource, cause) => this.relists.push(cause) },
       onListening: this.#listening.resolve,
     });
     this.#stop = new AbortController();
