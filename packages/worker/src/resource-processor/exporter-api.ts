@@ -271,7 +271,10 @@ export class ExporterApi {
     for (const left of state.subscriptions.filter(({ awaitedVersion }) => awaitedVersion !== undefined)) left.close();
     const subscription = isReached ? resumeExporter(state, version, feeds.roles()) : undefined;
     if (subscription === undefined) {
-      logger.info({ feed: feed.name, version }, 'what the exporter holds as of this version is not known: it has to list again');
+      logger.info(
+        { feed: feed.name, version },
+        'what the exporter holds as of this version is not known: it has to list again',
+      );
       sendStatus(response, 410, 'Expired', `resourceVersion ${version} is too old for ${feed.name}: list again`);
       return;
     }

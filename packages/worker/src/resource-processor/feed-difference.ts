@@ -37,16 +37,21 @@ export function resumeExporter(
   return subscription;
 }
 
+/** An item of a metadata list. */
+export interface ListedObject {
+  readonly version: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly slot: number;
+}
+
 /**
  * Compares the index with a complete metadata list as of `version`: deletes what is gone, and returns the uids whose
  * newer state has to be fetched because a subscription shows their slot.
  */
 export function compareWithList(
   state: FeedState,
-  seen: ReadonlyMap<
-    string,
-    { readonly version: string; readonly namespace: string; readonly name: string; readonly slot: number }
-  >,
+  seen: ReadonlyMap<string, ListedObject>,
   version: string,
 ): Map<string, { readonly namespace: string; readonly name: string }> {
   for (const [uid, entry] of state.index.entries()) {

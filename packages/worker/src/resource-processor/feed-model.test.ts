@@ -66,6 +66,7 @@ const faults = fc.oneof(
       model.api.forget();
     }),
   ),
+  fc.constant(step('etcd is compacted', (model) => void (model.api.compacted = model.api.version))),
   fc.boolean().map((inStream) =>
     step(`expired ${inStream ? 'in the stream' : 'in the answer'}`, (model) => {
       model.api.refusesExpired = inStream ? 'in the stream' : 'in the answer';

@@ -1,8 +1,9 @@
-import { compareWithList } from './feed-difference.ts';
+import { compareWithList, type ListedObject } from './feed-difference.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import type { FeedState } from './feed-state.ts';
 import type { FrameCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
+import { UpstreamFailure } from './upstream-failure.ts';
 import { isBehind } from './version-order.ts';
 
 /** Up to this many objects that differ are fetched one by one; beyond, one list of whole objects is cheaper. */
@@ -14,7 +15,7 @@ const PARALLEL_GETS = 8;
  * fetches only what differs, and writes the difference, deletions first. Its watch then goes on from there.
  */
 export async function relist(state: FeedState, reader: CollectionReader, signal: AbortSignal): Promise<void> {
-  const seen = new Map<string, { version: string; namespace: string; name: string; slot: number }>();
+  const seen = new Map<string, ListedObject>();
   const slots = state.scope.list();
   const note = (view: FrameView): void => {
     const slot = state.slotOf(view);
@@ -24,6 +25,8 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
   const version = await reader.metadata(signal, note, slots);
   // A consistent read that is older than what was there before it: see feed-history.ts.
   if (isBehind(version, horizon)) state.rewind(version);
+  else if (state.isShortOfPast && !(await tellDeletions(state, reader, seen, version, signal)))
+    state.startOver(version);
   state.skip(version);
   const stale = compareWithList(state, seen, version);
   state.flush();
@@ -44,6 +47,34 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
     await reader.objects(signal, take, slots);
   }
   state.completeRelist(version);
+}
+
+/**
+ * Exporters from before this process may hold objects that this feed has never seen, and that went in the gap: those which
+ * were there where the watch stopped, and are not in the list. False when the API server does not remember.
+ */
+async function tellDeletions(
+  state: FeedState,
+  reader: CollectionReader,
+  seen: ReadonlyMap<string, ListedObject>,
+  version: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const gone = new Map<string, KnownObject & { readonly slot: number }>();
+  const note = (view: FrameView): void => {
+    const uid = view.uid();
+    if (seen.has(uid) || state.index.get(uid) !== undefined) return;
+    gone.set(uid, { uid, namespace: view.namespace(), name: view.name(), slot: state.slotOf(view) });
+  };
+  try {
+    await reader.metadataAt(state.position, signal, note, state.scope.list());
+  } catch (error) {
+    // Whatever it says, but that it is busy: the exporter lists anew rather than wait for an answer that never comes.
+    if (error instanceof UpstreamFailure && error.status !== 429) return false;
+    throw error;
+  }
+  for (const object of gone.values()) state.goneUnseen(object, object.slot, version);
+  return true;
 }
 
 /** An object that is known by name, and which of all that ever had it is meant. */

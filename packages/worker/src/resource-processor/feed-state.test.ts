@@ -362,6 +362,8 @@ describe('an exporter from before this process, while its objects are sent again
     const subscription = resumeExporter(feed, '50', everything);
     subscription?.attach(peer.response());
     const seen = new Map([['kept', { version: '40', namespace: 'ns', name: 'kept', slot: slotOf('kept') }]]);
+    expect(feed.isShortOfPast).toBe(true);
+    feed.startOver('70');
     compareWithList(feed, seen, '70');
     feed.completeRelist('70');
     expect(subscription?.closed).toBe(true);

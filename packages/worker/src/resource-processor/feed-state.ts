@@ -215,13 +215,6 @@ export class FeedState {
     return load;
   }
 
-  /** Whether the watch has yet to pass what an exporter from before this process was sent again. */
-  awaitsDeletions(): boolean {
-    return this.subscriptions.some(
-      ({ resumedUntil }) => resumedUntil !== FAR_VERSION && isNewer(resumedUntil, this.position),
-    );
-  }
-
   /** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened anew. */
   widen(roles: SlotRoles | undefined): boolean {
     return this.scope.widen(neededSlots(this.#slotCount, roles, this.subscriptions));
@@ -541,7 +534,6 @@ export class FeedState {
 
   /** The difference is written: the watch goes on from `version`. */
   completeRelist(version: string): void {
-    if (!this.unsharded && isNewer(this.#knownFrom, this.position)) this.#startOver(version);
     this.position = version;
     this.horizon = newerOf(version, this.horizon);
     this.#offPosition.clear();
@@ -549,11 +541,21 @@ export class FeedState {
     this.flush();
   }
 
-  /**
-   * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
-   * to list anew.
-   */
-  #startOver(version: string): void {
+  /** Whether objects may be gone in a gap of the watch that an exporter holds and this feed has never seen. */
+  get isShortOfPast(): boolean {
+    return !this.unsharded && isNewer(this.#knownFrom, this.position);
+  }
+
+  /** An object that was there where the watch stopped, and is no more at `version`. */
+  goneUnseen(object: ObjectIdentity, slot: number, version: string): void {
+    for (const subscription of this.subscriptions) {
+      if (isNewer(subscription.resumedUntil, this.position)) this.sendDeletion(subscription, object);
+    }
+    this.ring.push({ uid: object.uid, version, slot, joined: false });
+  }
+
+  /** What is gone in the gap before `version` cannot be known: exporters that may hold it have to list anew. */
+  startOver(version: string): void {
     this.ring.reset(version);
     for (const subscription of this.subscriptions.slice()) {
       if (isNewer(subscription.resumedUntil, this.position)) subscription.close();

@@ -65,8 +65,6 @@ const STEADY_MS = 1_000;
 const PUSHDOWN_MIN_OBJECTS = 200;
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
 const NARROW_AFTER_MS = 5_000;
-/** Pause between two brief watches; longer than one of them. ms. */
-const HASTEN_EVERY_MS = 12_000;
 
 /**
  * One upstream watch and all that hangs on it. It never ends by itself: whatever happens to the connection, the
@@ -115,9 +113,6 @@ export class Feed implements VerifiableFeed {
   #historyCheck = new AbortController();
   /** The API server has gone back to before what was seen: the next step is a comparison. */
   #isRewound = false;
-  /** The next watch is to be a brief one. */
-  #isBrief = false;
-  #hastenedAt = -Infinity;
   /** The API server has been seen to narrow what it sends. */
   #narrows = false;
   #plannedAt: number;
@@ -193,28 +188,11 @@ export class Feed implements VerifiableFeed {
     return this.state !== undefined;
   }
 
-  /**
-   * Asks for a bookmark where an exporter from before this process waits for the watch to pass its load. Leaves out what
-   * is not needed any more, where the API server does that, once things have settled.
-   */
+  /** Leaves out what is not needed any more, where the API server does that, once things have settled. */
   tidy(): void {
-    this.#hasten();
     const isSettled = this.#context.clock.monotonic() - this.#plannedAt >= NARROW_AFTER_MS;
     if (!this.#narrows || !isSettled || !this.connected) return;
     if (this.state?.narrow(this.#context.roles()) === true) this.#watchAbort.abort();
-  }
-
-  /**
-   * Until the watch has passed the load of such an exporter, a gap in the watch would hide deletions from it, and it would
-   * have to list anew. On a quiet kind that takes up to a minute: a brief watch ends it within seconds.
-   */
-  #hasten(): void {
-    const now = this.#context.clock.monotonic();
-    const isBehind = this.state?.awaitsDeletions() === true;
-    if (!isBehind || !this.connected || now - this.#hastenedAt < HASTEN_EVERY_MS) return;
-    this.#hastenedAt = now;
-    this.#isBrief = true;
-    this.#watchAbort.abort();
   }
 
   /**
@@ -386,11 +364,7 @@ export class Feed implements VerifiableFeed {
 
   async #reopen(signal: AbortSignal): Promise<StreamResponse> {
     const { position, scope } = this.#require();
-    const isBrief = this.#isBrief;
-    this.#isBrief = false;
-    const response = await this.reader.watch(position, signal, scope.list(), isBrief);
-    // A consistent read makes the server's cache of a quiet kind move on, and with it the bookmark.
-    if (isBrief) void this.reader.position(signal).catch(() => undefined);
+    const response = await this.reader.watch(position, signal, scope.list());
     this.#succeed();
     this.#context.onChange();
     if (this.#wasInterrupted) void this.#checkHistory(signal);
