@@ -1,5 +1,5 @@
 import type { CustomResourceKind } from './data-plane.ts';
-import type { FeedSlots } from './feed.ts';
+import type { FeedSlots } from './feed-context.ts';
 import type { Novelty } from './feed-state.ts';
 import type { FrameView } from './frame-view.ts';
 

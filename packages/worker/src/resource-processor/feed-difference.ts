@@ -1,7 +1,10 @@
 import { isExposedRole, type SlotRoles } from '../migration-handler/index.ts';
+import { upsert } from './feed-events.ts';
 import type { FeedState } from './feed-state.ts';
+import type { ObjectIdentity } from './frame-codec.ts';
+import type { FrameView } from './frame-view.ts';
 import { SlotState, type Subscription } from './subscription.ts';
-import { FAR_VERSION, isNewer, UNKNOWN_VERSION } from './version-order.ts';
+import { FAR_VERSION, isNewer, newerOf, UNKNOWN_VERSION } from './version-order.ts';
 
 /**
  * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not
@@ -82,4 +85,69 @@ export function compareWithList(
     else entry.version = object.version;
   }
   return stale;
+}
+
+/** Applies the body of an object that was fetched because it differed. */
+export function applyFetched(state: FeedState, object: Uint8Array, view: FrameView): void {
+  state.received++;
+  state.receivedBytes += object.length;
+  const frame = state.codec.event('MODIFIED', state.kind, object);
+  state.codec.readWhole(frame, view);
+  const version = view.resourceVersion();
+  upsert(state, view.uid(), version, view, 0, frame.length);
+  for (const subscription of state.subscriptions) state.keepResumePoint(subscription, version);
+}
+
+/** The difference is written: the watch goes on from `version`. */
+export function completeRelist(state: FeedState, version: string): void {
+  state.position = version;
+  state.horizon = newerOf(version, state.horizon);
+  state.offPosition.clear();
+  for (const subscription of state.subscriptions) subscription.bookmark(version);
+  state.flush();
+}
+
+/** Whether objects may be gone in a gap of the watch that an exporter holds and this feed has never seen. */
+export function isShortOfPast(state: FeedState): boolean {
+  return !state.unsharded && isNewer(state.knownFrom, state.position);
+}
+
+/** An object that was there where the watch stopped, and is no more at `version`. */
+export function applyUnseenDeletion(state: FeedState, object: ObjectIdentity, slot: number, version: string): void {
+  for (const subscription of state.subscriptions) {
+    if (isNewer(subscription.resumedUntil, state.position)) state.sendDeletion(subscription, object);
+  }
+  state.ring.push({ uid: object.uid, version, slot, joined: false });
+}
+
+/** What is gone in the gap before `version` cannot be known: exporters that may hold it have to list anew. */
+export function startOver(state: FeedState, version: string): void {
+  state.ring.reset(version);
+  closeUnknown(state);
+  if (state.filled) state.knownFrom = version;
+}
+
+/**
+ * The API server's data is an older state than what was seen, because a backup of etcd was restored: what is newer than
+ * `version` never happened, and each object may differ under a version that was seen before. A comparison follows.
+ */
+export function rewind(state: FeedState, version: string): void {
+  const lost = state.horizon;
+  // What an exporter from before this process holds can be told by no list any more.
+  closeUnknown(state);
+  for (const subscription of state.subscriptions) subscription.resumedUntil = '';
+  for (const [, entry] of state.index.entries()) entry.version = UNKNOWN_VERSION;
+  state.lostUntil = newerOf(state.lostUntil, lost);
+  state.position = version;
+  state.horizon = version;
+  state.censusFloor = version;
+  state.knownFrom = state.filled ? version : FAR_VERSION;
+  state.ring.reset(version);
+}
+
+/** Ends the watches of exporters that may hold objects which this feed has never seen. */
+function closeUnknown(state: FeedState): void {
+  for (const subscription of state.subscriptions.slice()) {
+    if (isNewer(subscription.resumedUntil, state.position)) subscription.close();
+  }
 }

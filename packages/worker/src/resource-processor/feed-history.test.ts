@@ -1,91 +1,11 @@
-import { createLogger } from '@shard-controller/shared/observability';
-import { systemClock } from '@shard-controller/shared/runtime';
 import { afterEach, describe, expect, test } from 'vitest';
-import { SlotRole } from '../migration-handler/index.ts';
-import { Feed } from './feed.ts';
 import { resumeExporter } from './feed-difference.ts';
-import { KindCatalog } from './kind-catalog.ts';
-import { Semaphore } from './semaphore.ts';
-import { slotHashOf } from './slot-hash.ts';
-import { SlotState, type Subscription } from './subscription.ts';
+import { everything, newFeed, newRig, type Rig, stopFeeds, until } from './testing/feed-rig.ts';
 import { ScriptedApiServer, status } from './testing/scripted-api-server.ts';
-import { WatchPeer } from './testing/watch-peer.ts';
 
-const SLOTS = 64;
-const everything = new Uint8Array(SLOTS).fill(SlotRole.Owned);
+afterEach(stopFeeds);
 
-const stops: AbortController[] = [];
-afterEach(() => {
-  for (const stop of stops.splice(0)) stop.abort();
-});
-
-function newFeed(api: ScriptedApiServer, resumeFrom?: string): { feed: Feed; causes: string[] } {
-  const causes: string[] = [];
-  const feed = new Feed(
-    {
-      path: '/api/v1/pods',
-      group: '',
-      version: 'v1',
-      resource: 'pods',
-      namespace: '',
-      fieldSelector: '',
-      labelSelector: '',
-      accept: 'application/vnd.kubernetes.protobuf,application/json',
-    },
-    { slotCount: SLOTS, slotHash: slotHashOf('uid', SLOTS) },
-    {
-      upstream: api,
-      kinds: new KindCatalog(api),
-      logger: createLogger({ name: 'test', level: 'silent' }),
-      clock: { ...systemClock, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 2), signal) },
-      random: () => 0.5,
-      metrics: { relist: (_resource, cause) => causes.push(cause) },
-      relists: new Semaphore(4),
-      roles: () => everything,
-      pushdown: 'auto',
-      withholds: undefined,
-      diet: () => undefined,
-      onChange: () => {},
-    },
-    resumeFrom,
-  );
-  const stop = new AbortController();
-  stops.push(stop);
-  void feed.run(stop.signal).catch(() => {});
-  return { feed, causes };
-}
-
-interface Rig {
-  readonly api: ScriptedApiServer;
-  readonly feed: Feed;
-  readonly causes: readonly string[];
-  readonly peer: WatchPeer;
-  readonly subscription: Subscription;
-}
-
-/** A feed whose exporter has rendered everything. */
-async function newRig(...uids: readonly string[]): Promise<Rig> {
-  const api = new ScriptedApiServer();
-  for (const uid of uids) api.change('ADDED', uid);
-  const { feed, causes } = newFeed(api);
-  await until(() => feed.state !== undefined);
-  const peer = new WatchPeer();
-  const subscription = feed.state?.subscribe();
-  if (subscription === undefined) throw new Error('the feed is not open');
-  subscription.attach(peer.response());
-  feed.adopt(subscription);
-  const timer = setInterval(() => {
-    if (subscription.closed) clearInterval(timer);
-    else if (peer.ended) peer.rewatch(subscription);
-  }, 1);
-  await until(() => subscription.slots.every((slot) => slot === SlotState.Shown));
-  peer.log.length = 0;
-  return { api, feed, causes, peer, subscription };
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  await expect.poll(holds, { timeout: 3_000, interval: 1 }).toBe(true);
-}
+const relists = ({ counted }: Pick<Rig, 'counted'>): string[] => counted.filter((line) => line.startsWith('relist'));
 
 const held = ({ peer }: Rig): string[] => Array.from(peer.store, ([uid, version]) => `${uid}@${version}`).sort();
 
@@ -105,13 +25,13 @@ describe('a feed whose API server went back to an older state', () => {
 
   test('tells its exporter what the backup undid, deletions first, and goes on from there', async () => {
     const rig = await restored();
-    const { api, feed, peer, causes } = rig;
+    const { api, feed, peer } = rig;
     await until(() => feed.connected && feed.state?.position === '103');
     await until(() => peer.log.at(-1) === 'BOOKMARK @103');
     expect(held(rig)).toEqual(['changed@102', 'deleted@103', 'kept@101']);
     expect(peer.log.filter((line) => !line.startsWith('BOOKMARK'))[0]).toBe('DELETED created@103');
     expect(peer.resumeVersion).toBe('103');
-    expect(causes).toEqual(['restored']);
+    expect(relists(rig)).toEqual(['relist restored']);
     api.change('MODIFIED', 'kept');
     await until(() => peer.store.get('kept') === '104');
     expect(await feed.prove(AbortSignal.timeout(3_000))).toBe('104');
@@ -185,7 +105,7 @@ test('objects are what a restored backup says although the revision was raised w
   await until(() => rig.feed.connected && rig.feed.state?.position === '1000000');
   await until(() => rig.peer.log.at(-1) === 'BOOKMARK @1000000');
   expect(held(rig)).toEqual(['changed@101', 'deleted@102']);
-  expect(rig.causes).toEqual(['expired']);
+  expect(relists(rig)).toEqual(['relist expired']);
 });
 
 test('a replica that lags behind proves nothing: neither its watch nor a read that it cannot answer', async () => {
@@ -208,5 +128,5 @@ test('a replica that lags behind proves nothing: neither its watch nor a read th
   lag.release();
   await until(() => !peer.store.has('b'));
   expect(held(rig)).toEqual(['a@103']);
-  expect(rig.causes).toEqual([]);
+  expect(relists(rig)).toEqual([]);
 });

@@ -1,9 +1,12 @@
 import { Backoff } from './backoff.ts';
-import type { Feed, FeedContext } from './feed.ts';
-import type { FeedState, LoadCoverage } from './feed-state.ts';
+import type { CollectionReader } from './collection-reader.ts';
 import { causeOf, pauseAfter } from './failure-cause.ts';
+import type { FeedContext } from './feed-context.ts';
+import type { FeedKey } from './feed-key.ts';
+import { abandonLoad, beginLoad, completeLoad, type LoadCoverage, offerItem } from './feed-load.ts';
 import { fetchEach, type KnownObject, MAX_SINGLE_GETS } from './feed-relist.ts';
 import { loadingSlots } from './feed-scope.ts';
+import type { FeedState } from './feed-state.ts';
 import { codecOf, type FrameCodec } from './frame-codec.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
@@ -19,19 +22,31 @@ const LOAD_SILENCE_MS = 15_000;
 /** A list of everything is taken rather than single reads of more than one object in so many. */
 const LIST_SHARE = 3;
 
+/** What a loader needs of its feed. */
+export interface LoadedFeed {
+  readonly key: FeedKey;
+  readonly name: string;
+  readonly resource: string;
+  readonly reader: CollectionReader;
+  readonly state: FeedState | undefined;
+  readonly connected: boolean;
+  /** What keeps the feed from getting on right now. */
+  problem: string | undefined;
+}
+
 /**
  * Lists what was there before a slot was marked: one list for all slots and subscriptions that wait for it, whatever
  * their number. Start, move, exporter restart and worker restart all load this way.
  */
 export class FeedLoader {
-  readonly #feed: Feed;
+  readonly #feed: LoadedFeed;
   readonly #context: FeedContext;
   readonly #wakeup = new Wakeup();
   readonly #turn = new Semaphore(1);
   readonly #backoff: Backoff;
   #abort = new AbortController();
 
-  constructor(feed: Feed, context: FeedContext) {
+  constructor(feed: LoadedFeed, context: FeedContext) {
     this.#feed = feed;
     this.#context = context;
     this.#backoff = new Backoff(context.random);
@@ -66,18 +81,18 @@ export class FeedLoader {
     if (state === undefined || !this.#isNeeded()) return;
     this.#abort = new AbortController();
     const either = AbortSignal.any([signal, this.#abort.signal]);
-    const coverage = state.beginLoad();
+    const coverage = beginLoad(state);
     try {
       const known = this.#singles(state);
       const version =
         known === undefined
           ? await this.#load(state, coverage, either)
           : await this.#loadEach(state, coverage, known, either);
-      state.completeLoad(coverage, version);
+      completeLoad(state, coverage, version);
       this.#backoff.reset();
       this.#feed.problem = undefined;
     } catch (error) {
-      state.abandonLoad();
+      abandonLoad(state);
       state.flush();
       if (either.aborted) return;
       this.#note(error);
@@ -119,7 +134,7 @@ export class FeedLoader {
       state.codec.readWhole(frame, framed);
       // A single read knows no selector: the object may be there still, and have left the collection.
       if (state.index.get(framed.uid()) === undefined) return undefined;
-      state.offer(coverage, framed, 0, frame.length);
+      offerItem(state, coverage, framed, 0, frame.length);
       state.flush();
       return state.room();
     });
@@ -160,7 +175,7 @@ export class FeedLoader {
           }
           // A deletion here comes by the watch as well, which alone says when.
           if (view.type === 'ADDED' || view.type === 'MODIFIED') {
-            state.offer(coverage, view, start, end);
+            offerItem(state, coverage, view, start, end);
           }
           return true;
         },
@@ -182,7 +197,7 @@ export class FeedLoader {
       const object = view.bytes.subarray(view.objectStart, view.objectEnd);
       const frame = codec.event('ADDED', state.kind, object);
       codec.readWhole(frame, framed);
-      state.offer(coverage, framed, 0, frame.length);
+      offerItem(state, coverage, framed, 0, frame.length);
       state.flush();
       return state.room();
     };

@@ -1,18 +1,28 @@
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { Feed } from './feed.ts';
+import type { CollectionReader } from './collection-reader.ts';
 import { type PresentPosition, readPresent } from './feed-history.ts';
+import type { FeedState } from './feed-state.ts';
 import { isNewer } from './version-order.ts';
 
 const POLL_MS = 10;
 /** How long a watch has to be quiet after a consistent read before it counts as drained. ms. */
 const QUIET_MS = 100;
 
+/** What is looked at of a feed. */
+interface ProvableFeed {
+  readonly reader: CollectionReader;
+  readonly state: FeedState | undefined;
+  readonly connected: boolean;
+  /** Monotonic ms. */
+  readonly lastFrameAt: number;
+}
+
 /**
  * Proves that a feed misses nothing older than a consistent read. Either its watch has passed that position, or it is
  * open, has been quiet since the read, and knows exactly as many objects as the server counted. Throws when neither
  * comes true before `signal` aborts.
  */
-export async function proveFeed(feed: Feed, clock: Clock, signal: AbortSignal): Promise<string> {
+export async function proveFeed(feed: ProvableFeed, clock: Clock, signal: AbortSignal): Promise<string> {
   let read = await readNow(feed, signal);
   let readAt = clock.monotonic();
   for (;;) {
@@ -37,7 +47,7 @@ export async function proveFeed(feed: Feed, clock: Clock, signal: AbortSignal): 
   }
 }
 
-async function readNow(feed: Feed, signal: AbortSignal): Promise<PresentPosition> {
+async function readNow(feed: ProvableFeed, signal: AbortSignal): Promise<PresentPosition> {
   const present = await readPresent(feed, signal);
   if (present.isRewound) throw new Error(`it has yet to follow the API server back to position ${present.version}`);
   return present;

@@ -1,4 +1,13 @@
-import { compareWithList, type ListedObject } from './feed-difference.ts';
+import {
+  applyFetched,
+  applyUnseenDeletion,
+  compareWithList,
+  completeRelist,
+  isShortOfPast,
+  type ListedObject,
+  rewind,
+  startOver,
+} from './feed-difference.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import type { FeedState } from './feed-state.ts';
 import type { FrameCodec } from './frame-codec.ts';
@@ -13,8 +22,15 @@ const PARALLEL_GETS = 8;
 /**
  * Brings a feed whose watch cannot be resumed to the present: compares the metadata of all objects with the index,
  * fetches only what differs, and writes the difference, deletions first. Its watch then goes on from there.
+ *
+ * @param onRewound called when the API server turns out to have gone back from `lost`.
  */
-export async function relist(state: FeedState, reader: CollectionReader, signal: AbortSignal): Promise<void> {
+export async function relist(
+  state: FeedState,
+  reader: CollectionReader,
+  signal: AbortSignal,
+  onRewound: (lost: string, version: string) => void,
+): Promise<void> {
   const seen = new Map<string, ListedObject>();
   const slots = state.scope.list();
   const note = (view: FrameView): void => {
@@ -24,9 +40,12 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
   const { horizon } = state;
   const version = await reader.metadata(signal, note, slots);
   // A consistent read that is older than what was there before it: see feed-history.ts.
-  if (isBehind(version, horizon)) state.rewind(version);
-  else if (state.isShortOfPast && !(await tellDeletions(state, reader, seen, version, signal)))
-    state.startOver(version);
+  if (isBehind(version, horizon)) {
+    rewind(state, version);
+    onRewound(horizon, version);
+  } else if (isShortOfPast(state) && !(await tellDeletions(state, reader, seen, version, signal))) {
+    startOver(state, version);
+  }
   state.skip(version);
   const stale = compareWithList(state, seen, version);
   state.flush();
@@ -34,19 +53,19 @@ export async function relist(state: FeedState, reader: CollectionReader, signal:
   if (stale.size <= MAX_SINGLE_GETS && reader.readsSingles) {
     const objects = Array.from(stale, ([uid, { namespace, name }]) => ({ uid, namespace, name }));
     await fetchEach(reader, objects, signal, (object) => {
-      state.refetched(object, framed);
+      applyFetched(state, object, framed);
       state.flush();
       return state.room();
     });
   } else {
     const take = (_codec: FrameCodec, view: FrameView): Promise<void> | undefined => {
-      if (stale.has(view.uid())) state.refetched(view.bytes.subarray(view.objectStart, view.objectEnd), framed);
+      if (stale.has(view.uid())) applyFetched(state, view.bytes.subarray(view.objectStart, view.objectEnd), framed);
       state.flush();
       return state.room();
     };
     await reader.objects(signal, take, slots);
   }
-  state.completeRelist(version);
+  completeRelist(state, version);
 }
 
 /**
@@ -60,11 +79,11 @@ async function tellDeletions(
   version: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const gone = new Map<string, KnownObject & { readonly slot: number }>();
+  const gone: (KnownObject & { readonly slot: number })[] = [];
   const note = (view: FrameView): void => {
     const uid = view.uid();
     if (seen.has(uid) || state.index.get(uid) !== undefined) return;
-    gone.set(uid, { uid, namespace: view.namespace(), name: view.name(), slot: state.slotOf(view) });
+    gone.push({ uid, namespace: view.namespace(), name: view.name(), slot: state.slotOf(view) });
   };
   try {
     await reader.metadataAt(state.position, signal, note, state.scope.list());
@@ -73,7 +92,7 @@ async function tellDeletions(
     if (error instanceof UpstreamFailure && error.status !== 429) return false;
     throw error;
   }
-  for (const object of gone.values()) state.goneUnseen(object, object.slot, version);
+  for (const object of gone) applyUnseenDeletion(state, object, object.slot, version);
   return true;
 }
 

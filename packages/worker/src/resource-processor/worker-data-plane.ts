@@ -9,7 +9,8 @@ import { type Caller, ExporterApi, type FeedDirectory, isCustomResourceDefinitio
 import { Exposure } from './exposure.ts';
 import { unknownVersion } from './exporter-annotations.ts';
 import { exporterDiet } from './exporter-diet.ts';
-import { Feed, type FeedContext } from './feed.ts';
+import { Feed } from './feed.ts';
+import type { FeedContext } from './feed-context.ts';
 import { type FeedKey, feedId, parseApiPath, resourceName } from './feed-key.ts';
 import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
 import { plainUpstream } from './gzip.ts';

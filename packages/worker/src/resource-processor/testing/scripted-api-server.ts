@@ -115,13 +115,19 @@ export class ScriptedApiServer implements Upstream {
   backup(): () => void {
     const { version } = this;
     const objects = [...this.objects];
+    const outside = [...this.outside];
+    const journal = this.#journal.slice();
     return () => {
       this.cut(new Error('ECONNRESET'));
       this.version = version;
       this.objects.clear();
       for (const [uid, at] of objects) this.objects.set(uid, at);
-      this.#history = this.#history.filter((change) => change.version <= version);
-      this.#journal = this.#journal.filter((change) => change.version <= version);
+      this.outside.clear();
+      for (const [uid, at] of outside) this.outside.set(uid, at);
+      this.#journal = journal.slice();
+      this.#held &&= [];
+      this.compacted = Math.min(this.compacted, version);
+      this.forget();
     };
   }
 

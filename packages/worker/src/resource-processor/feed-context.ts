@@ -1,0 +1,47 @@
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { SlotRoles } from '../migration-handler/index.ts';
+import type { DataPlaneMetrics, Upstream } from './data-plane.ts';
+import type { Diet } from './diet.ts';
+import type { FeedKey } from './feed-key.ts';
+import type { Novelty } from './feed-state.ts';
+import type { FrameCodec, ObjectKind } from './frame-codec.ts';
+import type { FrameView } from './frame-view.ts';
+import type { KindCatalog } from './kind-catalog.ts';
+import type { Semaphore } from './semaphore.ts';
+import type { SlotHash } from './slot-hash.ts';
+
+/** What all feeds of a worker share. */
+export interface FeedContext {
+  readonly upstream: Upstream;
+  readonly kinds: KindCatalog;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly metrics: Partial<DataPlaneMetrics> | undefined;
+  /** Bounds relists that run at the same time. */
+  readonly relists: Semaphore;
+  readonly roles: () => SlotRoles | undefined;
+  /** `auto`: the API server is asked for the objects of the needed slots only, where it narrows lists and watches. */
+  readonly pushdown: 'auto' | 'off';
+  /** Objects that are not to be sent although they should be (test fault `omit-one`). */
+  readonly withholds: ((uid: string, slot: number) => boolean) | undefined;
+  /** What is left out of a feed's objects; undefined for nothing. */
+  readonly diet: (key: FeedKey, kind: ObjectKind, encoding: FrameCodec['encoding']) => Diet | undefined;
+  /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
+  readonly silenceMs?: number | undefined;
+  readonly onChange: () => void;
+  /** A feed has found the API server's data to be older than before. */
+  readonly onRewound?: () => void;
+}
+
+/** How a feed places its objects. */
+export interface FeedSlots {
+  readonly slotCount: number;
+  readonly slotHash: SlotHash;
+  /** What the hash is taken of; undefined where objects are not placed by hash. */
+  readonly shardBy?: 'uid' | 'namespace';
+  readonly quietSlot?: number;
+  readonly unsharded?: boolean;
+  readonly novelty?: (entry: object, view: FrameView) => Novelty;
+}

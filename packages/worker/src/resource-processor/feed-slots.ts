@@ -1,0 +1,120 @@
+import { isExposedRole, type SlotRoles } from '../migration-handler/index.ts';
+import { isAtRest, neededSlots } from './feed-scope.ts';
+import type { FeedState } from './feed-state.ts';
+import { SlotState, type Subscription } from './subscription.ts';
+import { FAR_VERSION, isNewer } from './version-order.ts';
+
+/** Handover of slots: how they come to an exporter and leave it, and which of them the API server is asked for. */
+
+/** Brings each subscription's slots towards `roles`; returns whether something has to be loaded. */
+export function planSlots(state: FeedState, roles: SlotRoles | undefined): boolean {
+  let load = false;
+  for (const subscription of state.subscriptions) {
+    if (planSubscription(state, subscription, roles)) load = true;
+  }
+  return load;
+}
+
+function planSubscription(feed: FeedState, subscription: Subscription, roles: SlotRoles | undefined): boolean {
+  const { slots, marks } = subscription;
+  let load = false;
+  let givesUp = false;
+  let leaving: number[] | undefined;
+  for (let slot = 0; slot < slots.length; slot++) {
+    const wanted = feed.unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
+    const state = slots[slot] as number;
+    if (wanted && state < SlotState.Loading) {
+      slots[slot] = SlotState.Loading;
+      marks[slot] = feed.nextMark();
+    } else if (!wanted && state >= SlotState.Loading) {
+      if (state === SlotState.Loading) givesUp = true;
+      slots[slot] = SlotState.Leaving;
+      marks[slot] = feed.nextMark();
+      leaving ??= [];
+      leaving.push(slot);
+    }
+    if (slots[slot] === SlotState.Loading) load = true;
+  }
+  if (leaving !== undefined) withdraw(feed, subscription, leaving);
+  // No load will complete the state that its exporter waits for.
+  if (givesUp && !load) completeEmpty(feed, subscription);
+  return load;
+}
+
+function withdraw(state: FeedState, subscription: Subscription, leaving: readonly number[]): void {
+  const { bit, slots, marks } = subscription;
+  // An exporter from before this process may hold what has not been sent again yet.
+  const mayHoldAny = subscription.resumedUntil === FAR_VERSION;
+  for (const [uid, entry] of state.index.entries()) {
+    if (!(mayHoldAny || (entry.sent & bit) !== 0) || slots[entry.slot] !== SlotState.Leaving) continue;
+    state.index.clearSent(entry, bit);
+    state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+  }
+  const taken = leaving.map((slot) => marks[slot] as number);
+  void subscription.acknowledge(state.position).then((acknowledged) => {
+    if (!acknowledged) return;
+    for (const [i, slot] of leaving.entries()) {
+      if (marks[slot] === taken[i] && slots[slot] === SlotState.Leaving) slots[slot] = SlotState.Hidden;
+    }
+    state.changed();
+  });
+}
+
+/**
+ * Closes what the subscription waits for, and asks for its acknowledgement.
+ * @param marks of the slots that are complete with it, 0 for the others.
+ */
+export function finishState(state: FeedState, subscription: Subscription, marks: Uint32Array): void {
+  // What it held before is sent again or gone; deletions that the watch has yet to bring are older than the load.
+  if (subscription.resumedUntil === FAR_VERSION) subscription.resumedUntil = state.horizon;
+  if (subscription.collecting) subscription.finishCollecting(state.position);
+  else if (subscription.closesInitialEvents) {
+    subscription.closesInitialEvents = false;
+    subscription.bookmark(state.position, true);
+  }
+  subscription.flush();
+  if (state.unsharded) {
+    showSlots(state, subscription, marks);
+    return;
+  }
+  void subscription.acknowledge(state.position).then((acknowledged) => {
+    if (acknowledged) showSlots(state, subscription, marks);
+  });
+}
+
+function showSlots(state: FeedState, subscription: Subscription, marks: Uint32Array): void {
+  const { slots } = subscription;
+  for (let slot = 0; slot < marks.length; slot++) {
+    const isSame = marks[slot] !== 0 && subscription.marks[slot] === marks[slot];
+    if (isSame && slots[slot] === SlotState.Sent) slots[slot] = SlotState.Shown;
+  }
+  if (!slots.includes(SlotState.Loading)) subscription.initialPending = false;
+  state.changed();
+}
+
+/** Acknowledges a subscription that has nothing to load: its empty state is complete. */
+export function completeEmpty(state: FeedState, subscription: Subscription): void {
+  finishState(state, subscription, new Uint32Array(state.slotCount));
+}
+
+/** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened anew. */
+export function widenScope(state: FeedState, roles: SlotRoles | undefined): boolean {
+  return state.scope.widen(neededSlots(state.slotCount, roles, state.subscriptions));
+}
+
+/**
+ * Leaves out and forgets everything that is not needed any more; true when the watch has to be opened anew. Nothing
+ * happens while a slot is on its way.
+ */
+export function narrowScope(state: FeedState, roles: SlotRoles | undefined): boolean {
+  const { subscriptions } = state;
+  // Without a subscription an exporter may be on its way back, with objects that only this index knows.
+  if (state.unsharded || !state.filled || subscriptions.length === 0 || !isAtRest(subscriptions)) return false;
+  // One from before this process may yet have to be told of a deletion in any slot.
+  if (subscriptions.some(({ resumedUntil }) => isNewer(resumedUntil, state.position))) return false;
+  if (!state.scope.narrow(neededSlots(state.slotCount, roles, subscriptions), state.position)) return false;
+  for (const [uid, entry] of state.index.entries()) if (!state.scope.has(entry.slot)) state.index.remove(uid);
+  for (const subscription of subscriptions) subscription.bookmark(state.position);
+  state.flush();
+  return true;
+}

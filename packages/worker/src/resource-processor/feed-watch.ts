@@ -1,0 +1,253 @@
+import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { Backoff } from './backoff.ts';
+import type { CollectionReader } from './collection-reader.ts';
+import { causeOf, pauseAfter } from './failure-cause.ts';
+import type { FeedContext } from './feed-context.ts';
+import { applyEvent } from './feed-events.ts';
+import { hasGoneBack } from './feed-history.ts';
+import type { FeedKey } from './feed-key.ts';
+import type { FeedLoader } from './feed-loader.ts';
+import type { FeedPushdown } from './feed-pushdown.ts';
+import { relist } from './feed-relist.ts';
+import type { FeedState } from './feed-state.ts';
+import { readFrames } from './frame-stream.ts';
+import { FrameView } from './frame-view.ts';
+import { UpstreamFailure } from './upstream-failure.ts';
+
+/** A watch that lived for so long was no failed attempt. ms. */
+const STEADY_MS = 1_000;
+
+/** What a watch needs of its feed. */
+export interface WatchedFeed {
+  readonly key: FeedKey;
+  readonly name: string;
+  readonly resource: string;
+  readonly reader: CollectionReader;
+  /** What keeps the feed from getting on right now. */
+  problem: string | undefined;
+  readonly state: Pick<FeedState, 'horizon'> | undefined;
+  /** Notes what keeps the feed from getting on. */
+  fail(error: unknown): void;
+  /** The API server has gone back: what was proved is not there any more. */
+  rewound(): void;
+}
+
+/**
+ * The one upstream watch of a feed: opened again from where it stood whenever it ends, and by way of a comparison with
+ * the cluster when the server does not know that position any more.
+ */
+export class FeedWatch {
+  connected = false;
+  /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
+  lastFrameAt: number;
+  /** Test fault: nothing is read any more, and the watch is never opened again. */
+  halted = false;
+  readonly #feed: WatchedFeed;
+  readonly #context: FeedContext;
+  readonly #loader: FeedLoader;
+  readonly #pushdown: FeedPushdown;
+  readonly #backoff: Backoff;
+  /** When the newest watch ended; monotonic ms. */
+  #disconnectedAt = -Infinity;
+  /** Ends the open watch, so that another one follows from the same position. */
+  #abort = new AbortController();
+  /** The watch was interrupted, by whatever, and nobody has asked since whether the API server is still what it was. */
+  #wasInterrupted = false;
+  #historyCheck = new AbortController();
+  /** The API server has gone back to before what was seen: the next step is a comparison. */
+  #isRewound = false;
+
+  constructor(feed: WatchedFeed, context: FeedContext, loader: FeedLoader, pushdown: FeedPushdown, backoff: Backoff) {
+    this.#feed = feed;
+    this.#context = context;
+    this.#loader = loader;
+    this.#pushdown = pushdown;
+    this.#backoff = backoff;
+    this.lastFrameAt = context.clock.monotonic();
+  }
+
+  /** Follows the API server from `first` on, until `signal` aborts or the watch is halted. */
+  async follow(state: FeedState, first: StreamResponse, signal: AbortSignal): Promise<void> {
+    let response: StreamResponse | undefined = first;
+    while (!signal.aborted && !this.halted) {
+      if (this.#isRewound) {
+        this.#isRewound = false;
+        await this.#relist(state, signal);
+        continue;
+      }
+      if (response === undefined) this.#abort = new AbortController();
+      const { signal: stop } = this.#abort;
+      try {
+        response ??= await this.#reopen(state, signal);
+        await this.#consume(state, response, AbortSignal.any([signal, stop]));
+      } catch (error) {
+        // At once: what follows may take as long as the server likes.
+        this.#disconnect();
+        if (signal.aborted || this.halted || stop.aborted) continue;
+        await this.#recover(state, error, signal);
+      } finally {
+        response = undefined;
+        this.#disconnect();
+      }
+    }
+  }
+
+  /** Ends the open watch: another one follows from the same position, for the present scope. */
+  restart(): void {
+    this.#abort.abort();
+  }
+
+  /** Stops the watch for good (test fault). */
+  halt(): void {
+    this.halted = true;
+    this.#disconnect();
+    this.#abort.abort();
+  }
+
+  /**
+   * Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. Probes count until the
+   * watch ends: a quiet one that is opened again as usual was not deaf before.
+   */
+  proofAt(probedAt: number): number {
+    return Math.max(this.lastFrameAt, this.connected ? probedAt : Math.min(probedAt, this.#disconnectedAt));
+  }
+
+  async #reopen(state: FeedState, signal: AbortSignal): Promise<StreamResponse> {
+    const { position, scope } = state;
+    const response = await this.#feed.reader.watch(position, signal, scope.list());
+    this.succeed();
+    this.#context.onChange();
+    if (this.#wasInterrupted) void this.#checkHistory(signal);
+    return response;
+  }
+
+  async #checkHistory(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#context;
+    this.#historyCheck.abort();
+    this.#historyCheck = new AbortController();
+    this.#wasInterrupted = false;
+    const either = AbortSignal.any([signal, this.#historyCheck.signal]);
+    if (!(await hasGoneBack(this.#feed, clock, new Backoff(random), either))) return;
+    this.#isRewound = true;
+    this.#abort.abort();
+  }
+
+  async #consume(state: FeedState, response: StreamResponse, signal: AbortSignal): Promise<void> {
+    const view = new FrameView();
+    const { clock, silenceMs } = this.#context;
+    const openedAt = clock.monotonic();
+    let frames = 0;
+    const stop = (): void => void response.body.destroy(new Error('stopped'));
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      await readFrames({
+        response,
+        codec: state.codec,
+        view,
+        silenceMs,
+        frame: (start, end) => {
+          // What a watch of another scope still brings would move the position past events that it does not bring.
+          if (signal.aborted) return false;
+          frames++;
+          this.#event(state, view, start, end);
+          return true;
+        },
+        chunk: () => {
+          this.lastFrameAt = clock.monotonic();
+          state.flush();
+          return state.room();
+        },
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+      // What came before a failure is good, and the next chunk may be a minute away.
+      state.flush();
+      if (clock.monotonic() - openedAt >= STEADY_MS) this.#backoff.reset();
+    }
+    if (signal.aborted) return;
+    this.#wasInterrupted = true;
+    // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
+    if (frames === 0 && clock.monotonic() - openedAt < STEADY_MS) {
+      this.#context.metrics?.reconnect?.(this.#feed.resource, 'short');
+      await clock.sleep(this.#backoff.next(), signal);
+    } else {
+      this.#backoff.reset();
+      this.#context.metrics?.reconnect?.(this.#feed.resource, 'end');
+      if (!this.#pushdown.narrows || state.unsolicited > 0) await this.#pushdown.present(signal);
+      state.unsolicited = 0;
+    }
+  }
+
+  #event(state: FeedState, view: FrameView, start: number, end: number): void {
+    if (view.type === 'ERROR') throw new UpstreamFailure(this.#feed.key.path, state.codec.readStatus(view));
+    if (view.type === 'UNKNOWN') {
+      throw new UpstreamFailure(this.#feed.key.path, {
+        code: 0,
+        reason: 'UnknownEvent',
+        message: 'unknown type of watch event',
+      });
+    }
+    applyEvent(state, view, start, end);
+  }
+
+  async #recover(state: FeedState, error: unknown, signal: AbortSignal): Promise<void> {
+    const { metrics, clock } = this.#context;
+    const isExpired = error instanceof UpstreamFailure && error.status === 410;
+    this.#feed.fail(error);
+    this.#wasInterrupted = true;
+    if (isExpired) {
+      metrics?.relist?.(this.#feed.resource, 'expired');
+      await this.#relist(state, signal);
+      // A server that goes on to refuse what it has just listed must not be asked without a pause.
+      await clock.sleep(this.#backoff.next(), signal);
+      return;
+    }
+    metrics?.reconnect?.(this.#feed.resource, causeOf(error));
+    await clock.sleep(pauseAfter(error, this.#backoff), signal);
+  }
+
+  async #relist(state: FeedState, signal: AbortSignal): Promise<void> {
+    const { clock, relists } = this.#context;
+    const rewound = (lost: string, version: string): void => this.#rewound(lost, version);
+    while (!signal.aborted && !this.halted) {
+      try {
+        await relists.run(() => this.#loader.exclusively(() => relist(state, this.#feed.reader, signal, rewound)));
+        this.#context.logger.debug(
+          { feed: this.#feed.name },
+          'the watch could not be resumed: compared with the cluster',
+        );
+        this.#loader.wake();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#feed.fail(error);
+        this.#context.metrics?.loadFailure?.(this.#feed.resource, causeOf(error));
+        await clock.sleep(pauseAfter(error, this.#backoff), signal);
+      }
+    }
+  }
+
+  #rewound(lost: string, version: string): void {
+    const { metrics, logger, onRewound } = this.#context;
+    metrics?.relist?.(this.#feed.resource, 'restored');
+    logger.warn(
+      { feed: this.#feed.name, lost, version },
+      'the API server went back to an older state, as after the restore of an etcd backup: the exporter follows it',
+    );
+    this.#feed.rewound();
+    onRewound?.();
+  }
+
+  /** The watch is open. */
+  succeed(): void {
+    this.connected = true;
+    this.#feed.problem = undefined;
+    this.lastFrameAt = this.#context.clock.monotonic();
+  }
+
+  #disconnect(): void {
+    if (this.connected) this.#disconnectedAt = this.#context.clock.monotonic();
+    this.connected = false;
+  }
+}
