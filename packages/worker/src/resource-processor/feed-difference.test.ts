@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { applyFetched, compareWithList, completeRelist, isShortOfPast, resumeExporter, startOver } from './feed-difference.ts';
+import {
+  applyFetched,
+  compareWithList,
+  completeRelist,
+  isShortOfPast,
+  resumeExporter,
+  startOver,
+} from './feed-difference.ts';
 import { beginLoad, completeLoad, offerItem } from './feed-load.ts';
 import { planSlots } from './feed-slots.ts';
 import { ALL, everything, live, newFeed, read, roles, slotOf, view } from './testing/pod-feed.ts';
