@@ -103,6 +103,17 @@ test('a new object is expected only once the reference had it for 2 s', () => {
   expect(judge.figures().missingMax).toBe(1);
 });
 
+test('a new object is not expected at once when the only reference scrape of the 2 s before is young', () => {
+  warmUp([a, n], [a, n]);
+  now += 2500;
+  tick(all, [a, n]);
+  tick(all, [a, n]);
+  expect(judge.figures()).toMatchObject({ missingMax: 0, lateMaxMs: 0 });
+  tick(all, [a, n]);
+  tick(all, [a, n]);
+  expect(judge.figures().missingMax).toBe(1);
+});
+
 test('a new object that is there within 1 s is neither late nor missing', () => {
   warmUp([a, n], [a, n]);
   tick(all, [a, n]);

@@ -36,7 +36,8 @@ export interface PhaseFigures {
 
 /**
  * `reference`: expected are the series in every reference scrape of the 2 s before the tick's scrapes and in the first
- * one after them. `frozen`: expected are the series that the reference had when the phase began and still has when
+ * one after them. One that the reference has had for less than 1 s is new, which matters when a slow tick leaves a single
+ * scrape in those 2 s. `frozen`: expected are the series that the reference had when the phase began and still has when
  * it ends; for a phase in which the reference itself loses its store. The API server's own identity Lease is left out:
  * it deletes that and makes a new one whenever it starts.
  */
@@ -94,7 +95,7 @@ export class Judge {
   #doubledNow = 0;
   #doubledSeriesMs = 0;
   #expected = 0;
-  readonly #samples = new Map<string, number>();
+  readonly #samples = new Map<number, string>();
 
   startPhase(expectation: Expectation, now: number): void {
     this.#expectation = expectation;
@@ -162,7 +163,7 @@ export class Judge {
       doubledNow: this.#doubledNow,
       doubledSeriesMs: Math.round(this.#doubledSeriesMs),
       expected: this.#expected,
-      samples: [...this.#samples].filter(([, id]) => !final || this.#stillExpected(id)).map(([text]) => text),
+      samples: [...this.#samples].filter(([id]) => !final || this.#stillExpected(id)).map(([, text]) => text),
     };
   }
 
@@ -236,15 +237,17 @@ export class Judge {
       } else this.#doubledSince[id] = 0;
 
       const inTargets = this.#tickSeen[id] === this.#tick;
+      const age = start - (this.#runStartTime[id] as number);
       const isExpected =
         this.#expectation === 'frozen'
           ? this.#frozen[id] === 1
-          : this.#referenceSeen[id] === this.#referenceNumber && (this.#runStart[id] as number) <= firstInWindow;
+          : this.#referenceSeen[id] === this.#referenceNumber &&
+            (this.#runStart[id] as number) <= firstInWindow &&
+            age >= LATE_MS;
       if (isExpected) {
         expected++;
         if (!inTargets) ids.push(id);
       } else if (!inTargets && this.#expectation === 'reference' && this.#referenceSeen[id] === this.#referenceNumber) {
-        const age = start - (this.#runStartTime[id] as number);
         if (age > LATE_MS) {
           late.push(id);
           this.#lateMaxMs = Math.max(this.#lateMaxMs, age);
@@ -272,7 +275,7 @@ export class Judge {
       const id = this.#intern(high, low);
       if (!wanted.delete(id) || this.#samples.size >= MAX_SAMPLES) return;
       const age = Math.round(start - (this.#runStartTime[id] as number));
-      this.#samples.set(`${kind}, ${age} ms old: ${body.toString('utf8', from, to)}`, id);
+      if (!this.#samples.has(id)) this.#samples.set(id, `${kind}, ${age} ms old: ${body.toString('utf8', from, to)}`);
     });
   }
 }
