@@ -135,7 +135,7 @@ test('an API server replica that lags behind rolls nothing back', async () => {
     // Every feed watches the old cache, and has asked it in vain where it stands.
     await new Promise((resolve) => setTimeout(resolve, 12_000));
     await client.create(CONFIG_MAPS, { metadata: { name: 'unheard' } });
-    expect(rig.relists).toEqual([]);
+    expect(rig.relists).not.toContain('restored');
     wire.heal();
     await expectTruth();
     expect(await sampler.stop()).toMatchObject({ missingMax: 0, examples: [], failures: [] });

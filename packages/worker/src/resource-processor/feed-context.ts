@@ -3,6 +3,7 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { SlotRoles } from '../migration-handler/index.ts';
 import type { DataPlaneMetrics, Upstream } from './data-plane.ts';
 import type { Diet } from './diet.ts';
+import type { History } from './feed-history.ts';
 import type { FeedKey } from './feed-key.ts';
 import type { Novelty } from './feed-state.ts';
 import type { FrameCodec, ObjectKind } from './frame-codec.ts';
@@ -19,6 +20,8 @@ export interface FeedContext {
   readonly clock: Clock;
   readonly random: () => number;
   readonly metrics: Partial<DataPlaneMetrics> | undefined;
+  /** Whether the API server has gone back to older data. */
+  readonly history: History;
   /** Bounds relists that run at the same time. */
   readonly relists: Semaphore;
   readonly roles: () => SlotRoles | undefined;
@@ -31,8 +34,6 @@ export interface FeedContext {
   /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
   readonly silenceMs?: number | undefined;
   readonly onChange: () => void;
-  /** A feed has found the API server's data to be older than before. */
-  readonly onRewound?: () => void;
 }
 
 /** How a feed places its objects. */

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { History } from './feed-history.ts';
 import { resumeExporter } from './feed-difference.ts';
-import { everything, newFeed, newRig, type Rig, stopFeeds, until } from './testing/feed-rig.ts';
+import { everything, newFeed, newRig, type Rig, rigOf, stopFeeds, until } from './testing/feed-rig.ts';
 import { ScriptedApiServer, status } from './testing/scripted-api-server.ts';
 
 afterEach(stopFeeds);
@@ -17,7 +18,7 @@ describe('a feed whose API server went back to an older state', () => {
     rig.api.change('MODIFIED', 'changed');
     rig.api.change('DELETED', 'deleted');
     rig.api.change('ADDED', 'created');
-    await until(() => rig.feed.state?.position === '106');
+    await until(() => rig.peer.store.has('created'));
     rig.peer.log.length = 0;
     restore();
     return rig;
@@ -89,6 +90,27 @@ describe('a feed whose API server went back to an older state', () => {
     expect(feed.state?.position).toBe('101');
     expect(await feed.reaches('900', AbortSignal.timeout(3_000))).toBe(false);
   });
+});
+
+test('what one feed has found out makes all others compare, however new their own lists look', async () => {
+  const history = new History();
+  const found = new ScriptedApiServer();
+  const quiet = new ScriptedApiServer();
+  for (const api of [found, quiet]) api.change('ADDED', 'a');
+  const restores = [found, quiet].map((api) => api.backup());
+  const [first, second] = await Promise.all([found, quiet].map((api) => rigOf(newFeed(api, undefined, history))));
+  if (first === undefined || second === undefined) throw new Error('two rigs');
+  found.change('MODIFIED', 'a');
+  // The same version in both histories, and the same object.
+  quiet.change('MODIFIED', 'a');
+  await until(() => first.peer.store.get('a') === '102' && second.peer.store.get('a') === '102');
+  second.peer.log.length = 0;
+  for (const restore of restores) restore();
+  quiet.change('MODIFIED', 'a');
+  await until(() => first.peer.store.get('a') === '101');
+  await until(() => second.peer.log.includes('MODIFIED a@102'));
+  expect(relists(first)).toEqual(['relist restored']);
+  expect(relists(second)).toEqual(['relist restored']);
 });
 
 test('objects are what a restored backup says although the revision was raised with it', async () => {

@@ -49,3 +49,29 @@ export async function hasGoneBack(
   }
   return false;
 }
+
+/**
+ * How often the API server has gone back, as far as any feed of this worker knows. What one has found out holds for all: the
+ * position of a quiet kind may have been reached again, by other events, before its own feed could ask.
+ */
+export class History {
+  readonly #followers = new Set<() => void>();
+  #returns = 0;
+
+  get returns(): number {
+    return this.#returns;
+  }
+
+  /** Calls back each time; returns the way to stop that. */
+  onReturn(follower: () => void): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
+  }
+
+  /** Notes that the API server has gone back, unless the finder, who knew of `known` returns, is not the first. */
+  wentBack(known: number): void {
+    if (known !== this.#returns) return;
+    this.#returns++;
+    for (const follower of [...this.#followers]) follower();
+  }
+}

@@ -23,13 +23,14 @@ const PARALLEL_GETS = 8;
  * Brings a feed whose watch cannot be resumed to the present: compares the metadata of all objects with the index,
  * fetches only what differs, and writes the difference, deletions first. Its watch then goes on from there.
  *
- * @param onRewound called when the API server turns out to have gone back from `lost`.
+ * @param how.mayHaveGoneBack another feed has found the API server's data to be older than before.
+ * @param how.onRewound called when `version` was followed back from `lost`.
  */
 export async function relist(
   state: FeedState,
   reader: CollectionReader,
   signal: AbortSignal,
-  onRewound: (lost: string, version: string) => void,
+  how: { readonly mayHaveGoneBack: boolean; readonly onRewound: (lost: string, version: string) => void },
 ): Promise<void> {
   const seen = new Map<string, ListedObject>();
   const slots = state.scope.list();
@@ -40,9 +41,9 @@ export async function relist(
   const { horizon } = state;
   const version = await reader.metadata(signal, note, slots);
   // A consistent read that is older than what was there before it: see feed-history.ts.
-  if (isBehind(version, horizon)) {
+  if (how.mayHaveGoneBack || isBehind(version, horizon)) {
     rewind(state, version);
-    onRewound(horizon, version);
+    how.onRewound(horizon, version);
   } else if (isShortOfPast(state) && !(await tellDeletions(state, reader, seen, version, signal))) {
     startOver(state, version);
   }

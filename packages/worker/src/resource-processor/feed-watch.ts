@@ -54,8 +54,10 @@ export class FeedWatch {
   /** The watch was interrupted, by whatever, and nobody has asked since whether the API server is still what it was. */
   #wasInterrupted = false;
   #historyCheck = new AbortController();
-  /** The API server has gone back to before what was seen: the next step is a comparison. */
-  #isRewound = false;
+  /** The API server has gone back, or so it seems: the next step is a comparison. */
+  #isDoubtful = false;
+  /** Returns of the API server to older data that this feed has followed. */
+  #returns: number;
 
   constructor(feed: WatchedFeed, context: FeedContext, loader: FeedLoader, pushdown: FeedPushdown, backoff: Backoff) {
     this.#feed = feed;
@@ -63,15 +65,25 @@ export class FeedWatch {
     this.#loader = loader;
     this.#pushdown = pushdown;
     this.#backoff = backoff;
+    this.#returns = context.history.returns;
     this.lastFrameAt = context.clock.monotonic();
   }
 
   /** Follows the API server from `first` on, until `signal` aborts or the watch is halted. */
   async follow(state: FeedState, first: StreamResponse, signal: AbortSignal): Promise<void> {
     let response: StreamResponse | undefined = first;
+    const { history } = this.#context;
+    const lookBack = (): void => {
+      if (this.#returns !== history.returns) this.#doubt();
+    };
+    signal.addEventListener('abort', history.onReturn(lookBack), { once: true });
+    lookBack();
     while (!signal.aborted && !this.halted) {
-      if (this.#isRewound) {
-        this.#isRewound = false;
+      if (this.#isDoubtful) {
+        this.#isDoubtful = false;
+        response?.body.destroy();
+        response = undefined;
+        this.#disconnect();
         await this.#relist(state, signal);
         continue;
       }
@@ -127,9 +139,20 @@ export class FeedWatch {
     this.#historyCheck = new AbortController();
     this.#wasInterrupted = false;
     const either = AbortSignal.any([signal, this.#historyCheck.signal]);
-    if (!(await hasGoneBack(this.#feed, clock, new Backoff(random), either))) return;
-    this.#isRewound = true;
+    if (await hasGoneBack(this.#feed, clock, new Backoff(random), either)) this.#doubt();
+  }
+
+  #doubt(): void {
+    this.#isDoubtful = true;
     this.#abort.abort();
+  }
+
+  /** Something that was seen of this collection is not there any more: the API server has gone back. */
+  noteReturn(): void {
+    const { history } = this.#context;
+    const known = this.#returns;
+    this.#returns = known === history.returns ? known + 1 : history.returns;
+    history.wentBack(known);
   }
 
   async #consume(state: FeedState, response: StreamResponse, signal: AbortSignal): Promise<void> {
@@ -208,15 +231,17 @@ export class FeedWatch {
   }
 
   async #relist(state: FeedState, signal: AbortSignal): Promise<void> {
-    const { clock, relists } = this.#context;
-    const rewound = (lost: string, version: string): void => this.#rewound(lost, version);
+    const { clock, relists, history } = this.#context;
     while (!signal.aborted && !this.halted) {
       try {
-        await relists.run(() => this.#loader.exclusively(() => relist(state, this.#feed.reader, signal, rewound)));
-        this.#context.logger.debug(
-          { feed: this.#feed.name },
-          'the watch could not be resumed: compared with the cluster',
-        );
+        const mayHaveGoneBack = this.#returns !== history.returns;
+        const compare = (): Promise<void> =>
+          relist(state, this.#feed.reader, signal, {
+            mayHaveGoneBack,
+            onRewound: (lost, version) => this.#rewound(lost, version),
+          });
+        await relists.run(() => this.#loader.exclusively(compare));
+        this.#context.logger.debug({ feed: this.#feed.name }, 'compared with the cluster');
         this.#loader.wake();
         return;
       } catch (error) {
@@ -229,14 +254,14 @@ export class FeedWatch {
   }
 
   #rewound(lost: string, version: string): void {
-    const { metrics, logger, onRewound } = this.#context;
+    const { metrics, logger } = this.#context;
     metrics?.relist?.(this.#feed.resource, 'restored');
     logger.warn(
       { feed: this.#feed.name, lost, version },
       'the API server went back to an older state, as after the restore of an etcd backup: the exporter follows it',
     );
     this.#feed.rewound();
-    onRewound?.();
+    this.noteReturn();
   }
 
   /** The watch is open. */

@@ -15,7 +15,7 @@ import { FeedWatch } from './feed-watch.ts';
 import { codecOf, type FrameCodec, type ObjectKind } from './frame-codec.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 import { headerOf, UpstreamFailure } from './upstream-failure.ts';
-import { isNewer, newerOf } from './version-order.ts';
+import { isBehind, isNewer, newerOf } from './version-order.ts';
 
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
 const NARROW_AFTER_MS = 5_000;
@@ -217,7 +217,10 @@ export class Feed implements VerifiableFeed {
         const kind = await kinds.find(this.key.group, this.key.version, this.key.resource, signal);
         const present = await this.#pushdown.present(signal);
         // An exporter that is ahead of what there is now saw what a restored backup of etcd has undone.
-        if (this.#resumeFrom !== undefined && isNewer(this.#resumeFrom, present)) this.#resumeFrom = undefined;
+        if (this.#resumeFrom !== undefined && isBehind(present, this.#resumeFrom)) {
+          this.#resumeFrom = undefined;
+          this.#watch.noteReturn();
+        }
         const position = this.#resumeFrom ?? present;
         // An exporter from before this process may hold anything: its first state is compared with all there is.
         const scope = this.#pushdown.narrows && this.#resumeFrom === undefined ? this.#neededNow() : undefined;

@@ -6,6 +6,7 @@ import { Feed } from '../feed.ts';
 import type { FeedContext } from '../feed-context.ts';
 import { resumeExporter } from '../feed-difference.ts';
 import type { FeedState } from '../feed-state.ts';
+import { History } from '../feed-history.ts';
 import { KindCatalog } from '../kind-catalog.ts';
 import { Semaphore } from '../semaphore.ts';
 import { slotHashOf } from '../slot-hash.ts';
@@ -163,6 +164,7 @@ export class FeedModel {
       clock,
       random: this.#random,
       metrics: undefined,
+      history: new History(),
       relists: new Semaphore(4),
       roles: () => this.roles,
       pushdown: 'auto',
