@@ -264,7 +264,9 @@ export class ExporterApi {
       return;
     }
     if (!state.filled) return tooEarly(response, `${feed.name} is not loaded yet`);
+    feed.waiting++;
     const isReached = await feed.reaches(version, signal).catch(() => undefined);
+    feed.waiting--;
     if (signal.aborted) return;
     if (isReached === undefined) return tooEarly(response, `${feed.name} does not reach the API server`);
     // The client has lost the thread of whatever was left here.
