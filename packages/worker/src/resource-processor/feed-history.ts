@@ -31,7 +31,7 @@ export async function readPresent({ reader, state }: Follower, signal: AbortSign
 }
 
 /**
- * Whether the API server has gone back. Asked whenever a watch was interrupted: one from a version that is yet to come is
+ * Whether the API server has gone back. Asked whenever a watch is opened again: one from a version that is yet to come is
  * accepted by kube-apiserver, and says nothing until that version is there. Asks until there is an answer.
  */
 export async function hasGoneBack(

@@ -51,8 +51,6 @@ export class FeedWatch {
   #disconnectedAt = -Infinity;
   /** Ends the open watch, so that another one follows from the same position. */
   #abort = new AbortController();
-  /** The watch was interrupted, by whatever, and nobody has asked since whether the API server is still what it was. */
-  #wasInterrupted = false;
   #historyCheck = new AbortController();
   /** The API server has gone back, or so it seems: the next step is a comparison. */
   #isDoubtful = false;
@@ -129,7 +127,7 @@ export class FeedWatch {
     const response = await this.#feed.reader.watch(position, signal, scope.list());
     this.succeed();
     this.#context.onChange();
-    if (this.#wasInterrupted) void this.#checkHistory(signal);
+    void this.#checkHistory(signal);
     return response;
   }
 
@@ -137,7 +135,6 @@ export class FeedWatch {
     const { clock, random } = this.#context;
     this.#historyCheck.abort();
     this.#historyCheck = new AbortController();
-    this.#wasInterrupted = false;
     const either = AbortSignal.any([signal, this.#historyCheck.signal]);
     if (await hasGoneBack(this.#feed, clock, new Backoff(random), either)) this.#doubt();
   }
@@ -189,7 +186,6 @@ export class FeedWatch {
       if (clock.monotonic() - openedAt >= STEADY_MS) this.#backoff.reset();
     }
     if (signal.aborted) return;
-    this.#wasInterrupted = true;
     // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
     if (frames === 0 && clock.monotonic() - openedAt < STEADY_MS) {
       this.#context.metrics?.reconnect?.(this.#feed.resource, 'short');
@@ -218,7 +214,6 @@ export class FeedWatch {
     const { metrics, clock } = this.#context;
     const isExpired = error instanceof UpstreamFailure && error.status === 410;
     this.#feed.fail(error);
-    this.#wasInterrupted = true;
     if (isExpired) {
       metrics?.relist?.(this.#feed.resource, 'expired');
       await this.#relist(state, signal);
