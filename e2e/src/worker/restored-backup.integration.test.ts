@@ -59,7 +59,7 @@ async function live(): Promise<void> {
   const until = (await versionNow()) + 200;
   const stop = new AbortController();
   const running = new Churn(workload, 100).run(stop.signal);
-  await expect.poll(versionNow, { timeout: 30_000 }).toBeGreaterThan(until);
+  await expect.poll(() => versionNow(), { timeout: 30_000 }).toBeGreaterThan(until);
   stop.abort();
   await running;
 }
@@ -93,7 +93,10 @@ test('the restore of an etcd backup is followed: what it undid is undone, and no
   await live();
   const lost = await versionNow();
   await expect.poll(() => rig.plane.status().staleFeeds).toEqual([]);
-  const kept = (await rig.exporter.series()).map(seriesKey).filter((key) => before.has(key));
+  // Without a uid the series of an object that was made again under its name has a gap, as it has in Kubernetes.
+  const isKept = (key: string): boolean => before.has(key) && key.includes('uid="');
+  const kept = (await rig.exporter.series()).map(seriesKey).filter(isKept);
+  expect(kept.length).toBeGreaterThan(500);
   const sampler = new SeriesSampler([rig.exporter], undefined, new Set(kept));
   await api.restore();
   expect(await versionNow()).toBeLessThan(lost);

@@ -19,6 +19,8 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const PAGE_SIZE = 500;
 /** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
 const WATCH_SECONDS = { from: 290, to: 590 };
+/** kube-apiserver sends a bookmark 2 s before the end of a watch, if that lasts long enough (8 s do, 5 do not). s. */
+const BRIEF_SECONDS = 8;
 
 /** How objects are placed in slots. */
 export interface Sharding {
@@ -52,10 +54,18 @@ export class CollectionReader {
     this.#sharding = sharding;
   }
 
-  /** Opens the watch that follows `version`, narrowed to `slots` where the server does that. */
-  async watch(version: string, signal: AbortSignal, slots?: readonly number[]): Promise<StreamResponse> {
+  /**
+   * Opens the watch that follows `version`, narrowed to `slots` where the server does that. A brief one brings a bookmark
+   * of the newest position that the server's cache knows, within seconds.
+   */
+  async watch(
+    version: string,
+    signal: AbortSignal,
+    slots?: readonly number[],
+    isBrief = false,
+  ): Promise<StreamResponse> {
     const { from, to } = WATCH_SECONDS;
-    const seconds = Math.round(from + this.#random() * (to - from));
+    const seconds = isBrief ? BRIEF_SECONDS : Math.round(from + this.#random() * (to - from));
     return this.#open(this.#key.accept, signal, {
       watch: 'true',
       allowWatchBookmarks: 'true',
@@ -116,20 +126,6 @@ export class CollectionReader {
     return this.#pages(METADATA_LIST, this.#narrowed(slots), signal, (_codec, view) => item(view));
   }
 
-  /**
-   * Calls `item` for the metadata of every object of `slots` that there was at `version`. Throws UpstreamFailure with status
-   * 410 when that is too long ago: etcd is compacted every 5 minutes by default.
-   */
-  async metadataAt(
-    version: string,
-    signal: AbortSignal,
-    item: (view: FrameView) => void,
-    slots?: readonly number[],
-  ): Promise<void> {
-    const exact = { resourceVersion: version, resourceVersionMatch: 'Exact' };
-    await this.#pages(METADATA_LIST, this.#narrowed(slots), signal, (_codec, view) => item(view), exact);
-  }
-
   /** Calls `item` for every whole object, as of the returned resourceVersion, not older than `version`. */
   async objects(
     signal: AbortSignal,
@@ -172,16 +168,13 @@ export class CollectionReader {
     query: Record<string, string>,
     signal: AbortSignal,
     item: (codec: FrameCodec, view: FrameView) => void | Promise<void>,
-    moment: Record<string, string> = {},
   ): Promise<string> {
     const view = new FrameView();
     let token = '';
     let version = '';
     do {
       const waits: Promise<void>[] = [];
-      // A continue token has its moment in it.
-      const asked = { ...query, ...(token === '' ? moment : {}), ...this.#paging(token) };
-      const page = await this.#page(accept, asked, signal, view, (codec) => {
+      const page = await this.#page(accept, { ...query, ...this.#paging(token) }, signal, view, (codec) => {
         const wait = item(codec, view);
         if (wait !== undefined) waits.push(wait);
       }).catch((error: unknown) => {

@@ -77,7 +77,7 @@ export class ExposureLedger {
   }
 
   forgetAll(): void {
-    for (const path of [...this.#collections.keys()]) this.forget(path);
+    this.#collections.clear();
   }
 
   #collection(path: string): Collection {

@@ -1,7 +1,6 @@
 import { isExposedRole, type SlotRoles } from '../migration-handler/index.ts';
 import { upsert } from './feed-events.ts';
 import type { FeedState } from './feed-state.ts';
-import type { ObjectIdentity } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 import { FAR_VERSION, isNewer, newerOf, UNKNOWN_VERSION } from './version-order.ts';
@@ -100,6 +99,7 @@ export function applyFetched(state: FeedState, object: Uint8Array, view: FrameVi
 
 /** The difference is written: the watch goes on from `version`. */
 export function completeRelist(state: FeedState, version: string): void {
+  if (!state.unsharded && isNewer(state.knownFrom, state.position)) startOver(state, version);
   state.position = version;
   state.horizon = newerOf(version, state.horizon);
   state.offPosition.clear();
@@ -107,21 +107,11 @@ export function completeRelist(state: FeedState, version: string): void {
   state.flush();
 }
 
-/** Whether objects may be gone in a gap of the watch that an exporter holds and this feed has never seen. */
-export function isShortOfPast(state: FeedState): boolean {
-  return !state.unsharded && isNewer(state.knownFrom, state.position);
-}
-
-/** An object that was there where the watch stopped, and is no more at `version`. */
-export function applyUnseenDeletion(state: FeedState, object: ObjectIdentity, slot: number, version: string): void {
-  for (const subscription of state.subscriptions) {
-    if (isNewer(subscription.resumedUntil, state.position)) state.sendDeletion(subscription, object);
-  }
-  state.ring.push({ uid: object.uid, version, slot, joined: false });
-}
-
-/** What is gone in the gap before `version` cannot be known: exporters that may hold it have to list anew. */
-export function startOver(state: FeedState, version: string): void {
+/**
+ * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
+ * to list anew. What there was where the watch stopped would not tell, for a load may have been ahead of that.
+ */
+function startOver(state: FeedState, version: string): void {
   state.ring.reset(version);
   closeUnknown(state);
   if (state.filled) state.knownFrom = version;

@@ -80,6 +80,7 @@ describe('a feed whose API server went back to an older state', () => {
     }
     restore();
     await until(() => !rig.peer.store.has('b'));
+    expect(held(rig)).toEqual(['a@101']);
   });
 
   test('begins at the present when its exporter is ahead of that', async () => {

@@ -72,6 +72,6 @@ export class History {
   wentBack(known: number): void {
     if (known !== this.#returns) return;
     this.#returns++;
-    for (const follower of [...this.#followers]) follower();
+    for (const follower of this.#followers) follower();
   }
 }

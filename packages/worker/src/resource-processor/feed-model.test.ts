@@ -68,7 +68,6 @@ const faults = fc.oneof(
   ),
   fc.constant(step('etcd is backed up', (model) => model.backUp())),
   fc.constant(step('the backup is restored', (model) => model.restore())),
-  fc.constant(step('etcd is compacted', (model) => void (model.api.compacted = model.api.version))),
   fc.boolean().map((inStream) =>
     step(`expired ${inStream ? 'in the stream' : 'in the answer'}`, (model) => {
       model.api.refusesExpired = inStream ? 'in the stream' : 'in the answer';

@@ -1,18 +1,8 @@
-import {
-  applyFetched,
-  applyUnseenDeletion,
-  compareWithList,
-  completeRelist,
-  isShortOfPast,
-  type ListedObject,
-  rewind,
-  startOver,
-} from './feed-difference.ts';
+import { applyFetched, compareWithList, completeRelist, type ListedObject, rewind } from './feed-difference.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import type { FeedState } from './feed-state.ts';
 import type { FrameCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
-import { UpstreamFailure } from './upstream-failure.ts';
 import { isBehind } from './version-order.ts';
 
 /** Up to this many objects that differ are fetched one by one; beyond, one list of whole objects is cheaper. */
@@ -44,8 +34,6 @@ export async function relist(
   if (how.mayHaveGoneBack || isBehind(version, horizon)) {
     rewind(state, version);
     how.onRewound(horizon, version);
-  } else if (isShortOfPast(state) && !(await tellDeletions(state, reader, seen, version, signal))) {
-    startOver(state, version);
   }
   state.skip(version);
   const stale = compareWithList(state, seen, version);
@@ -67,34 +55,6 @@ export async function relist(
     await reader.objects(signal, take, slots);
   }
   completeRelist(state, version);
-}
-
-/**
- * Exporters from before this process may hold objects that this feed has never seen, and that went in the gap: those which
- * were there where the watch stopped, and are not in the list. False when the API server does not remember.
- */
-async function tellDeletions(
-  state: FeedState,
-  reader: CollectionReader,
-  seen: ReadonlyMap<string, ListedObject>,
-  version: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const gone: (KnownObject & { readonly slot: number })[] = [];
-  const note = (view: FrameView): void => {
-    const uid = view.uid();
-    if (seen.has(uid) || state.index.get(uid) !== undefined) return;
-    gone.push({ uid, namespace: view.namespace(), name: view.name(), slot: state.slotOf(view) });
-  };
-  try {
-    await reader.metadataAt(state.position, signal, note, state.scope.list());
-  } catch (error) {
-    // Whatever it says, but that it is busy: the exporter lists anew rather than wait for an answer that never comes.
-    if (error instanceof UpstreamFailure && error.status !== 429) return false;
-    throw error;
-  }
-  for (const object of gone) applyUnseenDeletion(state, object, object.slot, version);
-  return true;
 }
 
 /** An object that is known by name, and which of all that ever had it is meant. */

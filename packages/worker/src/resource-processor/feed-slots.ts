@@ -97,6 +97,13 @@ export function completeEmpty(state: FeedState, subscription: Subscription): voi
   finishState(state, subscription, new Uint32Array(state.slotCount));
 }
 
+/** Whether the watch has yet to pass what an exporter from before this process was sent again. */
+export function awaitsDeletions(state: FeedState): boolean {
+  return state.subscriptions.some(
+    ({ resumedUntil }) => resumedUntil !== FAR_VERSION && isNewer(resumedUntil, state.position),
+  );
+}
+
 /** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened anew. */
 export function widenScope(state: FeedState, roles: SlotRoles | undefined): boolean {
   return state.scope.widen(neededSlots(state.slotCount, roles, state.subscriptions));

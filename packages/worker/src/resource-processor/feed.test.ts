@@ -1,9 +1,9 @@
 import { PassThrough, Readable } from 'node:stream';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { resumeExporter } from './feed-difference.ts';
+import { awaitsDeletions } from './feed-slots.ts';
 import {
   everything,
-  type Rig,
   gone,
   lists,
   newFeed,
@@ -58,68 +58,50 @@ describe('a feed that opens', () => {
     expect(feed.state && resumeExporter(feed.state, '50', everything)).toBeUndefined();
   });
 
-  /** A feed that is to follow from 102, when `a` and `b` were there, and is told that this is too old; `a` is gone. */
-  async function expired(api: ScriptedApiServer): Promise<Omit<Rig, 'peer'>> {
-    for (const uid of ['a', 'b']) api.change('ADDED', uid);
-    api.change('DELETED', 'a');
-    api.version = 110;
-    api.forget();
-    // As kube-apiserver says it: the watch is opened, and its first event is the refusal.
-    api.refusesExpired = 'in the stream';
-    const rig = newFeed(api, '102');
-    await until(() => rig.feed.state?.filled === true && rig.feed.state.position === '110');
-    expect(rig.counted).toContain('relist expired');
-    return rig;
-  }
-
-  test('tells an exporter of deletions that its watch has missed, for the API server knows what there was before', async () => {
-    const { feed } = await expired(new ScriptedApiServer());
-    const subscription = feed.state && resumeExporter(feed.state, '102', everything);
-    const peer = new WatchPeer();
-    peer.store.set('a', '101').set('b', '102');
-    subscription?.attach(peer.response());
-    subscription?.flush();
-    expect([...peer.store]).toEqual([['b', '102']]);
-  });
-
-  test('does not resume an exporter past deletions that nobody can tell it of', async () => {
+  test('does not resume an exporter past deletions that nobody has told it of', async () => {
     const api = new ScriptedApiServer();
-    api.compacted = 105;
-    const { feed } = await expired(api);
+    for (const uid of ['a', 'b']) api.change('ADDED', uid);
+    api.objects.delete('a');
+    api.version = 110;
+    // As kube-apiserver says it: the watch is opened, and its first event is the refusal.
+    api.next((_, query) =>
+      query.get('watch') === 'true' && !query.has('sendInitialEvents')
+        ? {
+            status: 200,
+            headers: { 'content-type': 'application/vnd.kubernetes.protobuf;stream=watch' },
+            body: Readable.from([protobufFrame('ERROR', gone)]),
+          }
+        : undefined,
+    );
+    const { feed, counted } = newFeed(api, '102');
+    await until(() => feed.state?.filled === true && feed.state.position === '110');
+    expect(counted).toContain('relist expired');
     expect(feed.state && resumeExporter(feed.state, '102', everything)).toBeUndefined();
   });
 
-  for (const [isCompacted, what] of [
-    [false, 'tells a returning exporter of what went in a gap behind its load'],
-    [true, 'has a returning exporter list anew after a gap behind its load, when nobody knows any more what there was'],
-  ] as const) {
-    test(what, async () => {
-      const api = new ScriptedApiServer();
-      for (const uid of ['a', 'b']) api.change('ADDED', uid);
-      const lag = api.hold();
-      api.change('DELETED', 'a');
-      const { feed } = newFeed(api, '102');
-      await until(() => feed.state?.filled === true && feed.connected);
-      const { state } = feed;
-      const subscription = state === undefined ? undefined : resumeExporter(state, '102', everything);
-      if (state === undefined || subscription === undefined) throw new Error('not resumed');
-      const peer = new WatchPeer();
-      peer.store.set('a', '101').set('b', '102');
-      subscription.attach(peer.response());
-      feed.adopt(subscription);
-      await until(() => peer.ended);
-      peer.rewatch(subscription);
-      // The load is at 103, and the watch, which has yet to bring the deletion, never will.
-      expect(peer.store.has('a')).toBe(true);
-      api.forget();
-      if (isCompacted) api.compacted = 103;
-      api.cut();
-      lag.release();
-      await until(() => state.position === '103' && feed.connected);
-      expect(subscription.closed).toBe(isCompacted);
-      if (!isCompacted) expect([...peer.store]).toEqual([['b', '102']]);
-    });
-  }
+  test('has its watch pass the load of a returning exporter within seconds, so that a later gap hides nothing', async () => {
+    const api = new ScriptedApiServer();
+    api.change('ADDED', 'a');
+    const { feed } = newFeed(api, '101');
+    // Other kinds change meanwhile: the load is ahead of this quiet watch.
+    api.version = 120;
+    await until(() => feed.state?.filled === true && feed.connected);
+    const { state } = feed;
+    const subscription = state === undefined ? undefined : resumeExporter(state, '101', everything);
+    if (state === undefined || subscription === undefined) throw new Error('not resumed');
+    const peer = new WatchPeer();
+    subscription.attach(peer.response());
+    feed.adopt(subscription);
+    await until(() => awaitsDeletions(state));
+    feed.tidy();
+    await until(() => plainWatches(api).some((query) => query.includes('timeoutSeconds=8')) && feed.connected);
+    api.say(protobufBookmark('120'));
+    await until(() => state.position === '120');
+    expect(awaitsDeletions(state)).toBe(false);
+    api.say(protobufFrame('ERROR', gone));
+    await until(() => plainWatches(api).length > 2);
+    expect(subscription.closed).toBe(false);
+  });
 
   test('waits with its list as long as the server asks', async () => {
     const api = new ScriptedApiServer();

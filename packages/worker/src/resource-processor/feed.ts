@@ -9,7 +9,7 @@ import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
 import { FeedPushdown } from './feed-pushdown.ts';
 import { FeedScope, neededSlots, type SlotSet } from './feed-scope.ts';
-import { completeEmpty, narrowScope, planSlots, widenScope } from './feed-slots.ts';
+import { awaitsDeletions, completeEmpty, narrowScope, planSlots, widenScope } from './feed-slots.ts';
 import { FeedState } from './feed-state.ts';
 import { FeedWatch } from './feed-watch.ts';
 import { codecOf, type FrameCodec, type ObjectKind } from './frame-codec.ts';
@@ -19,6 +19,8 @@ import { isBehind, isNewer, newerOf } from './version-order.ts';
 
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
 const NARROW_AFTER_MS = 5_000;
+/** Pause between two brief watches; longer than one of them. ms. */
+const HASTEN_EVERY_MS = 12_000;
 
 /**
  * One collection as the API server tells it, and all who watch it here. It never ends by itself: whatever happens to the
@@ -55,6 +57,7 @@ export class Feed implements VerifiableFeed {
   readonly #watch: FeedWatch;
   readonly #openWaiters = new Set<() => void>();
   #resumeFrom: string | undefined;
+  #hastenedAt = -Infinity;
   #plannedAt: number;
   /** Newest position that a consistent read has proved. */
   #proven: string | undefined;
@@ -143,12 +146,27 @@ export class Feed implements VerifiableFeed {
     return this.state !== undefined;
   }
 
-  /** Leaves out what is not needed any more, where the API server does that, once things have settled. */
+  /**
+   * Asks for a bookmark where an exporter from before this process waits for the watch to pass its load. Leaves out what
+   * is not needed any more, where the API server does that, once things have settled.
+   */
   tidy(): void {
     if (this.state === undefined || !this.connected) return;
+    this.#hasten(this.state);
     const isSettled = this.#context.clock.monotonic() - this.#plannedAt >= NARROW_AFTER_MS;
     if (!this.#pushdown.narrows || !isSettled) return;
     if (narrowScope(this.state, this.#context.roles())) this.#watch.restart();
+  }
+
+  /**
+   * Until the watch has passed the load of such an exporter, a gap in the watch would hide deletions from it, and it would
+   * have to list anew. On a quiet kind that takes up to a minute: a brief watch ends it within seconds.
+   */
+  #hasten(state: FeedState): void {
+    const now = this.#context.clock.monotonic();
+    if (!awaitsDeletions(state) || now - this.#hastenedAt < HASTEN_EVERY_MS) return;
+    this.#hastenedAt = now;
+    this.#watch.hasten();
   }
 
   /** Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. */

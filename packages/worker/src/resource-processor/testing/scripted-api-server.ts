@@ -32,11 +32,7 @@ export class ScriptedApiServer implements Upstream {
   refusesExpired: 'in the answer' | 'in the stream' = 'in the answer';
   /** Sends only what `shardSelector` asks for (KEP-5866); else the parameter is ignored. */
   narrows = false;
-  /** Lists as of a version before this one are answered 410: etcd is compacted. */
-  compacted = 0;
   #history: Change[] = [];
-  /** All changes, whatever watches remember. */
-  #journal: Change[] = [];
   #held: Change[] | undefined;
   #watches = new Map<PassThrough, (change: Change) => boolean>();
   #answers: Answer[] = [];
@@ -58,7 +54,6 @@ export class ScriptedApiServer implements Upstream {
     this.outside.delete(uid);
     const change = { type, uid, version: this.version };
     this.#history.push(change);
-    this.#journal.push(change);
     if (this.#held === undefined) this.#tell(change);
     else this.#held.push(change);
   }
@@ -116,7 +111,6 @@ export class ScriptedApiServer implements Upstream {
     const { version } = this;
     const objects = [...this.objects];
     const outside = [...this.outside];
-    const journal = this.#journal.slice();
     return () => {
       this.cut(new Error('ECONNRESET'));
       this.version = version;
@@ -124,9 +118,7 @@ export class ScriptedApiServer implements Upstream {
       for (const [uid, at] of objects) this.objects.set(uid, at);
       this.outside.clear();
       for (const [uid, at] of outside) this.outside.set(uid, at);
-      this.#journal = journal.slice();
       this.#held &&= [];
-      this.compacted = Math.min(this.compacted, version);
       this.forget();
     };
   }
@@ -182,23 +174,9 @@ export class ScriptedApiServer implements Upstream {
   #list(query: URLSearchParams): StreamResponse {
     const limit = Number(query.get('limit') ?? Number.MAX_SAFE_INTEGER);
     const wants = this.#wanted(query);
-    const isExact = query.get('resourceVersionMatch') === 'Exact';
-    const version = isExact ? Number(query.get('resourceVersion')) : this.version;
-    if (version < this.compacted) return status(410, 'Expired');
-    const objects = isExact ? this.#objectsAt(version) : this.objects;
-    const items = [...objects].filter(([uid]) => wants(uid)).map(([uid, at]) => bodyOf(uid, at));
-    const body = protobufList(String(version), items.slice(0, limit), Math.max(0, items.length - limit));
+    const items = [...this.objects].filter(([uid]) => wants(uid)).map(([uid, version]) => bodyOf(uid, version));
+    const body = protobufList(String(this.version), items.slice(0, limit), Math.max(0, items.length - limit));
     return { status: 200, headers: PROTOBUF, body: Readable.from([body]) };
-  }
-
-  #objectsAt(version: number): Map<string, number> {
-    const objects = new Map<string, number>();
-    for (const change of this.#journal) {
-      if (change.version > version) break;
-      if (change.type === 'DELETED') objects.delete(change.uid);
-      else objects.set(change.uid, change.version);
-    }
-    return objects;
   }
 
   #watchList(query: URLSearchParams): StreamResponse {
