@@ -26,6 +26,7 @@ import {
 } from './heartbeat-manager/index.ts';
 import { dataPlaneMetrics, type WorkerMetrics, workerMetrics } from './metrics.ts';
 import { NatsConnection } from './nats-connection.ts';
+import { confirmByPeer } from './peer-replica.ts';
 import { readinessOf, registerReadiness } from './readiness.ts';
 import { createDataPlane, type DataPlane } from './resource-processor/index.ts';
 import { SelfCheck } from './self-check/index.ts';
@@ -145,7 +146,7 @@ class Worker {
       metrics: reflectorMetrics(this.#metrics.registry, 'shardinstances.shard.io'),
       onChange: this.#changes.notify,
     });
-    this.#guard = this.#newStallGuard();
+    this.#guard = this.#newStallGuard(keeper);
     this.#state = new WorkerState({
       identity,
       clock,
@@ -288,13 +289,20 @@ class Worker {
     });
   }
 
-  #newStallGuard(): StallGuard {
-    const { logger, clock } = this.#options;
+  #newStallGuard(keeper: AssignmentKeeper): StallGuard {
+    const { logger, clock, identity } = this.#options;
     return new StallGuard({
       clock,
       // With a standby the other replica has taken over by then, so that nothing is lost by waiting.
       limitMs: () => (this.#state.hasStandby ? undefined : CONFIRM_LIMIT_MS),
-      confirm: async (signal) => void (await this.#source.read(signal, CONFIRM_TIMEOUT_MS)),
+      confirm: async (signal) => {
+        try {
+          await this.#source.read(signal, CONFIRM_TIMEOUT_MS);
+        } catch {
+          await confirmByPeer(this.#nats.link, identity, keeper.current);
+          logger.info('the API server does not answer, but the other replica stands by under the same epoch');
+        }
+      },
       onStall: (gapMs) => {
         this.#counts.stall();
         logger.warn(

@@ -71,7 +71,7 @@ export function createDecide(tables: DecisionTables): Decide {
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const before = draft.events.length;
       followUp(tables, draft);
-      if (draft.events.length === before) return { kind: 'decided', events: draft.events };
+      if (draft.events.length === before || draft.isFull) return { kind: 'decided', events: draft.events };
     }
     const types = [...new Set(draft.events.map((event) => event.type))].join(', ');
     throw new EndlessDecisionError(`${command.type} on ShardConfig ${state.name}: no end of ${types}`);
@@ -202,9 +202,11 @@ function followUp(tables: DecisionTables, draft: Draft): void {
     for (const signal of signalsFromState(facts)) {
       if (draft.take(tables.migration.ask(from, facts, signal))) break;
     }
+    if (draft.isFull) return;
   }
   if (draft.view === undefined || draft.state.deleted) return;
   askConfig(tables, draft, { type: 'EVALUATE' });
   draft.take(tables.rollout.ask(rolloutStateOf(draft.state), draft.view, { type: 'EVALUATE' }));
+  if (draft.isFull) return;
   draft.take(tables.balance.ask(balanceStateOf(draft.state), draft.view, { type: 'EVALUATE' }));
 }

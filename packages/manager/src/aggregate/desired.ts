@@ -16,6 +16,8 @@ export interface PodToDelete {
   readonly replica: Replica;
   /** A pod with this `shard.io/revision` label is spared. */
   readonly unlessRevision: string;
+  /** A pod that is ready is spared: it may serve what its shard is responsible for. */
+  readonly unlessReady: boolean;
   /** A pod that is ready goes only while every other worker pod is ready, too. */
   readonly whenOthersReady: boolean;
 }
@@ -38,8 +40,14 @@ export function desired(state: ShardConfigState): Desired {
     statefulSets: replicas.map((replica) => ({ replica, replicas: pods })),
     assignments: [...assignedSlots(state)].map(([shardId, slots]) => toAssignment(state, shardId, slots)),
     podsToDelete: [
-      ...deletable.flatMap(({ shardId }) =>
-        replicas.map((replica) => ({ shardId, replica, unlessRevision: state.revision, whenOthersReady: false })),
+      ...deletable.flatMap((shard) =>
+        replicas.map((replica) => ({
+          shardId: shard.shardId,
+          replica,
+          unlessRevision: state.revision,
+          unlessReady: exposes(state, shard),
+          whenOthersReady: false,
+        })),
       ),
       ...standbysToRenew(state),
     ],
@@ -52,9 +60,11 @@ function podCount(state: ShardConfigState): number {
   return staying.reduce((count, { ordinal }) => Math.max(count, ordinal + 1), state.desiredShards);
 }
 
-/** A failed shard has nothing left to release that deleting its pod would not end as well. */
+/** A shard that cannot be heard has nothing left to release that deleting its pod would not end as well. */
 const exposes = (state: ShardConfigState, shard: ShardState): boolean =>
-  !isIdle(state, shard.health === 'Failed' ? { ...shard, stale: null } : shard);
+  !isIdle(state, isUnheard(shard) ? { ...shard, stale: null } : shard);
+
+const isUnheard = ({ health }: ShardState): boolean => health === 'Failed' || health === 'Pending';
 
 /** Standbys are renewed one by one; a renewed one takes over, and the worker that it replaces is the next standby. */
 function standbysToRenew(state: ShardConfigState): readonly PodToDelete[] {
@@ -65,6 +75,7 @@ function standbysToRenew(state: ShardConfigState): readonly PodToDelete[] {
       shardId,
       replica: active === 'a' ? 'b' : 'a',
       unlessRevision: state.revision,
+      unlessReady: false,
       whenOthersReady: true,
     }));
 }
@@ -74,7 +85,6 @@ function standbysToRenew(state: ShardConfigState): readonly PodToDelete[] {
  * that never starts (a broken image) must not keep its own repair from starting.
  */
 function isDeletable(state: ShardConfigState, shard: ShardState): boolean {
-  if (shard.health === 'Pending') return true;
-  if (shard.health === 'Failed') return !exposes(state, shard);
+  if (isUnheard(shard)) return true;
   return state.rollout?.replacing === shard.shardId && isOutdated(state, shard) && isIdle(state, shard);
 }

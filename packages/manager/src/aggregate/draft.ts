@@ -5,6 +5,11 @@ import { evolve } from './evolve.ts';
 import type { ShardConfigState } from './state.ts';
 import type { View } from './view.ts';
 
+/** A decision is stored as one message of at most 64 KiB: what follows from one that is larger than this waits. Characters. */
+const ENOUGH = 16_384;
+/** Longest text of an event: it is for people and cut, never refused. */
+const MAX_TEXT = 500;
+
 /**
  * A decision being made: its events so far, and the state as it will be after them, so that what follows can be
  * decided. Epochs in it are provisional; the real ones come with the sequence under which the events are stored.
@@ -15,6 +20,7 @@ export class Draft {
   readonly #sequence: number;
   readonly #events: ShardEvent[] = [];
   #state: ShardConfigState;
+  #length = 0;
 
   constructor(state: ShardConfigState, { now, objects }: CommandContext) {
     this.now = now;
@@ -31,6 +37,11 @@ export class Draft {
     return this.#events;
   }
 
+  /** Whether what else follows has to be decided by the next command. */
+  get isFull(): boolean {
+    return this.#length > ENOUGH;
+  }
+
   /** What to decide from; undefined before the first accepted config. */
   get view(): View | undefined {
     const { settings } = this.#state;
@@ -44,10 +55,16 @@ export class Draft {
   /** Adds the events of a verdict; whether there was one. */
   take(verdict: Verdict<ShardEvent> | undefined): boolean {
     if (verdict === undefined) return false;
-    for (const event of verdict.events) {
+    for (const event of verdict.events.map(withShortText)) {
       this.#events.push(event);
+      this.#length += JSON.stringify(event).length;
       this.#state = evolve(this.#state, event, this.#sequence);
     }
     return true;
   }
+}
+
+function withShortText(event: ShardEvent): ShardEvent {
+  if ('reason' in event) return { ...event, reason: event.reason.slice(0, MAX_TEXT) };
+  return 'detail' in event ? { ...event, detail: event.detail.slice(0, MAX_TEXT) } : event;
 }

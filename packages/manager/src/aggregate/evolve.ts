@@ -11,6 +11,7 @@ import {
   type SlotIndex,
   shardIdOf,
 } from './state.ts';
+import { failedOwners } from './view.ts';
 
 /**
  * The state after `event`. Total and pure: it decides nothing and checks nothing, because the log is the truth.
@@ -143,11 +144,13 @@ function slotsAssigned(state: ShardConfigState, event: EventOf<'shard.slots.assi
     if (from !== null && release !== undefined) next = withStale(next, from, release.id, slots);
     next = withShard(withoutRelease(next, to, slots), to, { hasServed: true });
   }
+  // A hold that is over stays so for what a large failover has left to be moved.
+  const isOver = event.cause === 'failover' && failedOwners({ ...next, owners }).length === 0;
   return {
     ...next,
     owners,
     nextMigration: state.nextMigration + event.releases.length,
-    failover: event.cause === 'failover' ? { ...state.failover, held: null } : state.failover,
+    failover: isOver ? { ...state.failover, held: null } : state.failover,
   };
 }
 
@@ -187,7 +190,8 @@ function migrationCommitted(state: ShardConfigState, event: EventOf<'shard.migra
   if (migration === undefined) return state;
   const owners = [...state.owners];
   for (const slot of migration.slots) owners[slot] = migration.target;
-  const next = withMigration(state, event.id, { step: 'Cleanup', committed: true, deadline: null });
+  const deadline = event.at + (state.settings?.handover.transferTimeoutMs ?? 0);
+  const next = withMigration(state, event.id, { step: 'Cleanup', committed: true, deadline });
   return { ...withShard(next, migration.target, { hasServed: true }), owners };
 }
 

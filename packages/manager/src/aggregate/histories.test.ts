@@ -50,6 +50,11 @@ const step: fc.Arbitrary<readonly [string, Step]> = fc.oneof(
     }),
   ),
   fc.constantFrom(1, 2).map(named('replicas', (replicasPerShard) => (w) => w.configure({ replicasPerShard }))),
+  fc.constantFrom(30_000, 3_600_000).map(
+    named('the next leader is ahead by', (ms) => (w) => {
+      w.now += ms;
+    }),
+  ),
   fc.constant(0).map(named('lose log', () => (w) => w.loseLog())),
 );
 

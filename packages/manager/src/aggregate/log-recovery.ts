@@ -1,7 +1,7 @@
 import type { Replica } from '@shard-controller/shared/contracts';
 import type { ShardInstanceClaim } from './commands.ts';
 import type { EventOf } from './events.ts';
-import { initialState, pendingShard, type ShardConfigState, type ShardId, type SlotIndex } from './state.ts';
+import { initialState, pendingShard, type ShardConfigState, type ShardId, type SlotIndex, shardIdOf } from './state.ts';
 
 /** What one shard keeps after the log was lost. */
 export interface RecoveredShard {
@@ -13,15 +13,18 @@ export interface RecoveredShard {
 
 /**
  * Owners as the ShardInstances tell them. Where two claim a slot (the manager died between two writes) the newer
- * assignment is right, and the other shard may still expose the slot; so may one that was releasing it.
+ * assignment is right, and the other shard may still expose the slot; so may one that was releasing it. It keeps a slot
+ * that nobody claims: the new owner was never told, and who is to release it would do so at once.
  */
 export function recoverShards(instances: readonly ShardInstanceClaim[]): RecoveredShard[] {
   const newestFirst = [...instances].sort(
     (a, b) => b.generation - a.generation || b.epoch - a.epoch || (a.shardId < b.shardId ? -1 : 1),
   );
+  const claimed = new Set(instances.flatMap(({ owned }) => owned));
   const taken = new Set<SlotIndex>();
   const shards = newestFirst.map((claim) => {
-    const owned = claim.owned.filter((slot) => !taken.has(slot));
+    const unclaimed = claim.releasing.filter((slot) => !claimed.has(slot));
+    const owned = [...claim.owned, ...unclaimed].filter((slot) => !taken.has(slot));
     for (const slot of owned) taken.add(slot);
     const mine = new Set(owned);
     const stale = new Set([...claim.owned, ...claim.releasing].filter((slot) => !mine.has(slot)));
@@ -40,6 +43,9 @@ export function recoveredState(event: EventOf<'shard.log.recovered.v1'>): ShardC
     hasServed: owned.length > 0,
     stale: stale.length === 0 ? null : { id: release, slots: stale },
   }));
+  const missing = Array.from({ length: event.desiredShards }, (_, ordinal) =>
+    pendingShard(shardIdOf(ordinal), event.at),
+  );
   return {
     ...initialState,
     uid: event.uid,
@@ -51,7 +57,7 @@ export function recoveredState(event: EventOf<'shard.log.recovered.v1'>): ShardC
     revision: event.revision,
     createdAt: event.at,
     desiredShards: event.desiredShards,
-    shards: Object.fromEntries(shards.map((shard) => [shard.shardId, shard])),
+    shards: Object.fromEntries([...missing, ...shards].map((shard) => [shard.shardId, shard])),
     owners,
     nextMigration: event.shards.length + 1,
     scaling: { band: 'within', bandSince: event.at, lastScaleAt: event.at },

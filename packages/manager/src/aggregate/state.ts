@@ -53,7 +53,8 @@ export interface MigrationState {
    * Planning: waits for its turn, nobody was told. Preparation: the target has the slots in `warmRanges`. Transfer: the
    * target reports `warming`. Verification: the target acknowledged; the shell asks both sides and answers with
    * `VerificationFinished`. Cleanup: verified; the shell waits for scrapers and answers with `ScrapersMoved`; once
-   * `committed` the target owns the slots, the source has them in `releaseRanges`, and its `released` ends it.
+   * `committed` the target owns the slots, the source has them in `releaseRanges`, and its `released` ends it; past the
+   * deadline it ends without, and the source's `stale` remembers what it has to release.
    */
   readonly step: MigrationStep;
   readonly committed: boolean;

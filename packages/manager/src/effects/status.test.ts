@@ -3,7 +3,7 @@ import type { ApplyRequest, KubernetesClient } from '@shard-controller/shared/ku
 import { describe, expect, it } from 'vitest';
 import type { DesiredCondition } from '../aggregate/index.ts';
 import { SteppingClock } from '../observation/testing.ts';
-import { StatusWriter, withObstacle } from './status.ts';
+import { StatusWriter, withNotes, withObstacle } from './status.ts';
 
 const signal = new AbortController().signal;
 const ready = (status: 'True' | 'False', message = ''): DesiredCondition => ({
@@ -80,5 +80,27 @@ describe('withObstacle', () => {
       'Ready=Unknown',
       'Degraded=True',
     ]);
+  });
+});
+
+describe('withNotes', () => {
+  const degraded = (status: 'True' | 'False'): DesiredCondition => ({ ...ready('True'), type: 'Degraded', status });
+  const notes = [{ shardId: 'shard-001', note: 'nothing is heard from the API server for pods' }];
+
+  it('calls a ShardConfig degraded whose workers say that something is wrong', () => {
+    expect(withNotes([ready('True'), degraded('False')], notes)).toEqual([
+      ready('True'),
+      {
+        type: 'Degraded',
+        status: 'True',
+        reason: 'WorkersReport',
+        message: 'shard-001: nothing is heard from the API server for pods',
+      },
+    ]);
+  });
+
+  it('leaves a worse reason alone, and all as it is when nobody says anything', () => {
+    expect(withNotes([degraded('True')], notes)).toEqual([degraded('True')]);
+    expect(withNotes([degraded('False')], [])).toEqual([degraded('False')]);
   });
 });

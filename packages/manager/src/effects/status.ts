@@ -58,6 +58,26 @@ function camelCase(eventType: string): string {
   return text === '' ? 'Decided' : text;
 }
 
+/** What a worker says is wrong with it although it looks well: `note` of its heartbeat. */
+export interface WorkerNote {
+  readonly shardId: string;
+  readonly note: string;
+}
+
+/** Adds what workers say of themselves, unless something worse is known. */
+export function withNotes(
+  conditions: readonly DesiredCondition[],
+  notes: readonly WorkerNote[],
+): readonly DesiredCondition[] {
+  if (notes.length === 0) return conditions;
+  const message = notes.map(({ shardId, note }) => `${shardId}: ${note}`).join('; ');
+  return conditions.map((condition) =>
+    condition.type === 'Degraded' && condition.status !== 'True'
+      ? { type: 'Degraded', status: 'True', reason: 'WorkersReport', message }
+      : condition,
+  );
+}
+
 /** Adds what keeps the manager from deciding or acting to what its decisions say. */
 export function withObstacle(
   conditions: readonly DesiredCondition[],

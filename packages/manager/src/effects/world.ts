@@ -6,7 +6,7 @@ import {
   shardInstanceName,
   VERSION,
 } from '@shard-controller/shared/api';
-import type { Assignment } from '@shard-controller/shared/contracts';
+import { type Assignment, compareEpoch } from '@shard-controller/shared/contracts';
 import { isNotFound, type KubernetesClient, KubernetesError, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
@@ -22,16 +22,19 @@ import { templateRevision } from './worker-pod.ts';
 import type { WorkerPod } from './worker-pods.ts';
 
 export interface WorldOptions {
-  readonly client: KubernetesClient;
-  readonly publisher: AssignmentPublisher;
+  readonly client: Pick<KubernetesClient, 'apply' | 'delete'>;
+  readonly publisher: Pick<AssignmentPublisher, 'publish' | 'forget' | 'remove'>;
   readonly worker: WorkerSettings;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, 'info'>;
 }
 
 /** What the world should be, and what is seen of it. */
 export interface WorldInput {
   readonly config: ConfigIdentity;
-  readonly spec: ShardConfigSpec;
+  /** Undefined while no valid form of it is known: then the pods stay as they are. */
+  readonly spec: ShardConfigSpec | undefined;
+  /** How far the state goes in the log. */
+  readonly head: Pick<Assignment, 'generation' | 'epoch'>;
   readonly desired: Desired;
   /** Wanted template revision of the state; a spec that renders another one is not in force (yet). */
   readonly revision: string;
@@ -78,6 +81,8 @@ export class World {
   }
 
   async reconcile(input: WorldInput, signal: AbortSignal): Promise<WorldOutcome> {
+    // StatefulSets, pods and deletions have no epoch that would fence a former leader.
+    if (isSuperseded(input)) return { settled: false, superseded: true, problems: [] };
     if (input.resync) {
       this.#applied.clear();
       this.#options.publisher.forget();
@@ -141,6 +146,7 @@ export class World {
 
   async #workload(input: WorldInput, attempt: (e: Effect) => Promise<void>, signal: AbortSignal): Promise<void> {
     const { config, spec, desired, revision } = input;
+    if (spec === undefined) return;
     const pods = { config, spec, worker: this.#options.worker };
     // A spec that was not accepted must not reach the pods; what runs stays as it is.
     if (desired.statefulSets.length === 0 || templateRevision(pods) !== revision) return;
@@ -159,9 +165,10 @@ export class World {
     }
     if (!desired.statefulSets.some(({ replica }) => replica === 'b'))
       await this.#removeStandbys(input, attempt, signal);
-    for (const { shardId, replica, unlessRevision, whenOthersReady } of desired.podsToDelete) {
+    for (const { shardId, replica, unlessRevision, unlessReady, whenOthersReady } of desired.podsToDelete) {
       const pod = input.pods.find((candidate) => candidate.shardId === shardId && candidate.replica === replica);
       if (pod === undefined || pod.deleting || pod.revision === unlessRevision) continue;
+      if (unlessReady && pod.ready) continue;
       if (whenOthersReady && pod.ready && !othersReady(input, pod)) continue;
       await attempt(() => this.#deletePod(pod, config, signal));
       // What the next one has to wait for shows in the pods only later.
@@ -261,6 +268,13 @@ export class World {
     }
     return true;
   }
+}
+
+/** Whether a ShardInstance holds what a later decision than those of the state said. */
+function isSuperseded({ config, head, instances }: WorldInput): boolean {
+  return [...instances.values()].some(
+    ({ spec }) => spec.shardConfigRef.uid === config.uid && compareEpoch(spec, head) > 0,
+  );
 }
 
 /** Whether every worker pod but `pod` is there and ready. */

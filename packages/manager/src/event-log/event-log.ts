@@ -32,6 +32,8 @@ export interface LogHead<S> extends FoundLog {
   readonly state: S;
   /** Newest message of the subject, garbage included: the expected sequence of the next append. */
   readonly sequence: number;
+  /** Latest time of a decision, ms since the epoch on the clock of whoever made it; 0 for none. */
+  readonly at: number;
   /** Decisions folded so far. */
   readonly decisions: number;
   /** Messages that were no decisions and have been skipped. */
@@ -158,6 +160,7 @@ export class EventLog<E, S> {
       sequence: 0,
       lastSequence: 0,
       generation: 0,
+      at: 0,
       decisions: 0,
       garbage: 0,
       created,
@@ -184,6 +187,7 @@ export class EventLog<E, S> {
       sequence: decision.sequence,
       lastSequence: decision.sequence,
       generation: decision.generation,
+      at: Math.max(head.at, decision.at),
       decisions: head.decisions + 1,
       writtenUnder: decision.stream,
     };

@@ -106,6 +106,9 @@ export const balanceTable: BalanceTable = decisionTable<View, BalanceSignal, Sha
 export const balanceStateOf = (state: ShardConfigState): string =>
   state.owners.every((owner) => owner === null) ? 'Unassigned' : 'Assigned';
 
+/** Most moves of one event, which has to fit into a message of the log; the other slots follow at once. */
+const MOST_MOVES = 256;
+
 function assign(
   view: View,
   slots: ReadonlySet<SlotIndex>,
@@ -113,7 +116,7 @@ function assign(
   reason: string,
 ): readonly ShardEvent[] {
   const { state, now } = view;
-  const moves: readonly Transfer[] = refuge(view, slots);
+  const moves: readonly Transfer[] = refuge(view, slots).slice(0, MOST_MOVES);
   const losers = [...new Set(moves.map(({ from }) => from))].filter((from) => from !== null);
   return [
     {

@@ -118,13 +118,20 @@ export function rebalancingBlock(view: View): string | undefined {
   return targetsOf(state).length === 0 ? 'no shard is able to take slots' : undefined;
 }
 
-/** One planned migration per transfer. */
+/**
+ * Most migrations that are open at a time, waiting ones included: their plan, and what may befall them all at once, has
+ * to fit into one message of the log.
+ */
+const MOST_OPEN = 64;
+
+/** One planned migration per transfer, for as many as may be open; the others are planned when those have ended. */
 export function plannedMigrations(
   { state, now }: View,
   moves: readonly Transfer[],
   why: (transfer: Transfer) => { readonly cause: MigrationCause; readonly reason: string },
 ): readonly ShardEvent[] {
-  return moves.flatMap((transfer, i): ShardEvent[] => {
+  const room = Math.max(0, MOST_OPEN - openMigrations(state).length);
+  return moves.slice(0, room).flatMap((transfer, i): ShardEvent[] => {
     const { from, to, slots } = transfer;
     if (from === null) return [];
     const id = `g${state.generation}-m${state.nextMigration + i}`;

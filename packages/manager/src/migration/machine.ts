@@ -90,7 +90,10 @@ const config: TableConfig = {
     Cleanup: {
       on: {
         ...begun,
-        DEADLINE: [{ target: 'Releasing', actions: 'commit' }],
+        DEADLINE: [
+          { guard: 'targetServes', target: 'Releasing', actions: 'commit' },
+          { target: 'RolledBack', actions: 'rollBackAndWait' },
+        ],
         SCRAPED: [{ target: 'Releasing', actions: 'commit' }],
         WARMING: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
       },
@@ -99,6 +102,8 @@ const config: TableConfig = {
       on: {
         RELEASED: [{ target: 'Completed', actions: 'complete' }],
         SOURCE_LOST: [{ target: 'Completed', actions: 'completeWithoutSource' }],
+        // It still has to release, but nothing else waits for it any more.
+        DEADLINE: [{ target: 'Completed', actions: 'completeWithoutSource' }],
       },
     },
     Completed: {},
@@ -114,6 +119,7 @@ export const migrationTable: MigrationTable = decisionTable(config, {
     hasTurn: ({ view }) =>
       openMigrations(view.state).filter((m) => m.step !== 'Planning' && !m.committed).length <
       view.settings.rebalance.maxConcurrentMigrations,
+    targetServes: ({ view, migration }) => view.state.shards[migration.target]?.health === 'Healthy',
   },
   decisions: {
     start: ({ view: { now, settings }, migration: { id } }) => [
@@ -222,7 +228,8 @@ export function signalsFromState({ view: { state, now }, migration }: MigrationF
   return signals;
 }
 
-function deadlineText({ step, source, target }: MigrationState): string {
+function deadlineText({ step, committed, source, target }: MigrationState): string {
+  if (committed) return `source ${source} did not release in time`;
   if (step === 'Preparation') return `target ${target} did not begin to warm in time`;
   if (step === 'Transfer') return `target ${target} did not finish warming in time`;
   if (step === 'Verification') return `${source} and ${target} did not answer the verification in time`;

@@ -101,7 +101,14 @@ export const rolloutStateOf = (state: ShardConfigState): string => (state.rollou
 
 /** Wanted workers of another revision than the wanted one. */
 export const outdatedShards = (state: ShardConfigState): readonly ShardState[] =>
-  regularShards(state).filter((shard) => isOutdated(state, shard));
+  regularShards(state).filter((shard) => isOutdated(state, shard) && !isAway(state, shard));
+
+/**
+ * Lost, with nothing left to move: nobody waits for it, because its node may never come back, and what else the rolling
+ * update holds up (the number of shards) must not wait as long. If its old worker is heard again, that is a new update.
+ */
+const isAway = (state: ShardConfigState, shard: ShardState): boolean =>
+  shard.health === 'Failed' && isIdle(state, { ...shard, stale: null });
 
 /** Why a rolling update does not begin or go on now, or undefined. */
 export function rolloutBlock(view: View): string | undefined {
@@ -129,19 +136,28 @@ function nextToReplace(state: ShardConfigState): ShardState | undefined {
   if (rollout === null) return undefined;
   const current = rollout.replacing === null ? undefined : state.shards[rollout.replacing];
   // Once it owns slots again its replacement is over, even if the template has changed once more since.
-  if (current !== undefined && isIdle(state, current) && !isRenewed(state, current)) return undefined;
-  return participants(state).find((shard) => isOutdated(state, shard) && isIdle(state, shard));
+  const isOver = current === undefined || isAway(state, current) || isRenewed(state, current);
+  if (!isOver && isIdle(state, current)) return undefined;
+  return participants(state).find((shard) => isOutdated(state, shard) && isIdle(state, shard) && !isAway(state, shard));
 }
 
 /** All slots of the next outdated worker, or at last of the surge worker, to an empty new one. */
 function nextMove(state: ShardConfigState): Transfer | undefined {
   const { rollout } = state;
   if (rollout === null) return undefined;
-  const empty = targetsOf(state).filter((shard) => shard.revision === state.revision && isIdle(state, shard));
+  const renewed = targetsOf(state).filter((shard) => shard.revision === state.revision);
+  const empty = renewed.filter((shard) => isIdle(state, shard));
   const owning = regularShards(state).filter((shard) => state.owners.includes(shard.shardId));
   const outdated = owning.filter((shard) => isOutdated(state, shard));
   const source = outdated.length > 0 ? smallest(state, outdated) : state.shards[rollout.surge];
-  const target = empty.find((shard) => shard.shardId !== rollout.surge) ?? empty[0];
+  // The slots of a lost shard may have filled the empty one; then there will be no other.
+  const fallback = regularShards(state).some((shard) => isAway(state, shard))
+    ? smallest(
+        state,
+        renewed.filter((shard) => shard !== source),
+      )
+    : undefined;
+  const target = empty.find((shard) => shard.shardId !== rollout.surge) ?? empty[0] ?? fallback;
   if (source === undefined || target === undefined || target.shardId === source.shardId) return undefined;
   const slots = slotsOf(state, source.shardId);
   return source.health === 'Healthy' && slots.length > 0
@@ -159,7 +175,7 @@ function smallest(state: ShardConfigState, shards: readonly ShardState[]): Shard
 
 function isDone(state: ShardConfigState): boolean {
   const surge = state.rollout === null ? undefined : state.shards[state.rollout.surge];
-  const renewed = regularShards(state).every((shard) => shard.revision === state.revision);
+  const renewed = regularShards(state).every((shard) => shard.revision === state.revision || isAway(state, shard));
   return renewed && (surge === undefined || isIdle(state, surge));
 }
 

@@ -84,25 +84,37 @@ export class Aggregate {
   }
 }
 
-/** The command that rebuilds a log that is lost, behind or re-created; undefined when it can be continued. */
-export function recoveryCommand(
-  head: ConfigHead,
-  config: ObservedConfig,
-  instances: readonly ShardInstance[],
-): Extract<CommandBody, { type: 'LogLost' }> | undefined {
-  const own = instances.filter(({ spec }) => spec.shardConfigRef.uid === config.uid);
+/** A log that is lost, behind or re-created, and what is left to rebuild it from. */
+export type LostLog = Pick<Extract<CommandBody, { type: 'LogLost' }>, 'generation' | 'instances' | 'reason'>;
+
+/** What became of the log of the ShardConfig with this uid; undefined when it can be continued. */
+export function lostLog(head: ConfigHead, uid: string, instances: readonly ShardInstance[]): LostLog | undefined {
+  const own = instances.filter(({ spec }) => spec.shardConfigRef.uid === uid);
   const seen = highestEpoch(own);
   const comparison = compareLog(head, seen);
   if (comparison === 'new' || comparison === 'continue') return undefined;
   const where = `generation ${head.generation}, sequence ${head.lastSequence}`;
   const there = seen === undefined ? 'none' : `generation ${seen.generation}, epoch ${seen.epoch}`;
   return {
-    type: 'LogLost',
-    config,
     generation: nextGeneration(head, seen),
     instances: own.map(claimOf),
     reason: `the event log is ${comparison}: it ends at ${where}, the ShardInstances hold ${there}`,
   };
+}
+
+/** A lost log cannot be rebuilt, because the present spec is not known. Deciding without it would forget who owns what. */
+class LostLogError extends Error {
+  readonly code = 'SC_LOG_LOST';
+  override readonly name = 'LostLogError';
+}
+
+/** The command that rebuilds the log. @throws LostLogError (SC_LOG_LOST) without a valid spec */
+export function recoveryCommand(
+  lost: LostLog,
+  config: ObservedConfig | undefined,
+): Extract<CommandBody, { type: 'LogLost' }> {
+  if (config !== undefined) return { type: 'LogLost', config, ...lost };
+  throw new LostLogError(`${lost.reason}; it is rebuilt once the ShardConfig is valid: correct its spec`);
 }
 
 function highestEpoch(instances: readonly ShardInstance[]): SeenEpoch | undefined {

@@ -3,7 +3,14 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { desired, type DesiredStatus, type ShardConfigState } from '../aggregate/index.ts';
 import type { ConfigIdentity } from '../effects/owner.ts';
-import { type Obstacle, type StatusWriter, statusOf, withObstacle } from '../effects/status.ts';
+import {
+  type Obstacle,
+  type StatusWriter,
+  statusOf,
+  withNotes,
+  withObstacle,
+  type WorkerNote,
+} from '../effects/status.ts';
 import type { World, WorldInput, WorldOutcome } from '../effects/world.ts';
 import type { Wakeup } from './wakeup.ts';
 
@@ -24,6 +31,8 @@ export interface EffectsLoopOptions {
   readonly spec: () => ShardConfig | undefined;
   readonly surroundings: () => Pick<WorldInput, 'instances' | 'pods'>;
   readonly describe: (state: ShardConfigState) => DesiredStatus;
+  /** What workers say is wrong with them. */
+  readonly notes: (state: ShardConfigState) => readonly WorkerNote[];
   /** Why no decision can be made, if so. */
   readonly obstacle: () => Obstacle | undefined;
   readonly onSuperseded: () => void;
@@ -49,20 +58,27 @@ export class EffectsLoop {
     while (!signal.aborted) {
       const again = wakeup.reset();
       const state = this.#options.state();
-      const spec = this.#options.spec();
-      if (state?.settings != null && spec !== undefined) await this.#reconcile(state, spec, again, signal);
+      if (state?.settings != null) await this.#reconcile(state, again, signal);
       await this.#writeStatus(state, signal);
       if (signal.aborted) return;
       await wakeup.wait(this.#settled ? STATUS_MS : RETRY_MS, signal);
     }
   }
 
-  async #reconcile(state: ShardConfigState, spec: ShardConfig, woken: boolean, signal: AbortSignal): Promise<void> {
-    const { clock, world, config, surroundings, resyncIntervalMs } = this.#options;
+  async #reconcile(state: ShardConfigState, woken: boolean, signal: AbortSignal): Promise<void> {
+    const { clock, world, config, spec, surroundings, resyncIntervalMs } = this.#options;
     const resync = clock.monotonic() >= this.#resyncAt;
     if (!resync && !woken && this.#settled && state === this.#applied) return;
     const outcome = await world.reconcile(
-      { config, spec: spec.spec, desired: desired(state), revision: state.revision, resync, ...surroundings() },
+      {
+        config,
+        spec: spec()?.spec,
+        head: { generation: state.generation, epoch: state.sequence },
+        desired: desired(state),
+        revision: state.revision,
+        resync,
+        ...surroundings(),
+      },
       signal,
     );
     if (signal.aborted) return;
@@ -96,7 +112,7 @@ export class EffectsLoop {
   }
 
   async #writeStatus(state: ShardConfigState | undefined, signal: AbortSignal): Promise<void> {
-    const { statusWriter, describe, logger, config, onStatus } = this.#options;
+    const { statusWriter, describe, notes, logger, config, onStatus } = this.#options;
     const obstacle = this.#obstacle();
     try {
       if (state === undefined || (state.settings === null && state.rejected === null)) {
@@ -106,7 +122,7 @@ export class EffectsLoop {
       const described = describe(state);
       onStatus(described, state);
       const status = statusOf(described, state, config.name);
-      await statusWriter.write(status, withObstacle(described.conditions, obstacle), signal);
+      await statusWriter.write(status, withObstacle(withNotes(described.conditions, notes(state)), obstacle), signal);
       this.#statusProblem = '';
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);

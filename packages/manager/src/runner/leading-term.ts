@@ -17,14 +17,16 @@ import {
   type ObservedConfig,
   type ShardConfigState,
   type ShardEvent,
+  shardsOf,
 } from '../aggregate/index.ts';
 import { AssignmentPublisher, assignmentValues } from '../effects/assignments.ts';
 import { CONFIG_LABEL } from '../effects/labels.ts';
 import type { ConfigIdentity } from '../effects/owner.ts';
-import { type Obstacle, StatusWriter } from '../effects/status.ts';
+import { type Obstacle, StatusWriter, type WorkerNote } from '../effects/status.ts';
 import { World } from '../effects/world.ts';
-import { Aggregate, type ConfigHead, type ConfigLog, type Execution, recoveryCommand } from './aggregate.ts';
+import { Aggregate, type ConfigHead, type ConfigLog, type Execution, lostLog, recoveryCommand } from './aggregate.ts';
 import type { RunnerContext } from './context.ts';
+import { DecisionTime } from './decision-time.ts';
 import { EffectsLoop } from './effects-loop.ts';
 import { narrate } from './narration.ts';
 import { isNewConfig, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
@@ -63,6 +65,7 @@ export class LeadingTerm {
   readonly #publisher: AssignmentPublisher;
   #aggregate: Aggregate | undefined;
   #doubt = true;
+  readonly #time: DecisionTime;
   /** Monotonic, ms. */
   #probeAt = 0;
   #obstacle: Obstacle | undefined = { reason: 'Starting', message: 'the event log is being read' };
@@ -80,6 +83,7 @@ export class LeadingTerm {
     this.#effectsWakeup = new Wakeup(context.clock);
     this.#publisher = new AssignmentPublisher(assignmentValues(context.link));
     this.#lastRoundAt = context.clock.monotonic();
+    this.#time = new DecisionTime(context.clock);
     this.#verifications = new Verifications({
       link: context.link,
       clock: context.clock,
@@ -149,7 +153,7 @@ export class LeadingTerm {
     }
     try {
       if (this.#doubt || this.#aggregate === undefined) await this.#readLog(signal);
-      if (signal.aborted || this.#aggregate === undefined) return RETRY_MS;
+      if (signal.aborted || this.#aggregate === undefined || this.#doubt) return RETRY_MS;
       await this.#probeLog(this.#aggregate.head);
       if (this.#doubt) return 0;
       await this.#decide(this.#aggregate, signal);
@@ -196,12 +200,13 @@ export class LeadingTerm {
     await ensureStreams(this.#context.link, this.#context.config.nats.replicas);
     const known = this.#aggregate?.head ?? warm;
     const head = known !== undefined && (await this.#isNewest(known)) ? known : await log.load(signal);
+    this.#time.startFrom(head.at);
     const aggregate = new Aggregate(log, head);
-    const observed = this.#observed();
     const instances = await this.#listInstances(signal);
-    if (observed !== undefined) {
-      const recovery = recoveryCommand(head, observed, instances);
-      if (recovery !== undefined && !(await this.#execute(aggregate, recovery, signal))) return;
+    const lost = lostLog(head, config.uid, instances);
+    if (lost !== undefined && !this.#options.removed.aborted) {
+      const recovery = recoveryCommand(lost, this.#observed());
+      if (!(await this.#execute(aggregate, recovery, signal))) return;
     }
     this.#aggregate = aggregate;
     this.#doubt = false;
@@ -276,7 +281,7 @@ export class LeadingTerm {
     return [
       ...this.#configCommands(state),
       ...observedCommands(state, sourcesOf, clock.monotonic()),
-      ...this.#verifications.update(state, clock.now()),
+      ...this.#verifications.update(state, this.#time.now()),
       ...scraperCommands(state, sourcesOf, clock.monotonic()),
       { type: 'Tick' },
     ];
@@ -339,12 +344,20 @@ export class LeadingTerm {
     return Object.fromEntries(known);
   }
 
+  /** What the workers that serve say is wrong with them. */
+  #notes(state: ShardConfigState): readonly WorkerNote[] {
+    return shardsOf(state).flatMap(({ shardId, active }) => {
+      const note = this.#worker(shardId, active).worker?.heartbeat.note;
+      return note === undefined ? [] : [{ shardId, note }];
+    });
+  }
+
   /** Number of events stored; false when nothing more can be decided before the log is read again. */
   async #execute(aggregate: Aggregate, command: CommandBody, signal: AbortSignal): Promise<number | false> {
-    const { clock, identity, leadership } = this.#context;
+    const { identity, leadership } = this.#context;
     if (signal.aborted || leadership.term === undefined) return false;
     const execution = await aggregate.execute(command, {
-      now: clock.now(),
+      now: this.#time.now(),
       objects: this.#objects(aggregate.state),
       manager: { identity, term: this.#options.term },
     });
@@ -421,7 +434,8 @@ export class LeadingTerm {
       state: () => (removed.aborted ? undefined : this.#aggregate?.state),
       spec: () => cluster.config(config.uid),
       surroundings: () => ({ instances: cluster.instances(config.name), pods: cluster.pods(config.name) }),
-      describe: (state) => describeStatus(state, { now: clock.now(), objects: this.#objects(state) }),
+      describe: (state) => describeStatus(state, { now: this.#time.now(), objects: this.#objects(state) }),
+      notes: (state) => this.#notes(state),
       obstacle: () => this.#obstacle,
       onSuperseded: () => this.doubtLog(),
       onFailure: () => metrics.effectsFailed(config),

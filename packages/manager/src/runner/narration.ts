@@ -113,7 +113,9 @@ function narrateMigration(event: MigrationEvent, before: ShardConfigState): Narr
         ? warning('OverlapExpired', `migration ${what} goes on without all scrapers: ${event.reason}`)
         : step(`migration ${what}: the target is responsible (${event.because})`);
     case 'shard.migration.completed.v1':
-      return step(`migration ${what}: completed after ${seconds(event.durationMs)}`);
+      return step(
+        `migration ${what}: completed after ${seconds(event.durationMs)}${event.released ? '' : '; its source has yet to release'}`,
+      );
     case 'shard.migration.rolledback.v1':
       return warning(
         'MigrationRolledBack',

@@ -4,7 +4,7 @@ import { defaultSettings, evolve, initialState, type ShardConfigState } from '..
 import type { LogHead } from '../event-log/index.ts';
 import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
 import { heartbeatOf } from '../observation/testing.ts';
-import { recoveryCommand } from './aggregate.ts';
+import { lostLog, recoveryCommand } from './aggregate.ts';
 import { isNewConfig, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
 
 const identity = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
@@ -122,10 +122,19 @@ describe('scraperCommands', () => {
     return heard({ shardId, gateway: { state: 'serving', reason: '', scrapers } });
   };
 
+  const stillHeard = (sources: ShardSources, heardAt: number): ShardSources =>
+    sources.worker === undefined ? sources : { ...sources, worker: { ...sources.worker, heardAt } };
+
   it('waits until the scrapers of the source were at the target after its acknowledgement', () => {
     const at = (time: number) => (shardId: string) => scraped(shardId, shardId === 'shard-001' ? time : 700);
     expect(scraperCommands(inCleanup, at(400), 1000)).toEqual([]);
     expect(scraperCommands(inCleanup, at(600), 1000)).toMatchObject([{ type: 'ScrapersMoved', migration: 'm1' }]);
+  });
+
+  it.each(['shard-000', 'shard-001'])('does not go by what %s said before it fell silent', (quiet) => {
+    const at = (now: number) => (id: string) => stillHeard(scraped(id, 700), id === quiet ? now - 2_000 : now);
+    expect(scraperCommands(inCleanup, at(3_000), 3_000)).toEqual([]);
+    expect(scraperCommands(inCleanup, at(3_000), 2_999)).toHaveLength(1);
   });
 
   it('does not guess when one of the two has not been heard', () => {
@@ -137,7 +146,8 @@ describe('scraperCommands', () => {
     const standing = { ...silent, worker: heard({ gateway: { state: 'serving', reason: '', scrapers: [] } }).worker };
     const promoted = (shardId: string, target: number): ShardSources =>
       shardId === 'shard-001' ? scraped(shardId, target) : { ...standing, other: scraped(shardId, 700) };
-    const commands = (target: number, now: number) => scraperCommands(inCleanup, (id) => promoted(id, target), now);
+    const commands = (target: number, now: number) =>
+      scraperCommands(inCleanup, (id) => stillHeard(promoted(id, target), now), now);
     expect(commands(400, 1000)).toEqual([]);
     expect(commands(600, 1000)).toHaveLength(1);
     expect(commands(400, 1000 + defaultSettings.handover.scraperTtlMs)).toHaveLength(1);
@@ -194,12 +204,13 @@ describe('a shard with a standby', () => {
   });
 });
 
-describe('recoveryCommand', () => {
+describe('a log that is read', () => {
   const head = (over: Partial<LogHead<ShardConfigState>>): LogHead<ShardConfigState> => ({
     state: initialState,
     sequence: 0,
     lastSequence: 0,
     generation: 0,
+    at: 0,
     decisions: 0,
     garbage: 0,
     created: 'c1',
@@ -223,23 +234,37 @@ describe('recoveryCommand', () => {
     },
   });
 
-  it('leaves a new and a complete log alone', () => {
-    expect(recoveryCommand(head({}), config, [])).toBeUndefined();
+  const rebuilt = (found: LogHead<ShardConfigState>, instances: readonly ShardInstance[], of?: typeof config) => {
+    const lost = lostLog(found, 'uid-1', instances);
+    return lost === undefined ? undefined : recoveryCommand(lost, of);
+  };
+
+  it('is left alone when it is new or complete', () => {
+    expect(rebuilt(head({}), [], config)).toBeUndefined();
     const complete = head({ lastSequence: 9, generation: 1, writtenUnder: 'c1' });
-    expect(recoveryCommand(complete, config, [instance(1, 9)])).toBeUndefined();
+    expect(rebuilt(complete, [instance(1, 9)])).toBeUndefined();
   });
 
-  it('rebuilds a log that is lost or behind from what the ShardInstances own and release', () => {
-    expect(recoveryCommand(head({}), config, [instance(3, 70)])).toMatchObject({
+  it('is not taken for a new one because the spec is not valid at the moment', () => {
+    expect(() => rebuilt(head({}), [instance(3, 70)], undefined)).toThrow(
+      expect.objectContaining({
+        code: 'SC_LOG_LOST',
+        message: expect.stringContaining('once the ShardConfig is valid'),
+      }),
+    );
+  });
+
+  it('is rebuilt when it is lost or behind from what the ShardInstances own and release', () => {
+    expect(rebuilt(head({}), [instance(3, 70)], config)).toMatchObject({
       type: 'LogLost',
       generation: 4,
       instances: [{ active: 'a', shardId: 'shard-000', generation: 3, epoch: 70, owned: [0, 1], releasing: [2] }],
     });
     const behind = head({ lastSequence: 8, generation: 1, writtenUnder: 'c1' });
-    expect(recoveryCommand(behind, config, [instance(1, 9)])).toMatchObject({ generation: 2 });
+    expect(rebuilt(behind, [instance(1, 9)], config)).toMatchObject({ generation: 2 });
   });
 
-  it('ignores ShardInstances of an earlier ShardConfig of the same name', () => {
-    expect(recoveryCommand(head({}), config, [instance(3, 70, 'uid-of-before')])).toBeUndefined();
+  it('has nothing to do with ShardInstances of an earlier ShardConfig of the same name', () => {
+    expect(rebuilt(head({}), [instance(3, 70, 'uid-of-before')], config)).toBeUndefined();
   });
 });

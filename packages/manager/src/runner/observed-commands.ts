@@ -77,14 +77,18 @@ function isLeftOver(state: ShardConfigState, shard: ShardState): boolean {
 
 /** Commands for migrations whose scrapers have all been at the target. `now` is monotonic, ms. */
 export function scraperCommands(state: ShardConfigState, sourcesOf: SourcesOf, now: number): CommandBody[] {
-  const ttl = state.settings?.handover.scraperTtlMs;
-  if (ttl === undefined) return [];
+  if (state.settings === null) return [];
+  const ttl = state.settings.handover.scraperTtlMs;
+  const { suspectMs } = healthBounds(state.settings.health.intervalMs);
   return Object.values(state.migrations).flatMap((migration): CommandBody[] => {
     const { id, step, committed, acknowledgedAt } = migration;
     if (step !== 'Cleanup' || committed || acknowledgedAt === null) return [];
     const source = sourcesOf(migration.source);
-    const target = sourcesOf(migration.target).worker?.heartbeat;
-    if (source.worker === undefined || target === undefined) return [];
+    const { worker } = sourcesOf(migration.target);
+    if (source.worker === undefined || worker === undefined) return [];
+    // A target that is silent may be gone with everything that was scraped, and a source may have new scrapers.
+    if (now - Math.min(worker.heardAt, source.worker.heardAt) >= suspectMs) return [];
+    const target = worker.heartbeat;
     // A target that was promoted meanwhile has acknowledged by its own clock.
     const since = target.handovers.find(({ migration: of }) => of === id)?.acknowledgedAt ?? acknowledgedAt;
     // Nobody has read a source that was promoted a moment ago, but those who read its predecessor still read the shard.

@@ -30,6 +30,8 @@ export interface LoadedFeed {
   readonly reader: CollectionReader;
   readonly state: FeedState | undefined;
   readonly connected: boolean;
+  /** A watch for other slots than those of the open one is being opened. */
+  readonly isChanging: boolean;
   /** What keeps the feed from getting on right now. */
   problem: string | undefined;
 }
@@ -71,7 +73,8 @@ export class FeedLoader {
 
   #isNeeded(): boolean {
     const { state } = this.#feed;
-    if (state === undefined) return false;
+    // What happens to objects of new slots after they are listed has to come by the watch.
+    if (state === undefined || this.#feed.isChanging) return false;
     if (!state.filled) return true;
     return state.subscriptions.some(({ slots }) => slots.includes(SlotState.Loading));
   }

@@ -185,6 +185,58 @@ describe('a feed of many objects', () => {
     expect(rig.peer.regressions).toEqual([]);
   });
 
+  test('goes on with its watch until the wider one is open, and hears nothing twice', async () => {
+    const rig = await new Rig(300, true).start();
+    const opening = Promise.withResolvers<void>();
+    rig.api.opening = opening.promise;
+    rig.roles = owned(0, 24);
+    rig.feed.plan();
+    await until(() => rig.selectors().at(-1) === range(0, 24));
+    const [fleeting = '', lasting = ''] = inSlots(
+      Array.from({ length: 64 }, (_, i) => `uid-while-opening-${i}`),
+      0,
+      16,
+    );
+    rig.api.change('ADDED', fleeting);
+    rig.api.change('ADDED', lasting);
+    rig.api.change('DELETED', fleeting);
+    await until(() => rig.peer.store.has(lasting) && !rig.peer.store.has(fleeting));
+    // Loads wait: what happens to objects of the new slots after the list has to come by the watch.
+    expect(rig.feed.state?.subscriptions[0]?.slots[20]).toBe(SlotState.Loading);
+    rig.api.change('DELETED', inSlots(rig.api.objects.keys(), 16, 24)[0] ?? '');
+    opening.resolve();
+    await rig.settled();
+    await rig.complete(0, 24);
+    expect(rig.peer.log.filter((line) => line.includes(fleeting)).map((line) => line.split(' ')[0])).toEqual([
+      'ADDED',
+      'DELETED',
+    ]);
+    expect(rig.peer.regressions).toEqual([]);
+  });
+
+  test('opens the watch for the newest slots when they change again while one is being opened', async () => {
+    const rig = await new Rig(300, true).start();
+    const opening = Promise.withResolvers<void>();
+    rig.api.opening = opening.promise;
+    for (const to of [24, 32, 40]) {
+      rig.roles = owned(0, to);
+      rig.feed.plan();
+      await until(() => rig.selectors().length > 1);
+    }
+    opening.resolve();
+    await rig.settled();
+    await rig.complete(0, 40);
+    expect(rig.selectors().at(-1)).not.toBe(range(0, 24));
+  });
+
+  test('falls back to opening its watch anew when the wider one is refused', async () => {
+    const rig = await new Rig(300, true).start();
+    rig.api.failNextWatch(500);
+    await rig.assign(owned(0, 24));
+    await rig.complete(0, 24);
+    expect(rig.selectors().filter((selector) => selector === range(0, 24))).toHaveLength(2);
+  });
+
   test('leaves out what it does not need any more once things have settled, and forgets it', async () => {
     const rig = await new Rig(300, true).start();
     await rig.assign(owned(0, 24));

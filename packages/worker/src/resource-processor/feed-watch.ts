@@ -13,6 +13,7 @@ import type { FeedState } from './feed-state.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
+import { isNewer } from './version-order.ts';
 
 /** A watch that lived for so long was no failed attempt. ms. */
 const STEADY_MS = 1_000;
@@ -58,6 +59,11 @@ export class FeedWatch {
   #isDoubtful = false;
   /** Returns of the API server to older data that this feed has followed. */
   #returns: number;
+  /** The watch that takes the place of the open one, while it is being opened. */
+  #successor: Promise<StreamResponse | undefined> | undefined;
+  /** The scope has changed since the successor was asked for. */
+  #isOutdated = false;
+  #followed: { readonly state: FeedState; readonly signal: AbortSignal } | undefined;
 
   constructor(feed: WatchedFeed, context: FeedContext, loader: FeedLoader, pushdown: FeedPushdown, backoff: Backoff) {
     this.#feed = feed;
@@ -71,6 +77,7 @@ export class FeedWatch {
 
   /** Follows the API server from `first` on, until `signal` aborts or the watch is halted. */
   async follow(state: FeedState, first: StreamResponse, signal: AbortSignal): Promise<void> {
+    this.#followed = { state, signal };
     let response: StreamResponse | undefined = first;
     const { history } = this.#context;
     const lookBack = (): void => {
@@ -78,41 +85,89 @@ export class FeedWatch {
     };
     signal.addEventListener('abort', history.onReturn(lookBack), { once: true });
     lookBack();
-    while (!signal.aborted && !this.halted) {
-      if (this.#isDoubtful) {
-        this.#isDoubtful = false;
-        response?.body.destroy();
-        response = undefined;
-        this.#disconnect();
-        await this.#relist(state, signal);
-        continue;
+    let coveredUntil: string | undefined;
+    try {
+      while (!signal.aborted && !this.halted) {
+        if (this.#isDoubtful) {
+          this.#isDoubtful = false;
+          response?.body.destroy();
+          response = undefined;
+          this.#dropSuccessor();
+          this.#disconnect();
+          await this.#relist(state, signal);
+          continue;
+        }
+        if (response === undefined) this.#abort = new AbortController();
+        const { signal: stop } = this.#abort;
+        try {
+          if (response === undefined) {
+            response = await this.#takeSuccessor();
+            coveredUntil = response === undefined ? undefined : state.position;
+          }
+          response ??= await this.#reopen(state, signal);
+          await this.#consume(state, response, AbortSignal.any([signal, stop]), coveredUntil);
+        } catch (error) {
+          // At once: what follows may take as long as the server likes.
+          this.#disconnect();
+          if (signal.aborted || this.halted || stop.aborted) continue;
+          await this.#recover(state, error, signal);
+        } finally {
+          response = undefined;
+          this.#disconnect();
+        }
       }
-      if (response === undefined) this.#abort = new AbortController();
-      const { signal: stop } = this.#abort;
-      try {
-        response ??= await this.#reopen(state, signal);
-        await this.#consume(state, response, AbortSignal.any([signal, stop]));
-      } catch (error) {
-        // At once: what follows may take as long as the server likes.
-        this.#disconnect();
-        if (signal.aborted || this.halted || stop.aborted) continue;
-        await this.#recover(state, error, signal);
-      } finally {
-        response = undefined;
-        this.#disconnect();
-      }
+    } finally {
+      this.#dropSuccessor();
     }
   }
 
-  /** Ends the open watch: another one follows from the same position, for the present scope. */
+  /** A watch for the present scope is being opened: only with it are events of new slots certain to come. */
+  get isChanging(): boolean {
+    return this.#successor !== undefined;
+  }
+
+  /** Another watch is to follow, for the present scope. The open one is read until that one is open. */
   restart(): void {
-    this.#abort.abort();
+    this.#isOutdated = true;
+    this.#successor ??= this.#prepare();
   }
 
   /** As `restart`, by a watch that brings a bookmark of the newest position within seconds. */
   hasten(): void {
     this.#isBrief = true;
-    this.#abort.abort();
+    this.restart();
+  }
+
+  /** Opens the watch that is to follow; undefined when that fails: the one opened next meets the trouble and reports it. */
+  async #prepare(): Promise<StreamResponse | undefined> {
+    const old = this.#abort;
+    let response: StreamResponse | undefined;
+    try {
+      do {
+        this.#isOutdated = false;
+        response?.body.destroy();
+        response = this.#followed && (await this.#open(this.#followed.state, this.#followed.signal));
+      } while (this.#isOutdated);
+    } catch {
+      response = undefined;
+    }
+    old.abort();
+    return response;
+  }
+
+  async #takeSuccessor(): Promise<StreamResponse | undefined> {
+    if (this.#successor === undefined) return undefined;
+    const response = await this.#successor;
+    this.#successor = undefined;
+    if (response !== undefined) this.succeed();
+    if (this.#isOutdated) this.restart();
+    this.#loader.wake();
+    return response;
+  }
+
+  #dropSuccessor(): void {
+    void this.#successor?.then((unused) => unused?.body.destroy());
+    this.#successor = undefined;
   }
 
   /** Stops the watch for good (test fault). */
@@ -131,12 +186,17 @@ export class FeedWatch {
   }
 
   async #reopen(state: FeedState, signal: AbortSignal): Promise<StreamResponse> {
+    const response = await this.#open(state, signal);
+    this.succeed();
+    this.#context.onChange();
+    return response;
+  }
+
+  async #open(state: FeedState, signal: AbortSignal): Promise<StreamResponse> {
     const { position, scope } = state;
     const isBrief = this.#isBrief;
     this.#isBrief = false;
     const response = await this.#feed.reader.watch(position, signal, scope.list(), isBrief);
-    this.succeed();
-    this.#context.onChange();
     // Its consistent read also makes the server's cache of a quiet kind move on, and with it the bookmark of a brief watch.
     void this.#checkHistory(signal);
     return response;
@@ -163,7 +223,14 @@ export class FeedWatch {
     history.wentBack(known);
   }
 
-  async #consume(state: FeedState, response: StreamResponse, signal: AbortSignal): Promise<void> {
+  /** @param coveredUntil events up to here have come by the watch before. */
+  async #consume(
+    state: FeedState,
+    response: StreamResponse,
+    signal: AbortSignal,
+    coveredUntil: string | undefined,
+  ): Promise<void> {
+    let covered = coveredUntil;
     const view = new FrameView();
     const { clock, silenceMs } = this.#context;
     const openedAt = clock.monotonic();
@@ -181,6 +248,11 @@ export class FeedWatch {
           // What a watch of another scope still brings would move the position past events that it does not bring.
           if (signal.aborted) return false;
           frames++;
+          if (covered !== undefined) {
+            const version = view.type === 'ERROR' ? '' : view.resourceVersion();
+            if (version !== '' && !isNewer(version, covered)) return true;
+            covered = undefined;
+          }
           this.#event(state, view, start, end);
           return true;
         },

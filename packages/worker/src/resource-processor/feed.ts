@@ -92,6 +92,11 @@ export class Feed implements VerifiableFeed {
     return this.#watch.connected;
   }
 
+  /** A watch for other slots than those of the open one is being opened. */
+  get isChanging(): boolean {
+    return this.#watch.isChanging;
+  }
+
   /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
   get lastFrameAt(): number {
     return this.#watch.lastFrameAt;

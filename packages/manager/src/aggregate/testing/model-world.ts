@@ -266,7 +266,11 @@ export class ModelWorld {
 
   #ends(shardId: ShardId, pod: Pod, isStandby: boolean): boolean {
     const outdated = desired(this.state).podsToDelete.some(
-      (d) => d.shardId === shardId && d.replica === pod.replica && d.unlessRevision !== pod.revision,
+      (d) =>
+        d.shardId === shardId &&
+        d.replica === pod.replica &&
+        d.unlessRevision !== pod.revision &&
+        !(d.unlessReady && pod.starting === 0 && !this.unable.has(shardId)),
     );
     const { draining } = pod;
     if (draining !== undefined) pod.draining = draining + 1;

@@ -314,6 +314,18 @@ const unexpected: readonly Scenario[] = [
     };
   }),
   {
+    name: 'the longest overlap is over while the target is not heard',
+    run: (w) => {
+      w.settle();
+      w.configure({ shards: 3 });
+      w.holdAt = 'Cleanup';
+      w.run(10);
+      w.send({ type: 'ShardObserved', observation: { ...observed('Suspect'), shardId: S2 } });
+      w.now += defaultSettings.handover.maxOverlapMs;
+      w.send({ type: 'Tick' });
+    },
+  },
+  {
     name: 'a pending owner is lost',
     run: (w) => {
       w.settle();

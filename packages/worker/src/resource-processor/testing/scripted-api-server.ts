@@ -34,6 +34,8 @@ export class ScriptedApiServer implements Upstream {
   narrows = false;
   #history: Change[] = [];
   #held: Change[] | undefined;
+  /** Watches are answered once this has come about. */
+  opening: Promise<void> = Promise.resolve();
   #watches = new Map<PassThrough, (change: Change) => boolean>();
   #answers: Answer[] = [];
 
@@ -140,6 +142,7 @@ export class ScriptedApiServer implements Upstream {
     const query = new URLSearchParams();
     for (const [key, value] of Object.entries(request.query ?? {})) query.set(key, String(value));
     this.requests.push(request.path === '/api/v1/pods' ? decodeURIComponent(query.toString()) : request.path);
+    if (isPlainWatch(query)) await this.opening;
     for (const [i, answer] of this.#answers.entries()) {
       const given = answer(request, query);
       if (given === undefined) continue;
