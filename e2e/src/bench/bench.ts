@@ -79,7 +79,7 @@ const RUNS: Readonly<Record<Exclude<Arm, 'plain'>, (context: BenchContext, resul
     results.resizeOurs = await runResize(context, 'ours');
   },
   moves: async (context, results) => {
-    results.moves = await measureMoves(context.stage);
+    results.moves = [await measureMoves(context.stage, 'auto'), await measureMoves(context.stage, 'off')];
   },
   worker: async (context, results) => {
     results.worker = await measureWorker(context.settings.objects);

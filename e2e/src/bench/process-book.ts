@@ -11,7 +11,6 @@ export interface ProcessFigures extends Usage {
   readonly apiBytes: number | null;
 }
 
-const BYTES_EVERY_MS = 2000;
 const DISCOVER_EVERY_MS = 250;
 
 /** Keeps an eye on the processes of a contestant from their start on. */
@@ -32,30 +31,27 @@ export class ProcessBook {
 
   /** Looks for new processes and counts bytes until the signal aborts. A look that fails is one look less. */
   async run(signal: AbortSignal): Promise<void> {
-    let bytesAt = 0;
     while (!signal.aborted) {
       try {
         this.#processes = this.#stage.processes(await this.#contestant.pods());
-        if (performance.now() - bytesAt >= BYTES_EVERY_MS) {
-          bytesAt = performance.now();
-          await this.#lookAtBytes();
-        }
+        this.#bytes.follow(this.#readers());
       } catch (error) {
         this.#stage.say(`a look at the processes of ${this.#contestant.name} failed: ${String(error)}`);
       }
       await pause(DISCOVER_EVERY_MS);
     }
+    this.#bytes.stop();
   }
 
   async figures(): Promise<readonly ProcessFigures[]> {
     this.#processes = this.#stage.processes(await this.#contestant.pods());
-    await this.#lookAtBytes();
-    const readers = new Set(this.#readers());
+    const readers = this.#readers();
+    await this.#bytes.look(readers);
     return this.#processes.flatMap(({ pod, role, pid }) => {
       const usage = usageOf(pid);
       return usage === undefined
         ? []
-        : [{ pod, role, ...usage, apiBytes: readers.has(pid) ? this.#bytes.of(pid) : null }];
+        : [{ pod, role, ...usage, apiBytes: readers.get(pod) === pid ? this.#bytes.of(pod) : null }];
     });
   }
 
@@ -64,16 +60,10 @@ export class ProcessBook {
     return this.#processes.reduce((total, { pid }) => total + (usageOf(pid)?.cpuMs ?? 0), 0);
   }
 
-  /** One process of each pod: the network is the pod's. */
-  #readers(): readonly number[] {
-    return this.#processes
-      .filter(
-        ({ pod, role }) => role === 'worker' || !this.#processes.some((p) => p.pod === pod && p.role === 'worker'),
-      )
-      .map(({ pid }) => pid);
-  }
-
-  async #lookAtBytes(): Promise<void> {
-    await this.#bytes.look(this.#readers());
+  /** The process of each pod that reads from the API server: its worker, where it has one. */
+  #readers(): ReadonlyMap<string, number> {
+    const of = (wanted: Role): [string, number][] =>
+      this.#processes.flatMap(({ pod, role, pid }) => (role === wanted ? [[pod, pid]] : []));
+    return new Map([...of('exporter'), ...of('worker')]);
   }
 }

@@ -50,9 +50,9 @@ const RUN_ROWS: readonly RunRow[] = [
   { title: 'start: largest exporter, peak MiB', digits: 0, of: (run) => startOf(run, 'exporter').peakMiB },
   { title: 'start: largest worker, peak MiB', digits: 0, of: (run) => startOf(run, 'worker').peakMiB },
   {
-    title: 'start: read from the API server, MiB each',
+    title: 'until the steady state: read from the API server, MiB each',
     digits: 2,
-    of: (run) => mib(mean(apiBytes(run.start.processes))),
+    of: (run) => mib(mean(apiBytes(run.steady?.before ?? []))),
   },
   { title: 'steady: changes/s', digits: 0, of: (run) => ratio(run.steady?.changes, run.steady?.seconds) },
   { title: 'steady: CPU of all exporters, cores', digits: 3, of: (run) => cores(run, 'exporter') },

@@ -21,7 +21,7 @@ export interface Results {
   readonly single?: RunFigures;
   readonly resizeAutosharded?: readonly ResizeFigures[];
   readonly resizeOurs?: readonly ResizeFigures[];
-  readonly moves?: MoveFigures;
+  readonly moves?: readonly MoveFigures[];
   readonly worker?: WorkerFigures;
   readonly filter?: FilterFigures;
 }

@@ -13,6 +13,8 @@ export interface SteadyFigures {
   readonly changes: number;
   readonly changesFailed: number;
   readonly observations: Observations;
+  /** What all processes had used when it began. */
+  readonly before: readonly ProcessFigures[];
   /** CPU and bytes are those of the steady state alone; memory is as in {@link ProcessFigures}. */
   readonly processes: readonly ProcessFigures[];
   /** Frames that all workers received and kept, by their own count; null without workers. */
@@ -37,7 +39,7 @@ export async function measureSteady(
   try {
     await pause(RUN_UP_MS);
     const start = performance.now();
-    const [processes, frames, counts] = [await book.figures(), await framesOf(contestant), churn.counts];
+    const [before, frames, counts] = [await book.figures(), await framesOf(contestant), churn.counts];
     const ran = book.processes;
     const observations = await observe(
       {
@@ -63,7 +65,8 @@ export async function measureSteady(
       changes: changesOf(countsAfter) - changesOf(counts),
       changesFailed: countsAfter.failed - counts.failed,
       observations,
-      processes: after.map((figures) => since(figures, processes)),
+      before,
+      processes: after.map((figures) => since(figures, before)),
       frames:
         frames === null || framesAfter === null
           ? null

@@ -26,6 +26,7 @@ function run(start: readonly ProcessFigures[], steady: readonly ProcessFigures[]
       changes,
       changesFailed: 0,
       observations: { freshness, unseen: 0, plainScrapes: [5], targetScrapes: [7, 9], failedScrapes: 0, lookMs: [] },
+      before: start,
       processes: steady,
       frames: null,
     },
@@ -54,6 +55,15 @@ describe('the summary', () => {
     const pushdown = run([worker('a', 200), worker('b', 100)], [worker('a', 100), worker('b', 50)], 50);
     // (200 + 100 * 2) / (500 + 500)
     expect(summaryOf({ ...EMPTY, ours, pushdown }).pushdownBytesShare).toBe(0.4);
+  });
+
+  test('moved objects: bytes per object against its size, the worse of both ways', () => {
+    const figures = { objects: 10, migrations: 2, objectBytes: 100, ms: 1 };
+    const moves = [
+      { ...figures, pushdown: 'auto', bytes: 1500 },
+      { ...figures, pushdown: 'off', bytes: 2500 },
+    ] as const;
+    expect(summaryOf({ ...EMPTY, moves }).movedObjectBytesRatio).toBe(2.5);
   });
 
   test('freshness: p99 of ours less p99 of plain', () => {

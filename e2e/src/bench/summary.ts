@@ -1,4 +1,5 @@
 import type { RunFigures } from './arms.ts';
+import type { MoveFigures } from './moves-phase.ts';
 import type { ProcessFigures } from './process-book.ts';
 import type { Role } from './process-usage.ts';
 import type { Results } from './results.ts';
@@ -26,7 +27,7 @@ export interface Summary {
   /** Worst worker with pushdown / mean of the workers without, start and steady state, for the same number of changes. */
   readonly pushdownBytesShare: number | null;
   readonly workerRssMiB: number | null;
-  /** Bytes read per moved object / size of the object, moves below 500 objects. */
+  /** Bytes read per moved object / size of the object, moves below 500 objects; the larger of pushdown on and off. */
   readonly movedObjectBytesRatio: number | null;
 }
 
@@ -49,9 +50,12 @@ export function summaryOf(results: Results): Summary {
     exporterPeakMemoryRatio: ratio(startOf(results.single, 'exporter').peakMiB, startOf(plain, 'exporter').peakMiB),
     pushdownBytesShare: pushdownShare(ours, pushdown),
     workerRssMiB: worker?.memory.rssMiB ?? null,
-    movedObjectBytesRatio: moves === undefined ? null : ratio(moves.bytes / moves.objects, moves.objectBytes),
+    movedObjectBytesRatio: largest((moves ?? []).flatMap((each) => movedBytesRatio(each) ?? [])),
   });
 }
+
+const movedBytesRatio = ({ bytes, objects, objectBytes }: MoveFigures): number | null =>
+  ratio(bytes / objects, objectBytes);
 
 function startRatios({ single, worker }: Results) {
   const workerCpu = startOf(single, 'worker').cpuMs;
@@ -114,17 +118,23 @@ export function freshnessOf(run: RunFigures | undefined): Freshness | undefined 
   return { p50, p99, addedP50: quantile(differences, 0.5), addedP99: plainP99 === null ? null : p99 - plainP99 };
 }
 
-/** The churn differs a little from arm to arm, so the steady state counts per change. */
-function pushdownShare(off: RunFigures | undefined, on: RunFigures | undefined): number | null {
-  if (!off?.steady || !on?.steady || on.steady.changes === 0) return null;
-  const scale = off.steady.changes / on.steady.changes;
-  const { processes } = on.steady;
-  const narrowed = on.start.processes.flatMap(({ pod, role, apiBytes: atStart }) => {
-    const later = processes.find((process) => process.pod === pod && process.role === role)?.apiBytes;
-    return atStart === null || later === null || later === undefined ? [] : [atStart + later * scale];
+/**
+ * Bytes that each process read in start and steady state, the latter for `changes` changes: the churn differs a little
+ * from arm to arm. The start lasts until the steady state begins: kube-state-metrics lists everything twice, and whether
+ * the first complete scrape comes before the second list or after it is up to chance.
+ */
+function bytesRead({ steady }: RunFigures, changes: number): readonly number[] {
+  return (steady?.before ?? []).flatMap(({ pod, role, apiBytes: before }) => {
+    const later = steady?.processes.find((process) => process.pod === pod && process.role === role)?.apiBytes;
+    if (before === null || later === null || later === undefined) return [];
+    return [before + (later * changes) / (steady?.changes ?? 1)];
   });
-  const full = (mean(apiBytes(off.start.processes)) ?? 0) + (mean(apiBytes(off.steady.processes)) ?? 0);
-  return ratio(largest(narrowed), full);
+}
+
+function pushdownShare(off: RunFigures | undefined, on: RunFigures | undefined): number | null {
+  if (!off?.steady?.changes || !on?.steady?.changes) return null;
+  const { changes } = off.steady;
+  return ratio(largest(bytesRead(on, changes)), mean(bytesRead(off, changes)));
 }
 
 function rounded<T extends object>(values: T): T {

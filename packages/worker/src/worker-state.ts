@@ -38,12 +38,15 @@ export interface WorkerStateParts {
  * with every chunk.
  */
 const RECENT_MS = 5;
+/** The same for the resident memory: the kernel is asked for it, and at a start the state changes hundreds of times. ms. */
+const MEMORY_RECENT_MS = 1_000;
 
 /** The worker as a whole at this moment, put together from its parts; keeps only what no part has. */
 export class WorkerState {
   readonly #parts: WorkerStateParts;
   #exposition = { bytes: 0, durationMs: 0 };
   #terminated = false;
+  #memory = { bytes: 0, at: -Infinity };
   #recent: { readonly status: DataPlaneStatus; readonly at: number } | undefined;
 
   constructor(parts: WorkerStateParts) {
@@ -91,7 +94,7 @@ export class WorkerState {
       exporter: exporter.state,
       exporterUnreachableMs: exporter.unreachableMs,
       exposition: this.#exposition,
-      memoryBytes: process.memoryUsage.rss() + exporter.memoryBytes,
+      memoryBytes: this.#ownMemory() + exporter.memoryBytes,
       mismatch: selfCheck.problem,
       cost: dataPlane.inspection.totals(),
       draining: drain.draining,
@@ -132,6 +135,12 @@ export class WorkerState {
 
   #activeReplica(): 'a' | 'b' {
     return activeReplicaOf(this.#parts.keeper.current ?? {});
+  }
+
+  #ownMemory(): number {
+    const now = this.#parts.clock.monotonic();
+    if (now - this.#memory.at > MEMORY_RECENT_MS) this.#memory = { bytes: process.memoryUsage.rss(), at: now };
+    return this.#memory.bytes;
   }
 
   #dataPlane(): DataPlaneStatus {

@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls';
 import { Agent, type Dispatcher } from 'undici';
 import type { KubernetesEndpoint } from './endpoint.ts';
 
@@ -39,7 +40,8 @@ export class ConnectionPool {
         timeout: CONNECT_TIMEOUT_MS,
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
-        ...(ca === undefined ? {} : { ca }),
+        // One for all connections: each would read the CA and set up a context of its own otherwise.
+        ...(ca === undefined ? {} : { secureContext: createSecureContext({ ca }) }),
         ...(this.#endpoint.tlsServerName === undefined ? {} : { servername: this.#endpoint.tlsServerName }),
       },
     });

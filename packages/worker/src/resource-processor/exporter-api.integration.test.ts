@@ -117,6 +117,13 @@ test('an exporter that holds something is told to come back while there is no as
   expect(plane.status()).toMatchObject({ warm: false, warmReason: 'no assignment yet' });
 });
 
+test('what is there is read once for an exporter that starts, however soon the feed opens', async () => {
+  plane.applyAssignment(assignment(ALL));
+  const events = await wholeWatch('sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true');
+  expect(said(events)).toContain('ADDED a@101');
+  expect(api.requests.filter((query) => query.includes('sendInitialEvents=true'))).toHaveLength(1);
+});
+
 test('a first WatchList is complete at once and empty; its objects follow and end with a bookmark', async () => {
   plane.applyAssignment(assignment(ALL));
   const events = await wholeWatch('sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true');

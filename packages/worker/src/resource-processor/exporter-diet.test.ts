@@ -4,7 +4,7 @@ import { AnnotationFilter } from './annotation-filter.ts';
 import type { ExporterDiet } from './data-plane.ts';
 import { exporterDiet } from './exporter-diet.ts';
 import { applyEvent } from './feed-events.ts';
-import { planSlots } from './feed-slots.ts';
+import { reconcileSlots } from './feed-slots.ts';
 import { FeedState } from './feed-state.ts';
 import { protobufCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
@@ -122,7 +122,7 @@ describe('a feed with a diet', () => {
   test('sends events of every type lean: new, changed, rewritten to ADDED, deleted', () => {
     const feed = feedOf(exporterDiet(EXPORTER, [], SECRET, SECRET, 'protobuf'));
     const written = listen(feed.subscribe());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     for (const [type, version] of [
       ['MODIFIED', '2'],
       ['MODIFIED', '3'],
@@ -149,7 +149,7 @@ describe('a feed with a diet', () => {
     const subscription = feed.subscribe();
     let listed: readonly Buffer[] = [];
     subscription.collect((objects) => (listed = objects));
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     live(feed, 'ADDED', '2');
     subscription.finishCollecting('2');
     const metadata = { name: 'x', uid: 'u1', resourceVersion: '2' };
@@ -161,7 +161,7 @@ describe('a feed with a diet', () => {
   test('without one, passes every byte', () => {
     const feed = feedOf(undefined);
     const written = listen(feed.subscribe());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     live(feed, 'ADDED', '2');
     feed.flush();
     expect(Buffer.concat(written).toString('hex')).toBe(frameOf('ADDED', 'Secret', '2').toString('hex'));

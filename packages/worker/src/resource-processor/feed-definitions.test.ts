@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { resumeExporter } from './feed-difference.ts';
 import { beginLoad, completeLoad, offerItem } from './feed-load.ts';
-import { planSlots } from './feed-slots.ts';
+import { reconcileSlots } from './feed-slots.ts';
 import { FeedState, type Novelty } from './feed-state.ts';
 import { protobufCodec } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
@@ -26,7 +26,7 @@ describe('definitions that are not to be seen to change', () => {
     });
   }
   function load(feed: FeedState, ...uids: readonly string[]): void {
-    planSlots(feed, undefined);
+    reconcileSlots(feed, undefined);
     const coverage = beginLoad(feed);
     for (const uid of uids) offerItem(feed, coverage, view, 0, read('ADDED', uid, '50'));
     completeLoad(feed, coverage, '100');
@@ -72,7 +72,7 @@ describe('definitions that are not to be seen to change', () => {
     const late = new WatchPeer();
     states.set('106', 'known');
     feed.subscribe().attach(late.response());
-    planSlots(feed, undefined);
+    reconcileSlots(feed, undefined);
     const coverage = beginLoad(feed);
     offerItem(feed, coverage, view, 0, read('ADDED', 'shown-b', '106'));
     completeLoad(feed, coverage, '106');
@@ -90,7 +90,7 @@ describe('definitions that are not to be seen to change', () => {
     const peer = new WatchPeer();
     const subscription = resumeExporter(feed, '100', undefined);
     subscription?.attach(peer.response());
-    planSlots(feed, undefined);
+    reconcileSlots(feed, undefined);
     const coverage = beginLoad(feed);
     offerItem(feed, coverage, view, 0, read('ADDED', 'shown-a', '104'));
     offerItem(feed, coverage, view, 0, read('ADDED', 'quiet-b', '103'));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { applyFetched, compareWithList, completeRelist, resumeExporter } from './feed-difference.ts';
 import { beginLoad, completeLoad, offerItem } from './feed-load.ts';
-import { planSlots } from './feed-slots.ts';
+import { reconcileSlots } from './feed-slots.ts';
 import { ALL, everything, live, newFeed, read, roles, slotOf, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 import { protobufObject } from './testing/wire.ts';
@@ -15,7 +15,7 @@ describe('an exporter from before this process', () => {
     const peer = new WatchPeer();
     peer.store.set('held', '40');
     resumeExporter(feed, '50', everything)?.attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     const second = beginLoad(feed);
     live(feed, 'DELETED', 'held', '70');
     offerItem(feed, second, view, 0, read('ADDED', 'held', '40'));
@@ -32,7 +32,7 @@ describe('an exporter from before this process', () => {
     for (const uid of ['kept', 'gone']) peer.store.set(uid, '40');
     const subscription = resumeExporter(feed, '50', everything);
     subscription?.attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     const again = beginLoad(feed);
     offerItem(feed, again, view, 0, read('ADDED', 'kept', '40'));
     completeLoad(feed, again, '63');
@@ -55,9 +55,9 @@ describe('an exporter from before this process, while its objects are sent again
     const peer = new WatchPeer();
     peer.store.set('held', '40');
     resumeExporter(feed, '50', everything)?.attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     beginLoad(feed);
-    planSlots(feed, roles(ALL.filter((slot) => slot !== slotOf('held'))));
+    reconcileSlots(feed, roles(ALL.filter((slot) => slot !== slotOf('held'))));
     feed.flush();
     expect([...peer.store.keys()]).toEqual([]);
   });
@@ -70,7 +70,7 @@ describe('an exporter from before this process, while its objects are sent again
     const peer = new WatchPeer();
     for (const uid of ['kept', 'gone']) peer.store.set(uid, '40');
     resumeExporter(feed, '50', everything)?.attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     const again = beginLoad(feed);
     offerItem(feed, again, view, 0, read('ADDED', 'kept', '40'));
     completeLoad(feed, again, '63');
@@ -107,7 +107,7 @@ describe('a metadata list after a gap in the watch', () => {
     const peer = new WatchPeer();
     const subscription = feed.subscribe();
     subscription.attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     const coverage = beginLoad(feed);
     for (const uid of ['same', 'changed', 'gone']) offerItem(feed, coverage, view, 0, read('ADDED', uid, '10'));
     completeLoad(feed, coverage, '100');

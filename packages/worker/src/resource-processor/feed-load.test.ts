@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { beginLoad, completeLoad, offerItem } from './feed-load.ts';
-import { planSlots } from './feed-slots.ts';
+import { reconcileSlots } from './feed-slots.ts';
 import { everything, live, newFeed, type PodEvent, read, roles, slotOf, stateAfter, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 
@@ -81,13 +81,13 @@ function play({ history, marked, snapshot, offered, before }: Order): void {
   const subscription = feed.subscribe();
   subscription.attach(peer.response());
   const shown = before.startsWith('u') ? [slotOf(before)] : [];
-  planSlots(feed, roles(shown));
+  reconcileSlots(feed, roles(shown));
   if (before !== 'nothing') {
     completeLoad(feed, beginLoad(feed), '100');
     if (shown.length > 0) peer.rewatch(subscription);
     apply(0, marked);
   }
-  expect(planSlots(feed, everything)).toBe(true);
+  expect(reconcileSlots(feed, everything)).toBe(true);
   const coverage = beginLoad(feed);
   apply(marked, offered);
   for (const [uid, version] of stateAfter(history, snapshot)) {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Backoff } from './backoff.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import { causeOf, pauseAfter } from './failure-cause.ts';
@@ -21,6 +22,8 @@ const LOAD_SILENCE_MS = 15_000;
 
 /** A list of everything is taken rather than single reads of more than one object in so many. */
 const LIST_SHARE = 3;
+/** Objects of a list are passed on in pieces of this size: one write to the exporter each, not one per TLS record. Bytes. */
+const PIECE_BYTES = 64 * 1024;
 
 /** What a loader needs of its feed. */
 export interface LoadedFeed {
@@ -67,6 +70,8 @@ export class FeedLoader {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#wakeup.wait(signal);
+      // Requests that waited for the feed to open subscribe in this turn: a load before them would be for nobody.
+      await nextTurn();
       while (!signal.aborted && this.#isNeeded()) await this.#turn.run(() => this.#attempt(signal));
     }
   }
@@ -162,6 +167,7 @@ export class FeedLoader {
     const response = await this.#feed.reader.watchList(state.horizon, signal, slotsToList(state));
     const codec = codecOf(headerOf(response, 'content-type'));
     let version: string | undefined;
+    let piece = 0;
     const stop = (): void => void response.body.destroy(new Error('stopped'));
     signal.addEventListener('abort', stop, { once: true });
     try {
@@ -179,10 +185,13 @@ export class FeedLoader {
           // A deletion here comes by the watch as well, which alone says when.
           if (view.type === 'ADDED' || view.type === 'MODIFIED') {
             offerItem(state, coverage, view, start, end);
+            piece += end - start;
           }
           return true;
         },
         chunk: () => {
+          if (piece < PIECE_BYTES) return undefined;
+          piece = 0;
           state.flush();
           return state.room();
         },

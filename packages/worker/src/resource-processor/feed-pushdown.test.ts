@@ -284,7 +284,7 @@ describe('a feed of many objects', () => {
 
 describe('a feed of few objects', () => {
   test('is read whole, and moves slots by single reads, or none', async () => {
-    const rig = await new Rig(100, true).start();
+    const rig = await new Rig(90, true).start();
     expect(new Set(rig.selectors())).toEqual(new Set(['everything']));
     const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
     if (moved === undefined) throw new Error('no object to move');
@@ -299,7 +299,7 @@ describe('a feed of few objects', () => {
   });
 
   test('lists what a selector picks: a single read knows no selector', async () => {
-    const rig = await new Rig(100, false, 'auto', 'spec.nodeName=node').start();
+    const rig = await new Rig(90, false, 'auto', 'spec.nodeName=node').start();
     const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
     if (moved === undefined) throw new Error('no object to move');
     rig.api.requests.length = 0;
@@ -309,7 +309,7 @@ describe('a feed of few objects', () => {
   });
 
   test('lists for an exporter that comes back: of an object that a single read misses, it would never hear', async () => {
-    const rig = await new Rig(100, true).start();
+    const rig = await new Rig(90, true).start();
     const { state } = rig.feed;
     const [gone] = inSlots(rig.api.objects.keys(), 16, 64);
     if (state === undefined || gone === undefined) throw new Error('no object to delete');
@@ -358,7 +358,7 @@ test('single reads that are stopped while the exporter takes nothing are no comp
 });
 
 test('lists where its role may not read single objects', async () => {
-  const rig = await new Rig(100, true).start();
+  const rig = await new Rig(90, true).start();
   const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
   if (moved === undefined) throw new Error('no object to move');
   for (let i = 0; i < 8; i++) {

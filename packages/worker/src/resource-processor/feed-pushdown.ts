@@ -3,7 +3,7 @@ import type { FeedContext, FeedSlots } from './feed-context.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 
 /** A collection below this size is read whole: its bytes are few, and an index that knows all of it moves slots cheaply. */
-const PUSHDOWN_MIN_OBJECTS = 200;
+const PUSHDOWN_MIN_OBJECTS = 100;
 
 /** Finds out whether the API server narrows what it sends of one collection to the needed slots, where that would pay. */
 export class FeedPushdown {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { FeedState } from './feed-state.ts';
 import { resumeExporter } from './feed-difference.ts';
 import { beginLoad, completeLoad, offerItem } from './feed-load.ts';
-import { planSlots } from './feed-slots.ts';
+import { reconcileSlots } from './feed-slots.ts';
 import { SlotState } from './subscription.ts';
 import { ALL, everything, live, newFeed, read, roles, slotOf, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
@@ -13,7 +13,7 @@ describe('slots', () => {
     const peer = new WatchPeer();
     const subscription = feed.subscribe();
     subscription.attach(peer.response());
-    planSlots(feed, owned);
+    reconcileSlots(feed, owned);
     const coverage = beginLoad(feed);
     for (const [i, uid] of uids.entries()) offerItem(feed, coverage, view, 0, read('ADDED', uid, String(i + 1)));
     completeLoad(feed, coverage, '100');
@@ -27,7 +27,7 @@ describe('slots', () => {
     const peer = new WatchPeer();
     const subscription = feed.subscribe();
     subscription.attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     const coverage = beginLoad(feed);
     offerItem(feed, coverage, view, 0, read('ADDED', 'u1', '7'));
     completeLoad(feed, coverage, '100');
@@ -49,7 +49,7 @@ describe('slots', () => {
   test('that are withdrawn delete exactly their objects, at the live position', async () => {
     const { feed, peer } = loaded(uids);
     const kept = ALL.slice(0, 32);
-    planSlots(feed, roles(kept));
+    reconcileSlots(feed, roles(kept));
     const subscription = feed.subscriptions[0];
     if (subscription === undefined) throw new Error('no subscription');
     expect(subscription.slots[40]).toBe(SlotState.Leaving);
@@ -69,15 +69,15 @@ describe('slots', () => {
     completeLoad(feed, beginLoad(feed), '100');
     const answers: [number, string][] = [];
     feed.subscribe().collect((objects, version) => void answers.push([objects.length, version]));
-    planSlots(feed, everything);
-    planSlots(feed, roles([]));
+    reconcileSlots(feed, everything);
+    reconcileSlots(feed, roles([]));
     expect(answers).toEqual([[0, '100']]);
   });
 
   test('that come back while they leave are loaded anew', async () => {
     const { feed, peer } = loaded(uids);
-    planSlots(feed, roles(ALL.slice(0, 32)));
-    expect(planSlots(feed, everything)).toBe(true);
+    reconcileSlots(feed, roles(ALL.slice(0, 32)));
+    expect(reconcileSlots(feed, everything)).toBe(true);
     const coverage = beginLoad(feed);
     for (const [i, uid] of uids.entries()) offerItem(feed, coverage, view, 0, read('ADDED', uid, String(i + 1)));
     completeLoad(feed, coverage, '100');
@@ -92,10 +92,10 @@ describe('slots', () => {
   test('that are marked again during a load are not completed by it', () => {
     const feed = newFeed();
     feed.subscribe().attach(new WatchPeer().response());
-    planSlots(feed, roles([5]));
+    reconcileSlots(feed, roles([5]));
     const coverage = beginLoad(feed);
-    planSlots(feed, roles([]));
-    planSlots(feed, roles([5]));
+    reconcileSlots(feed, roles([]));
+    reconcileSlots(feed, roles([5]));
     completeLoad(feed, coverage, '100');
     expect(feed.subscriptions[0]?.slots[5]).toBe(SlotState.Loading);
   });
@@ -112,7 +112,7 @@ describe('slots', () => {
     const subscription = resumeExporter(feed, '55', owned);
     if (subscription === undefined) throw new Error('not resumed');
     subscription.attach(peer.response());
-    planSlots(feed, owned);
+    reconcileSlots(feed, owned);
     const again = beginLoad(feed);
     for (const uid of uids) offerItem(feed, again, view, 0, read('ADDED', uid, '40'));
     completeLoad(feed, again, '61');

@@ -7,15 +7,15 @@ import { FAR_VERSION, isNewer } from './version-order.ts';
 /** Handover of slots: how they come to an exporter and leave it, and which of them the API server is asked for. */
 
 /** Brings each subscription's slots towards `roles`; returns whether something has to be loaded. */
-export function planSlots(state: FeedState, roles: SlotRoles | undefined): boolean {
+export function reconcileSlots(state: FeedState, roles: SlotRoles | undefined): boolean {
   let load = false;
   for (const subscription of state.subscriptions) {
-    if (planSubscription(state, subscription, roles)) load = true;
+    if (reconcileSubscription(state, subscription, roles)) load = true;
   }
   return load;
 }
 
-function planSubscription(feed: FeedState, subscription: Subscription, roles: SlotRoles | undefined): boolean {
+function reconcileSubscription(feed: FeedState, subscription: Subscription, roles: SlotRoles | undefined): boolean {
   const { slots, marks } = subscription;
   let load = false;
   let givesUp = false;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { applyEvent } from './feed-events.ts';
 import { beginLoad, completeLoad, type LoadCoverage, offerItem } from './feed-load.ts';
-import { planSlots } from './feed-slots.ts';
+import { reconcileSlots } from './feed-slots.ts';
 import { protobufCodec } from './frame-codec.ts';
 import { SlotState } from './subscription.ts';
 import { ALL, everything, live, newFeed, type PodEvent, read, view } from './testing/pod-feed.ts';
@@ -14,7 +14,7 @@ describe('counting', () => {
     const peer = new WatchPeer();
     const subscription = feed.subscribe();
     subscription.attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     completeLoad(feed, beginLoad(feed), '100');
     const all = new Set(ALL);
     const expected = new Map([['100', feed.census(all, '100')]]);
@@ -39,7 +39,7 @@ describe('counting', () => {
     const count = (omit: boolean): number => {
       const feed = newFeed('100', () => omit);
       feed.subscribe().attach(new WatchPeer().response());
-      planSlots(feed, everything);
+      reconcileSlots(feed, everything);
       const coverage = beginLoad(feed);
       offerItem(feed, coverage, view, 0, read('ADDED', 'a', '5'));
       completeLoad(feed, coverage, '100');
@@ -55,7 +55,7 @@ describe('a subscription', () => {
     const peer = new WatchPeer();
     const subscription = feed.subscribe();
     subscription.attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     completeLoad(feed, beginLoad(feed), '100');
     peer.rewatch(subscription);
     peer.takes = false;
@@ -82,7 +82,7 @@ describe('a subscription', () => {
     for (const peer of [new WatchPeer(), new WatchPeer()]) {
       const subscription = feed.subscribe();
       subscription.attach(peer.response());
-      planSlots(feed, everything);
+      reconcileSlots(feed, everything);
       completeLoad(feed, beginLoad(feed), '100');
     }
     const [left, newer] = feed.subscriptions;
@@ -102,7 +102,7 @@ describe('a subscription', () => {
     const feed = newFeed();
     const peer = new WatchPeer();
     feed.subscribe().attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     live(feed, 'ADDED', 'a', '101');
     expect(feed.index.sentCount).toBe(1);
     peer.leave();
@@ -120,13 +120,13 @@ describe('a subscription', () => {
 
     const left = new WatchPeer();
     feed.subscribe().attach(left.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     const interrupted = beginLoad(feed);
     offer(interrupted, 'before');
     left.leave();
     const peer = new WatchPeer();
     feed.subscribe().attach(peer.response());
-    planSlots(feed, everything);
+    reconcileSlots(feed, everything);
     // The load of the one that left goes on: nothing of it may count as sent to its successor, which has its bit.
     offer(interrupted, 'after');
     completeLoad(feed, interrupted, '100');

@@ -9,7 +9,7 @@ import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
 import { FeedPushdown } from './feed-pushdown.ts';
 import { FeedScope, neededSlots, type SlotSet } from './feed-scope.ts';
-import { awaitsDeletions, completeEmpty, narrowScope, planSlots, widenScope } from './feed-slots.ts';
+import { awaitsDeletions, completeEmpty, narrowScope, reconcileSlots, widenScope } from './feed-slots.ts';
 import { FeedState } from './feed-state.ts';
 import { FeedWatch } from './feed-watch.ts';
 import { codecOf, type FrameCodec, type ObjectKind } from './frame-codec.ts';
@@ -128,7 +128,7 @@ export class Feed implements VerifiableFeed {
   plan(): void {
     this.#plannedAt = this.#context.clock.monotonic();
     if (this.state === undefined) return;
-    const load = planSlots(this.state, this.#context.roles());
+    const load = reconcileSlots(this.state, this.#context.roles());
     if (widenScope(this.state, this.#context.roles())) this.#watch.restart();
     this.state.flush();
     if (load || !this.state.filled) this.#loader.wake();

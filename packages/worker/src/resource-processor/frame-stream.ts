@@ -71,7 +71,8 @@ class FrameReading {
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #batch: NodeJS.Immediate | undefined;
-  #begun: NodeJS.Timeout | undefined;
+  /** One for all events: a timer of its own per chunk costs as much as the frames in it. */
+  readonly #begun: NodeJS.Timeout;
   #batchBytes = 0;
   #wanted = true;
   #ended = false;
@@ -91,6 +92,7 @@ class FrameReading {
       if (this.#waiting) this.#silence.refresh();
       else this.#fail(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: it is opened again`));
     }, silenceMs);
+    this.#begun = setTimeout(() => this.#standStill(), BEGUN_MS);
     const { body } = response;
     body.on('error', (error) => this.#fail(error));
     body.on('end', () => {
@@ -126,21 +128,20 @@ class FrameReading {
 
   #take(bytes: Buffer): void {
     if (this.#stopped || !this.#wanted) return;
-    clearTimeout(this.#begun);
     try {
       this.#splitter.push(bytes, this.#handle);
     } catch (error) {
       this.#fail(error);
       return;
     }
-    if (this.#splitter.begun) this.#begun = setTimeout(() => this.#standStill(), BEGUN_MS);
+    if (this.#splitter.begun) this.#begun.refresh();
     this.#batchBytes += bytes.length;
     if (this.#batchBytes >= BATCH_BYTES || !this.#wanted) this.#pass();
     else this.#batch ??= setImmediate(() => this.#pass());
   }
 
   #standStill(): void {
-    if (this.#waiting) return;
+    if (this.#waiting || !this.#splitter.begun) return;
     this.#fail(new TruncatedWatchError('an event stands still half-way: the watch is opened again'));
   }
 
