@@ -40,6 +40,7 @@ export async function measureSteady(
     await pause(RUN_UP_MS);
     const start = performance.now();
     const [before, frames, counts] = [await book.figures(), await framesOf(contestant), churn.counts];
+    const ran = book.processes;
     const observations = await observe(
       {
         server: cluster.apiServerUrl,
@@ -53,6 +54,11 @@ export async function measureSteady(
       options.signal,
     );
     const after = await book.figures();
+    const restarted = ran.filter(({ pid }) => !book.processes.some((process) => process.pid === pid));
+    if (restarted.length > 0) {
+      const names = restarted.map(({ pod, role }) => `${role} of ${pod}`).join(', ');
+      throw new Error(`${names} ended while it was measured: its figures would be those of another process`);
+    }
     const [framesAfter, countsAfter] = [await framesOf(contestant), churn.counts];
     return {
       seconds: (performance.now() - start) / 1000,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -27,12 +27,22 @@ export interface StandaloneApiServer {
   tokenFor(user: string, groups?: readonly string[]): string;
   /** Makes a token of `tokenFor` invalid: 401 after at most 10 s, the time that the API server remembers a token. */
   revoke(token: string): void;
-  /** Starts another API server on the same data, with the same certificate and tokens; it ends with this one. */
-  addReplica(featureGates: Readonly<Record<string, boolean>>): Promise<string>;
+  /** Where etcd listens, plain HTTP. */
+  readonly etcd: string;
+  /**
+   * Starts another API server on the same data, with the same certificate and tokens; it ends with this one.
+   *
+   * @param etcd the way to etcd, when it is not the direct one.
+   */
+  addReplica(featureGates: Readonly<Record<string, boolean>>, etcd?: string): Promise<string>;
   /** SIGKILLs the API server; etcd stays. */
   kill(): Promise<void>;
   /** Ends the API server in order when it runs, and starts it again on the same port with the same data. */
   restart(): Promise<void>;
+  /** Copies what etcd holds, which stands still for that moment. */
+  backup(): Promise<void>;
+  /** Puts the last backup back in place, etcd's revision included, and starts the API server anew. */
+  restore(): Promise<void>;
   /** SIGSTOP: connections are still accepted by the kernel, nothing answers. */
   pause(): void;
   resume(): void;
@@ -78,13 +88,16 @@ type Binaries = Readonly<Record<'etcd' | 'kube-apiserver', string>>;
 class Instance implements StandaloneApiServer {
   readonly folder: string;
   readonly server: string;
+  readonly #data: string;
+  readonly #backup: string;
   readonly #caFile: string;
   readonly #credentials: Credentials;
   readonly #users: UserDirectory;
   readonly #etcd: ManagedProcess;
   readonly #apiServer: ManagedProcess;
   readonly #replicas: ManagedProcess[] = [];
-  readonly #newServer: (name: string, port: number, options: ApiServerOptions) => ManagedProcess;
+  readonly etcd: string;
+  readonly #newServer: (name: string, port: number, options: ApiServerOptions, etcd?: string) => ManagedProcess;
   readonly #reap = (): void => {
     for (const part of [...this.#replicas, this.#apiServer, this.#etcd])
       if (part.pid !== undefined) process.kill(part.pid, 'SIGKILL');
@@ -105,23 +118,26 @@ class Instance implements StandaloneApiServer {
   ) {
     this.folder = mkdtempSync(join(tmpdir(), 'shard-api-server-'));
     this.server = `https://127.0.0.1:${port}`;
+    this.#data = join(this.folder, 'etcd');
+    this.#backup = join(this.folder, 'etcd-backup');
     this.#users = users;
     this.#credentials = makeCredentials(join(this.folder, 'credentials'), []);
     const certificates = join(this.folder, 'certificates');
     mkdirSync(certificates);
     this.#caFile = join(certificates, 'apiserver.crt');
     const etcdUrl = `http://127.0.0.1:${etcdPort}`;
-    this.#etcd = this.#part('etcd', binaries.etcd, etcdArgs(this.folder, etcdUrl, `http://127.0.0.1:${peerPort}`), {
+    this.etcd = etcdUrl;
+    this.#etcd = this.#part('etcd', binaries.etcd, etcdArgs(this.#data, etcdUrl, `http://127.0.0.1:${peerPort}`), {
       ready: answersHttp(`${etcdUrl}/health`),
     });
     const webhook = join(this.folder, 'token-webhook.kubeconfig');
     writeFileSync(webhook, webhookKubeconfig(users.url));
-    this.#newServer = (name, at, how) => {
+    this.#newServer = (name, at, how, etcd = etcdUrl) => {
       const args = apiServerArgs({
         credentials: this.#credentials,
         certificates,
         port: at,
-        etcdUrl,
+        etcdUrl: etcd,
         webhook,
         options: how,
       });
@@ -159,9 +175,9 @@ class Instance implements StandaloneApiServer {
     this.#users.remove(token);
   }
 
-  async addReplica(featureGates: Readonly<Record<string, boolean>>): Promise<string> {
+  async addReplica(featureGates: Readonly<Record<string, boolean>>, etcd?: string): Promise<string> {
     const [port = 0] = await freePorts(1);
-    const replica = this.#newServer(`kube-apiserver-${this.#replicas.length + 2}`, port, { featureGates });
+    const replica = this.#newServer(`kube-apiserver-${this.#replicas.length + 2}`, port, { featureGates }, etcd);
     this.#replicas.push(replica);
     await replica.start();
     return `https://127.0.0.1:${port}`;
@@ -174,6 +190,22 @@ class Instance implements StandaloneApiServer {
   async restart(): Promise<void> {
     await this.#apiServer.stop();
     await this.#apiServer.start();
+  }
+
+  async backup(): Promise<void> {
+    await this.#etcd.stop();
+    rmSync(this.#backup, { recursive: true, force: true });
+    cpSync(this.#data, this.#backup, { recursive: true });
+    await this.#etcd.start();
+  }
+
+  async restore(): Promise<void> {
+    await Promise.all([...this.#replicas, this.#apiServer].map((server) => server.kill()));
+    await this.#etcd.kill();
+    rmSync(this.#data, { recursive: true, force: true });
+    cpSync(this.#backup, this.#data, { recursive: true });
+    await this.#etcd.start();
+    await Promise.all([...this.#replicas, this.#apiServer].map((server) => server.start()));
   }
 
   pause(): void {
@@ -209,9 +241,9 @@ class Instance implements StandaloneApiServer {
   }
 }
 
-function etcdArgs(folder: string, client: string, peer: string): readonly string[] {
+function etcdArgs(data: string, client: string, peer: string): readonly string[] {
   return [
-    `--data-dir=${join(folder, 'etcd')}`,
+    `--data-dir=${data}`,
     `--listen-client-urls=${client}`,
     `--advertise-client-urls=${client}`,
     `--listen-peer-urls=${peer}`,

@@ -121,6 +121,10 @@ export class Exporter {
 /** A data plane in this process with a real kube-state-metrics behind it. */
 export class WorkerRig {
   readonly exporter: Exporter;
+  /** Causes of the comparisons with the cluster that all planes of this rig have made. */
+  readonly relists: string[] = [];
+  /** When the exporter first asked the present plane for each resource; as `performance.now()` has it. */
+  readonly askedAt = new Map<string, number>();
   readonly #name: string;
   readonly #port: number;
   readonly #api: ApiAccess;
@@ -158,6 +162,7 @@ export class WorkerRig {
   }
 
   startPlane(): void {
+    this.askedAt.clear();
     this.#client = clientOf(this.#api, this.#logger, this.#name);
     this.#listening = Promise.withResolvers();
     this.#plane = createDataPlane({
@@ -170,6 +175,12 @@ export class WorkerRig {
       customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
       diet: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,
+      metrics: {
+        relist: (_resource, cause) => this.relists.push(cause),
+        exporterRequest: (resource) => {
+          if (!this.askedAt.has(resource)) this.askedAt.set(resource, performance.now());
+        },
+      },
       onListening: this.#listening.resolve,
     });
     this.#stop = new AbortController();

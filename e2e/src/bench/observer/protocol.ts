@@ -14,7 +14,7 @@ export interface ObserverSettings {
 
 /** All samples of one steady state, in ms. */
 export interface Observations {
-  /** From the request of a change to its sight in `/metrics`; pairs of the same change. */
+  /** From the request of a change to its sight in `/metrics`; pairs of the same change. A target that never showed it: 10 s. */
   readonly freshness: readonly { readonly plain: number; readonly target: number | null }[];
   /** Changes that were not seen within 10 s. */
   readonly unseen: number;

@@ -5,6 +5,7 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ChangeNotifier } from '../change-notifier.ts';
+import { heapAfterCollection } from '../testing/heap.ts';
 import { Gateway, type ScrapeOutcome } from './gateway.ts';
 import type { GatewayState } from './gateway-state.ts';
 import type { ScrapeLimits } from './scrape-limits.ts';
@@ -516,6 +517,40 @@ describe('the gateway and its clients', () => {
     socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
     socket.pause();
     await eventually(() => expect(outcomes).toEqual(['client_gone']));
+  });
+
+  it('does not end a scraper that has taken everything, however long the exporter thinks between two parts', async () => {
+    const upstream = await exporter((_incoming, response) => {
+      setTimeout(() => response.write('a 1\n'), 400);
+      setTimeout(() => response.end('b 2\n'), 800);
+    });
+    const { port, outcomes } = await gatewayBefore(upstream, { limits: { idleMs: 100 } });
+    expect((await scrape(port)).body.toString()).toBe('a 1\nb 2\n');
+    await eventually(() => expect(outcomes).toEqual(['complete']));
+  });
+
+  it('ends a connection that asks for nothing', async () => {
+    const { port } = await gatewayBefore(await exporter(text), { limits: { idleMs: 100 } });
+    const socket = connect(port, '127.0.0.1');
+    const closed = Promise.withResolvers<void>();
+    socket.on('error', () => closed.resolve());
+    socket.on('close', () => closed.resolve());
+    await expect(closed.promise).resolves.toBeUndefined();
+  });
+
+  it('keeps nothing of scrapes that are over', async () => {
+    const { port } = await gatewayBefore(await exporter(text));
+    const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+    cleanups.push(() => agent.destroy());
+    const scrapes = async (rounds: number): Promise<void> => {
+      for (let i = 0; i < rounds; i++) {
+        await Promise.all(Array.from({ length: 8 }, () => scrape(port, '/metrics', {}, 'GET', agent)));
+      }
+    };
+    await scrapes(20);
+    const before = heapAfterCollection();
+    await scrapes(100);
+    expect((heapAfterCollection() - before) / 800).toBeLessThan(2_048);
   });
 
   it('breaks off the request to the exporter when its scraper goes away', async () => {

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from '@shard-controller/shared/observability';
@@ -97,6 +97,8 @@ export class Gateway {
   readonly #server: Server;
   readonly #turns: ScrapeTurns;
   readonly #stopping = new AbortController();
+  /** Connections with a scrape under way. */
+  readonly #scraping = new Set<Socket>();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -116,8 +118,11 @@ export class Gateway {
     );
     this.#server.maxConnections = connections;
     this.#server.maxRequestsPerSocket = requestsPerConnection;
-    // Node counts it as activity when a client takes some of what waits, so that only a standstill ends a connection.
-    this.#server.setTimeout(idleMs, (socket) => socket.resetAndDestroy());
+    // Node counts it as activity when a client takes some of what waits, so that only a standstill ends a connection. A
+    // client that has taken everything waits for the exporter, as long as its scrape may take.
+    this.#server.setTimeout(idleMs, (socket) => {
+      if (!this.#scraping.has(socket) || socket.writableLength > 0) socket.resetAndDestroy();
+    });
   }
 
   /** @throws ListenError when the port is taken. */
@@ -158,7 +163,10 @@ export class Gateway {
     }
     if (path !== '/metrics') return answerPage(path, response);
     const started = this.#options.clock.monotonic();
+    const { socket } = request;
+    this.#scraping.add(socket);
     const outcome = await this.#counted(request, response, method, query.length === 0 ? '' : `?${query.join('?')}`);
+    this.#scraping.delete(socket);
     this.#options.reports.scrape(outcome, (this.#options.clock.monotonic() - started) / 1000);
   }
 
@@ -307,7 +315,9 @@ export class Gateway {
       flush: (done) => done(check()),
     });
     response.writeHead(answer.statusCode ?? 502, passedHeaders(answer));
-    const deadline = AbortSignal.timeout(Math.max(1, Math.ceil(ms)));
+    // Not AbortSignal.timeout, which would keep each finished scrape until its time is over.
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), ms);
     // Each side's end ends the other's, so what counts is which came first.
     let ended: 'client_gone' | 'cut' | undefined;
     answer.once('error', () => {
@@ -315,13 +325,15 @@ export class Gateway {
       cutOff(response);
     });
     response.once('close', () => (ended ??= 'client_gone'));
-    deadline.addEventListener('abort', () => cutOff(response), { once: true });
+    deadline.signal.addEventListener('abort', () => cutOff(response), { once: true });
     try {
-      await pipeline(answer, meter, response, { signal: deadline });
+      await pipeline(answer, meter, response, { signal: deadline.signal });
       return bytes;
     } catch (error) {
       if (error instanceof CutError) return 'cut';
-      return deadline.aborted ? 'client_gone' : (ended ?? 'cut');
+      return deadline.signal.aborted ? 'client_gone' : (ended ?? 'cut');
+    } finally {
+      clearTimeout(timer);
     }
   }
 }

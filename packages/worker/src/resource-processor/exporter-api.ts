@@ -190,7 +190,7 @@ export class ExporterApi {
     // Whoever holds something and meets a worker that knows nothing yet has to keep it and come back.
     if (!startsAnew && !this.#options.feeds.isAssigned()) return tooEarly(response, 'the worker has no assignment yet');
     if (startsAnew && !isDefinitions) this.#options.feeds.noteStart();
-    if (isWatch && !startsAnew && !wantsInitialEvents) return this.#resume(response, key, version);
+    if (isWatch && !startsAnew && !wantsInitialEvents) return this.#resume(response, key, version, signal);
     await this.#options.feeds.assigned(signal);
     if (signal.aborted) return;
     const feed = this.#options.feeds.open(key);
@@ -251,7 +251,7 @@ export class ExporterApi {
   }
 
   /** A watch that goes on from a resourceVersion: an acknowledgement, or an exporter older than this process. */
-  #resume(response: ServerResponse, key: FeedKey, version: string): void {
+  async #resume(response: ServerResponse, key: FeedKey, version: string, signal: AbortSignal): Promise<void> {
     const { feeds, logger } = this.#options;
     const feed = feeds.find(key) ?? feeds.open(key, version);
     const { state } = feed;
@@ -264,11 +264,19 @@ export class ExporterApi {
       return;
     }
     if (!state.filled) return tooEarly(response, `${feed.name} is not loaded yet`);
+    feed.waiting++;
+    const isReached = await feed.reaches(version, signal).catch(() => undefined);
+    feed.waiting--;
+    if (signal.aborted) return;
+    if (isReached === undefined) return tooEarly(response, `${feed.name} does not reach the API server`);
     // The client has lost the thread of whatever was left here.
     for (const left of state.subscriptions.filter(({ awaitedVersion }) => awaitedVersion !== undefined)) left.close();
-    const subscription = resumeExporter(state, version, feeds.roles());
+    const subscription = isReached ? resumeExporter(state, version, feeds.roles()) : undefined;
     if (subscription === undefined) {
-      logger.info({ feed: feed.name, version }, 'the exporter resumes from too long ago: it has to list again');
+      logger.info(
+        { feed: feed.name, version },
+        'what the exporter holds as of this version is not known: it has to list again',
+      );
       sendStatus(response, 410, 'Expired', `resourceVersion ${version} is too old for ${feed.name}: list again`);
       return;
     }

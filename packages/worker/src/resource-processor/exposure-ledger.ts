@@ -76,6 +76,10 @@ export class ExposureLedger {
     collection.given.clear();
   }
 
+  forgetAll(): void {
+    this.#collections.clear();
+  }
+
   #collection(path: string): Collection {
     const known = this.#collections.get(path);
     if (known !== undefined) {

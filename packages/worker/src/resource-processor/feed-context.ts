@@ -3,6 +3,7 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { SlotRoles } from '../migration-handler/index.ts';
 import type { DataPlaneMetrics, Upstream } from './data-plane.ts';
 import type { Diet } from './diet.ts';
+import type { History } from './feed-history.ts';
 import type { FeedKey } from './feed-key.ts';
 import type { Novelty } from './feed-state.ts';
 import type { FrameCodec, ObjectKind } from './frame-codec.ts';
@@ -19,6 +20,8 @@ export interface FeedContext {
   readonly clock: Clock;
   readonly random: () => number;
   readonly metrics: Partial<DataPlaneMetrics> | undefined;
+  /** Whether the API server has gone back to older data. */
+  readonly history: History;
   /** Bounds relists that run at the same time. */
   readonly relists: Semaphore;
   readonly roles: () => SlotRoles | undefined;

@@ -3,7 +3,7 @@ import { upsert } from './feed-events.ts';
 import type { FeedState } from './feed-state.ts';
 import type { FrameView } from './frame-view.ts';
 import { SlotState, type Subscription } from './subscription.ts';
-import { FAR_VERSION, isNewer, newerOf } from './version-order.ts';
+import { FAR_VERSION, isNewer, newerOf, UNKNOWN_VERSION } from './version-order.ts';
 
 /**
  * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not
@@ -15,6 +15,8 @@ export function resumeExporter(
   version: string,
   roles: SlotRoles | undefined,
 ): Subscription | undefined {
+  // It may have got there before the API server went back, and hold what is not there any more.
+  if (!isNewer(version, state.lostUntil)) return undefined;
   const changes = state.ring.since(version);
   if (changes === undefined) return undefined;
   // What it may hold of slots that have left the scope since then is not known here any more.
@@ -37,16 +39,21 @@ export function resumeExporter(
   return subscription;
 }
 
+/** An item of a metadata list. */
+export interface ListedObject {
+  readonly version: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly slot: number;
+}
+
 /**
  * Compares the index with a complete metadata list as of `version`: deletes what is gone, and returns the uids whose
  * newer state has to be fetched because a subscription shows their slot.
  */
 export function compareWithList(
   state: FeedState,
-  seen: ReadonlyMap<
-    string,
-    { readonly version: string; readonly namespace: string; readonly name: string; readonly slot: number }
-  >,
+  seen: ReadonlyMap<string, ListedObject>,
   version: string,
 ): Map<string, { readonly namespace: string; readonly name: string }> {
   for (const [uid, entry] of state.index.entries()) {
@@ -64,13 +71,16 @@ export function compareWithList(
   for (const [uid, object] of seen) {
     if (!state.scope.has(object.slot)) continue;
     const entry = state.index.get(uid);
-    if (entry !== undefined && !isNewer(object.version, entry.version)) continue;
+    if (entry !== undefined && (entry.version === object.version || isNewer(entry.version, version))) continue;
     const isShown = state.subscriptions.some(
       (subscription) =>
         (subscription.slots[object.slot] as number) >= SlotState.Loading && !state.isQuiet(subscription, object.slot),
     );
-    if (isShown) stale.set(uid, object);
-    else if (entry === undefined) state.index.add(uid, object.slot, object.namespace, object.name, object.version);
+    if (isShown) {
+      stale.set(uid, object);
+      // The list is the truth, older or not: after a restored backup of etcd objects are what they were then.
+      if (entry !== undefined && isNewer(entry.version, object.version)) entry.version = UNKNOWN_VERSION;
+    } else if (entry === undefined) state.index.add(uid, object.slot, object.namespace, object.name, object.version);
     else entry.version = object.version;
   }
   return stale;
@@ -99,12 +109,35 @@ export function completeRelist(state: FeedState, version: string): void {
 
 /**
  * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
- * to list anew.
+ * to list anew. What there was where the watch stopped would not tell, for a load may have been ahead of that.
  */
 function startOver(state: FeedState, version: string): void {
   state.ring.reset(version);
+  closeUnknown(state);
+  if (state.filled) state.knownFrom = version;
+}
+
+/**
+ * The API server's data is an older state than what was seen, because a backup of etcd was restored: what is newer than
+ * `version` never happened, and each object may differ under a version that was seen before. A comparison follows.
+ */
+export function rewind(state: FeedState, version: string): void {
+  const lost = state.horizon;
+  // What an exporter from before this process holds can be told by no list any more.
+  closeUnknown(state);
+  for (const subscription of state.subscriptions) subscription.resumedUntil = '';
+  for (const [, entry] of state.index.entries()) entry.version = UNKNOWN_VERSION;
+  state.lostUntil = newerOf(state.lostUntil, lost);
+  state.position = version;
+  state.horizon = version;
+  state.censusFloor = version;
+  state.knownFrom = state.filled ? version : FAR_VERSION;
+  state.ring.reset(version);
+}
+
+/** Ends the watches of exporters that may hold objects which this feed has never seen. */
+function closeUnknown(state: FeedState): void {
   for (const subscription of state.subscriptions.slice()) {
     if (isNewer(subscription.resumedUntil, state.position)) subscription.close();
   }
-  if (state.filled) state.knownFrom = version;
 }

@@ -66,6 +66,8 @@ const faults = fc.oneof(
       model.api.forget();
     }),
   ),
+  fc.constant(step('etcd is backed up', (model) => model.backUp())),
+  fc.constant(step('the backup is restored', (model) => model.restore())),
   fc.boolean().map((inStream) =>
     step(`expired ${inStream ? 'in the stream' : 'in the answer'}`, (model) => {
       model.api.refusesExpired = inStream ? 'in the stream' : 'in the answer';
@@ -151,6 +153,13 @@ test('a feed shows every exporter exactly the objects of its slots, whatever has
 
 /** Interleavings that once lost, doubled or hung something. */
 const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]>> = {
+  'the API server goes back while the worker itself opens its watch anew': [
+    [(model) => model.backUp(), 30],
+    [(model) => model.touch('web-0'), 30],
+    [(model) => model.tidy(), 9],
+    [(model) => model.assign(toggled(model.roles, 1 << 4)), 0],
+    [(model) => model.restore(), 0],
+  ],
   'the feed narrows before a resumed exporter was told of a deletion': [
     [() => undefined, 30],
     [(model) => void model.api.hold(), 0],

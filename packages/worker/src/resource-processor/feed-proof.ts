@@ -1,5 +1,6 @@
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { CollectionReader } from './collection-reader.ts';
+import { type PresentPosition, readPresent } from './feed-history.ts';
 import type { FeedState } from './feed-state.ts';
 import { isNewer } from './version-order.ts';
 
@@ -22,7 +23,7 @@ interface ProvableFeed {
  * comes true before `signal` aborts.
  */
 export async function proveFeed(feed: ProvableFeed, clock: Clock, signal: AbortSignal): Promise<string> {
-  let read = await feed.reader.position(signal);
+  let read = await readNow(feed, signal);
   let readAt = clock.monotonic();
   for (;;) {
     const { state } = feed;
@@ -38,10 +39,16 @@ export async function proveFeed(feed: ProvableFeed, clock: Clock, signal: AbortS
       const agrees = !isCountable || read.total === state.index.size;
       if (clock.monotonic() - quietSince >= QUIET_MS) {
         if (agrees) return read.version;
-        read = await feed.reader.position(signal);
+        read = await readNow(feed, signal);
         readAt = clock.monotonic();
       }
     }
     await clock.sleep(POLL_MS, signal);
   }
+}
+
+async function readNow(feed: ProvableFeed, signal: AbortSignal): Promise<PresentPosition> {
+  const present = await readPresent(feed, signal);
+  if (present.isRewound) throw new Error(`it has yet to follow the API server back to position ${present.version}`);
+  return present;
 }

@@ -7,6 +7,7 @@ import { CollectionReader } from './collection-reader.ts';
 import { Feed } from './feed.ts';
 import { resumeExporter } from './feed-difference.ts';
 import { fetchEach } from './feed-relist.ts';
+import { History } from './feed-history.ts';
 import { KindCatalog } from './kind-catalog.ts';
 import { Semaphore } from './semaphore.ts';
 import { slotHashOf } from './slot-hash.ts';
@@ -71,6 +72,7 @@ class Rig {
           pushdown: (_resource, on) => void this.pushdowns.push(on),
           cut: () => {},
         },
+        history: new History(),
         relists: new Semaphore(4),
         roles: () => this.roles,
         pushdown,

@@ -1,8 +1,9 @@
-import { applyFetched, compareWithList, completeRelist } from './feed-difference.ts';
+import { applyFetched, compareWithList, completeRelist, type ListedObject, rewind } from './feed-difference.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import type { FeedState } from './feed-state.ts';
 import type { FrameCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
+import { isBehind } from './version-order.ts';
 
 /** Up to this many objects that differ are fetched one by one; beyond, one list of whole objects is cheaper. */
 export const MAX_SINGLE_GETS = 500;
@@ -11,15 +12,29 @@ const PARALLEL_GETS = 8;
 /**
  * Brings a feed whose watch cannot be resumed to the present: compares the metadata of all objects with the index,
  * fetches only what differs, and writes the difference, deletions first. Its watch then goes on from there.
+ *
+ * @param how.mayHaveGoneBack another feed has found the API server's data to be older than before.
+ * @param how.onRewound called when `version` was followed back from `lost`.
  */
-export async function relist(state: FeedState, reader: CollectionReader, signal: AbortSignal): Promise<void> {
-  const seen = new Map<string, { version: string; namespace: string; name: string; slot: number }>();
+export async function relist(
+  state: FeedState,
+  reader: CollectionReader,
+  signal: AbortSignal,
+  how: { readonly mayHaveGoneBack: boolean; readonly onRewound: (lost: string, version: string) => void },
+): Promise<void> {
+  const seen = new Map<string, ListedObject>();
   const slots = state.scope.list();
   const note = (view: FrameView): void => {
     const slot = state.slotOf(view);
     seen.set(view.uid(), { version: view.resourceVersion(), namespace: view.namespace(), name: view.name(), slot });
   };
+  const { horizon } = state;
   const version = await reader.metadata(signal, note, slots);
+  // A consistent read that is older than what was there before it: see feed-history.ts.
+  if (how.mayHaveGoneBack || isBehind(version, horizon)) {
+    rewind(state, version);
+    how.onRewound(horizon, version);
+  }
   state.skip(version);
   const stale = compareWithList(state, seen, version);
   state.flush();

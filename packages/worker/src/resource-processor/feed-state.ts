@@ -71,6 +71,8 @@ export class FeedState {
   position: string;
   /** Newest resourceVersion known from any source: a load must not be older. */
   horizon: string;
+  /** Where `horizon` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
+  lostUntil = '';
   /** Counts are exact for positions from here on: where the newest load or relist stood. */
   censusFloor: string;
   /** All objects within the scope are in the index. */

@@ -1,9 +1,10 @@
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
-import type { Backoff } from './backoff.ts';
+import { Backoff } from './backoff.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import { causeOf, pauseAfter } from './failure-cause.ts';
 import type { FeedContext } from './feed-context.ts';
 import { applyEvent } from './feed-events.ts';
+import { hasGoneBack } from './feed-history.ts';
 import type { FeedKey } from './feed-key.ts';
 import type { FeedLoader } from './feed-loader.ts';
 import type { FeedPushdown } from './feed-pushdown.ts';
@@ -25,8 +26,11 @@ export interface WatchedFeed {
   readonly reader: CollectionReader;
   /** What keeps the feed from getting on right now. */
   problem: string | undefined;
+  readonly state: Pick<FeedState, 'horizon'> | undefined;
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void;
+  /** The API server has gone back: what was proved is not there any more. */
+  rewound(): void;
 }
 
 /**
@@ -50,6 +54,11 @@ export class FeedWatch {
   #abort = new AbortController();
   /** The next watch is to be a brief one. */
   #isBrief = false;
+  #historyCheck = new AbortController();
+  /** The API server has gone back, or so it seems: the next step is a comparison. */
+  #isDoubtful = false;
+  /** Returns of the API server to older data that this feed has followed. */
+  #returns: number;
   /** The watch that takes the place of the open one, while it is being opened. */
   #successor: Promise<StreamResponse | undefined> | undefined;
   /** The scope has changed since the successor was asked for. */
@@ -62,6 +71,7 @@ export class FeedWatch {
     this.#loader = loader;
     this.#pushdown = pushdown;
     this.#backoff = backoff;
+    this.#returns = context.history.returns;
     this.lastFrameAt = context.clock.monotonic();
   }
 
@@ -69,9 +79,24 @@ export class FeedWatch {
   async follow(state: FeedState, first: StreamResponse, signal: AbortSignal): Promise<void> {
     this.#followed = { state, signal };
     let response: StreamResponse | undefined = first;
+    const { history } = this.#context;
+    const lookBack = (): void => {
+      if (this.#returns !== history.returns) this.#doubt();
+    };
+    signal.addEventListener('abort', history.onReturn(lookBack), { once: true });
+    lookBack();
     let coveredUntil: string | undefined;
     try {
       while (!signal.aborted && !this.halted) {
+        if (this.#isDoubtful) {
+          this.#isDoubtful = false;
+          response?.body.destroy();
+          response = undefined;
+          this.#dropSuccessor();
+          this.#disconnect();
+          await this.#relist(state, signal);
+          continue;
+        }
         if (response === undefined) this.#abort = new AbortController();
         const { signal: stop } = this.#abort;
         try {
@@ -92,7 +117,7 @@ export class FeedWatch {
         }
       }
     } finally {
-      void this.#successor?.then((unused) => unused?.body.destroy());
+      this.#dropSuccessor();
     }
   }
 
@@ -140,6 +165,11 @@ export class FeedWatch {
     return response;
   }
 
+  #dropSuccessor(): void {
+    void this.#successor?.then((unused) => unused?.body.destroy());
+    this.#successor = undefined;
+  }
+
   /** Stops the watch for good (test fault). */
   halt(): void {
     this.halted = true;
@@ -167,9 +197,30 @@ export class FeedWatch {
     const isBrief = this.#isBrief;
     this.#isBrief = false;
     const response = await this.#feed.reader.watch(position, signal, scope.list(), isBrief);
-    // A consistent read makes the server's cache of a quiet kind move on, and with it the bookmark.
-    if (isBrief) void this.#feed.reader.position(signal).catch(() => undefined);
+    // Its consistent read also makes the server's cache of a quiet kind move on, and with it the bookmark of a brief watch.
+    void this.#checkHistory(signal);
     return response;
+  }
+
+  async #checkHistory(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#context;
+    this.#historyCheck.abort();
+    this.#historyCheck = new AbortController();
+    const either = AbortSignal.any([signal, this.#historyCheck.signal]);
+    if (await hasGoneBack(this.#feed, clock, new Backoff(random), either)) this.#doubt();
+  }
+
+  #doubt(): void {
+    this.#isDoubtful = true;
+    this.#abort.abort();
+  }
+
+  /** Something that was seen of this collection is not there any more: the API server has gone back. */
+  noteReturn(): void {
+    const { history } = this.#context;
+    const known = this.#returns;
+    this.#returns = known === history.returns ? known + 1 : history.returns;
+    history.wentBack(known);
   }
 
   /** @param coveredUntil events up to here have come by the watch before. */
@@ -258,14 +309,17 @@ export class FeedWatch {
   }
 
   async #relist(state: FeedState, signal: AbortSignal): Promise<void> {
-    const { clock, relists } = this.#context;
+    const { clock, relists, history } = this.#context;
     while (!signal.aborted && !this.halted) {
       try {
-        await relists.run(() => this.#loader.exclusively(() => relist(state, this.#feed.reader, signal)));
-        this.#context.logger.debug(
-          { feed: this.#feed.name },
-          'the watch could not be resumed: compared with the cluster',
-        );
+        const mayHaveGoneBack = this.#returns !== history.returns;
+        const compare = (): Promise<void> =>
+          relist(state, this.#feed.reader, signal, {
+            mayHaveGoneBack,
+            onRewound: (lost, version) => this.#rewound(lost, version),
+          });
+        await relists.run(() => this.#loader.exclusively(compare));
+        this.#context.logger.debug({ feed: this.#feed.name }, 'compared with the cluster');
         this.#loader.wake();
         return;
       } catch (error) {
@@ -275,6 +329,17 @@ export class FeedWatch {
         await clock.sleep(pauseAfter(error, this.#backoff), signal);
       }
     }
+  }
+
+  #rewound(lost: string, version: string): void {
+    const { metrics, logger } = this.#context;
+    metrics?.relist?.(this.#feed.resource, 'restored');
+    logger.warn(
+      { feed: this.#feed.name, lost, version },
+      'the API server went back to an older state, as after the restore of an etcd backup: the exporter follows it',
+    );
+    this.#feed.rewound();
+    this.noteReturn();
   }
 
   /** The watch is open. */

@@ -15,7 +15,7 @@ import { FeedWatch } from './feed-watch.ts';
 import { codecOf, type FrameCodec, type ObjectKind } from './frame-codec.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 import { headerOf, UpstreamFailure } from './upstream-failure.ts';
-import { isNewer, newerOf } from './version-order.ts';
+import { isBehind, isNewer, newerOf } from './version-order.ts';
 
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
 const NARROW_AFTER_MS = 5_000;
@@ -184,6 +184,16 @@ export class Feed implements VerifiableFeed {
     this.#watch.halt();
   }
 
+  /** Whether the API server has got as far as `version` now: whoever claims more holds what is not there any more. */
+  async reaches(version: string, signal: AbortSignal): Promise<boolean> {
+    if (!isNewer(version, this.#require().horizon)) return true;
+    return !isNewer(version, (await this.reader.position(signal)).version);
+  }
+
+  rewound(): void {
+    this.#proven = undefined;
+  }
+
   async prove(signal: AbortSignal, version?: string): Promise<string> {
     const known =
       this.#proven === undefined ? this.#require().position : newerOf(this.#proven, this.#require().position);
@@ -228,13 +238,17 @@ export class Feed implements VerifiableFeed {
     while (!signal.aborted) {
       try {
         const kind = await kinds.find(this.key.group, this.key.version, this.key.resource, signal);
-        const position = this.#resumeFrom ?? (await this.#pushdown.present(signal));
+        const present = await this.#pushdown.present(signal);
+        // An exporter that is ahead of what there is now saw what a restored backup of etcd has undone.
+        if (this.#resumeFrom !== undefined && isBehind(present, this.#resumeFrom)) {
+          this.#resumeFrom = undefined;
+          this.#watch.noteReturn();
+        }
+        const position = this.#resumeFrom ?? present;
         // An exporter from before this process may hold anything: its first state is compared with all there is.
         const scope = this.#pushdown.narrows && this.#resumeFrom === undefined ? this.#neededNow() : undefined;
         const response = await this.reader.watch(position, signal, new FeedScope(scope, position).list());
         this.#begin(kind, codecOf(headerOf(response, 'content-type')), position, scope);
-        // Its exporter waits: what may be left out later can be found out meanwhile.
-        if (this.#resumeFrom !== undefined) void this.#pushdown.present(signal).catch(() => undefined);
         return response;
       } catch (error) {
         if (signal.aborted) return undefined;

@@ -75,6 +75,11 @@ export class SlotView {
     for (const watch of this.#watches) watch.show(this.#options.exposure());
   }
 
+  /** Positions mean something else than before: who comes with one lists again. */
+  forget(): void {
+    this.#ledger.forgetAll();
+  }
+
   get watches(): number {
     return this.#watches.size;
   }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { protobufCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
 import { QUEUE_LIMIT, SHED_LIMIT, Subscription } from './subscription.ts';
-import { heapAfterCollection } from './testing/heap.ts';
+import { heapAfterCollection } from '../testing/heap.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 import { POD, protobufFrame, protobufObject } from './testing/wire.ts';
 

@@ -15,5 +15,13 @@ export function isWellFormedVersion(text: string): boolean {
   return /^[1-9][0-9]*$/.test(text);
 }
 
+/** Whether the answer to a consistent read proves that the API server went back; versions without an order say nothing. */
+export function isBehind(answer: string, seen: string): boolean {
+  return isWellFormedVersion(answer) && isNewer(seen, answer);
+}
+
 /** Newer than any resourceVersion. */
 export const FAR_VERSION = '9'.repeat(40);
+
+/** Older than any resourceVersion. */
+export const UNKNOWN_VERSION = '0';

@@ -11,6 +11,7 @@ import { unknownVersion } from './exporter-annotations.ts';
 import { exporterDiet } from './exporter-diet.ts';
 import { Feed } from './feed.ts';
 import type { FeedContext } from './feed-context.ts';
+import { History } from './feed-history.ts';
 import { type FeedKey, feedId, parseApiPath, resourceName } from './feed-key.ts';
 import { definitionsPause, type FeedCensus, takeFeedCensus } from './feed-census.ts';
 import { plainUpstream } from './gzip.ts';
@@ -79,6 +80,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       clock: options.clock,
       random,
       metrics: options.metrics,
+      history: new History(),
       relists: new Semaphore(PARALLEL_RELISTS),
       roles: () => this.#roles,
       pushdown: options.pushdown ?? 'auto',
@@ -96,6 +98,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     if (unknown !== undefined) options.logger.warn(unknown);
     const { kinds, logger } = this.#context;
     this.#view = new SlotView({ upstream, kinds, logger, random, exposure: () => this.#shown() });
+    this.#context.history.onReturn(() => this.#view.forget());
     this.#api = new ExporterApi({ ...options, kinds, feeds: this, view: this.#view });
     this.inspection = new Inspection({
       clock: options.clock,

@@ -6,6 +6,7 @@ import { Feed } from '../feed.ts';
 import type { FeedContext } from '../feed-context.ts';
 import { resumeExporter } from '../feed-difference.ts';
 import type { FeedState } from '../feed-state.ts';
+import { History } from '../feed-history.ts';
 import { KindCatalog } from '../kind-catalog.ts';
 import { Semaphore } from '../semaphore.ts';
 import { slotHashOf } from '../slot-hash.ts';
@@ -48,6 +49,7 @@ export class FeedModel {
   readonly #labelSelector: string;
   readonly #facts: Fact[] = [];
   #generation = 0;
+  #restore = (): void => undefined;
   #stop = new AbortController();
   #now = 0;
   #random: () => number;
@@ -108,6 +110,35 @@ export class FeedModel {
     this.#facts.push({ version: this.api.version, uid, isThere: false });
   }
 
+  backUp(): void {
+    const restore = this.api.backup();
+    const facts = this.#facts.slice();
+    this.#restore = () => {
+      restore();
+      this.#facts.splice(0, Infinity, ...facts);
+    };
+  }
+
+  /** Puts the last backup back. Nothing changes until everybody has noticed, which could not be done afterwards. */
+  async restore(): Promise<void> {
+    this.#restore();
+    for (const { peer } of this.exporters) peer.mayGoBack = true;
+    const isSomeoneAhead = (): boolean =>
+      this.exporters.some(({ hasToList, peer }) => !hasToList && Number(peer.resumeVersion) > this.api.version);
+    for (let i = 0; i < PATIENCE && (this.#isAhead() || isSomeoneAhead()); i++) {
+      for (const exporter of this.exporters) {
+        exporter.awayFor = 0;
+        exporter.peer.drain();
+      }
+      await this.pass(1);
+    }
+  }
+
+  /** Whether the feed has seen what is not there any more. */
+  #isAhead(): boolean {
+    return Number(this.feed.state?.horizon ?? 0) > this.api.version;
+  }
+
   #thereAt(version: number): Set<string> {
     const there = new Set<string>();
     for (const fact of this.#facts) {
@@ -133,6 +164,7 @@ export class FeedModel {
       clock,
       random: this.#random,
       metrics: undefined,
+      history: new History(),
       relists: new Semaphore(4),
       roles: () => this.roles,
       pushdown: 'auto',
@@ -239,8 +271,9 @@ export class FeedModel {
   #connect(exporter: Exporter, state: FeedState): void {
     const { peer } = exporter;
     if (!exporter.hasToList) {
-      if (!state.filled) return;
-      const resumed = resumeExporter(state, peer.resumeVersion, this.roles);
+      if (!state.filled || this.#isAhead()) return;
+      const isReached = Number(peer.resumeVersion) <= this.api.version;
+      const resumed = isReached ? resumeExporter(state, peer.resumeVersion, this.roles) : undefined;
       if (resumed === undefined) exporter.hasToList = true;
       else {
         exporter.subscription = resumed;
@@ -321,6 +354,7 @@ export class FeedModel {
 
   /** Objects that came back although their deletion had been shown. */
   #risen(peer: WatchPeer): string[] {
+    if (peer.mayGoBack) return [];
     const gone = new Map<string, number>();
     const risen: string[] = [];
     for (const line of peer.log) {
@@ -340,7 +374,7 @@ export class FeedModel {
   /** Counts of shown slots that are not what there was at a position. */
   #miscounts(): string[] {
     const { state } = this.feed;
-    if (state === undefined || state.subscriptions.length === 0 || !state.filled) return [];
+    if (state === undefined || state.subscriptions.length === 0 || !state.filled || this.#isAhead()) return [];
     const shown = new Set<number>();
     for (let slot = 0; slot < SLOTS; slot++) {
       if (state.subscriptions.every(({ slots }) => slots[slot] === SlotState.Shown)) shown.add(slot);

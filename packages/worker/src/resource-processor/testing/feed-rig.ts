@@ -4,6 +4,7 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
 import { SlotRole } from '../../migration-handler/index.ts';
 import { Feed } from '../feed.ts';
+import { History } from '../feed-history.ts';
 import { KindCatalog } from '../kind-catalog.ts';
 import { Semaphore } from '../semaphore.ts';
 import { slotHashOf } from '../slot-hash.ts';
@@ -33,7 +34,7 @@ export interface Rig {
 }
 
 /** An open feed, until `stopFeeds`. */
-export function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 'peer'> {
+export function newFeed(api: ScriptedApiServer, resumeFrom?: string, history = new History()): Omit<Rig, 'peer'> {
   const slept: number[] = [];
   const counted: string[] = [];
   const clock: Clock = {
@@ -70,6 +71,7 @@ export function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 
         reconnect: (_resource, cause) => counted.push(`reconnect ${cause}`),
         pushdown: () => {},
       },
+      history,
       relists: new Semaphore(4),
       roles: () => everything,
       pushdown: 'auto',
@@ -89,7 +91,12 @@ export function newFeed(api: ScriptedApiServer, resumeFrom?: string): Omit<Rig, 
 export async function newRig(...uids: readonly string[]): Promise<Rig> {
   const api = new ScriptedApiServer();
   for (const uid of uids) api.change('ADDED', uid);
-  const parts = newFeed(api);
+  return rigOf(newFeed(api));
+}
+
+/** The same for a feed that is there already. */
+export async function rigOf(parts: Omit<Rig, 'peer'>): Promise<Rig> {
+  const { api } = parts;
   await until(() => parts.feed.state !== undefined);
   const peer = new WatchPeer();
   const subscription = subscribe(parts.feed, peer);

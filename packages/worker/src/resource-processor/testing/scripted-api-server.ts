@@ -108,6 +108,23 @@ export class ScriptedApiServer implements Upstream {
     this.#history = [];
   }
 
+  /** Keeps what there is; the returned function puts it back, as the restore of an etcd backup with a new API server does. */
+  backup(): () => void {
+    const { version } = this;
+    const objects = [...this.objects];
+    const outside = [...this.outside];
+    return () => {
+      this.cut(new Error('ECONNRESET'));
+      this.version = version;
+      this.objects.clear();
+      for (const [uid, at] of objects) this.objects.set(uid, at);
+      this.outside.clear();
+      for (const [uid, at] of outside) this.outside.set(uid, at);
+      this.#held &&= [];
+      this.forget();
+    };
+  }
+
   get watches(): number {
     return this.#watches.size;
   }

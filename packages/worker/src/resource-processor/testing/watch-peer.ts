@@ -9,6 +9,8 @@ export class WatchPeer {
   readonly log: string[] = [];
   /** uids that were shown in an older state after a newer one, since it was last lost: resumed watches repeat events. */
   readonly regressions: string[] = [];
+  /** The API server went back: older states are right. */
+  mayGoBack = false;
   readonly #told = new Set<string>();
   /** resourceVersion with which the next watch would start. */
   resumeVersion = '';
@@ -96,7 +98,8 @@ export class WatchPeer {
       this.log.push(type === 'BOOKMARK' ? `BOOKMARK @${version}` : `${type} ${uid}@${version}`);
       this.resumeVersion = version;
       if (type === 'ADDED' || type === 'MODIFIED') {
-        if (this.#told.has(uid) && Number(this.store.get(uid) ?? 0) > Number(version)) this.regressions.push(uid);
+        const isOlder = this.#told.has(uid) && Number(this.store.get(uid) ?? 0) > Number(version);
+        if (isOlder && !this.mayGoBack) this.regressions.push(uid);
         this.#told.add(uid);
         this.store.set(uid, version);
       } else if (type === 'DELETED') this.store.delete(uid);
