@@ -43,16 +43,16 @@ export class ProcessBook {
     this.#bytes.stop();
   }
 
+  /** CPU and memory as they are at the call, bytes a moment later. */
   async figures(): Promise<readonly ProcessFigures[]> {
-    this.#processes = this.#stage.processes(await this.#contestant.pods());
+    const used = this.#processes.map(({ pod, role, pid }) => ({ pod, role, pid, usage: usageOf(pid) }));
     const readers = this.#readers();
     await this.#bytes.look(readers);
-    return this.#processes.flatMap(({ pod, role, pid }) => {
-      const usage = usageOf(pid);
-      return usage === undefined
+    return used.flatMap(({ pod, role, pid, usage }) =>
+      usage === undefined
         ? []
-        : [{ pod, role, ...usage, apiBytes: readers.get(pod) === pid ? this.#bytes.of(pod) : null }];
-    });
+        : [{ pod, role, ...usage, apiBytes: readers.get(pod) === pid ? this.#bytes.of(pod) : null }],
+    );
   }
 
   /** CPU of all its processes so far, ms. */

@@ -14,8 +14,11 @@ const HASH = 0x23;
 
 const agent = new Agent({ keepAlive: true });
 
-/** Reads `/metrics` to its end. Undefined for anything but a whole answer with status 200. */
-export function countSeries(url: string): Promise<CountedScrape | undefined> {
+/**
+ * Reads `/metrics` to its end. Undefined for anything but a whole answer with status 200.
+ * @param begun called when such an answer begins.
+ */
+export function countSeries(url: string, begun: () => void = () => undefined): Promise<CountedScrape | undefined> {
   const start = performance.now();
   return new Promise((resolve) => {
     const headers = { 'user-agent': 'shard-controller-bench', accept: 'text/plain;version=0.0.4' };
@@ -23,6 +26,7 @@ export function countSeries(url: string): Promise<CountedScrape | undefined> {
       let bytes = 0;
       let series = 0;
       let lineStarts = true;
+      if (response.statusCode === 200) begun();
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
         for (let at = 0; at < chunk.length; ) {

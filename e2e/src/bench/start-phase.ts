@@ -10,7 +10,7 @@ export interface StartFigures {
   readonly completeMs: number;
   readonly series: number;
   readonly expositionMiB: number;
-  /** As it was when everything was there and before it was scraped. */
+  /** As it was when the last target began to answer the scrape that showed everything. */
   readonly processes: readonly ProcessFigures[];
 }
 
@@ -42,9 +42,10 @@ export async function measureStart(
   await contestant.start();
   for (;;) {
     const since = await settled(contestant, book, start + options.withinMs);
-    const processes = await book.figures();
     const scraped = performance.now();
-    const { series, bytes } = await scrapeAll(contestant);
+    let figures: Promise<readonly ProcessFigures[]> = Promise.resolve([]);
+    const { series, bytes } = await scrapeAll(contestant, () => (figures = book.figures()));
+    const processes = await figures;
     const scrapeMs = performance.now() - scraped;
     const expected = (await options.expected()) ?? (await laterSeries(contestant));
     if (series > 0 && series >= COMPLETE * expected) {
@@ -63,9 +64,12 @@ async function laterSeries(contestant: Contestant): Promise<number> {
 }
 
 /** Series and bytes of all targets together; nothing when one of them did not answer in full. */
-async function scrapeAll(contestant: Contestant): Promise<{ readonly series: number; readonly bytes: number }> {
+async function scrapeAll(
+  contestant: Contestant,
+  begun?: () => void,
+): Promise<{ readonly series: number; readonly bytes: number }> {
   const pods = await contestant.pods();
-  const scrapes = await Promise.all(pods.map(({ ip }) => countSeries(metricsUrl(ip ?? 'unknown'))));
+  const scrapes = await Promise.all(pods.map(({ ip }) => countSeries(metricsUrl(ip ?? 'unknown'), begun)));
   if (scrapes.includes(undefined)) return { series: 0, bytes: 0 };
   return { series: sum(scrapes.map((s) => s?.series ?? 0)), bytes: sum(scrapes.map((s) => s?.bytes ?? 0)) };
 }
