@@ -102,6 +102,7 @@ export function completeRelist(state: FeedState, version: string): void {
   if (!state.unsharded && isNewer(state.knownFrom, state.position)) startOver(state, version);
   state.position = version;
   state.horizon = newerOf(version, state.horizon);
+  if (isNewer(state.censusFloor, version)) state.censusFloor = version;
   state.offPosition.clear();
   for (const subscription of state.subscriptions) subscription.bookmark(version);
   state.flush();
@@ -130,7 +131,8 @@ export function rewind(state: FeedState, version: string): void {
   state.lostUntil = newerOf(state.lostUntil, lost);
   state.position = version;
   state.horizon = version;
-  state.censusFloor = version;
+  // Nothing can be counted until the difference is written: `position` is ahead of that.
+  state.censusFloor = FAR_VERSION;
   state.knownFrom = state.filled ? version : FAR_VERSION;
   state.ring.reset(version);
 }
