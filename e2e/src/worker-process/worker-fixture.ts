@@ -18,7 +18,7 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { CrdFixture } from '../api/crd-fixture.ts';
 import { resolveBinary } from '../cluster/binaries.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
-import { exportedKindsRules, workerRules } from '../install/rights.ts';
+import { exportedKindsRules, type PolicyRule, workerRules } from '../install/rights.ts';
 import { type NatsServer, startNatsServer } from '../nats/index.ts';
 import { freePorts } from './free-ports.ts';
 import { LocalProcess } from './local-process.ts';
@@ -47,7 +47,7 @@ export class WorkerFixture {
     const link = await connectNats({ servers: nats.url, name: 'test', logger: quiet });
     const fixture = new WorkerFixture(crds, nats, link);
     await fixture.ensureAssignmentStream();
-    await fixture.#grantRights();
+    await fixture.grant('shard-controller-worker', [...exportedKindsRules(), ...workerRules]);
     return fixture;
   }
 
@@ -160,14 +160,14 @@ export class WorkerFixture {
     return uids;
   }
 
-  async #grantRights(): Promise<void> {
-    const role = { name: 'shard-controller-worker', rules: [...exportedKindsRules(), ...workerRules] };
+  /** Lets workers do more, everywhere. */
+  async grant(name: string, rules: readonly PolicyRule[]): Promise<void> {
     const group = 'rbac.authorization.k8s.io';
     const path = (resource: string): string => resourcePath({ group, version: 'v1', resource });
-    await this.admin.create(path('clusterroles'), { metadata: { name: role.name }, rules: role.rules });
+    await this.admin.create(path('clusterroles'), { metadata: { name }, rules });
     await this.admin.create(path('clusterrolebindings'), {
-      metadata: { name: role.name },
-      roleRef: { apiGroup: group, kind: 'ClusterRole', name: role.name },
+      metadata: { name },
+      roleRef: { apiGroup: group, kind: 'ClusterRole', name },
       subjects: [{ apiGroup: group, kind: 'User', name: ACCOUNT }],
     });
   }

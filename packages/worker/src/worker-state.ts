@@ -69,7 +69,7 @@ export class WorkerState {
   /** Whether scrapes are answered. */
   readonly gateway = (): GatewayState => {
     const { guard, keeper, source, drain, exporter } = this.#parts;
-    const { warm, warmReason } = this.#dataPlane();
+    const { warm, warmReason, startsOver } = this.#dataPlane();
     return gatewayState({
       stalled: guard.closed(),
       isolated: this.#parts.isolationFences ? this.isolation() : undefined,
@@ -78,6 +78,7 @@ export class WorkerState {
       unassignedReason: source.waiting,
       warm,
       warmReason,
+      startsOver,
       exporter: exporter.state.state,
       draining: drain.draining,
     });

@@ -94,6 +94,14 @@ describe('a standby takes over', () => {
     expect(command(signals({ coldSince: NOW - 60_000 }, { runningSince: NOW - 1_499 }))).toBeUndefined();
   });
 
+  it('from one whose exporter starts over only after the time for which that one holds scrapes back', () => {
+    const { gateway } = heartbeatOf({});
+    const content = heartbeatOf({ generation, epoch, gateway: { ...gateway, state: 'warming', startsOver: true } });
+    const startingOver = { heartbeat: { at: NOW - 200, content } };
+    expect(command(signals({ ...startingOver, coldSince: NOW - 7_999 }))).toBeUndefined();
+    expect(command(signals({ ...startingOver, coldSince: NOW - 8_000 }))).toBeDefined();
+  });
+
   it('from one that is late at a start, but not because it was not heard yet', () => {
     const shard = state.shards[shardId];
     const starting = stateOf({

@@ -22,6 +22,12 @@ const STALE_MS = 15_000;
 const STALL_SEEN_MS = 4_000;
 
 /**
+ * So long a worker holds scrapes back while its exporter starts over. Taking over sooner would lose them, and its standby
+ * is about to do the same. ms.
+ */
+const STARTS_OVER_MS = 8_000;
+
+/**
  * The command to let the standby of a shard serve, or undefined where it cannot, or need not. A wrong promotion costs
  * little: the standby shows the same, and the epoch fences the other one. So it takes less than calling a shard Failed.
  */
@@ -87,7 +93,9 @@ function lossOf(
   if (silentMs >= bounds.suspectMs) return undefined;
   // The standby may have been at it for a moment longer.
   const coldMs = Math.min(now - (coldSince ?? now), standbyMs);
-  return coldMs < bounds.takeoverMs ? undefined : [`not ready to serve for ${(coldMs / 1000).toFixed(1)} s`];
+  const isStartingOver = heartbeat?.content.gateway.startsOver === true;
+  const coldLimitMs = Math.max(bounds.takeoverMs, isStartingOver ? STARTS_OVER_MS : 0);
+  return coldMs < coldLimitMs ? undefined : [`not ready to serve for ${(coldMs / 1000).toFixed(1)} s`];
 }
 
 /** At a start the standby may be done a little sooner, and whoever has not been heard yet is not gone. */

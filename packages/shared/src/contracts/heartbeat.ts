@@ -58,6 +58,8 @@ export const heartbeatSchema = z.object({
   gateway: z.object({
     state: z.enum(['warming', 'serving', 'fenced', 'standby', 'draining']),
     reason: z.string().max(200),
+    /** `warming` only until the exporter has started over: scrapes are held back meanwhile, longer than otherwise. */
+    startsOver: z.boolean().optional(),
     scrapers: z.array(scraperSchema).max(64),
   }),
   /** What is wrong although everything looks well, for people: deaf feeds, an exposition that lacks objects. */

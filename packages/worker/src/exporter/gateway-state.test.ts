@@ -9,6 +9,7 @@ const serving: GatewayFacts = {
   unassignedReason: '',
   warm: true,
   warmReason: '',
+  startsOver: false,
   exporter: 'running',
   draining: false,
 };
@@ -42,6 +43,14 @@ it.each<[string, Partial<GatewayFacts>, string, RegExp]>([
   ],
 ])('does not serve %s, and says why', (_, over, state, reason) => {
   expect(gatewayState({ ...serving, ...over })).toEqual({ state, reason: expect.stringMatching(reason), open: false });
+});
+
+it('says that it will be open again, when it is closed because the exporter starts over and for nothing else', () => {
+  const cold = { ...serving, warm: false, warmReason: 'opening', startsOver: true };
+  expect(gatewayState(cold)).toEqual({ state: 'warming', reason: 'opening', open: false, startsOver: true });
+  for (const over of [{ stalled: true }, { standbyOf: 'b' }, { isolated: 'x' }, { assigned: false }] as const) {
+    expect(gatewayState({ ...cold, ...over })).not.toHaveProperty('startsOver');
+  }
 });
 
 it('does not say standby before it knows its assignment', () => {

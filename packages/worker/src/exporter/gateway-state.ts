@@ -15,6 +15,8 @@ export interface GatewayFacts {
   /** The exporter shows everything that this worker exposes. */
   readonly warm: boolean;
   readonly warmReason: string;
+  /** It is not, because the exporter starts all its watches anew. */
+  readonly startsOver: boolean;
   readonly exporter: Heartbeat['exporter']['state'];
   /** The process has been told to end. */
   readonly draining: boolean;
@@ -26,6 +28,11 @@ export interface GatewayState {
   readonly reason: string;
   /** Whether a scrape is passed on to the exporter. */
   readonly open: boolean;
+  /**
+   * It is closed only until the exporter has started over. What the exporter began to send before stays whole: it
+   * reads from the stores that it had then, and those are left as they were.
+   */
+  readonly startsOver?: true;
 }
 
 /** Whether the gateway serves, and why not. The first fact that forbids it wins. */
@@ -38,7 +45,10 @@ export function gatewayState(facts: GatewayFacts): GatewayState {
   if (facts.standbyOf !== undefined) {
     return { state: 'standby', reason: `replica ${facts.standbyOf} of this shard serves`, open: false };
   }
-  if (!facts.warm) return { state: 'warming', reason: coldReason(facts), open: false };
+  if (!facts.warm) {
+    const startsOver = facts.startsOver ? ({ startsOver: true } as const) : {};
+    return { state: 'warming', reason: coldReason(facts), open: false, ...startsOver };
+  }
   if (facts.draining) {
     return { state: 'draining', reason: 'terminating; serves until its slots are released', open: true };
   }

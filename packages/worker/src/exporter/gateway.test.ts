@@ -13,7 +13,12 @@ import { ScraperTracker } from './scraper-tracker.ts';
 
 const OPEN: GatewayState = { state: 'serving', reason: '', open: true };
 const WARMING: GatewayState = { state: 'warming', reason: 'pods: 3 of 8 slots are loaded', open: false };
-
+const STARTING_OVER: GatewayState = {
+  state: 'warming',
+  reason: 'the exporter is opening its watches',
+  open: false,
+  startsOver: true,
+};
 const STANDBY: GatewayState = { state: 'standby', reason: 'replica a of this shard serves', open: false };
 
 const cleanups: (() => Promise<void> | void)[] = [];
@@ -330,6 +335,81 @@ describe('the gateway while the exporter is not warm', () => {
     expect(await ended).toContain('ECONNRESET');
     await eventually(() => expect(outcomes).toEqual(['cut']));
     expect(tracker.scrapers()).toEqual([]);
+  });
+});
+
+describe('the gateway while the exporter starts over', () => {
+  const limits = { holdMs: 100, startOverHoldMs: 60_000, answerMs: 500 };
+  const announced = (seconds: number): Record<string, string> => ({
+    'x-prometheus-scrape-timeout-seconds': String(seconds),
+  });
+
+  it('holds the scrape of who announces a time-out beyond the usual time, and the one that is too many with it', async () => {
+    const { port, set } = await gatewayBefore(await exporter(text), {
+      state: STARTING_OVER,
+      limits: { ...limits, concurrent: 1 },
+    });
+    const waiting = [scrape(port, '/metrics', announced(10)), scrape(port, '/metrics', announced(10))];
+    const unannounced = await scrape(port);
+    expect(unannounced.status).toBe(503);
+    set(OPEN);
+    for (const answer of waiting) expect((await answer).status).toBe(200);
+  });
+
+  it('leaves time for the answer, and gives up before the scraper does', async () => {
+    const { port } = await gatewayBefore(await exporter(text), { state: STARTING_OVER, limits });
+    const began = performance.now();
+    const answer = await scrape(port, '/metrics', announced(1.5));
+    expect([answer.status, answer.body.toString()]).toEqual([503, 'warming: the exporter is opening its watches\n']);
+    expect(performance.now() - began).toBeGreaterThanOrEqual(950);
+  });
+
+  it.each<[string, GatewayState, string]>([
+    ['the other replica serves now', STANDBY, 'standby: replica a of this shard serves\n'],
+    ['something else is the matter', WARMING, 'warming: pods: 3 of 8 slots are loaded\n'],
+  ])('holds it no longer when %s', async (_what, next, said) => {
+    const { port, set } = await gatewayBefore(await exporter(text), { state: STARTING_OVER, limits });
+    const answer = scrape(port, '/metrics', announced(30));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    set(next);
+    expect([(await answer).status, (await answer).body.toString()]).toEqual([503, said]);
+  });
+
+  it('lets a scrape that began before come to its end', async () => {
+    const rest = Promise.withResolvers<void>();
+    const upstream = await exporter((_incoming, response) => {
+      response.write('a 1\n');
+      void rest.promise.then(() => response.end('b 2\n'));
+    });
+    const { port, set, outcomes, tracker } = await gatewayBefore(upstream);
+    const begun = Promise.withResolvers<void>();
+    const whole = new Promise<string>((resolve, reject) => {
+      request({ host: '127.0.0.1', port, path: '/metrics', agent: false }, (answer) => {
+        let all = '';
+        answer.on('data', (chunk: Buffer) => {
+          all += chunk.toString();
+          begun.resolve();
+        });
+        answer.on('end', () => resolve(all));
+        answer.on('error', reject);
+      })
+        .on('error', reject)
+        .end();
+    });
+    await begun.promise;
+    set(STARTING_OVER);
+    rest.resolve();
+    expect(await whole).toBe('a 1\nb 2\n');
+    await eventually(() => expect(outcomes).toEqual(['complete']));
+    expect(tracker.scrapers()).toHaveLength(1);
+  });
+
+  it('ends a hold when it stops', async () => {
+    const { gateway, port } = await gatewayBefore(await exporter(text), { state: STARTING_OVER, limits });
+    const answer = scrape(port, '/metrics', announced(30));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await gateway.stop(60_000);
+    expect((await answer).status).toBe(503);
   });
 });
 

@@ -9,7 +9,13 @@ import { type ExporterAddress, ExporterError, openExposition, passedHeaders } fr
 import { answerPage, say } from './gateway-pages.ts';
 import type { GatewayState } from './gateway-state.ts';
 import { ListenError } from './listen-error.ts';
-import { announcedTimeout, DEFAULT_LIMITS, type ScrapeLimits, scrapeBudget } from './scrape-limits.ts';
+import {
+  announcedTimeout,
+  DEFAULT_LIMITS,
+  type ScrapeBudget,
+  type ScrapeLimits,
+  scrapeBudget,
+} from './scrape-limits.ts';
 import { ScrapeTurns } from './scrape-turns.ts';
 import { type ScraperTracker, scraperId } from './scraper-tracker.ts';
 
@@ -68,10 +74,11 @@ interface Scrape {
   readonly search: string;
   /** Aborts when the client has gone. */
   readonly gone: AbortSignal;
+  /** Aborts when waiting any longer is of no use: the client has gone, or the gateway stops. */
+  readonly waiting: AbortSignal;
   /** Monotonic ms. */
   readonly began: number;
-  /** From `began`, ms. */
-  readonly budget: { readonly hold: number; readonly total: number };
+  readonly budget: ScrapeBudget;
 }
 
 /** Ends a response whose content can no longer be trusted. */
@@ -89,6 +96,7 @@ export class Gateway {
   readonly #limits: ScrapeLimits;
   readonly #server: Server;
   readonly #turns: ScrapeTurns;
+  readonly #stopping = new AbortController();
   /** Connections with a scrape under way. */
   readonly #scraping = new Set<Socket>();
 
@@ -132,8 +140,9 @@ export class Gateway {
     return typeof address === 'object' && address !== null ? address.port : this.#options.port;
   }
 
-  /** Lets scrapes in flight finish, for at most `graceMs`. */
+  /** Lets scrapes in flight finish, for at most `graceMs`; those that are held back get their 503 at once. */
   async stop(graceMs = 5000): Promise<void> {
+    this.#stopping.abort();
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
@@ -170,15 +179,17 @@ export class Gateway {
     const { clock, logger } = this.#options;
     const gone = new AbortController();
     response.once('close', () => gone.abort());
+    const waiting = AbortSignal.any([gone.signal, this.#stopping.signal]);
     const began = clock.monotonic();
     const budget = scrapeBudget(this.#limits, announcedTimeout(request.headers));
-    if (!(await this.#turns.enter(budget.hold, gone.signal))) {
+    const patience = this.#options.state().startsOver === true ? budget.startOverHold : budget.hold;
+    if (!(await this.#turns.enter(patience, waiting))) {
       if (gone.signal.aborted) return 'client_gone';
       say(response, 503, `${this.#turns.running} scrapes are running, no more than that at a time: try again`);
       return 'too_many';
     }
     try {
-      return await this.#scrape(request, response, { method, search, gone: gone.signal, began, budget });
+      return await this.#scrape(request, response, { method, search, gone: gone.signal, waiting, began, budget });
     } catch (error) {
       logger.error({ err: error }, 'scrape failed');
       if (!response.headersSent) say(response, 503, 'internal error of the worker; see its log');
@@ -194,7 +205,7 @@ export class Gateway {
     const { budget } = scrape;
     const left = (of: number): number => of - (clock.monotonic() - scrape.began);
     for (;;) {
-      const refusal = await this.#hold(left(budget.hold), scrape.gone);
+      const refusal = await this.#hold(scrape);
       if (scrape.gone.aborted) return 'client_gone';
       if (refusal !== undefined) {
         say(response, 503, refusal);
@@ -209,8 +220,8 @@ export class Gateway {
       }
       if (answer instanceof ExporterError) {
         // An exporter that restarts is back soon, and nothing has been sent yet.
-        if (left(budget.hold) > RETRY_MS) {
-          await clock.sleep(RETRY_MS, scrape.gone);
+        if (left(budget.hold) > RETRY_MS && !scrape.waiting.aborted) {
+          await clock.sleep(RETRY_MS, scrape.waiting);
           continue;
         }
         say(response, 503, answer.message);
@@ -233,17 +244,26 @@ export class Gateway {
   }
 
   /** Waits until the gateway is open; the reason when it did not open in time. */
-  async #hold(ms: number, gone: AbortSignal): Promise<string | undefined> {
+  async #hold({ began, budget, waiting }: Scrape): Promise<string | undefined> {
     const { clock, changes, state, reports } = this.#options;
-    const first = state();
-    if (first.open) return undefined;
-    const began = clock.monotonic();
-    const patience = first.state === 'standby' ? Math.min(ms, STANDBY_HOLD_MS) : ms;
-    const opened = await changes.until(() => state().open, patience, gone);
-    reports.held((clock.monotonic() - began) / 1000);
-    if (opened) return undefined;
-    const { state: name, reason } = state();
-    return `${name}: ${reason}`;
+    const heldSince = clock.monotonic();
+    const deadline = (now: GatewayState): number => {
+      if (now.startsOver === true) return began + budget.startOverHold;
+      return now.state === 'standby' ? Math.min(heldSince + STANDBY_HOLD_MS, began + budget.hold) : began + budget.hold;
+    };
+    let now = state();
+    if (now.open) return undefined;
+    for (let isOver = false; !now.open && !isOver; now = state()) {
+      const until = deadline(now);
+      // Why it is closed may change, and the patience with it.
+      isOver = !(await changes.until(
+        () => state().open || deadline(state()) !== until,
+        until - clock.monotonic(),
+        waiting,
+      ));
+    }
+    reports.held((clock.monotonic() - heldSince) / 1000);
+    return now.open ? undefined : `${now.state}: ${now.reason}`;
   }
 
   async #open(
@@ -280,7 +300,7 @@ export class Gateway {
     let bytes = 0;
     const check = (): CutError | null => {
       const now = state();
-      if (now.open) return null;
+      if (now.open || now.startsOver === true) return null;
       cutOff(response);
       return new CutError(now.reason);
     };

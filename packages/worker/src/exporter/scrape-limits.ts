@@ -3,6 +3,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 export interface ScrapeLimits {
   /** Longest time that a scrape waits for its turn and for the gateway to open, ms. */
   readonly holdMs: number;
+  /**
+   * The same while the exporter starts over, for a scraper that announces its time-out, ms: a late scrape is a whole
+   * one. Less than `idleMs`, during which a held connection is silent.
+   */
+  readonly startOverHoldMs: number;
+  /** Of an announced time-out, what is left for the answer after that hold, ms. */
+  readonly answerMs: number;
   /** Kept free for the answer when the scraper announces its time-out, ms. */
   readonly marginMs: number;
   /** Longest time of a whole scrape, ms; also for a client that takes a little now and then. */
@@ -23,6 +30,8 @@ export interface ScrapeLimits {
 
 export const DEFAULT_LIMITS: ScrapeLimits = {
   holdMs: 2000,
+  startOverHoldMs: 8000,
+  answerMs: 2000,
   marginMs: 500,
   totalMs: 60_000,
   // A slow client holds the exporter's store lock, because nothing is buffered between them.
@@ -42,11 +51,18 @@ export function announcedTimeout(headers: IncomingHttpHeaders): number | undefin
   return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
 }
 
-/** How long this scrape may wait for the gateway, and how long it may take in all, ms. */
-export function scrapeBudget(limits: ScrapeLimits, announcedMs: number | undefined): { hold: number; total: number } {
-  const announced = announcedMs ?? Infinity;
-  return {
-    hold: Math.max(0, Math.min(limits.holdMs, announced - limits.marginMs)),
-    total: Math.min(limits.totalMs, announced),
-  };
+/** How long one scrape may take, from its begin, ms. */
+export interface ScrapeBudget {
+  /** For its turn and for the gateway to open. */
+  readonly hold: number;
+  /** The same while the exporter starts over. */
+  readonly startOverHold: number;
+  readonly total: number;
+}
+
+/** @param announcedMs the scraper's own time-out; who announces none may have little patience. */
+export function scrapeBudget(limits: ScrapeLimits, announcedMs = Infinity): ScrapeBudget {
+  const hold = Math.max(0, Math.min(limits.holdMs, announcedMs - limits.marginMs));
+  const longer = announcedMs === Infinity ? 0 : Math.min(limits.startOverHoldMs, announcedMs - limits.answerMs);
+  return { hold, startOverHold: Math.max(hold, longer), total: Math.min(limits.totalMs, announcedMs) };
 }

@@ -55,6 +55,12 @@ describe('a heartbeat', () => {
     expect(beat().load).toMatchObject({ objectBytes: 3000, churnBytesPerSecond: 10 });
   });
 
+  it('says that the exporter starts over, and only then', () => {
+    const startsOver = beat({ gateway: { state: 'warming', reason: 'opening', open: false, startsOver: true } });
+    expect(heartbeatSchema.parse(startsOver).gateway.startsOver).toBe(true);
+    expect(beat().gateway).not.toHaveProperty('startsOver');
+  });
+
   it('reports a refusal', () => {
     const refusal = { generation: 1, epoch: 12, reason: 'slot 3 is in two lists' };
     expect(beat({ refusal }).refused).toEqual(refusal);

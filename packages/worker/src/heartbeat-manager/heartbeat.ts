@@ -63,6 +63,7 @@ export function heartbeatOf(
     gateway: {
       state: snapshot.gateway.state,
       reason: snapshot.gateway.reason.slice(0, MAX_REASON),
+      ...(snapshot.gateway.startsOver === true ? { startsOver: true } : {}),
       scrapers: [...snapshot.scrapers],
     },
     ...(note === '' ? {} : { note: note.slice(0, MAX_NOTE) }),

@@ -34,6 +34,8 @@ export interface DataPlaneStatus {
   /** Whether a scrape of the exporter would show everything that this worker exposes; the reason when it would not. */
   readonly warm: boolean;
   readonly warmReason: string;
+  /** Not warm, because the exporter starts all its watches anew: it was told of a CustomResourceDefinition a moment ago. */
+  readonly startsOver: boolean;
   readonly queueDepth: number;
   readonly objects: number;
   readonly objectsByResource: Readonly<Record<string, number>>;

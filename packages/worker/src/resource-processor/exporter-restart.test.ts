@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { awaitsRestart } from './exporter-restart.ts';
+import { describe, expect, test } from 'vitest';
+import { awaitsRestart, startsOver, tellAfter } from './exporter-restart.ts';
 
 const SETTLE = 1_000;
 const NEVER = -Infinity;
@@ -30,4 +30,52 @@ test('an exporter that was there before this process has had its second start', 
   const definitions = { startedAt: NEVER, toldAt: 60_000 };
   expect(awaitsRestart(definitions, [starts(), starts()], SETTLE, 61_000)).toBe(true);
   expect(awaitsRestart(definitions, [starts(62_000), starts(62_010)], SETTLE, 64_000)).toBe(false);
+});
+
+test.each<readonly [string, number | undefined, number, ReturnType<typeof starts>[], boolean]>([
+  ['that was told of nothing', undefined, 4_000, [starts(100)], false],
+  ['that was told and has done nothing yet', 60_000, 60_500, [starts(100, 3_050), starts(120, 3_060)], true],
+  ['whose new watches are being filled', 60_000, 63_000, [starts(3_050, 62_000), starts(3_060, 62_010)], true],
+  ['that opened one of them once more', 60_000, 65_000, [starts(3_050, 62_000), starts(62_010, 64_000)], false],
+  ['that has not come to an end in a minute', 60_000, 120_000, [starts(3_050, 62_000)], false],
+  ['that was started itself', 50, 2_000, [starts(100), starts(120)], false],
+])('whether an exporter that is not whole starts over: one %s', (_what, toldAt, now, watched, expected) => {
+  expect(startsOver({ startedAt: 40, toldAt }, watched, now)).toBe(expected);
+});
+
+describe('news of definitions', () => {
+  /** The exporter looks at 62_000, 65_000, 68_000 … */
+  const watched = [starts(3_050, 62_000), starts(3_060, 62_010), starts(62_010, 64_500)];
+  const after = (now: number, { isBusy = false, toldAt = 61_500 } = {}): number =>
+    tellAfter({ startedAt: 40, toldAt }, watched, isBusy, now);
+
+  test.each([
+    [65_900, 1_400],
+    [67_299, 1],
+    [67_300, 0],
+    [67_750, 0],
+    [67_751, 2_549],
+  ])('that come at %i wait for %i ms, until shortly before the exporter looks', (now, expected) => {
+    expect(after(now)).toBe(expected);
+  });
+
+  test('wait for the next time while it is busy with the last ones, but not for ever', () => {
+    expect(after(67_300, { isBusy: true })).toBe(3_000);
+    expect(after(67_300, { isBusy: true, toldAt: 52_300 })).toBe(0);
+  });
+
+  test('are told together', () => {
+    expect(after(67_700, { isBusy: true, toldAt: 67_301 })).toBe(0);
+    expect(after(67_760, { isBusy: true, toldAt: 67_301 })).toBe(2_540);
+  });
+
+  test('do not wait while it is not known when it looks', () => {
+    const at = (startedAt: number, feeds: ReturnType<typeof starts>[]): number =>
+      tellAfter({ startedAt, toldAt: undefined }, feeds, false, 2_000);
+    expect(at(40, [starts(100), starts(120)])).toBe(0);
+    expect(at(40, [])).toBe(0);
+    // It was there before this process.
+    expect(at(NEVER, [starts(), starts()])).toBe(0);
+    expect(at(NEVER, [starts(1_000)])).toBe(1_300);
+  });
 });

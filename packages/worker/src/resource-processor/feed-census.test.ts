@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
-import { type CensusFeed, STALE_MS, takeFeedCensus } from './feed-census.ts';
+import { type CensusFeed, STALE_MS, takeFeedCensus, definitionsPause } from './feed-census.ts';
 import { SlotState } from './subscription.ts';
 
 const NOW = 100_000;
@@ -74,11 +74,11 @@ const reason = (feeds: readonly CensusFeed[], resumedAt?: number): string =>
 
 describe('an exposition is warm', () => {
   test('when every feed is open, listed and rendered', () => {
-    expect(census([feed(), feed({ resource: 'nodes' })]).warmth(true)).toEqual({ warm: true, warmReason: '' });
+    expect(census([feed(), feed({ resource: 'nodes' })]).warmth(true)).toMatchObject({ warm: true, warmReason: '' });
   });
 
   test('without an assignment never', () => {
-    expect(census([feed()]).warmth(false)).toEqual({ warm: false, warmReason: 'no assignment yet' });
+    expect(census([feed()]).warmth(false)).toMatchObject({ warm: false, warmReason: 'no assignment yet' });
   });
 
   test.each<[string, FeedOver, RegExp]>([
@@ -133,6 +133,38 @@ describe('an exporter that starts its watches twice, because of custom resources
     expect(reason([definitions(NOW - 5_000), started(NOW - 1_500)])).toBe('');
     expect(reason([definitions(NOW - 5_000), started(NOW - 100)])).not.toBe('');
     expect(reason([definitions(NOW - 11_000), feed()])).toBe('');
+  });
+});
+
+describe('an exporter that starts over', () => {
+  const definitions = feed({ isQuiet: true, name: 'definitions', startedAt: -Infinity, toldAt: NOW - 4_000 });
+  const again = feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 1_500 });
+  const gone = feed({ name: 'gone', startedAt: NOW - 60_000, watches: [] });
+
+  test('says so, until it is whole', () => {
+    const partial = feed({
+      startedBeforeAt: NOW - 60_000,
+      startedAt: NOW - 1_500,
+      watches: [watch({ initialPending: true })],
+    });
+    expect(census([definitions, again, partial]).warmth(true)).toMatchObject({ warm: false, startsOver: true });
+    expect(census([definitions, again]).warmth(true)).toMatchObject({ warm: true, startsOver: false });
+    expect(census([partial]).warmth(true)).toMatchObject({ warm: false, startsOver: false });
+  });
+
+  test('is told of a kind that goes away although it is not whole because of it, but not of others then', () => {
+    // It looked at NOW - 2_500, and does so again in 500 ms.
+    const looked = (over: FeedOver = {}) => feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 2_500, ...over });
+    const empty = { filled: false, watches: [watch({ initialPending: true })] };
+    expect(definitionsPause([definitions, looked()], true, NOW)).toBe(0);
+    expect(definitionsPause([definitions, looked(), looked(empty)], false, NOW)).toBe(2_800);
+    expect(definitionsPause([definitions, looked(), looked({ ...empty, problem: '404' })], false, NOW)).toBe(0);
+  });
+
+  test('does not wait for a kind that it has left', () => {
+    expect(reason([definitions, again, gone])).toBe('');
+    expect(census([definitions, again, gone]).acknowledged([0])).toBe(true);
+    expect(reason([again, gone])).toMatch(/has no watch on gone/);
   });
 });
 

@@ -1,5 +1,5 @@
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
-import { awaitsRestart, RESTART_LIMIT_MS } from './exporter-restart.ts';
+import { awaitsRestart, RESTART_LIMIT_MS, startsOver, tellAfter, wasLeft } from './exporter-restart.ts';
 import type { Feed } from './feed.ts';
 import type { FeedState } from './feed-state.ts';
 import type { ObjectIndex } from './object-index.ts';
@@ -60,7 +60,7 @@ export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
   oldestProofMs(probedAt: number): number;
   /** Names of the feeds that have had no proof of life for STALE_MS, sorted. */
   stale(probedAt: number): string[];
-  warmth(isAssigned: boolean): Warmth;
+  warmth(isAssigned: boolean): Warmth & { readonly startsOver: boolean };
   acknowledgedSlots(slots: readonly number[]): number;
   exposedSlots(roles: SlotRoles | undefined): number;
   queueDepth(): number;
@@ -78,12 +78,14 @@ export function takeFeedCensus<F extends CensusFeed>(
   resumedAt?: number,
 ): FeedCensus<F> {
   const sharded = all.filter(({ isQuiet }) => !isQuiet);
-  const feeds = sharded.filter((feed) => refusalOf(feed, sharded, now) === undefined);
+  const isRestarting = expectsRestart(all, now);
+  const feeds = sharded.filter(
+    (feed) => refusalOf(feed, sharded, now) === undefined && (isRestarting || !isLeft(feed, all)),
+  );
   const refused = sharded.flatMap((feed) => {
     const reason = refusalOf(feed, sharded, now);
     return reason === undefined ? [] : [{ feed: feed.name, reason }];
   });
-  const isRestarting = expectsRestart(all, now);
   const isSettled = feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !isRestarting;
   const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
   const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
@@ -105,7 +107,10 @@ export function takeFeedCensus<F extends CensusFeed>(
         .filter((feed) => now - feed.proofAt(probedAt) > STALE_MS)
         .map(({ name }) => name)
         .sort(),
-    warmth: (isAssigned) => warmth(feeds, isAssigned, exporter),
+    warmth: (isAssigned) => {
+      const { warm, warmReason } = warmth(feeds, isAssigned, exporter);
+      return { warm, warmReason, startsOver: !warm && isStartingOver(all, now) };
+    },
     acknowledged: (slots) => isComplete && slots.every(isShown),
     acknowledgedSlots: (slots) => (isComplete ? slots.filter(isShown).length : 0),
     released: (slots) =>
@@ -138,13 +143,45 @@ function refusalOf(feed: CensusFeed, all: readonly CensusFeed[], now: number): s
 
 /** Whether the exporter is about to start all its watches again, because it was told of a CustomResourceDefinition. */
 function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
-  const definitions = all.find(({ isQuiet }) => isQuiet);
+  const definitions = definitionsOf(all);
   if (definitions === undefined) return false;
   const { state, isResumed, createdAt, startedAt } = definitions;
   // It will be told of what there is; one that was there before this process has been.
   if (state?.filled !== true) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
-  const watched = all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
-  return awaitsRestart({ startedAt, toldAt: state.toldAt }, watched, SETTLE_MS, now);
+  return awaitsRestart({ startedAt, toldAt: state.toldAt }, watchedOf(all), SETTLE_MS, now);
+}
+
+/** Whether the exporter is starting all its watches again, until it shows everything. */
+function isStartingOver(all: readonly CensusFeed[], now: number): boolean {
+  const definitions = definitionsOf(all);
+  if (definitions?.state === undefined) return false;
+  const { startedAt, state } = definitions;
+  // Watches on a kind that is going away come and go.
+  const watched = watchedOf(all).filter(({ problem }) => problem === undefined);
+  return startsOver({ startedAt, toldAt: state.toldAt }, watched, now);
+}
+
+/** Whether the exporter has started over without this feed: its kind is gone. */
+function isLeft(feed: CensusFeed, all: readonly CensusFeed[]): boolean {
+  const toldAt = definitionsOf(all)?.state?.toldAt;
+  const isUnused = feed.state?.everSubscribed === true && feed.state.subscriptions.length === 0;
+  return isUnused && toldAt !== undefined && wasLeft(feed, toldAt, watchedOf(all));
+}
+
+/** How long news of definitions are still to be kept from the exporter, ms. */
+export function definitionsPause(all: readonly CensusFeed[], isWhole: boolean, now: number): number {
+  const definitions = definitionsOf(all);
+  if (definitions === undefined) return 0;
+  const { startedAt, state } = definitions;
+  // Of a kind that is going away it will never be whole: that is the news.
+  const isBusy = expectsRestart(all, now) || (!isWhole && watchedOf(all).every(({ problem }) => problem === undefined));
+  return tellAfter({ startedAt, toldAt: state?.toldAt }, watchedOf(all), isBusy, now);
+}
+
+const definitionsOf = (all: readonly CensusFeed[]): CensusFeed | undefined => all.find(({ isQuiet }) => isQuiet);
+
+function watchedOf(all: readonly CensusFeed[]): readonly CensusFeed[] {
+  return all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
 }
 
 /** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */

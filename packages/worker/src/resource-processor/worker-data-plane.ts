@@ -13,10 +13,11 @@ import { Feed } from './feed.ts';
 import type { FeedContext } from './feed-context.ts';
 import { History } from './feed-history.ts';
 import { type FeedKey, feedId, parseApiPath, resourceName } from './feed-key.ts';
-import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
+import { definitionsPause, type FeedCensus, takeFeedCensus } from './feed-census.ts';
 import { plainUpstream } from './gzip.ts';
 import { Inspection } from './inspection.ts';
 import { KindCatalog } from './kind-catalog.ts';
+import { pacedUpstream } from './paced-upstream.ts';
 import { readRequestLine } from './request-line.ts';
 import { Semaphore } from './semaphore.ts';
 import { slotHashOf } from './slot-hash.ts';
@@ -51,6 +52,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   >();
   readonly #ledger = new HandoverLedger();
   readonly #context: FeedContext;
+  readonly #definitionsContext: FeedContext;
   readonly #api: ExporterApi;
   readonly #view: SlotView;
   readonly #listeners = new Set<() => void>();
@@ -90,6 +92,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       silenceMs: options.silenceMs,
       onChange: () => this.#changed(),
     };
+    const paced = pacedUpstream(upstream, () => this.#definitionsPause());
+    this.#definitionsContext = { ...this.#context, upstream: paced };
     const unknown = options.diet === undefined ? undefined : unknownVersion(options.diet.version);
     if (unknown !== undefined) options.logger.warn(unknown);
     const { kinds, logger } = this.#context;
@@ -136,7 +140,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   status(): DataPlaneStatus {
     const census = this.#census();
     const assignment = this.#assignment;
-    const { warm, warmReason } = census.warmth(assignment !== undefined);
+    const { warm, warmReason, startsOver } = census.warmth(assignment !== undefined);
     const owned = assignment?.owned ?? [];
     return {
       feeds: { synced: census.synced, total: census.total, oldestProofMs: census.oldestProofMs(this.#probedAt) },
@@ -145,6 +149,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       exposedSlots: census.exposedSlots(this.#roles),
       warm,
       warmReason,
+      startsOver,
       queueDepth: census.queueDepth(),
       objects: census.objectCount(),
       objectsByResource: census.objectsByResource(),
@@ -249,10 +254,11 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const assignment = this.#assignment;
     if (assignment === undefined) throw new Error('a feed was opened before the first assignment');
     const { slotCount, shardBy } = assignment;
-    const slots = isCustomResourceDefinitions(key)
+    const isDefinitions = isCustomResourceDefinitions(key);
+    const slots = isDefinitions
       ? definitionSlots(this.#options.customResources ?? [])
       : { slotCount, shardBy, slotHash: slotHashOf(shardBy, slotCount) };
-    const feed = new Feed(key, slots, this.#context, resumeFrom);
+    const feed = new Feed(key, slots, isDefinitions ? this.#definitionsContext : this.#context, resumeFrom);
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {
       this.#options.logger.error({ feed: feed.name, err: error }, 'a feed failed and is given up: its watches end');
@@ -371,6 +377,11 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   #census(): FeedCensus {
     const feeds = [...this.#feeds.values()].map(({ feed }) => feed);
     return takeFeedCensus(feeds, this.#options.clock.monotonic(), this.#resumedAt);
+  }
+
+  #definitionsPause(): number {
+    const feeds = Array.from(this.#feeds.values(), ({ feed }) => feed);
+    return definitionsPause(feeds, this.status().warm, this.#options.clock.monotonic());
   }
 
   #keptSlots(): number {

@@ -42,6 +42,7 @@ export function dataPlaneStatus(over: Partial<DataPlaneStatus> = {}): DataPlaneS
     exposedSlots: 3,
     warm: true,
     warmReason: '',
+    startsOver: false,
     queueDepth: 0,
     objects: 30,
     objectsByResource: { pods: 20, configmaps: 10 },

@@ -2,6 +2,7 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { SlotRole } from '../../migration-handler/index.ts';
 import { Feed } from '../feed.ts';
 import type { FeedContext } from '../feed-context.ts';
+import { History } from '../feed-history.ts';
 import type { FeedState } from '../feed-state.ts';
 import { History } from '../feed-history.ts';
 import { KindCatalog } from '../kind-catalog.ts';
@@ -62,6 +63,7 @@ export class SteppedMove {
     this.#api = new SteppedApiServer(new Map(there), changes, reading === 'narrowed list');
     const context: FeedContext = {
       upstream: this.#api,
+      history: new History(),
       kinds: new KindCatalog(this.#api),
       logger,
       clock: { now: () => 0, monotonic: () => 0, sleep: (_ms, signal) => turns(1, signal) },
