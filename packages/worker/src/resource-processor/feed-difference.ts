@@ -93,6 +93,7 @@ export function applyFetched(state: FeedState, object: Uint8Array, view: FrameVi
   const frame = state.codec.event('MODIFIED', state.kind, object);
   state.codec.readWhole(frame, view);
   const version = view.resourceVersion();
+  state.horizon = newerOf(version, state.horizon);
   upsert(state, view.uid(), version, view, 0, frame.length);
   for (const subscription of state.subscriptions) state.keepResumePoint(subscription, version);
 }

@@ -128,10 +128,8 @@ export class SteppedApiServer implements Upstream {
       this.#pending = this.#pending.filter((each) => each !== pending);
       reject(new Error('aborted'));
     });
-    // Of a selection only a feed's question asks for the position whether the server has gone back, which it never has.
-    const isCheck = query.get('limit') === '1' && query.has('labelSelector');
-    if (this.#stepped && !isCheck) this.#pending.push(pending);
-    else resolve(this.#answerTo(pending, this.#known).make());
+    if (this.#stepped) this.#pending.push(pending);
+    else resolve(this.#answerTo(pending, 0).make());
     const response = await promise;
     response.body.on('error', () => {});
     request.signal?.addEventListener('abort', () => response.body.destroy(new Error('aborted')), { once: true });
