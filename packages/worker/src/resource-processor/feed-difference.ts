@@ -93,6 +93,7 @@ export function applyFetched(state: FeedState, object: Uint8Array, view: FrameVi
   const frame = state.codec.event('MODIFIED', state.kind, object);
   state.codec.readWhole(frame, view);
   const version = view.resourceVersion();
+  state.horizon = newerOf(version, state.horizon);
   upsert(state, view.uid(), version, view, 0, frame.length);
   for (const subscription of state.subscriptions) state.keepResumePoint(subscription, version);
 }
@@ -102,6 +103,7 @@ export function completeRelist(state: FeedState, version: string): void {
   if (!state.unsharded && isNewer(state.knownFrom, state.position)) startOver(state, version);
   state.position = version;
   state.horizon = newerOf(version, state.horizon);
+  if (isNewer(state.censusFloor, version)) state.censusFloor = version;
   state.offPosition.clear();
   for (const subscription of state.subscriptions) subscription.bookmark(version);
   state.flush();
@@ -130,7 +132,8 @@ export function rewind(state: FeedState, version: string): void {
   state.lostUntil = newerOf(state.lostUntil, lost);
   state.position = version;
   state.horizon = version;
-  state.censusFloor = version;
+  // Nothing can be counted until the difference is written: `position` is ahead of that.
+  state.censusFloor = FAR_VERSION;
   state.knownFrom = state.filled ? version : FAR_VERSION;
   state.ring.reset(version);
 }

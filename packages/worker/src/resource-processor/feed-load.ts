@@ -63,6 +63,7 @@ export function offerItem(
   }
   const entry = known ?? state.index.add(uid, slot, view.namespace(), view.name(), version);
   entry.version = version;
+  state.horizon = newerOf(version, state.horizon);
   const novelty = state.judge(entry, view);
   for (const subscription of isAhead ? state.subscriptions : takers) {
     if ((subscription.slots[slot] as number) < SlotState.Loading || state.isQuiet(subscription, slot)) continue;
