@@ -4,7 +4,6 @@ import { Feed } from '../feed.ts';
 import type { FeedContext } from '../feed-context.ts';
 import { History } from '../feed-history.ts';
 import type { FeedState } from '../feed-state.ts';
-import { History } from '../feed-history.ts';
 import { KindCatalog } from '../kind-catalog.ts';
 import { Semaphore } from '../semaphore.ts';
 import { SlotState, type Subscription } from '../subscription.ts';
@@ -69,7 +68,6 @@ export class SteppedMove {
       clock: { now: () => 0, monotonic: () => 0, sleep: (_ms, signal) => turns(1, signal) },
       random: () => 0,
       metrics: undefined,
-      history: new History(),
       relists: new Semaphore(4),
       roles: () => this.#roles,
       pushdown: 'auto',
