@@ -65,8 +65,9 @@ describe('managers in trouble', { timeout: 120_000 }, () => {
     await beginMigrations();
     await fixture.nats.kill();
     await sleep(6000);
-    const degraded = (await fixture.config('main')).status.conditions?.find(({ type }) => type === 'Degraded');
-    expect(degraded).toMatchObject({ status: 'True', reason: 'NatsUnavailable' });
+    const degraded = async () =>
+      (await fixture.config('main')).status.conditions?.find(({ type }) => type === 'Degraded');
+    await expect.poll(degraded, { timeout: 30_000 }).toMatchObject({ status: 'True', reason: 'NatsUnavailable' });
     await fixture.nats.restart();
     await fixture.settled('main', 4);
     await fixture.balanced(4);

@@ -107,8 +107,7 @@ export class EffectsLoop {
     const [problem] = this.#problems;
     const deciding = this.#options.obstacle();
     if (deciding !== undefined || problem === undefined) return deciding;
-    const reason = problem.code === 'SC_KUBERNETES_FORBIDDEN' ? 'MissingRight' : 'EffectsFailing';
-    return { reason, message: this.#problems.map(({ message }) => message).join('; ') };
+    return { reason: reasonOf(problem), message: this.#problems.map(({ message }) => message).join('; ') };
   }
 
   async #writeStatus(state: ShardConfigState | undefined, signal: AbortSignal): Promise<void> {
@@ -132,4 +131,10 @@ export class EffectsLoop {
       this.#statusProblem = problem;
     }
   }
+}
+
+function reasonOf({ code }: WorldOutcome['problems'][number]): string {
+  if (code === 'SC_KUBERNETES_FORBIDDEN') return 'MissingRight';
+  // The deciding half may still wait for an answer when the first assignment fails.
+  return code === 'SC_NATS_UNAVAILABLE' ? 'NatsUnavailable' : 'EffectsFailing';
 }
