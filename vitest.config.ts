@@ -1,11 +1,26 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const ssr = { resolve: { conditions: ['@shard/source'], externalConditions: ['@shard/source'] } };
+
+/** Files that take a minute or more: begun last, one of them would run alone in the end. */
+const LONG = ['/faults/faults.', '/outages.', '/worker/data-plane.', '/restored-backup.', '/moves.'];
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONG.findIndex((part) => moduleId.includes(part));
+      return at < 0 ? LONG.length : at;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 /** unit: no other process. integration: real NATS, API server, kube-state-metrics on random ports. e2e: the whole fleet. */
 export default defineConfig({
   ssr,
   test: {
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         ssr,
@@ -23,7 +38,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // They mostly wait.
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       {

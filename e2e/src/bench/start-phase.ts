@@ -44,7 +44,9 @@ export async function measureStart(
     const since = await settled(contestant, book, start + options.withinMs);
     const scraped = performance.now();
     let figures: Promise<readonly ProcessFigures[]> = Promise.resolve([]);
-    const { series, bytes } = await scrapeAll(contestant, () => (figures = book.figures()));
+    const { series, bytes } = await scrapeAll(contestant, () => {
+      figures = book.figures();
+    });
     const processes = await figures;
     const scrapeMs = performance.now() - scraped;
     const expected = (await options.expected()) ?? (await laterSeries(contestant));
