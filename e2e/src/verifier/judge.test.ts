@@ -144,6 +144,15 @@ test('in a frozen phase the reference may lose its store without hiding a missin
   expect(judge.figures(true).missingMs).toBe(TICK_MS);
 });
 
+test("what the fleet's own Deployment makes go and come back is not expected, and that of others is", () => {
+  const condition = (namespace: string): string =>
+    `kube_deployment_status_condition{namespace="${namespace}",deployment="d",reason="MinimumReplicasAvailable"}`;
+  const conditions = [condition('monitoring'), condition('team-1')];
+  warmUp([...all, ...conditions], [...all, ...conditions]);
+  tick([...all, ...conditions], all);
+  expect(judge.figures()).toMatchObject({ missingMax: 1, expected: 4 });
+});
+
 test('in a frozen phase a series that ends for good is not missing', () => {
   warmUp(all, [a], [b, n]);
   judge.startPhase('frozen', now);

@@ -39,7 +39,8 @@ export interface PhaseFigures {
  * one after them. One that the reference has had for less than 1 s is new, which matters when a slow tick leaves a single
  * scrape in those 2 s. `frozen`: expected are the series that the reference had when the phase began and still has when
  * it ends; for a phase in which the reference itself loses its store. The API server's own identity Lease is left out:
- * it deletes that and makes a new one whenever it starts.
+ * it deletes that and makes a new one whenever it starts. Nor is expected what the fleet's own pods and Deployment make
+ * go and come back when they are killed.
  */
 export type Expectation = 'reference' | 'frozen';
 
@@ -48,10 +49,29 @@ const LATE_MS = 1000;
 const MAX_SAMPLES = 5;
 
 const LEASE_PREFIX = Buffer.from('kube_lease_');
+const POD_PREFIX = Buffer.from('kube_pod_');
+const DEPLOYMENT_PREFIX = Buffer.from('kube_deployment_status_condition');
 
-function isServersOwn(body: Buffer, from: number, to: number): boolean {
-  if (body.compare(LEASE_PREFIX, 0, LEASE_PREFIX.length, from, from + LEASE_PREFIX.length) !== 0) return false;
-  return body.toString('latin1', from, to).includes('lease="apiserver-');
+/**
+ * Of the fleet itself: they go and come back when a phase kills a manager or a worker, sooner than two looks at the
+ * reference.
+ */
+const FLEETS_OWN =
+  /^kube_(?:deployment_status_condition|pod_status_(?:ready|container_ready)_time|pod_container_state_started)\{namespace="monitoring",/;
+
+/** Who makes a series go and come back by itself. */
+const Owner = { Nobody: 0, ApiServer: 1, Fleet: 2 } as const;
+
+function startsWith(body: Buffer, from: number, prefix: Buffer): boolean {
+  return body.compare(prefix, 0, prefix.length, from, Math.min(from + prefix.length, body.length)) === 0;
+}
+
+function ownerOf(body: Buffer, from: number, to: number): number {
+  if (startsWith(body, from, LEASE_PREFIX)) {
+    return body.toString('latin1', from, to).includes('lease="apiserver-') ? Owner.ApiServer : Owner.Nobody;
+  }
+  if (!startsWith(body, from, POD_PREFIX) && !startsWith(body, from, DEPLOYMENT_PREFIX)) return Owner.Nobody;
+  return FLEETS_OWN.test(body.toString('latin1', from, Math.min(to, from + 100))) ? Owner.Fleet : Owner.Nobody;
 }
 
 interface MissingTick {
@@ -76,8 +96,8 @@ export class Judge {
   #doubledTick = new Uint32Array(0);
   #doubledSince = new Float64Array(0);
   #frozen = new Uint8Array(0);
-  // Per series: whether the API server itself deletes and makes it anew at its start.
-  #serversOwn = new Uint8Array(0);
+  // Per series: an `Owner`.
+  #owner = new Uint8Array(0);
 
   #references: { number: number; start: number; end: number }[] = [];
   #referenceNumber = 0;
@@ -117,7 +137,7 @@ export class Judge {
       if (
         this.#referenceSeen[id] === this.#referenceNumber &&
         this.#referenceNumber > 0 &&
-        this.#serversOwn[id] === 0
+        this.#owner[id] === Owner.Nobody
       ) {
         this.#frozen[id] = 1;
       }
@@ -190,7 +210,7 @@ export class Judge {
     this.#doubledTick = grown(new Uint32Array(capacity), this.#doubledTick);
     this.#doubledSince = grown(new Float64Array(capacity), this.#doubledSince);
     this.#frozen = grown(new Uint8Array(capacity), this.#frozen);
-    this.#serversOwn = grown(new Uint8Array(capacity), this.#serversOwn);
+    this.#owner = grown(new Uint8Array(capacity), this.#owner);
   }
 
   #readTarget(target: Exposition, index: number): void {
@@ -213,7 +233,7 @@ export class Judge {
     forEachSeries(body, body.length, (high, low, from, to) => {
       const id = this.#intern(high, low);
       if (this.#referenceSeen[id] === number) return;
-      if (this.#referenceSeen[id] === 0 && isServersOwn(body, from, to)) this.#serversOwn[id] = 1;
+      if (this.#referenceSeen[id] === 0) this.#owner[id] = ownerOf(body, from, to);
       if (this.#referenceSeen[id] !== before || before === 0) {
         this.#runStart[id] = number;
         this.#runStartTime[id] = reference.end;
@@ -244,6 +264,7 @@ export class Judge {
           : this.#referenceSeen[id] === this.#referenceNumber &&
             (this.#runStart[id] as number) <= firstInWindow &&
             age >= LATE_MS;
+      if (this.#owner[id] === Owner.Fleet) continue;
       if (isExpected) {
         expected++;
         if (!inTargets) ids.push(id);
