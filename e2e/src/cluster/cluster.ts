@@ -9,7 +9,7 @@ import { type Credentials, kubeconfig, makeCredentials } from './credentials.ts'
 import { kwokRights } from './kwok-rights.ts';
 import { sweepLeftOvers } from './leftovers.ts';
 import { MetricsFront, type MetricsFrontOptions } from './metrics-front.ts';
-import { freezeAll, PodAddresses, ProcessNode, type ProcessNodeOptions } from './process-node/index.ts';
+import { PodAddresses, ProcessNode, type ProcessNodeOptions } from './process-node/index.ts';
 
 const HARNESS = 'shard-controller-harness';
 
@@ -219,8 +219,7 @@ export class Cluster {
 
   /** It keeps its connections and answers nothing. */
   async pauseNats(): Promise<void> {
-    const { pid } = this.#parts.plane.nats;
-    if (pid !== undefined) await freezeAll([pid]);
+    await this.#parts.plane.nats.pause();
   }
 
   resumeNats(): void {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freezeAll } from './process-node/processes.ts';
 
 /** In the environment of everything that a cluster starts, so that a later one can sweep what a crash left. */
 export const HARNESS_MARK = 'SHARD_CONTROLLER_HARNESS';
@@ -113,9 +114,9 @@ export class ManagedProcess {
     await this.#exit;
   }
 
-  /** SIGSTOP: the kernel still accepts connections, nothing answers. Returns a moment before every thread stands still. */
-  pause(): void {
-    this.#child?.kill('SIGSTOP');
+  /** SIGSTOP: the kernel still accepts connections, nothing answers. Resolves when every thread stands still. */
+  async pause(): Promise<void> {
+    if (this.pid !== undefined) await freezeAll([this.pid]);
   }
 
   resume(): void {

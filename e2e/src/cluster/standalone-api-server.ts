@@ -44,7 +44,7 @@ export interface StandaloneApiServer {
   /** Puts the last backup back in place, etcd's revision included, and starts the API server anew. */
   restore(): Promise<void>;
   /** SIGSTOP: connections are still accepted by the kernel, nothing answers. */
-  pause(): void;
+  pause(): Promise<void>;
   resume(): void;
   /** Ends both processes and removes the data. */
   stop(): Promise<void>;
@@ -208,8 +208,8 @@ class Instance implements StandaloneApiServer {
     await Promise.all([...this.#replicas, this.#apiServer].map((server) => server.start()));
   }
 
-  pause(): void {
-    this.#apiServer.pause();
+  async pause(): Promise<void> {
+    await this.#apiServer.pause();
   }
 
   resume(): void {

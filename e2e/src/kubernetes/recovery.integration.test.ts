@@ -116,7 +116,7 @@ describe.each(['Paged', 'Streaming'] as const)('a %s reflector on a real API ser
   it('notices a frozen API server by its silence, and goes on when it thaws', async () => {
     const { names, reflector } = reflect(1_500);
     await reflector.synced;
-    server.pause();
+    await server.pause();
     await expect.poll(() => log.some((line) => line.includes('"cause":"silent"')), PATIENCE).toBe(true);
     server.resume();
     await put(`thawed-${listMode.toLowerCase()}`);

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { NatsServer } from './nats-server.ts';
 import { resolveSystemTool } from '../cluster/binaries.ts';
+import { freezeAll } from '../cluster/process-node/processes.ts';
 
 const START_TIMEOUT_MS = 10_000;
 
@@ -100,7 +101,8 @@ class NatsProcess implements NatsServer {
   }
 
   async pause(): Promise<void> {
-    this.#child?.kill('SIGSTOP');
+    const pid = this.#child?.pid;
+    if (pid !== undefined) await freezeAll([pid]);
   }
 
   async resume(): Promise<void> {

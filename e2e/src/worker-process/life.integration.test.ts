@@ -98,7 +98,7 @@ describe('a worker that has stalled', () => {
     const pod = await readyPod(13);
     pod.worker.signal('SIGSTOP');
     await sleep(3600);
-    fixture.apiServer.pause();
+    await fixture.apiServer.pause();
     const held = pod.scrape();
     const resumed = performance.now();
     pod.worker.signal('SIGCONT');
@@ -112,7 +112,7 @@ describe('a worker that has stalled', () => {
 
   it('serves again after 2 s when nothing answers', async () => {
     const pod = await readyPod(14, { SCRAPE_HOLD_MS: '5000' });
-    fixture.apiServer.pause();
+    await fixture.apiServer.pause();
     try {
       pod.worker.signal('SIGSTOP');
       await sleep(3600);

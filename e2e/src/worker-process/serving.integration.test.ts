@@ -77,7 +77,7 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
       return names.length === namesIn(uids, slots(0, 96)).length ? undefined : `${names.length} of them`;
     });
     expect(await pod.configMaps('map')).toEqual(namesIn(uids, slots(0, 96)));
-    fixture.apiServer.pause();
+    await fixture.apiServer.pause();
     try {
       const release = slotsToRanges(slots(64, 96), SLOT_COUNT).map((range) => ({ ...range, migration: 'm1' }));
       await fixture.publish('shard-001', assignment('shard-001', 3, slots(0, 64), { releaseRanges: release }));

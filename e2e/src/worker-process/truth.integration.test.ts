@@ -304,7 +304,7 @@ describe('what a worker says about itself', () => {
   it('shows a frozen API server within 15 s and goes on serving', async () => {
     const heard = fixture.heartbeats('shard-000');
     const frozenAt = Date.now();
-    fixture.apiServer.pause();
+    await fixture.apiServer.pause();
     try {
       await pod.eventually(async () => {
         expect((await pod.scrape()).status).toBe(200);

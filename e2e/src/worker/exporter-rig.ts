@@ -88,8 +88,8 @@ export class Exporter {
   }
 
   /** SIGSTOP: it takes nothing and answers nothing. */
-  pause(): void {
-    this.#process.pause();
+  async pause(): Promise<void> {
+    await this.#process.pause();
   }
 
   resume(): void {

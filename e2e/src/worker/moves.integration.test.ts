@@ -90,7 +90,7 @@ async function move(): Promise<Promise<void>> {
   const trouble = Math.floor(random.next() * 6);
   if (trouble === 0) forwarder.cut();
   const frozen = trouble === 1 ? target.rig.exporter : trouble === 2 ? source.rig.exporter : undefined;
-  frozen?.pause();
+  await frozen?.pause();
   const thawed = new Promise<void>((resolve) => setTimeout(resolve, 100)).then(() => frozen?.resume());
   if (trouble === 3) {
     // Reversed at any point on its way.

@@ -2,4 +2,4 @@ export { findProgram, KUBE_STATE_METRICS_IMAGE, MANAGER_IMAGE, productImages, WO
 export { PodAddresses } from './pod-addresses.ts';
 export { deletePodNetwork, podNetworkNames } from './pod-network.ts';
 export { ProcessNode, type ProcessNodeOptions } from './process-node.ts';
-export { freezeAll, processes, signalAll } from './processes.ts';
+export { processes, signalAll } from './processes.ts';
