@@ -267,6 +267,19 @@ describe('a data plane between a real API server and a real kube-state-metrics',
     await expectNoDifference(10_000);
   });
 
+  test('an exporter that starts twice, because of custom resources, is sent every object once', async () => {
+    await right.exporter.kill();
+    await until('cold', () => !isWarm(right));
+    right.received.clear();
+    await right.startExporter();
+    await until('warm again', () => isWarm(right));
+    // The API server is asked for the objects of this shard's slots only.
+    const { pods = 0 } = right.plane.status().objectsByResource;
+    await expect.poll(() => right.received.get('pods') ?? 0).toBeGreaterThanOrEqual(pods);
+    expect(pods).toBeGreaterThan(PODS / 4);
+    expect(right.received.get('pods')).toBeLessThan(1.5 * pods);
+  });
+
   test('an API server restart takes no series away', async () => {
     await until('both are warm', () => isWarm(left) && isWarm(right));
     // The API server's own Lease carries its identity, which a restart changes.

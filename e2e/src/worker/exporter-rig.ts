@@ -125,6 +125,8 @@ export class WorkerRig {
   readonly relists: string[] = [];
   /** When the exporter first asked the present plane for each resource; as `performance.now()` has it. */
   readonly askedAt = new Map<string, number>();
+  /** Objects and events that all planes of this rig have read, by resource; half a second late. */
+  readonly received = new Map<string, number>();
   readonly #name: string;
   readonly #port: number;
   readonly #api: ApiAccess;
@@ -176,6 +178,7 @@ export class WorkerRig {
       diet: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,
       metrics: {
+        frames: (resource, received) => this.received.set(resource, (this.received.get(resource) ?? 0) + received),
         relist: (_resource, cause) => this.relists.push(cause),
         exporterRequest: (resource) => {
           if (!this.askedAt.has(resource)) this.askedAt.set(resource, performance.now());

@@ -7,7 +7,9 @@ import type { Feed } from './feed.ts';
 import { acceptedForms } from './accept.ts';
 import { type ApiTarget, type CollectionAddress, type FeedKey, feedKeyOf, parseApiPath } from './feed-key.ts';
 import { resumeExporter } from './feed-difference.ts';
+import type { StartOutlook } from './exporter-restart.ts';
 import { type FeedState, SubscriptionLimitError } from './feed-state.ts';
+import { jsonCodec } from './frame-codec.ts';
 import { type PassedRequest, passThrough } from './pass-through.ts';
 import { holdsNothing, isExporterForm, type ReadQuery, readQuery } from './read-query.ts';
 import { pathOf, readRequestLine } from './request-line.ts';
@@ -25,6 +27,8 @@ export interface FeedDirectory {
   find(key: FeedKey): Feed | undefined;
   /** The exporter asks from nothing: it has just started. */
   noteStart(): void;
+  /** What becomes of a watch that the exporter asked for, from nothing, at `askedAt`; monotonic ms. */
+  outlook(askedAt: number): StartOutlook;
   /** The exporter goes on from what it got before this process was there. */
   noteResume(): void;
   /** The feed for this key; a new one follows `resumeFrom`, or the present when that is undefined. */
@@ -63,6 +67,8 @@ const DISCOVERY = /^\/(version|api(\/[^/]+)?|apis(\/[^/]+){0,2}|openapi\/.+)$/;
 const VERBS_AS_RESOURCES = new Set(['watch', 'proxy', 'redirect']);
 /** A refused first list is held so long before the refusal goes to the exporter: RBAC may be on its way. ms. */
 const REFUSAL_PATIENCE_MS = 20_000;
+/** How often it is looked whether the exporter will keep what it asks for. ms. */
+const OUTLOOK_EVERY_MS = 100;
 /** A subscription that was left so long is abandoned when the exporter starts over on the same feed. ms. */
 const ABANDONED_MS = 2_000;
 
@@ -193,6 +199,7 @@ export class ExporterApi {
     if (isWatch && !startsAnew && !wantsInitialEvents) return this.#resume(response, key, version, signal);
     await this.#options.feeds.assigned(signal);
     if (signal.aborted) return;
+    if (startsAnew && !isDefinitions && !(await this.#isKept(call, key, isWatch))) return;
     const feed = this.#options.feeds.open(key);
     feed.noteStart();
     const state = await this.#opened(feed, response, signal);
@@ -202,6 +209,31 @@ export class ExporterApi {
     const streamed = startsAnew && !isDefinitions;
     if (isWatch) this.#watch(response, feed, state, streamed, wantsInitialEvents);
     else this.#list(response, feed, state, streamed);
+  }
+
+  /**
+   * Resolves true once it is certain that the exporter keeps what it asks for. Where it is going to drop everything with
+   * its second start, nothing is read for its first: its watch is open and says nothing.
+   */
+  async #isKept({ response, signal }: Call, key: FeedKey, isWatch: boolean): Promise<boolean> {
+    const { feeds, clock } = this.#options;
+    const askedAt = clock.monotonic();
+    for (;;) {
+      const outlook = feeds.outlook(askedAt);
+      if (signal.aborted) return false;
+      if (outlook === 'kept') break;
+      // One that served an exporter before is not closed meanwhile.
+      feeds.find(key)?.noteUse();
+      if (outlook === 'dropped' && isWatch && !response.headersSent) {
+        // Every client takes JSON, and nothing follows.
+        response.writeHead(200, { 'content-type': jsonCodec.watchContentType });
+        response.flushHeaders();
+      }
+      await clock.sleep(OUTLOOK_EVERY_MS, signal);
+    }
+    // It has kept it after all: with its next request it gets everything.
+    if (response.headersSent) response.end();
+    return !response.headersSent;
   }
 
   /** The feed's state once it is open; otherwise the request is answered with why not. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { awaitsRestart, startsOver, tellAfter } from './exporter-restart.ts';
+import { awaitsRestart, type StartOutlook, startOutlook, startsOver, tellAfter } from './exporter-restart.ts';
 
 const SETTLE = 1_000;
 const NEVER = -Infinity;
@@ -41,6 +41,25 @@ test.each<readonly [string, number | undefined, number, ReturnType<typeof starts
   ['that was started itself', 50, 2_000, [starts(100), starts(120)], false],
 ])('whether an exporter that is not whole starts over: one %s', (_what, toldAt, now, watched, expected) => {
   expect(startsOver({ startedAt: 40, toldAt }, watched, now)).toBe(expected);
+});
+
+test.each<readonly [string, number, Partial<Parameters<typeof startOutlook>[0]> | undefined, number, StartOutlook]>([
+  ['before the one of the definitions', 100, undefined, 1_050, 'unknown'],
+  ['that no definitions follow', 100, undefined, 1_150, 'kept'],
+  ['while the definitions are being listed', 100, { isTold: false }, 9_000, 'unknown'],
+  ['whose definitions cannot be listed', 100, { isTold: false }, 10_040, 'kept'],
+  ['where there are no definitions', 100, {}, 120, 'kept'],
+  ['where there were none, and one has gone before', 100, { toldAt: 30 }, 120, 'kept'],
+  ['of the first start', 100, { toldAt: 50 }, 120, 'dropped'],
+  ['of the first start, a moment before the definitions', 20, { toldAt: 50 }, 120, 'dropped'],
+  ['of the first start, to the end', 100, { toldAt: 50 }, 10_049, 'dropped'],
+  ['of a first start that no second follows', 100, { toldAt: 50 }, 10_050, 'kept'],
+  ['of the second start', 3_050, { toldAt: 50 }, 3_050, 'kept'],
+  ['in later life', 70_000, { toldAt: 50 }, 70_000, 'kept'],
+  ['after later news', 70_000, { toldAt: 69_000 }, 70_000, 'kept'],
+])('what becomes of a watch %s', (_what, askedAt, definitions, now, expected) => {
+  const known = definitions && { startedAt: 40, toldAt: undefined, isTold: true, ...definitions };
+  expect(startOutlook(known, askedAt, now)).toBe(expected);
 });
 
 describe('news of definitions', () => {

@@ -67,6 +67,28 @@ export function startsOver(
   return watched.every(({ startedBeforeAt }) => startedBeforeAt <= toldAt);
 }
 
+/**
+ * What becomes of a watch that the exporter starts from nothing: it drops all it got with its second start, it keeps it, or
+ * that will show within a moment.
+ */
+export type StartOutlook = 'dropped' | 'kept' | 'unknown';
+
+/**
+ * @param definitions undefined while the exporter has no watch on them. `isTold` when it has had the first state.
+ * @param askedAt when it asked for the watch in question; monotonic ms.
+ */
+export function startOutlook(
+  definitions: (Definitions & { readonly isTold: boolean }) | undefined,
+  askedAt: number,
+  now: number,
+): StartOutlook {
+  if (definitions === undefined) return now - askedAt < SAME_START_MS ? 'unknown' : 'kept';
+  const { startedAt, toldAt = -Infinity, isTold } = definitions;
+  if (askedAt >= startedAt + FIRST_START_MS) return 'kept';
+  if (!isTold) return now - startedAt < RESTART_LIMIT_MS ? 'unknown' : 'kept';
+  return toldAt >= startedAt && now - toldAt < RESTART_LIMIT_MS ? 'dropped' : 'kept';
+}
+
 /** Whether the exporter, since it was told, has started everything that it watches, but not this. */
 export function wasLeft({ startedAt }: Starts, toldAt: number, watched: readonly Starts[]): boolean {
   return watched.length > 0 && watched.every(({ startedAt: other }) => other > toldAt && other > startedAt);

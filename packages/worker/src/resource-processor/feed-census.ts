@@ -1,5 +1,13 @@
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
-import { awaitsRestart, RESTART_LIMIT_MS, startsOver, tellAfter, wasLeft } from './exporter-restart.ts';
+import {
+  awaitsRestart,
+  RESTART_LIMIT_MS,
+  type StartOutlook,
+  startOutlook,
+  startsOver,
+  tellAfter,
+  wasLeft,
+} from './exporter-restart.ts';
 import type { Feed } from './feed.ts';
 import type { FeedState } from './feed-state.ts';
 import type { ObjectIndex } from './object-index.ts';
@@ -176,6 +184,16 @@ export function definitionsPause(all: readonly CensusFeed[], isWhole: boolean, n
   // Of a kind that is going away it will never be whole: that is the news.
   const isBusy = expectsRestart(all, now) || (!isWhole && watchedOf(all).every(({ problem }) => problem === undefined));
   return tellAfter({ startedAt, toldAt: state?.toldAt }, watchedOf(all), isBusy, now);
+}
+
+/** What becomes of a watch that the exporter asked for, from nothing, at `askedAt`; monotonic ms. */
+export function outlookOf(all: readonly CensusFeed[], askedAt: number, now: number): StartOutlook {
+  const definitions = definitionsOf(all);
+  if (definitions?.refusal !== undefined) return 'kept';
+  const watches = definitions === undefined ? [] : watchesOf(definitions);
+  if (definitions === undefined || watches.length === 0) return startOutlook(undefined, askedAt, now);
+  const isTold = !watches.some(({ initialPending }) => initialPending);
+  return startOutlook({ startedAt: definitions.startedAt, toldAt: definitions.state?.toldAt, isTold }, askedAt, now);
 }
 
 const definitionsOf = (all: readonly CensusFeed[]): CensusFeed | undefined => all.find(({ isQuiet }) => isQuiet);

@@ -124,6 +124,11 @@ export class Feed implements VerifiableFeed {
     this.startedAt = this.#context.clock.monotonic();
   }
 
+  /** It is not idle, although nobody watches: the exporter is about to. */
+  noteUse(): void {
+    this.idleSince = this.#context.clock.monotonic();
+  }
+
   /** Works towards the present roles of the slots. */
   plan(): void {
     this.#plannedAt = this.#context.clock.monotonic();

@@ -9,11 +9,12 @@ import { type Caller, ExporterApi, type FeedDirectory, isCustomResourceDefinitio
 import { Exposure } from './exposure.ts';
 import { unknownVersion } from './exporter-annotations.ts';
 import { exporterDiet } from './exporter-diet.ts';
+import type { StartOutlook } from './exporter-restart.ts';
 import { Feed } from './feed.ts';
 import type { FeedContext } from './feed-context.ts';
 import { History } from './feed-history.ts';
 import { type FeedKey, feedId, parseApiPath, resourceName } from './feed-key.ts';
-import { definitionsPause, type FeedCensus, takeFeedCensus } from './feed-census.ts';
+import { definitionsPause, type FeedCensus, outlookOf, takeFeedCensus } from './feed-census.ts';
 import { plainUpstream } from './gzip.ts';
 import { Inspection } from './inspection.ts';
 import { KindCatalog } from './kind-catalog.ts';
@@ -102,7 +103,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     this.#api = new ExporterApi({ ...options, kinds, feeds: this, view: this.#view });
     this.inspection = new Inspection({
       clock: options.clock,
-      feeds: () => Array.from(this.#feeds.values(), ({ feed }) => feed),
+      feeds: () => this.#everyFeed(),
       assignment: () => this.#assignment,
       roles: () => this.#roles,
       probedAt: () => this.#probedAt,
@@ -236,6 +237,12 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     this.#resumedAt = undefined;
   }
 
+  outlook(askedAt: number): StartOutlook {
+    // Without custom-resource-state an exporter does not look at definitions.
+    if ((this.#options.customResources ?? []).length === 0) return 'kept';
+    return outlookOf(this.#everyFeed(), askedAt, this.#options.clock.monotonic());
+  }
+
   noteResume(): void {
     this.#resumedAt ??= this.#options.clock.monotonic();
   }
@@ -292,7 +299,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   /** One line when feeds are cut off or deaf, one when all are back: an API server that restarts cuts them all. */
   #reportInterruptions(): void {
     const stale = new Set(this.#census().stale(this.#probedAt));
-    const cut = Array.from(this.#feeds.values(), ({ feed }) => feed).filter(
+    const cut = this.#everyFeed().filter(
       (feed) => !feed.halted && ((!feed.connected && feed.problem !== undefined) || stale.has(feed.name)),
     );
     if (cut.length > 0 === this.#isInterrupted) return;
@@ -327,7 +334,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     for (const entry of this.#feeds.values()) {
       const { feed, abort } = entry;
       if (isUsed(entry)) {
-        feed.idleSince = now;
+        feed.noteUse();
         continue;
       }
       const isLeft = someUsed && feed.state?.everSubscribed === true;
@@ -361,7 +368,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   #injectStop(): void {
     if (this.#options.fault !== 'stop-feed') return;
-    const feeds = [...this.#feeds.values()].map(({ feed }) => feed).filter(({ isQuiet }) => !isQuiet);
+    const feeds = this.#everyFeed().filter(({ isQuiet }) => !isQuiet);
     if (feeds.some(({ halted }) => halted)) return;
     const isWarmed = this.status().handovers.some(({ state }) => state === 'acknowledged');
     if (isWarmed) feeds[0]?.halt();
@@ -374,14 +381,16 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     return uid === this.#omitted;
   }
 
+  #everyFeed(): Feed[] {
+    return Array.from(this.#feeds.values(), ({ feed }) => feed);
+  }
+
   #census(): FeedCensus {
-    const feeds = [...this.#feeds.values()].map(({ feed }) => feed);
-    return takeFeedCensus(feeds, this.#options.clock.monotonic(), this.#resumedAt);
+    return takeFeedCensus(this.#everyFeed(), this.#options.clock.monotonic(), this.#resumedAt);
   }
 
   #definitionsPause(): number {
-    const feeds = Array.from(this.#feeds.values(), ({ feed }) => feed);
-    return definitionsPause(feeds, this.status().warm, this.#options.clock.monotonic());
+    return definitionsPause(this.#everyFeed(), this.status().warm, this.#options.clock.monotonic());
   }
 
   #keptSlots(): number {
