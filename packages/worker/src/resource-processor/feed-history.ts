@@ -51,8 +51,8 @@ export async function hasGoneBack(
 }
 
 /**
- * How often the API server has gone back, as far as any feed of this worker knows. What one has found out holds for all: the
- * position of a quiet kind may have been reached again, by other events, before its own feed could ask.
+ * Returns of the API server to older data, shared by all feeds of a worker: the feed of a quiet kind could not find out by
+ * itself once other kinds' events have brought the server past its position again.
  */
 export class History {
   readonly #followers = new Set<() => void>();

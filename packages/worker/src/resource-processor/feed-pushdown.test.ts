@@ -1,4 +1,3 @@
-import { createLogger } from '@shard-controller/shared/observability';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
 import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -7,11 +6,9 @@ import { CollectionReader } from './collection-reader.ts';
 import { Feed } from './feed.ts';
 import { resumeExporter } from './feed-difference.ts';
 import { fetchEach } from './feed-relist.ts';
-import { History } from './feed-history.ts';
-import { KindCatalog } from './kind-catalog.ts';
-import { Semaphore } from './semaphore.ts';
 import { slotHashOf } from './slot-hash.ts';
 import { SlotState } from './subscription.ts';
+import { PODS, testContext } from './testing/feed-context.ts';
 import { ScriptedApiServer, status } from './testing/scripted-api-server.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 
@@ -46,25 +43,11 @@ class Rig {
       monotonic: () => systemClock.monotonic() + this.#ahead,
       sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 2), signal),
     };
-    const key = {
-      path: '/api/v1/pods',
-      group: '',
-      version: 'v1',
-      resource: 'pods',
-      namespace: '',
-      fieldSelector,
-      labelSelector: '',
-      accept: 'application/vnd.kubernetes.protobuf',
-    };
     this.feed = new Feed(
-      key,
+      { ...PODS, fieldSelector },
       { slotCount: SLOTS, shardBy: 'uid', slotHash: slotHashOf('uid', SLOTS) },
-      {
-        upstream: this.api,
-        kinds: new KindCatalog(this.api),
-        logger: createLogger({ name: 'test', level: 'fatal' }),
+      testContext(this.api, {
         clock,
-        random: () => 0.5,
         metrics: {
           frames: () => {},
           relist: () => {},
@@ -72,14 +55,9 @@ class Rig {
           pushdown: (_resource, on) => void this.pushdowns.push(on),
           cut: () => {},
         },
-        history: new History(),
-        relists: new Semaphore(4),
         roles: () => this.roles,
         pushdown,
-        withholds: undefined,
-        diet: () => undefined,
-        onChange: () => {},
-      },
+      }),
     );
     const stop = new AbortController();
     stops.push(stop);

@@ -103,6 +103,8 @@ export class FeedWatch {
           if (response === undefined) {
             response = await this.#takeSuccessor();
             coveredUntil = response === undefined ? undefined : state.position;
+            // What the watch before brought of slots that were left out meanwhile had been asked for.
+            if (response !== undefined) state.unsolicited = 0;
           }
           response ??= await this.#reopen(state, signal);
           await this.#consume(state, response, AbortSignal.any([signal, stop]), coveredUntil);

@@ -1,16 +1,13 @@
-import { createLogger } from '@shard-controller/shared/observability';
 import { fnv1a64, hashToBigInt, slotOf } from '@shard-controller/shared/hashing';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { SlotRole } from '../../migration-handler/index.ts';
 import { Feed } from '../feed.ts';
-import type { FeedContext } from '../feed-context.ts';
 import { resumeExporter } from '../feed-difference.ts';
 import type { FeedState } from '../feed-state.ts';
-import { History } from '../feed-history.ts';
 import { KindCatalog } from '../kind-catalog.ts';
-import { Semaphore } from '../semaphore.ts';
 import { slotHashOf } from '../slot-hash.ts';
 import { SlotState, type Subscription } from '../subscription.ts';
+import { PODS, testContext } from './feed-context.ts';
 import { ScriptedApiServer } from './scripted-api-server.ts';
 import { TroubledUpstream, turn, turns } from './troubled-upstream.ts';
 import { WatchPeer } from './watch-peer.ts';
@@ -157,31 +154,9 @@ export class FeedModel {
       monotonic: () => this.#now,
       sleep: (ms, signal) => turns(1 + Math.min(4, Math.floor(ms / 20)), signal),
     };
-    const context: FeedContext = {
-      upstream: this.upstream,
-      kinds: new KindCatalog(this.api),
-      logger: createLogger({ name: 'test', level: 'fatal' }),
-      clock,
-      random: this.#random,
-      metrics: undefined,
-      history: new History(),
-      relists: new Semaphore(4),
-      roles: () => this.roles,
-      pushdown: 'auto',
-      withholds: undefined,
-      diet: () => undefined,
-      onChange: () => {},
-    };
-    const key = {
-      path: '/api/v1/pods',
-      group: '',
-      version: 'v1',
-      resource: 'pods',
-      namespace: '',
-      fieldSelector: '',
-      labelSelector: this.#labelSelector,
-      accept: 'application/vnd.kubernetes.protobuf',
-    };
+    const kinds = new KindCatalog(this.api);
+    const context = testContext(this.upstream, { kinds, clock, random: this.#random, roles: () => this.roles });
+    const key = { ...PODS, labelSelector: this.#labelSelector };
     const slots = { slotCount: SLOTS, shardBy: 'uid' as const, slotHash: slotHashOf('uid', SLOTS) };
     const feed = new Feed(key, slots, context, resumeFrom);
     this.#stop = new AbortController();

@@ -1,14 +1,12 @@
 import { Readable } from 'node:stream';
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
-import { createLogger } from '@shard-controller/shared/observability';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
 import { SlotRole } from '../../migration-handler/index.ts';
 import { Feed } from '../feed.ts';
 import { History } from '../feed-history.ts';
-import { KindCatalog } from '../kind-catalog.ts';
-import { Semaphore } from '../semaphore.ts';
 import { slotHashOf } from '../slot-hash.ts';
 import { SlotState, type Subscription } from '../subscription.ts';
+import { PODS, testContext } from './feed-context.ts';
 import { ScriptedApiServer } from './scripted-api-server.ts';
 import { WatchPeer } from './watch-peer.ts';
 
@@ -44,25 +42,12 @@ export function newFeed(api: ScriptedApiServer, resumeFrom?: string, history = n
       return systemClock.sleep(Math.min(ms, 2), signal);
     },
   };
-  const key = {
-    path: '/api/v1/pods',
-    group: '',
-    version: 'v1',
-    resource: 'pods',
-    namespace: '',
-    fieldSelector: '',
-    labelSelector: '',
-    accept: 'application/vnd.kubernetes.protobuf,application/json',
-  };
+  const key = { ...PODS, accept: 'application/vnd.kubernetes.protobuf,application/json' };
   const feed = new Feed(
     key,
     { slotCount: SLOTS, slotHash: slotHashOf('uid', SLOTS) },
-    {
-      upstream: api,
-      kinds: new KindCatalog(api),
-      logger: createLogger({ name: 'test', level: 'fatal' }),
+    testContext(api, {
       clock,
-      random: () => 0.5,
       metrics: {
         frames: () => {},
         cut: () => {},
@@ -72,13 +57,8 @@ export function newFeed(api: ScriptedApiServer, resumeFrom?: string, history = n
         pushdown: () => {},
       },
       history,
-      relists: new Semaphore(4),
       roles: () => everything,
-      pushdown: 'auto',
-      withholds: undefined,
-      diet: () => undefined,
-      onChange: () => {},
-    },
+    }),
     resumeFrom,
   );
   const stop = new AbortController();

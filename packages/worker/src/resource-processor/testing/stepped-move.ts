@@ -1,13 +1,9 @@
-import { createLogger } from '@shard-controller/shared/observability';
 import { SlotRole } from '../../migration-handler/index.ts';
 import { Feed } from '../feed.ts';
-import type { FeedContext } from '../feed-context.ts';
-import { History } from '../feed-history.ts';
 import type { FeedState } from '../feed-state.ts';
-import { KindCatalog } from '../kind-catalog.ts';
-import { Semaphore } from '../semaphore.ts';
 import { SlotState, type Subscription } from '../subscription.ts';
 import type { Choose } from './every-way.ts';
+import { PODS, testContext } from './feed-context.ts';
 import {
   type Change,
   PLACES,
@@ -22,7 +18,6 @@ import { turns } from './troubled-upstream.ts';
 import { WatchPeer } from './watch-peer.ts';
 
 const [KEPT, MOVED] = [0, 1];
-const logger = createLogger({ name: 'test', level: 'fatal' });
 /** Turns of the event loop after which a step has had all its consequences. */
 const TURNS = 6;
 
@@ -60,32 +55,13 @@ export class SteppedMove {
     if (rollsBack) this.#decisions.push('take back');
     const there = objects.map((uid, i): [string, number] => [uid, i + 1]);
     this.#api = new SteppedApiServer(new Map(there), changes, reading === 'narrowed list');
-    const context: FeedContext = {
-      upstream: this.#api,
-      history: new History(),
-      kinds: new KindCatalog(this.#api),
-      logger,
+    const context = testContext(this.#api, {
       clock: { now: () => 0, monotonic: () => 0, sleep: (_ms, signal) => turns(1, signal) },
       random: () => 0,
-      metrics: undefined,
-      relists: new Semaphore(4),
       roles: () => this.#roles,
-      pushdown: 'auto',
-      withholds: undefined,
-      diet: () => undefined,
-      onChange: () => {},
-    };
-    const key = {
-      path: '/api/v1/pods',
-      group: '',
-      version: 'v1',
-      resource: 'pods',
-      namespace: '',
-      fieldSelector: '',
-      // Of a selection neither the size is known nor are single reads possible.
-      labelSelector: isListed ? 'app=web' : '',
-      accept: 'application/vnd.kubernetes.protobuf',
-    };
+    });
+    // Of a selection neither the size is known nor are single reads possible.
+    const key = { ...PODS, labelSelector: isListed ? 'app=web' : '' };
     const slots = {
       slotCount: SLOTS,
       shardBy: 'uid' as const,
