@@ -20,6 +20,7 @@ const BARS: readonly Bar[] = [
   { what: '  without what it uses to boot', figure: 'startWorkerCpuRatioWithoutBoot', most: 0.3, unit: 'x' },
   { what: 'freshness p99 over KSM', figure: 'freshnessP99AddedMs', most: 50, unit: ' ms' },
   { what: 'worker RSS, five times the objects, a quarter owned', figure: 'workerRssMiB', most: 160, unit: ' MiB' },
+  { what: '  the same with pushdown', figure: 'workerRssPushdownMiB', most: 120, unit: ' MiB' },
   { what: "exporter's peak memory at start / KSM's", figure: 'exporterPeakMemoryRatio', most: 0.7, unit: 'x' },
   { what: 'bytes per worker with pushdown / full stream', figure: 'pushdownBytesShare', most: 0.383, unit: 'x' },
   { what: 'bytes per moved object / its size, small moves', figure: 'movedObjectBytesRatio', most: 3, unit: 'x' },

@@ -68,6 +68,7 @@ describe.runIf(process.env['E2E_LONG'] === '1')('a small bench', () => {
         'exporterPeakMemoryRatio',
         'pushdownBytesShare',
         'workerRssMiB',
+        'workerRssPushdownMiB',
       ]),
     );
     expect(summary).toMatchObject({ resizeMissingMax: null, freshnessP99AddedMs: expect.any(Number) });

@@ -81,7 +81,9 @@ describe('the summary', () => {
     };
     const part = { frameBytes: 1024, bootCpuMs: 600, microsPerFrameReceived: 21, microsPerFrameKept: 30 };
     const memory = { objects: 5, owned: 1, rssMiB: 100, peakMiB: 110 };
-    const results = { ...EMPTY, plain, single, worker: { ...part, memory } };
+    const startMicrosPerObject = { few: 20, many: 10 };
+    const measured = { ...part, startMicrosPerObject, memory, memoryWithPushdown: memory };
+    const results = { ...EMPTY, plain, single, worker: measured };
     expect(summaryOf(results)).toMatchObject({
       startWorkerCpuRatio: 0.9,
       startWorkerCpuRatioWithoutBoot: 0.3,

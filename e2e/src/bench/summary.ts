@@ -27,6 +27,7 @@ export interface Summary {
   /** Worst worker with pushdown / mean of the workers without, start and steady state, for the same number of changes. */
   readonly pushdownBytesShare: number | null;
   readonly workerRssMiB: number | null;
+  readonly workerRssPushdownMiB: number | null;
   /** Bytes read per moved object / size of the object, moves below 500 objects; the larger of pushdown on and off. */
   readonly movedObjectBytesRatio: number | null;
 }
@@ -50,6 +51,7 @@ export function summaryOf(results: Results): Summary {
     exporterPeakMemoryRatio: ratio(startOf(results.single, 'exporter').peakMiB, startOf(plain, 'exporter').peakMiB),
     pushdownBytesShare: pushdownShare(ours, pushdown),
     workerRssMiB: worker?.memory.rssMiB ?? null,
+    workerRssPushdownMiB: worker?.memoryWithPushdown.rssMiB ?? null,
     movedObjectBytesRatio: largest((moves ?? []).flatMap((each) => movedBytesRatio(each) ?? [])),
   });
 }

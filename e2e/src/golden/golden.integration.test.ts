@@ -40,6 +40,8 @@ async function expectEqual(fleet: GoldenFleet): Promise<void> {
   await expect.poll(() => fleet.difference(OPEN_METRICS), IN_TIME).toEqual(EQUAL);
 }
 
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
+
 /** Prints what was compared, and fails when a worker that has objects shows nothing. */
 async function report(fleet: GoldenFleet): Promise<void> {
   const { name, shardBy, workers } = fleet.options;
@@ -49,8 +51,9 @@ async function report(fleet: GoldenFleet): Promise<void> {
   console.log(`golden: ${name}: ${workers} by ${shardBy}, ${objects.join(' + ')} objects, ${series} series`);
   expect(series).toBeGreaterThan(10);
   expect(shown.filter((count, i) => count === 0 && (objects[i] ?? 0) > 0)).toEqual([]);
-  const idle = shardBy === 'uid' ? 0 : workers - 1;
-  expect(shown.filter((count) => count === 0).length).toBeLessThanOrEqual(idle);
+  // Few objects, or few namespaces, may leave a worker without any.
+  const isSpread = shardBy === 'uid' && sum(objects) >= 20 * workers;
+  expect(shown.filter((count) => count === 0).length).toBeLessThanOrEqual(isSpread ? 0 : workers - 1);
 }
 
 beforeAll(async () => {

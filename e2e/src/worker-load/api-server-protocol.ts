@@ -5,6 +5,8 @@ export interface ApiServerSettings {
   readonly key: string;
   readonly objects: number;
   readonly frameBytes: number;
+  /** Sends only what a `shardSelector` asks for (KEP-5866); else the parameter is ignored. */
+  readonly narrows: boolean;
   /** The ShardInstance of the worker. */
   readonly instance: unknown;
 }

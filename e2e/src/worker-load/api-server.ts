@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { ApiServerCommand, ApiServerReport, ApiServerSettings } from './api-server-protocol.ts';
+import { shardSelection } from './shard-selection.ts';
 import { bookmarkFrame, FIRST_VERSION, podListBody, SyntheticPods } from './synthetic-pods.ts';
 
 /**
@@ -16,7 +17,8 @@ const INITIAL_CHUNK = 4096;
 class LoadApiServer {
   readonly #settings: ApiServerSettings;
   readonly #pods: SyntheticPods;
-  readonly #watches = new Set<ServerResponse>();
+  /** Of each open watch, the pods that it is asked for. */
+  readonly #watches = new Map<ServerResponse, readonly boolean[]>();
   #version: number;
 
   constructor(settings: ApiServerSettings) {
@@ -51,32 +53,38 @@ class LoadApiServer {
   async churn(frames: number): Promise<number> {
     for (let i = 0; i < frames; i++) {
       this.#version++;
-      const frame = this.#pods.frame('MODIFIED', (i * 7919) % this.#pods.count, this.#version);
-      for (const watch of this.#watches) await written(watch, frame);
+      const index = (i * 7919) % this.#pods.count;
+      const frame = this.#pods.frame('MODIFIED', index, this.#version);
+      for (const [watch, wanted] of this.#watches) if (wanted[index] === true) await written(watch, frame);
     }
     this.#version++;
-    for (const watch of this.#watches) await written(watch, bookmarkFrame(this.#version));
+    for (const watch of this.#watches.keys()) await written(watch, bookmarkFrame(this.#version));
     return this.#version;
   }
 
   async #collection(response: ServerResponse, query: URLSearchParams): Promise<void> {
+    const selects = shardSelection(this.#settings.narrows ? query.get('shardSelector') : null);
+    const wanted = this.#pods.uids.map(selects);
     if (query.get('watch') !== 'true') {
-      response.writeHead(200, { 'content-type': PROTOBUF }).end(podListBody(this.#version, this.#pods.count));
+      const count = wanted.filter(Boolean).length;
+      const body = podListBody(this.#version, count, this.#pods.uids[wanted.indexOf(true)]);
+      response.writeHead(200, { 'content-type': PROTOBUF }).end(body);
       return;
     }
     response.writeHead(200, { 'content-type': `${PROTOBUF};stream=watch` }).flushHeaders();
-    if (query.get('sendInitialEvents') === 'true') await this.#initialEvents(response);
+    if (query.get('sendInitialEvents') === 'true') await this.#initialEvents(response, wanted);
     else {
-      this.#watches.add(response);
+      this.#watches.set(response, wanted);
       response.on('close', () => this.#watches.delete(response));
     }
   }
 
-  async #initialEvents(response: ServerResponse): Promise<void> {
+  async #initialEvents(response: ServerResponse, wanted: readonly boolean[]): Promise<void> {
     const version = this.#version;
     let chunk: Buffer[] = [];
     let size = 0;
     for (let i = 0; i < this.#pods.count; i++) {
+      if (wanted[i] !== true) continue;
       const frame = this.#pods.frame('ADDED', i, FIRST_VERSION + i);
       chunk.push(frame);
       size += frame.length;

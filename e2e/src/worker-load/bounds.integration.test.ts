@@ -25,6 +25,13 @@ describe('memory of a worker', () => {
     expect(figures.rssMiB.peak).toBeLessThan(process.env['SHARD_CONTROLLER_PROGRAMS'] === 'dist' ? 160 : 190);
   });
 
+  it('is at most 120 MiB where the API server sends only the 25,000', async () => {
+    const load = { objects: 100_000, frames: 20_000, bytes: 1_024, keptShare: 0.25 };
+    const figures = await measureWorkerFrames({ ...load, narrows: true });
+    expect(figures.keptShare).toBeCloseTo(0.25, 1);
+    expect(figures.rssMiB.peak).toBeLessThan(process.env['SHARD_CONTROLLER_PROGRAMS'] === 'dist' ? 120 : 150);
+  });
+
   it.for([
     ['30,000 changes of 4 KiB', 30_000, 4_096],
     ['100 changes of 1 MiB', 100, 1024 * 1024],

@@ -29,6 +29,8 @@ export interface LoadRigOptions {
   readonly frameBytes: number;
   /** Part of the hash space that the worker owns, 0 to 1. */
   readonly keptShare: number;
+  /** The API server sends only what it is asked for by `shardSelector`; default false. */
+  readonly narrows?: boolean;
   /** Further or other environment of the worker. */
   readonly env?: Readonly<Record<string, string>>;
   /** Put before the program, to profile it. */
@@ -50,8 +52,8 @@ export class LoadRig implements AsyncDisposable {
     writeFileSync(join(folder, 'token'), 'token');
     writeFileSync(join(folder, 'ca.crt'), certificate.certificate);
     const api = fork(join(import.meta.dirname, 'api-server.ts'), { execArgv: ['--conditions=@shard/source'] });
-    const { objects, frameBytes, keptShare } = options;
-    const settings = { ...certificate, objects, frameBytes, instance: instanceOwning(keptShare) };
+    const { objects, frameBytes, keptShare, narrows = false } = options;
+    const settings = { ...certificate, objects, frameBytes, narrows, instance: instanceOwning(keptShare) };
     const report = await ask(api, { type: 'start', settings });
     if (report.type !== 'listening') throw new Error(`the API server of the load said ${report.type} first`);
     const rig = new LoadRig(options, folder, api, report.port, await freePorts(6));

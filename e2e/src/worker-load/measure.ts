@@ -10,6 +10,8 @@ export interface WorkerLoad {
   readonly bytes: number;
   /** Part of the hash space that the worker owns, 0 to 1. */
   readonly keptShare: number;
+  /** The API server sends only what it is asked for by `shardSelector`; default false. */
+  readonly narrows?: boolean;
   /** Objects there before; each is changed in turn. Default 20,000. */
   readonly objects?: number;
   /** Further or other environment of the worker. */

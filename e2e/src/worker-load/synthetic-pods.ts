@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /** resourceVersions of this load all have ten digits, so that a frame can be patched in place and found by its length. */
 export const FIRST_VERSION = 1_000_000_000;
 
-const UID = 36;
+const UID_LENGTH = 36;
 const NAME = 'pod-0000000';
 const NAMESPACE = 'ns-000';
 const NAMESPACES = 200;
@@ -13,20 +13,20 @@ type EventType = 'ADDED' | 'MODIFIED' | 'BOOKMARK';
 /** Pods in protobuf watch frames of one size, made by patching a template: cheaper to send than they are to read. */
 export class SyntheticPods {
   readonly count: number;
-  readonly #uids: Buffer;
+  readonly uids: readonly string[];
   readonly #frames: Readonly<Record<'ADDED' | 'MODIFIED', Template>>;
 
   /** @param frameBytes size of a frame with its length prefix, at least 200. */
   constructor(count: number, frameBytes: number) {
     this.count = count;
-    this.#uids = Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.from(uidOf(i))));
+    this.uids = Array.from({ length: count }, (_, i) => uidOf(i));
     this.#frames = { ADDED: template('ADDED', frameBytes), MODIFIED: template('MODIFIED', frameBytes) };
   }
 
   frame(type: 'ADDED' | 'MODIFIED', index: number, version: number): Buffer {
     const { bytes, uid, name, namespace, resourceVersion } = this.#frames[type];
     const frame = Buffer.from(bytes);
-    this.#uids.copy(frame, uid, index * UID, (index + 1) * UID);
+    frame.write(this.uids[index] ?? '', uid, 'latin1');
     frame.write(String(index).padStart(7, '0'), name + 4, 'latin1');
     frame.write(String(index % NAMESPACES).padStart(3, '0'), namespace + 3, 'latin1');
     frame.write(String(version), resourceVersion, 'latin1');
@@ -44,7 +44,7 @@ interface Template {
 }
 
 function template(type: EventType, frameBytes: number): Template {
-  const uid = 'u'.repeat(UID);
+  const uid = 'u'.repeat(UID_LENGTH);
   const version = String(FIRST_VERSION);
   const build = (ballast: number): Buffer => {
     const meta = [
@@ -76,15 +76,19 @@ export function bookmarkFrame(version: number, initialEnd = false): Buffer {
   return watchFrame('BOOKMARK', field(1, Buffer.concat(meta)));
 }
 
-/** The first page of a list of `count` pods, one pod long; its version is the list's. */
-export function podListBody(version: number, count: number): Buffer {
+/** The first page of a list of `count` pods, which has the pod `uid` alone; its version is the list's. */
+export function podListBody(version: number, count: number, uid: string | undefined): Buffer {
   const meta = Buffer.concat([
     field(1, ''),
     field(2, String(version)),
     ...(count > 1 ? [field(3, 'more'), Buffer.from([4 * 8, ...varint(count - 1)])] : []),
   ]);
-  const fields = [field(1, NAME), field(3, 'ns-000'), field(5, uidOf(0)), field(6, String(FIRST_VERSION))];
-  return envelope('PodList', Buffer.concat([field(1, meta), field(2, field(1, Buffer.concat(fields)))]));
+  const items = [];
+  if (uid !== undefined) {
+    const fields = [field(1, NAME), field(3, 'ns-000'), field(5, uid), field(6, String(FIRST_VERSION))];
+    items.push(field(2, field(1, Buffer.concat(fields))));
+  }
+  return envelope('PodList', Buffer.concat([field(1, meta), ...items]));
 }
 
 /** apimachinery's `WatchEvent` behind four bytes of length. */
