@@ -17,7 +17,7 @@ export interface WorkerFigures {
   readonly memoryWithPushdown: WorkerMemory;
 }
 
-export interface WorkerMemory {
+interface WorkerMemory {
   readonly objects: number;
   readonly owned: number;
   /** Resident memory after the changes, and its highest value, MiB. */

@@ -78,7 +78,7 @@ describe('an exporter from before this process, while its objects are sent again
     if (subscription === undefined) throw new Error('no subscription');
     peer.rewatch(subscription);
     const seen = new Map([['kept', { version: '40', namespace: 'ns', name: 'kept', slot: slotOf('kept') }]]);
-    compareWithList(feed, seen, '70');
+    compareWithList(feed, seen, '70', false);
     completeRelist(feed, '70');
     expect([...peer.store.keys()]).toEqual(['kept']);
   });
@@ -93,7 +93,7 @@ describe('an exporter from before this process, while its objects are sent again
     const subscription = resumeExporter(feed, '50', everything);
     subscription?.attach(peer.response());
     const seen = new Map([['kept', { version: '40', namespace: 'ns', name: 'kept', slot: slotOf('kept') }]]);
-    compareWithList(feed, seen, '70');
+    compareWithList(feed, seen, '70', false);
     completeRelist(feed, '70');
     expect(subscription?.closed).toBe(true);
     expect(resumeExporter(feed, '50', everything)).toBeUndefined();
@@ -124,7 +124,7 @@ describe('a metadata list after a gap in the watch', () => {
       ['changed', object('110')],
       ['new', object('111')],
     ]);
-    const stale = compareWithList(feed, seen, '120');
+    const stale = compareWithList(feed, seen, '120', false);
     expect([...stale.keys()].sort()).toEqual(['changed', 'new']);
     applyFetched(feed, protobufObject({ uid: 'changed', name: 'x', version: '110' }), view);
     applyFetched(feed, protobufObject({ uid: 'new', name: 'x', version: '125' }), view);

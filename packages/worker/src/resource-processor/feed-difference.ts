@@ -50,18 +50,21 @@ export interface ListedObject {
 /**
  * Compares the index with a complete metadata list as of `version`: deletes what is gone, and returns the uids whose
  * newer state has to be fetched because a subscription shows their slot.
+ *
+ * @param isRewound the API server has gone back: no watch will tell what is gone.
  */
 export function compareWithList(
   state: FeedState,
   seen: ReadonlyMap<string, ListedObject>,
   version: string,
+  isRewound: boolean,
 ): Map<string, { readonly namespace: string; readonly name: string }> {
   for (const [uid, entry] of state.index.entries()) {
     if (seen.has(uid) || isNewer(entry.version, version)) continue;
     for (const subscription of state.subscriptions) {
       // What was deleted since the watch stood still concerns it, too, if that was before its first load.
-      const mayHold = (entry.sent & subscription.bit) !== 0 || isNewer(subscription.resumedUntil, state.position);
-      if (!mayHold || state.isQuiet(subscription, entry.slot)) continue;
+      const mayHold = isNewer(subscription.resumedUntil, state.position) || (isRewound && subscription.resumed);
+      if ((!mayHold && (entry.sent & subscription.bit) === 0) || state.isQuiet(subscription, entry.slot)) continue;
       state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
     }
     state.ring.push({ uid, version, slot: entry.slot, joined: false });

@@ -35,6 +35,10 @@ export interface LoadedFeed {
   readonly connected: boolean;
   /** A watch for other slots than those of the open one is being opened. */
   readonly isChanging: boolean;
+  /** How often its watch was opened again. */
+  readonly openings: number;
+  /** Asks whether the API server has gone back. */
+  checkHistory(): void;
   /** What keeps the feed from getting on right now. */
   problem: string | undefined;
 }
@@ -90,6 +94,7 @@ export class FeedLoader {
     this.#abort = new AbortController();
     const either = AbortSignal.any([signal, this.#abort.signal]);
     const coverage = beginLoad(state);
+    const { openings } = this.#feed;
     try {
       const known = this.#singles(state);
       const version =
@@ -97,6 +102,8 @@ export class FeedLoader {
           ? await this.#load(state, coverage, either)
           : await this.#loadEach(state, coverage, known, either);
       completeLoad(state, coverage, version);
+      // The one asked when the watch was opened again did not know what this load had yet to show.
+      if (this.#feed.openings !== openings) this.#feed.checkHistory();
       this.#backoff.reset();
       this.#feed.problem = undefined;
     } catch (error) {

@@ -4,7 +4,9 @@ import { SlotRole } from '../migration-handler/index.ts';
 import { FeedModel, SLOTS } from './testing/feed-model.ts';
 import type { Trouble } from './testing/troubled-upstream.ts';
 
+/** MODEL_RUNS histories; with MODEL_SEED and MODEL_PATH, as a failure prints them, the same ones again. */
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 500);
+const { MODEL_SEED, MODEL_PATH } = process.env;
 
 /** What happens; each step is followed by `turns` turns of the event loop. */
 type Step = (model: FeedModel) => void | Promise<void>;
@@ -147,7 +149,11 @@ test('a feed shows every exporter exactly the objects of its slots, whatever has
         model.stop();
       }
     }),
-    { numRuns: RUNS },
+    {
+      numRuns: RUNS,
+      ...(MODEL_SEED !== undefined && { seed: Number(MODEL_SEED) }),
+      ...(MODEL_PATH !== undefined && { path: MODEL_PATH, endOnFailure: true }),
+    },
   );
 });
 
@@ -158,6 +164,20 @@ const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]
     [(model) => model.touch('web-0'), 30],
     [(model) => model.tidy(), 9],
     [(model) => model.assign(toggled(model.roles, 1 << 4)), 0],
+    [(model) => model.restore(), 0],
+  ],
+  'the API server goes back before a worker that was restarted has sent its exporter everything again': [
+    [(model) => model.backUp(), 0],
+    [(model) => model.recreate('web-0'), 2],
+    [(model) => model.restartWorker(0), 2],
+    [(model) => model.restore(), 0],
+  ],
+  'the API server goes back and the watch is open again before a load has shown what is lost': [
+    [(model) => model.backUp(), 0],
+    [(model) => void model.api.hold(), 1],
+    [(model) => model.upstream.add({ on: 'watchList', does: { what: 'delay', turns: 1 } }), 0],
+    [(model) => model.touch('web-0'), 0],
+    [(model) => model.api.cut(), 1],
     [(model) => model.restore(), 0],
   ],
   'the feed narrows before a resumed exporter was told of a deletion': [

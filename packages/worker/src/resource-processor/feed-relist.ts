@@ -31,12 +31,13 @@ export async function relist(
   const { horizon } = state;
   const version = await reader.metadata(signal, note, slots);
   // A consistent read that is older than what was there before it: see feed-history.ts.
-  if (how.mayHaveGoneBack || isBehind(version, horizon)) {
+  const isRewound = how.mayHaveGoneBack || isBehind(version, horizon);
+  if (isRewound) {
     rewind(state, version);
     how.onRewound(horizon, version);
   }
   state.skip(version);
-  const stale = compareWithList(state, seen, version);
+  const stale = compareWithList(state, seen, version, isRewound);
   state.flush();
   const framed = new FrameView();
   if (stale.size <= MAX_SINGLE_GETS && reader.readsSingles) {

@@ -41,6 +41,8 @@ export class FeedWatch {
   connected = false;
   /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
   lastFrameAt: number;
+  /** How often it was opened again. */
+  openings = 0;
   /** Test fault: nothing is read any more, and the watch is never opened again. */
   halted = false;
   readonly #feed: WatchedFeed;
@@ -199,12 +201,18 @@ export class FeedWatch {
     const isBrief = this.#isBrief;
     this.#isBrief = false;
     const response = await this.#feed.reader.watch(position, signal, scope.list(), isBrief);
+    this.openings++;
     // Its consistent read also makes the server's cache of a quiet kind move on, and with it the bookmark of a brief watch.
-    void this.#checkHistory(signal);
+    this.checkHistory();
     return response;
   }
 
-  async #checkHistory(signal: AbortSignal): Promise<void> {
+  /** Asks whether the API server has gone back. A question that has no answer yet is asked anew. */
+  checkHistory(): void {
+    if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal);
+  }
+
+  async #askForHistory(signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#context;
     this.#historyCheck.abort();
     this.#historyCheck = new AbortController();

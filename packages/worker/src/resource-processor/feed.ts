@@ -97,6 +97,14 @@ export class Feed implements VerifiableFeed {
     return this.#watch.isChanging;
   }
 
+  get openings(): number {
+    return this.#watch.openings;
+  }
+
+  checkHistory(): void {
+    this.#watch.checkHistory();
+  }
+
   /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
   get lastFrameAt(): number {
     return this.#watch.lastFrameAt;
