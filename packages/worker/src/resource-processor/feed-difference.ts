@@ -24,8 +24,10 @@ export function resumeExporter(
   const subscription = state.subscribe();
   subscription.resumed = true;
   subscription.resumedUntil = FAR_VERSION;
+  // They carry `version`: an exporter that is lost once more has to come back there, or it would miss the other ones.
   for (const { uid, slot, joined } of changes) {
-    if (!joined && slot !== state.quietSlot) state.sendDeletion(subscription, { uid, namespace: '', name: '' });
+    if (!joined && slot !== state.quietSlot)
+      state.sendDeletion(subscription, { uid, namespace: '', name: '' }, version);
   }
   for (const [uid, entry] of state.index.entries()) {
     if (state.unsharded) {
@@ -33,7 +35,7 @@ export function resumeExporter(
         state.index.markSent(entry, subscription.bit);
       }
     } else if (roles === undefined || !isExposedRole(roles[entry.slot] ?? 0)) {
-      state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+      state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name }, version);
     }
   }
   return subscription;

@@ -180,6 +180,15 @@ const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]
     [(model) => model.api.cut(), 1],
     [(model) => model.restore(), 0],
   ],
+  'an exporter is lost while it is told of what was deleted before the worker died': [
+    [(model) => model.stallExporter(0, false), 0],
+    [(model) => model.recreate('web-1'), 2],
+    [(model) => model.recreate('web-0'), 0],
+    [(model) => model.restartWorker(2), 0],
+    [(model) => model.stallExporter(0, false), 2],
+    [(model) => model.loseExporter(0, 1, 0), 0],
+    [(model) => model.touch('web-0'), 0],
+  ],
   'the feed narrows before a resumed exporter was told of a deletion': [
     [() => undefined, 30],
     [(model) => void model.api.hold(), 0],

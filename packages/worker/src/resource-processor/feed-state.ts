@@ -225,9 +225,9 @@ export class FeedState {
     this.noteSent(wireEnd - wireStart);
   }
 
-  /** A synthetic deletion carries the live position, so that the exporter's resume point does not move back. */
-  sendDeletion(subscription: Subscription, identity: ObjectIdentity): void {
-    subscription.withdraw(identity, this.position);
+  /** A synthetic deletion. With the live position, where it is the exporter's, its resume point does not move back. */
+  sendDeletion(subscription: Subscription, identity: ObjectIdentity, version = this.position): void {
+    subscription.withdraw(identity, version);
     this.noteSent(WITHDRAWAL_BYTES);
   }
 
