@@ -95,6 +95,7 @@ export class FeedLoader {
     const either = AbortSignal.any([signal, this.#abort.signal]);
     const coverage = beginLoad(state);
     const { openings } = this.#feed;
+    const isFirst = !state.filled;
     try {
       const known = this.#singles(state);
       const version =
@@ -102,8 +103,8 @@ export class FeedLoader {
           ? await this.#load(state, coverage, either)
           : await this.#loadEach(state, coverage, known, either);
       completeLoad(state, coverage, version);
-      // The one asked when the watch was opened again did not know what this load had yet to show.
-      if (this.#feed.openings !== openings) this.#feed.checkHistory();
+      // Nobody has asked about the first watch; and whoever asked about a later one did not know what was being loaded.
+      if (isFirst || this.#feed.openings !== openings) this.#feed.checkHistory();
       this.#backoff.reset();
       this.#feed.problem = undefined;
     } catch (error) {

@@ -172,6 +172,13 @@ const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]
     [(model) => model.restartWorker(0), 2],
     [(model) => model.restore(), 0],
   ],
+  'the API server goes back while a worker that was restarted opens its first watch': [
+    [(model) => model.backUp(), 1],
+    [(model) => model.upstream.add({ on: 'list', does: { what: 'delay', turns: 1 } }), 0],
+    [(model) => model.remove('web-0'), 1],
+    [(model) => model.restartWorker(0), 1],
+    [(model) => model.restore(), 0],
+  ],
   'the API server goes back and the watch is open again before a load has shown what is lost': [
     [(model) => model.backUp(), 0],
     [(model) => void model.api.hold(), 1],

@@ -118,6 +118,7 @@ export class FeedModel {
 
   /** Puts the last backup back. Nothing changes until everybody has noticed, which could not be done afterwards. */
   async restore(): Promise<void> {
+    if (this.exporters.some((exporter) => isAheadOfItself(exporter))) return;
     this.#restore();
     for (const { peer } of this.exporters) peer.mayGoBack = true;
     const isSomeoneAhead = (): boolean =>
@@ -392,6 +393,18 @@ export class FeedModel {
     }
     return complaints;
   }
+}
+
+/**
+ * Whether an exporter holds more than it says, and the worker that knows is gone: it died in the moment between a load
+ * and the events that the watch has of the same. Should the API server go back just then, nobody can find out.
+ */
+function isAheadOfItself({ peer, subscription, hasToList }: Exporter): boolean {
+  return (
+    subscription === undefined &&
+    !hasToList &&
+    [...peer.store.values()].some((version) => Number(version) > Number(peer.resumeVersion))
+  );
 }
 
 function said(objects: Iterable<readonly [string, string]>): string {
