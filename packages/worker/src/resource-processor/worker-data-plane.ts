@@ -415,11 +415,11 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     ]);
   }
 
-  /** Several changes of one turn are one notice. */
+  /** Several changes of one turn of the event loop are one notice: it looks at every slot of every feed. */
   #changed(): void {
     if (this.#notifying) return;
     this.#notifying = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#notifying = false;
       const signature = this.#signature();
       if (signature === this.#said) return;
