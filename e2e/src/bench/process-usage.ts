@@ -41,6 +41,6 @@ export function roleOf(pid: number): Role | undefined {
     return undefined;
   }
   if (command[0]?.endsWith('/kube-state-metrics') === true) return 'exporter';
-  const runsWorker = command.some((word) => /\/packages\/worker\/(src\/main\.ts|dist\/main\.js)$/.test(word));
+  const runsWorker = command.some((word) => /\/packages\/worker\/(src\/main\.ts|dist\/bundle\.js)$/.test(word));
   return command[0]?.endsWith('/node') === true && runsWorker ? 'worker' : undefined;
 }
