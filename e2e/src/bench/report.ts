@@ -78,8 +78,8 @@ const RUN_ROWS: readonly RunRow[] = [
   { title: 'freshness p99 less that of KSM at the same time, ms', digits: 1, of: (run) => freshnessOf(run)?.addedP99 },
   { title: 'changes not seen within 10 s', digits: 0, of: (run) => run.steady?.observations.unseen },
   { title: 'scrapes that failed', digits: 0, of: (run) => run.steady?.observations.failedScrapes },
-  { title: 'scrape p50, ms (slowest target)', digits: 0, of: (run) => quantile(scrapes(run), 0.5) },
-  { title: 'scrape p99, ms (slowest target)', digits: 0, of: (run) => quantile(scrapes(run), 0.99) },
+  { title: 'scrape p50, ms (each target)', digits: 0, of: (run) => quantile(scrapes(run), 0.5) },
+  { title: 'scrape p99, ms (each target)', digits: 0, of: (run) => quantile(scrapes(run), 0.99) },
 ];
 
 function runRow({ title, digits, of }: RunRow, runs: readonly (RunFigures | undefined)[]): readonly string[] {

@@ -7,7 +7,8 @@ import type { Observations, ObserverResponse, ObserverSettings } from './protoco
 const CHANGE_EVERY_MS = 150;
 const SCRAPE_EVERY_MS = 5000;
 const UNSEEN_MS = 10_000;
-const LOOK_PAUSE_MS = 1;
+/** Looking without a pause takes a core from what is looked at. */
+const LOOK_PAUSE_MS = 10;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -53,7 +54,14 @@ class Observer {
   async run(): Promise<Observations> {
     await this.#findPlaces();
     const end = performance.now() + this.#settings.seconds * 1000;
-    await Promise.all([this.#timeChanges(end), this.#timeScrapes(end)]);
+    const { plain, targets } = this.#settings;
+    const { plainScrapes, targetScrapes } = this.#samples;
+    const all = [{ url: plain, into: plainScrapes }, ...targets.map((url) => ({ url, into: targetScrapes }))];
+    // Prometheus, too, spreads its targets over the interval.
+    const scrapes = all.map(({ url, into }, i) =>
+      this.#timeScrapes(url, into, performance.now() + (i * SCRAPE_EVERY_MS) / all.length, end),
+    );
+    await Promise.all([this.#timeChanges(end), ...scrapes]);
     await this.#client.close();
     return this.#samples;
   }
@@ -107,20 +115,13 @@ class Observer {
     return undefined;
   }
 
-  async #timeScrapes(end: number): Promise<void> {
-    const { plain, targets } = this.#settings;
-    for (let next = performance.now(); next < end; next += SCRAPE_EVERY_MS) {
+  async #timeScrapes(url: string, into: number[], first: number, end: number): Promise<void> {
+    for (let next = first; next < end; next += SCRAPE_EVERY_MS) {
       await pause(Math.max(0, next - performance.now()));
-      await this.#timeScrape([plain], this.#samples.plainScrapes);
-      if (targets.length > 0) await this.#timeScrape(targets, this.#samples.targetScrapes);
+      const scrape = await countSeries(url);
+      if (scrape === undefined) this.#samples.failedScrapes++;
+      else into.push(scrape.ms);
     }
-  }
-
-  async #timeScrape(urls: readonly string[], into: number[]): Promise<void> {
-    const scrapes = await Promise.all(urls.map((url) => countSeries(url)));
-    const times = scrapes.flatMap((scrape) => (scrape === undefined ? [] : [scrape.ms]));
-    if (times.length === urls.length) into.push(Math.max(...times));
-    else this.#samples.failedScrapes++;
   }
 }
 

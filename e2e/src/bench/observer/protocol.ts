@@ -18,7 +18,7 @@ export interface Observations {
   readonly freshness: readonly { readonly plain: number; readonly target: number | null }[];
   /** Changes that were not seen within 10 s. */
   readonly unseen: number;
-  /** Time of a full scrape of the plain one, and of the slowest of all targets scraped at once. */
+  /** Time of each full scrape: of the plain one, and of every target. */
   readonly plainScrapes: readonly number[];
   readonly targetScrapes: readonly number[];
   /** Scrapes that failed. */

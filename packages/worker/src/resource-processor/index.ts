@@ -11,4 +11,5 @@ export type {
   Upstream,
 } from './data-plane.ts';
 export type { FeedReport, Inspection, ObjectQuery, ObjectReport } from './inspection.ts';
-export { createDataPlane, ExporterApiListenError } from './worker-data-plane.ts';
+export { ExporterApiListenError } from './exporter-listener.ts';
+export { createDataPlane } from './worker-data-plane.ts';

@@ -1,5 +1,4 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
 import { rangesToSlots } from '@shard-controller/shared/hashing';
 import type { VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
 import { HandoverLedger, planSlots, SlotRole, type SlotRoles, verifySlots } from '../migration-handler/index.ts';
@@ -9,6 +8,7 @@ import { type Caller, ExporterApi, type FeedDirectory, isCustomResourceDefinitio
 import { Exposure } from './exposure.ts';
 import { unknownVersion } from './exporter-annotations.ts';
 import { exporterDiet } from './exporter-diet.ts';
+import { listen, newServer } from './exporter-listener.ts';
 import type { StartOutlook } from './exporter-restart.ts';
 import { Feed } from './feed.ts';
 import type { FeedContext } from './feed-context.ts';
@@ -39,9 +39,6 @@ const IDLE_LIMIT_MS = 3_000;
 /** The same when the exporter has left all feeds, or never got this one: it may be starting again. ms. */
 const LONG_IDLE_LIMIT_MS = 60_000;
 const PARALLEL_RELISTS = 4;
-/** Request line and headers of one request; selectors and continue tokens are the long ones. Bytes. */
-const MAX_HEADER_BYTES = 64 * 1024;
-const MAX_CONNECTIONS = 1_024;
 
 /** The data plane of a worker: all feeds of one exporter, the slots it owns, and the endpoint that it talks to. */
 class WorkerDataPlane implements DataPlane, FeedDirectory {
@@ -202,16 +199,10 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   }
 
   #server(caller: Caller): Server {
-    const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+    return newServer((request, response) => {
       if (caller === 'exporter') this.#options.metrics?.exporterRequest?.(requestedResource(request.url));
       void this.#api.handle(request, response, caller);
     });
-    // The exporter keeps connections and watches open for as long as it lives.
-    server.keepAliveTimeout = 0;
-    server.requestTimeout = 0;
-    server.timeout = 0;
-    server.maxConnections = MAX_CONNECTIONS;
-    return server;
   }
 
   /** What is shown now; nothing before the first assignment. */
@@ -434,28 +425,6 @@ function requestedResource(url = ''): string {
   if (line.type === 'bad') return 'other';
   const target = parseApiPath(line.segments);
   return target.type === 'collection' ? resourceName(target.address) : 'other';
-}
-
-/** Thrown when the exporter's endpoint cannot listen. */
-export class ExporterApiListenError extends Error {
-  override readonly name = 'ExporterApiListenError';
-  readonly code = 'SC_EXPORTER_API_LISTEN';
-}
-
-/** Resolves with the port. */
-async function listen(server: Server, host: string, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => {
-      reject(
-        new ExporterApiListenError(
-          `the exporter's API endpoint cannot listen on ${host}:${port} (${cause.message}): free the port or set PROXY_PORT, and the exporter's --apiserver with it`,
-          { cause },
-        ),
-      );
-    });
-    server.listen(port, host, resolve);
-  });
-  return (server.address() as AddressInfo).port;
 }
 
 /** The data plane for these options; it serves nothing before `run`. */

@@ -1,0 +1,38 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** Request line and headers of one request; selectors and continue tokens are the long ones. Bytes. */
+const MAX_HEADER_BYTES = 64 * 1024;
+const MAX_CONNECTIONS = 1_024;
+
+/** A server for exporters, which keep connections and watches open for as long as they live. */
+export function newServer(handle: RequestListener): Server {
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, handle);
+  server.keepAliveTimeout = 0;
+  server.requestTimeout = 0;
+  server.timeout = 0;
+  server.maxConnections = MAX_CONNECTIONS;
+  return server;
+}
+
+/** Thrown when the exporter's endpoint cannot listen. */
+export class ExporterApiListenError extends Error {
+  override readonly name = 'ExporterApiListenError';
+  readonly code = 'SC_EXPORTER_API_LISTEN';
+}
+
+/** Resolves with the port. @throws ExporterApiListenError */
+export async function listen(server: Server, host: string, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(
+        new ExporterApiListenError(
+          `the exporter's API endpoint cannot listen on ${host}:${port} (${cause.message}): free the port or set PROXY_PORT, and the exporter's --apiserver with it`,
+          { cause },
+        ),
+      );
+    });
+    server.listen(port, host, resolve);
+  });
+  return (server.address() as AddressInfo).port;
+}
