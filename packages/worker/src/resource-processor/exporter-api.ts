@@ -29,6 +29,8 @@ export interface FeedDirectory {
   noteStart(): void;
   /** What becomes of a watch that the exporter asked for, from nothing, at `askedAt`; monotonic ms. */
   outlook(askedAt: number): StartOutlook;
+  /** The exporter has left a watch that was kept silent. */
+  noteLeft(): void;
   /** The exporter goes on from what it got before this process was there. */
   noteResume(): void;
   /** The feed for this key; a new one follows `resumeFrom`, or the present when that is undefined. */
@@ -218,17 +220,22 @@ export class ExporterApi {
   async #isKept({ response, signal }: Call, key: FeedKey, isWatch: boolean): Promise<boolean> {
     const { feeds, clock } = this.#options;
     const askedAt = clock.monotonic();
-    for (;;) {
+    for (let before: StartOutlook = 'unknown'; ; ) {
+      if (signal.aborted) {
+        if (before === 'dropped') feeds.noteLeft();
+        return false;
+      }
       const outlook = feeds.outlook(askedAt);
-      if (signal.aborted) return false;
       if (outlook === 'kept') break;
       // One that served an exporter before is not closed meanwhile.
       feeds.find(key)?.noteUse();
-      if (outlook === 'dropped' && isWatch && !response.headersSent) {
+      // Only at the second look: one of the second start may be here before the others of the first have gone.
+      if (outlook === 'dropped' && before === 'dropped' && isWatch && !response.headersSent) {
         // Every client takes JSON, and nothing follows.
         response.writeHead(200, { 'content-type': jsonCodec.watchContentType });
         response.flushHeaders();
       }
+      before = outlook;
       await clock.sleep(OUTLOOK_EVERY_MS, signal);
     }
     // It has kept it after all: with its next request it gets everything.

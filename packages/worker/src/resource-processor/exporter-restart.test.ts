@@ -23,11 +23,17 @@ test.each<readonly [string, number | undefined, number, ReturnType<typeof starts
   ['which ends the wait', 60_000, 64_000, [starts(3_050, 62_000), starts(3_060, 62_010)], false],
   ['one that never comes is not waited for', 60_000, 70_000, [starts(100, 3_050), starts(120, 3_060)], false],
 ])('%s', (_what, toldAt, now, watched, expected) => {
-  expect(awaitsRestart({ startedAt: 40, toldAt }, watched, SETTLE, now)).toBe(expected);
+  expect(awaitsRestart({ startedAt: 40, toldAt, leftAt: NEVER }, watched, SETTLE, now)).toBe(expected);
+});
+
+test('a second start that comes at once is known by the watches that were left', () => {
+  const definitions = { startedAt: 40, toldAt: 50, leftAt: 690 };
+  expect(awaitsRestart(definitions, [starts(700), starts(710)], SETTLE, 1_800)).toBe(false);
+  expect(awaitsRestart(definitions, [starts(700), starts(100)], SETTLE, 1_800)).toBe(true);
 });
 
 test('an exporter that was there before this process has had its second start', () => {
-  const definitions = { startedAt: NEVER, toldAt: 60_000 };
+  const definitions = { startedAt: NEVER, toldAt: 60_000, leftAt: NEVER };
   expect(awaitsRestart(definitions, [starts(), starts()], SETTLE, 61_000)).toBe(true);
   expect(awaitsRestart(definitions, [starts(62_000), starts(62_010)], SETTLE, 64_000)).toBe(false);
 });
@@ -55,10 +61,18 @@ test.each<readonly [string, number, Partial<Parameters<typeof startOutlook>[0]> 
   ['of the first start, to the end', 100, { toldAt: 50 }, 10_049, 'dropped'],
   ['of a first start that no second follows', 100, { toldAt: 50 }, 10_050, 'kept'],
   ['of the second start', 3_050, { toldAt: 50 }, 3_050, 'kept'],
+  ['of a second start that comes at once', 700, { toldAt: 50, leftAt: 690 }, 700, 'kept'],
+  [
+    'of an exporter that was started again, after one whose second start was seen',
+    100,
+    { toldAt: 50, leftAt: 20 },
+    120,
+    'dropped',
+  ],
   ['in later life', 70_000, { toldAt: 50 }, 70_000, 'kept'],
   ['after later news', 70_000, { toldAt: 69_000 }, 70_000, 'kept'],
 ])('what becomes of a watch %s', (_what, askedAt, definitions, now, expected) => {
-  const known = definitions && { startedAt: 40, toldAt: undefined, isTold: true, ...definitions };
+  const known = definitions && { startedAt: 40, toldAt: undefined, leftAt: NEVER, isTold: true, ...definitions };
   expect(startOutlook(known, askedAt, now)).toBe(expected);
 });
 

@@ -33,6 +33,8 @@ interface Starts {
 interface Definitions {
   readonly startedAt: number;
   readonly toldAt: number | undefined;
+  /** When it left a watch of its first start that had been kept silent: the second has begun. -Infinity: never. */
+  readonly leftAt: number;
 }
 
 /**
@@ -41,14 +43,15 @@ interface Definitions {
  * @param settleMs time after which no more watches of a start are expected.
  */
 export function awaitsRestart(
-  { startedAt, toldAt = -Infinity }: Definitions,
+  { startedAt, toldAt = -Infinity, leftAt }: Definitions,
   watched: readonly Starts[],
   settleMs: number,
   now: number,
 ): boolean {
   if (now - toldAt >= RESTART_LIMIT_MS) return false;
   const hasRestarted = ({ startedAt: last, startedBeforeAt: before }: Starts): boolean => {
-    const isFirst = before < startedAt - SAME_START_MS && last < startedAt + FIRST_START_MS;
+    const isEarly = before < startedAt - SAME_START_MS && last < startedAt + FIRST_START_MS;
+    const isFirst = leftAt > startedAt ? last < leftAt : isEarly;
     return last > toldAt && !isFirst && now - last >= settleMs;
   };
   return watched.length === 0 || !watched.every(hasRestarted);
@@ -59,7 +62,7 @@ export function awaitsRestart(
  * was started itself, and unless a watch that was started again since then was lost once more.
  */
 export function startsOver(
-  { startedAt, toldAt = -Infinity }: Definitions,
+  { startedAt, toldAt = -Infinity }: Omit<Definitions, 'leftAt'>,
   watched: readonly Starts[],
   now: number,
 ): boolean {
@@ -83,8 +86,8 @@ export function startOutlook(
   now: number,
 ): StartOutlook {
   if (definitions === undefined) return now - askedAt < SAME_START_MS ? 'unknown' : 'kept';
-  const { startedAt, toldAt = -Infinity, isTold } = definitions;
-  if (askedAt >= startedAt + FIRST_START_MS) return 'kept';
+  const { startedAt, toldAt = -Infinity, leftAt, isTold } = definitions;
+  if (askedAt >= startedAt + FIRST_START_MS || leftAt > startedAt) return 'kept';
   if (!isTold) return now - startedAt < RESTART_LIMIT_MS ? 'unknown' : 'kept';
   return toldAt >= startedAt && now - toldAt < RESTART_LIMIT_MS ? 'dropped' : 'kept';
 }
@@ -100,7 +103,7 @@ export function wasLeft({ startedAt }: Starts, toldAt: number, watched: readonly
  * them it can be scraped. 0 where it is not known when it looks: until it has started over for the first time.
  */
 export function tellAfter(
-  { startedAt, toldAt = -Infinity }: Definitions,
+  { startedAt, toldAt = -Infinity }: Omit<Definitions, 'leftAt'>,
   watched: readonly Starts[],
   isBusy: boolean,
   now: number,

@@ -51,6 +51,7 @@ function feed(over: FeedOver = {}): CensusFeed {
     createdAt: 0,
     startedAt: 0,
     startedBeforeAt: -Infinity,
+    leftAt: -Infinity,
     problem: undefined,
     refusal: undefined,
     proofAt: (probedAt) => Math.max(provenAt, probedAt),

@@ -46,6 +46,7 @@ export interface CensusFeed
     | 'createdAt'
     | 'startedAt'
     | 'startedBeforeAt'
+    | 'leftAt'
     | 'problem'
     | 'proofAt'
   > {
@@ -153,10 +154,10 @@ function refusalOf(feed: CensusFeed, all: readonly CensusFeed[], now: number): s
 function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
   const definitions = definitionsOf(all);
   if (definitions === undefined) return false;
-  const { state, isResumed, createdAt, startedAt } = definitions;
+  const { state, isResumed, createdAt, startedAt, leftAt } = definitions;
   // It will be told of what there is; one that was there before this process has been.
   if (state?.filled !== true) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
-  return awaitsRestart({ startedAt, toldAt: state.toldAt }, watchedOf(all), SETTLE_MS, now);
+  return awaitsRestart({ startedAt, toldAt: state.toldAt, leftAt }, watchedOf(all), SETTLE_MS, now);
 }
 
 /** Whether the exporter is starting all its watches again, until it shows everything. */
@@ -192,8 +193,9 @@ export function outlookOf(all: readonly CensusFeed[], askedAt: number, now: numb
   if (definitions?.refusal !== undefined) return 'kept';
   const watches = definitions === undefined ? [] : watchesOf(definitions);
   if (definitions === undefined || watches.length === 0) return startOutlook(undefined, askedAt, now);
+  const { startedAt, leftAt, state } = definitions;
   const isTold = !watches.some(({ initialPending }) => initialPending);
-  return startOutlook({ startedAt: definitions.startedAt, toldAt: definitions.state?.toldAt, isTold }, askedAt, now);
+  return startOutlook({ startedAt, toldAt: state?.toldAt, leftAt, isTold }, askedAt, now);
 }
 
 const definitionsOf = (all: readonly CensusFeed[]): CensusFeed | undefined => all.find(({ isQuiet }) => isQuiet);

@@ -234,6 +234,11 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     return outlookOf(this.#everyFeed(), askedAt, this.#options.clock.monotonic());
   }
 
+  noteLeft(): void {
+    const definitions = this.#everyFeed().find(({ isQuiet }) => isQuiet);
+    if (definitions !== undefined) definitions.leftAt = this.#options.clock.monotonic();
+  }
+
   noteResume(): void {
     this.#resumedAt ??= this.#options.clock.monotonic();
   }
