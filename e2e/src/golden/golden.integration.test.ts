@@ -42,7 +42,7 @@ async function expectEqual(fleet: GoldenFleet): Promise<void> {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
-/** Prints what was compared, and fails when a worker that has objects shows nothing. */
+/** Prints what was compared, and fails when a worker that has many objects shows nothing. */
 async function report(fleet: GoldenFleet): Promise<void> {
   const { name, shardBy, workers } = fleet.options;
   const series = (await fleet.reference.series()).length;
@@ -50,7 +50,8 @@ async function report(fleet: GoldenFleet): Promise<void> {
   const objects = fleet.workers.map(({ plane }) => plane.status().objects);
   console.log(`golden: ${name}: ${workers} by ${shardBy}, ${objects.join(' + ')} objects, ${series} series`);
   expect(series).toBeGreaterThan(10);
-  expect(shown.filter((count, i) => count === 0 && (objects[i] ?? 0) > 0)).toEqual([]);
+  // A few objects may be of kinds of which no metric is shown.
+  expect(shown.filter((count, i) => count === 0 && (objects[i] ?? 0) >= 20)).toEqual([]);
   // Few objects, or few namespaces, may leave a worker without any.
   const isSpread = shardBy === 'uid' && sum(objects) >= 20 * workers;
   expect(shown.filter((count) => count === 0).length).toBeLessThanOrEqual(isSpread ? 0 : workers - 1);
