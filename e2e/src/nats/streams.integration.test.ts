@@ -50,7 +50,8 @@ describe('streams', () => {
     server = await startNatsServer();
     cleanUp = [() => server.dispose()];
     link = await open(server.url);
-    await ensureStream(link, appendOnlyStream({ name: 'LOG', subjects: ['shard.events.>'] }));
+    // A server that has just started on a busy disk may take its time for the first write.
+    await vi.waitFor(() => ensureStream(link, appendOnlyStream({ name: 'LOG', subjects: ['shard.events.>'] })), 30_000);
     stream = new EventStream({ link, stream: 'LOG', schema });
   });
   afterEach(async () => {

@@ -150,10 +150,12 @@ test('a network that goes silent shows within 15 s, in every figure, and is caug
 
 test('connections to the API server are kept alive so that a dead peer shows within 15 s', async () => {
   await following();
-  const timers = keepAliveTimers(forwarder.port);
-  expect(timers.length).toBeGreaterThan(0);
-  // The kernel gives up after ten unanswered probes, one a second (libuv).
-  for (const seconds of timers) expect(seconds + 10).toBeLessThan(SEEN_WITHIN_MS / 1_000);
+  // The kernel gives up after ten unanswered probes, one a second (libuv). A connection has another timer while something
+  // that was sent is not acknowledged.
+  await expect
+    .poll(() => Math.max(...keepAliveTimers(forwarder.port)) + 10, { timeout: 10_000 })
+    .toBeLessThan(SEEN_WITHIN_MS / 1_000);
+  expect(keepAliveTimers(forwarder.port).length).toBeGreaterThan(0);
 });
 
 /** Seconds until the next keep-alive probe of each of this process's connections to the port; see proc(5). */

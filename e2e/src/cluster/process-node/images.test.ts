@@ -17,7 +17,7 @@ describe('an image', () => {
 
   it.for([
     ['from the sources', undefined, /packages\/worker\/src\/main\.ts$/],
-    ['compiled where the harness was started with a build', 'dist', /packages\/worker\/dist\/main\.js$/],
+    ['compiled where the harness was started with a build', 'dist', /packages\/worker\/dist\/bundle\.js$/],
   ] as const)('of ours runs %s, whatever its tag', ([, programs, main]) => {
     vi.stubEnv('SHARD_CONTROLLER_PROGRAMS', programs);
     expect(findProgram(productImages, 'shard-controller-worker:any')?.entrypoint.at(-1)).toMatch(main);

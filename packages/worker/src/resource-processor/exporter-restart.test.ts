@@ -26,6 +26,11 @@ test.each<readonly [string, number | undefined, number, ReturnType<typeof starts
   expect(awaitsRestart({ startedAt: 40, toldAt, leftAt: NEVER }, watched, SETTLE, now)).toBe(expected);
 });
 
+test('a second start at its usual time counts, although watches of the first are left a moment later', () => {
+  const definitions = { startedAt: 40, toldAt: 50, leftAt: 3_055 };
+  expect(awaitsRestart(definitions, [starts(3_050), starts(3_060)], SETTLE, 4_200)).toBe(false);
+});
+
 test('a second start that comes at once is known by the watches that were left', () => {
   const definitions = { startedAt: 40, toldAt: 50, leftAt: 690 };
   expect(awaitsRestart(definitions, [starts(700), starts(710)], SETTLE, 1_800)).toBe(false);

@@ -33,7 +33,7 @@ interface Starts {
 interface Definitions {
   readonly startedAt: number;
   readonly toldAt: number | undefined;
-  /** When it left a watch of its first start that had been kept silent: the second has begun. -Infinity: never. */
+  /** When it first left a watch of that start that had been kept silent: its second start has begun. -Infinity: never. */
   readonly leftAt: number;
 }
 
@@ -51,7 +51,7 @@ export function awaitsRestart(
   if (now - toldAt >= RESTART_LIMIT_MS) return false;
   const hasRestarted = ({ startedAt: last, startedBeforeAt: before }: Starts): boolean => {
     const isEarly = before < startedAt - SAME_START_MS && last < startedAt + FIRST_START_MS;
-    const isFirst = leftAt > startedAt ? last < leftAt : isEarly;
+    const isFirst = isEarly && (leftAt <= startedAt || last < leftAt);
     return last > toldAt && !isFirst && now - last >= settleMs;
   };
   return watched.length === 0 || !watched.every(hasRestarted);

@@ -49,7 +49,7 @@ export class Feed implements VerifiableFeed {
   /** When an exporter last asked for everything, and when before that; monotonic ms. */
   startedAt = -Infinity;
   startedBeforeAt = -Infinity;
-  /** When the exporter left a watch that had been kept silent; only of definitions. Monotonic ms. */
+  /** When the exporter first left a watch of its newest start that had been kept silent; only of definitions. Monotonic ms. */
   leftAt = -Infinity;
   readonly #context: FeedContext;
   readonly #slots: FeedSlots;

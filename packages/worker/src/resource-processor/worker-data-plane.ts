@@ -236,7 +236,9 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   noteLeft(): void {
     const definitions = this.#everyFeed().find(({ isQuiet }) => isQuiet);
-    if (definitions !== undefined) definitions.leftAt = this.#options.clock.monotonic();
+    if (definitions !== undefined && definitions.leftAt <= definitions.startedAt) {
+      definitions.leftAt = this.#options.clock.monotonic();
+    }
   }
 
   noteResume(): void {
