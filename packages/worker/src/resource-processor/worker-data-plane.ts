@@ -288,7 +288,6 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       }
       this.inspection.observe();
       this.#closeIdle(clock.monotonic());
-      this.#injectStop();
       this.#reportInterruptions();
       this.#changed();
     }
@@ -419,6 +418,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     this.#notifying = true;
     setImmediate(() => {
       this.#notifying = false;
+      // Before anybody hears of the acknowledgement that it waits for.
+      this.#injectStop();
       const signature = this.#signature();
       if (signature === this.#said) return;
       this.#said = signature;
