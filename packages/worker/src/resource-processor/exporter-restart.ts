@@ -33,6 +33,10 @@ interface Starts {
 interface Definitions {
   readonly startedAt: number;
   readonly toldAt: number | undefined;
+}
+
+/** The same, and how far its two starts have come. */
+interface TwoStarts extends Definitions {
   /** When it first left a watch of that start that had been kept silent: its second start has begun. -Infinity: never. */
   readonly leftAt: number;
 }
@@ -43,7 +47,7 @@ interface Definitions {
  * @param settleMs time after which no more watches of a start are expected.
  */
 export function awaitsRestart(
-  { startedAt, toldAt = -Infinity, leftAt }: Definitions,
+  { startedAt, toldAt = -Infinity, leftAt }: TwoStarts,
   watched: readonly Starts[],
   settleMs: number,
   now: number,
@@ -62,7 +66,7 @@ export function awaitsRestart(
  * was started itself, and unless a watch that was started again since then was lost once more.
  */
 export function startsOver(
-  { startedAt, toldAt = -Infinity }: Omit<Definitions, 'leftAt'>,
+  { startedAt, toldAt = -Infinity }: Definitions,
   watched: readonly Starts[],
   now: number,
 ): boolean {
@@ -81,7 +85,7 @@ export type StartOutlook = 'dropped' | 'kept' | 'unknown';
  * @param askedAt when it asked for the watch in question; monotonic ms.
  */
 export function startOutlook(
-  definitions: (Definitions & { readonly isTold: boolean }) | undefined,
+  definitions: (TwoStarts & { readonly isTold: boolean }) | undefined,
   askedAt: number,
   now: number,
 ): StartOutlook {
@@ -103,7 +107,7 @@ export function wasLeft({ startedAt }: Starts, toldAt: number, watched: readonly
  * them it can be scraped. 0 where it is not known when it looks: until it has started over for the first time.
  */
 export function tellAfter(
-  { startedAt, toldAt = -Infinity }: Omit<Definitions, 'leftAt'>,
+  { startedAt, toldAt = -Infinity }: Definitions,
   watched: readonly Starts[],
   isBusy: boolean,
   now: number,
