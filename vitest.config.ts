@@ -21,6 +21,8 @@ export default defineConfig({
   ssr,
   test: {
     sequence: { sequencer: LongFirst },
+    // A failure says what was seen in its first line, which the summary of all suites repeats.
+    chaiConfig: { truncateThreshold: 1_000 },
     projects: [
       {
         ssr,

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BinaryMissingError, resolveBinaries, resolveSystemTool } from './binaries.ts';
 import { type Credentials, makeCredentials } from './credentials.ts';
+import { freePorts } from './free-ports.ts';
 import { ManagedProcess, ProcessStartError } from './managed-process.ts';
 import { answersHttp, answersHttps } from './readiness.ts';
 
@@ -53,8 +53,6 @@ export interface StandaloneApiServer {
 export interface ApiServerOptions {
   /** Feature gates by name; `ShardedListAndWatch` is on unless it is set here. */
   readonly featureGates?: Readonly<Record<string, boolean>>;
-  /** Port to try first; a free one when absent or taken. */
-  readonly portHint?: number;
   /** Further flags of kube-apiserver, for example `--min-request-timeout=5`. */
   readonly extraArgs?: readonly string[];
 }
@@ -71,7 +69,7 @@ const START_ATTEMPTS = 3;
 export async function startApiServer(options: ApiServerOptions = {}): Promise<StandaloneApiServer> {
   const binaries = resolveBinaries(['etcd', 'kube-apiserver']);
   for (let attempt = 1; ; attempt += 1) {
-    const instance = await Instance.create(binaries, options, attempt === 1 ? options.portHint : undefined);
+    const instance = await Instance.create(binaries, options);
     try {
       await instance.start();
       return instance;
@@ -104,8 +102,8 @@ class Instance implements StandaloneApiServer {
     rmSync(this.folder, { recursive: true, force: true });
   };
 
-  static async create(binaries: Binaries, options: ApiServerOptions, portHint?: number): Promise<Instance> {
-    const ports = await freePorts(3, portHint);
+  static async create(binaries: Binaries, options: ApiServerOptions): Promise<Instance> {
+    const ports = await freePorts(3);
     const users = await UserDirectory.start();
     return new Instance(binaries, options, ports, users);
   }
@@ -303,37 +301,6 @@ function endWithParent(executable: string, args: readonly string[]): { executabl
   }
 }
 
-/** Free at this moment; all different. */
-async function freePorts(count: number, hint?: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  try {
-    const ports: number[] = [];
-    for (const [index, server] of servers.entries()) {
-      const wanted = index === 0 && hint !== undefined ? hint : 0;
-      ports.push(await listen(server, wanted).catch(() => listen(server, 0)));
-    }
-    return ports;
-  } finally {
-    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  }
-}
-
-async function listen(server: ReturnType<typeof createServer>, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  return portOf(server.address());
-}
-
-function portOf(address: AddressInfo | string | null): number {
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has no port');
-  return address.port;
-}
-
 const tokenReviewSchema = z.object({ spec: z.object({ token: z.string() }) });
 
 type Users = Map<string, { readonly username: string; readonly groups: readonly string[] }>;
@@ -346,7 +313,7 @@ class UserDirectory {
 
   static async start(): Promise<UserDirectory> {
     const users: Users = new Map();
-    const server = createHttpServer((request, response) => {
+    const server = createServer((request, response) => {
       readBody(request)
         .then((body) => {
           const user = users.get(tokenReviewSchema.parse(JSON.parse(body)).spec.token);
@@ -356,7 +323,8 @@ class UserDirectory {
         })
         .catch(() => response.writeHead(400).end());
     });
-    const port = await listen(server, 0);
+    const [port = 0] = await freePorts(1);
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
     server.unref();
     return new UserDirectory(server, `http://127.0.0.1:${port}`, users);
   }

@@ -12,7 +12,7 @@ import { CrdFixture } from '../api/crd-fixture.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { managerRules, type PolicyRule } from '../install/rights.ts';
 import { type NatsServer, startNatsServer } from '../nats/index.ts';
-import { freePorts } from '../worker-process/free-ports.ts';
+import { freePorts } from '../cluster/free-ports.ts';
 import { LocalProcess, type LocalProcessOptions } from '../worker-process/local-process.ts';
 import { SimulatedNodes } from './simulated-nodes.ts';
 

@@ -1,23 +1,8 @@
-import { createServer } from 'node:net';
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
+import { freePorts } from '../cluster/free-ports.ts';
 import type { NatsServer } from './nats-server.ts';
 
 const IMAGE = process.env['SHARD_CONTROLLER_NATS_IMAGE'] ?? 'nats:2.12-alpine';
-
-/** A port that is free now. The container needs a fixed one, so that clients find it again after a restart. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  server.once('error', reject);
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    if (address === null || typeof address === 'string') reject(new Error('no port'));
-    else resolve(address.port);
-  });
-  const port = await promise;
-  await new Promise((closed) => server.close(closed));
-  return port;
-}
 
 const noBackups = async (): Promise<void> => {
   throw new Error('backups are for NATS server processes: run this test with NATS_SERVER_BIN');
@@ -26,7 +11,8 @@ const noBackups = async (): Promise<void> => {
 /** Starts the NATS image in the Docker engine that testcontainers finds. @throws when there is no engine or no image */
 export async function startNatsContainer(more: string): Promise<NatsServer> {
   const runtime = await getContainerRuntimeClient();
-  const port = await freePort();
+  // A fixed one, so that clients find it again after a restart.
+  const [port = 0] = await freePorts(1);
   const config = ['jetstream { store_dir: "/data", sync_interval: always }', more, ''].join('\n');
   const started = await new GenericContainer(IMAGE)
     .withExposedPorts({ container: 4222, host: port })

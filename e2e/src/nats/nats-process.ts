@@ -1,18 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
 import type { NatsServer } from './nats-server.ts';
 import { resolveSystemTool } from '../cluster/binaries.ts';
+import { freePorts } from '../cluster/free-ports.ts';
 import { freezeAll } from '../cluster/process-node/processes.ts';
 
 const START_TIMEOUT_MS = 10_000;
-
-const portsFileSchema = z.object({ nats: z.array(z.string()).min(1) });
 
 /** Configuration of a server for tests: as in production, on loopback, with its own store. */
 function serverConfig(port: number, store: string, more: string): string {
@@ -25,10 +23,11 @@ function serverConfig(port: number, store: string, more: string): string {
   ].join('\n');
 }
 
-/** Starts `path` on a port that the system chooses. @throws Error with the server's output when it does not come up */
+/** Starts `path` on a free port. @throws Error with the server's output when it does not come up */
 export async function startNatsProcess(path: string, more: string): Promise<NatsServer> {
   const folder = await mkdtemp(join(tmpdir(), 'shard-nats-'));
-  const server = new NatsProcess(path, folder, more);
+  const [port = 0] = await freePorts(1);
+  const server = new NatsProcess(path, folder, port, more);
   try {
     await server.start();
   } catch (error) {
@@ -43,15 +42,16 @@ class NatsProcess implements NatsServer {
   readonly #path: string;
   readonly #folder: string;
   readonly #more: string;
-  #port = -1;
+  readonly #port: number;
   #child: ChildProcess | undefined;
   #output = '';
   /** A test runner that ends early must not leave the server behind. */
   readonly #reap = (): void => void this.#child?.kill('SIGKILL');
 
-  constructor(path: string, folder: string, more: string) {
+  constructor(path: string, folder: string, port: number, more: string) {
     this.#path = path;
     this.#folder = folder;
+    this.#port = port;
     this.#more = more;
     process.on('exit', this.#reap);
   }
@@ -63,13 +63,10 @@ class NatsProcess implements NatsServer {
   async start(): Promise<void> {
     const config = join(this.#folder, 'server.conf');
     await writeFile(config, serverConfig(this.#port, join(this.#folder, 'store'), this.#more));
-    const ports = await mkdtemp(join(this.#folder, 'ports-'));
     // The kernel ends it with this process, however this one ends.
-    const child = spawn(
-      resolveSystemTool('setpriv', 'util-linux'),
-      ['--pdeathsig', 'KILL', this.#path, '-c', config, '--ports_file_dir', ports],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    );
+    const child = spawn(resolveSystemTool('setpriv', 'util-linux'), ['--pdeathsig', 'KILL', this.#path, '-c', config], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     this.#child = child;
     child.stderr.on('data', (chunk: Buffer) => {
       this.#output = (this.#output + chunk.toString()).slice(-4000);
@@ -79,7 +76,7 @@ class NatsProcess implements NatsServer {
       failure = error.message;
     });
     const giveUpAt = Date.now() + START_TIMEOUT_MS;
-    while (!(await this.#answers(ports))) {
+    while (!(await answers(this.#port))) {
       await sleep(20);
       if (failure !== '' || child.exitCode !== null || child.signalCode !== null || Date.now() > giveUpAt) {
         throw new Error(`${this.#path} did not start: ${failure} ${this.#output}`);
@@ -138,27 +135,16 @@ class NatsProcess implements NatsServer {
     child.kill(signal);
     await ended;
   }
-
-  /** True when the client port is known and JetStream is up behind it. */
-  async #answers(portsFolder: string): Promise<boolean> {
-    const [file] = (await readdir(portsFolder)).filter((name) => name.endsWith('.ports'));
-    if (file === undefined) return false;
-    try {
-      const ports = portsFileSchema.parse(JSON.parse(await readFile(join(portsFolder, file), 'utf8')));
-      this.#port = Number(new URL(ports.nats[0] ?? '').port);
-      return await accepts(this.#port);
-    } catch {
-      return false;
-    }
-  }
 }
 
-/** True when the server greets on its client port. */
-async function accepts(port: number): Promise<boolean> {
+/** True when a server greets on its client port, which it does when JetStream is up. */
+async function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1');
   try {
     const [greeting]: unknown[] = await once(socket, 'data', { signal: AbortSignal.timeout(1000) });
     return String(greeting).startsWith('INFO ');
+  } catch {
+    return false;
   } finally {
     socket.destroy();
   }

@@ -9,7 +9,7 @@ import { slotsToRanges } from '@shard-controller/shared/hashing';
 import { selfSignedCertificate } from '@shard-controller/shared/kubernetes/testing';
 import { LEAN_NODE_ENVIRONMENT } from '@shard-controller/shared/runtime';
 import { findProgram, productImages, WORKER_IMAGE } from '../cluster/process-node/images.ts';
-import { freePorts } from '../worker-process/free-ports.ts';
+import { freePorts } from '../cluster/free-ports.ts';
 import { LocalProcess } from '../worker-process/local-process.ts';
 import type { ApiServerCommand, ApiServerReport } from './api-server-protocol.ts';
 import { Sink } from './sink.ts';

@@ -59,8 +59,8 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
         replicas: [{ replica: 'a', pod: 'main-a-0', epoch: 5, gateway: 'serving' }],
       },
     });
-    const [scraper] = heard.at(-1)?.gateway.scrapers ?? [];
-    expect(scraper?.id).toMatch(/^127\.0\.0\.1 node/);
+    // Known from the next heartbeat on.
+    await expect.poll(() => heard.at(-1)?.gateway.scrapers[0]?.id, { timeout: 10_000 }).toMatch(/^127\.0\.0\.1 node/);
     // Far below what a general Kubernetes client library alone would take.
     const rss = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pod.worker.pid}/status`, 'utf8'))?.[1]) / 1024;
     expect(rss).toBeLessThan(200);

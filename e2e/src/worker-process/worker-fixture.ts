@@ -20,7 +20,7 @@ import { resolveBinary } from '../cluster/binaries.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { exportedKindsRules, type PolicyRule, workerRules } from '../install/rights.ts';
 import { type NatsServer, startNatsServer } from '../nats/index.ts';
-import { freePorts } from './free-ports.ts';
+import { freePorts } from '../cluster/free-ports.ts';
 import { LocalProcess } from './local-process.ts';
 
 export const NAMESPACE = 'default';

@@ -1,5 +1,4 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubernetesClient, staticEndpoint } from '@shard-controller/shared/kubernetes';
@@ -13,6 +12,7 @@ import {
 } from '@shard-controller/worker/resource-processor';
 import { ManagedProcess } from '../cluster/managed-process.ts';
 import { resolveBinary, resolveSystemTool } from '../cluster/binaries.ts';
+import { freePorts } from '../cluster/free-ports.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { CUSTOM_GROUP, CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST } from '../workload/index.ts';
 
@@ -39,14 +39,13 @@ export class Exporter {
     flags: readonly string[] = WORKLOAD_FLAGS,
   ): Promise<Exporter> {
     const folder = mkdtempSync(join(tmpdir(), `exporter-${name}-`));
-    return new Exporter(name, folder, await freePort(), await freePort(), apiServer, kubeconfig, flags);
+    return new Exporter(name, folder, await freePorts(2), apiServer, kubeconfig, flags);
   }
 
   private constructor(
     name: string,
     folder: string,
-    port: number,
-    telemetryPort: number,
+    [port = 0, telemetryPort = 0]: readonly number[],
     apiServer: string,
     kubeconfig: string | undefined,
     flags: readonly string[],
@@ -139,7 +138,7 @@ export class WorkerRig {
   #listening = Promise.withResolvers<number>();
 
   static async create(name: string, api: ApiAccess, fault?: DataPlaneFault): Promise<WorkerRig> {
-    const port = await freePort();
+    const [port = 0] = await freePorts(1);
     return new WorkerRig(name, api, port, await Exporter.create(name, `http://127.0.0.1:${port}`), fault);
   }
 
@@ -247,21 +246,4 @@ export function kubeconfigOf(api: ApiAccess): string {
 
 export function slots(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
-}
-
-const taken = new Set<number>();
-
-/** A free port below the range that outgoing connections use, which come and go by the hundred here. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    if (taken.has(port)) continue;
-    taken.add(port);
-    const isFree = await new Promise<boolean>((resolve) => {
-      const server = createServer();
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
 }

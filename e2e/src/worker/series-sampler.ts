@@ -7,22 +7,33 @@ export function seriesKey(line: string): string {
 
 export interface SampleReport {
   readonly samples: number;
-  /** Most series missing in one sample, and some of them. */
+  /** Most series missing in one sample, when, and some of them. */
   readonly missingMax: number;
   readonly examples: readonly string[];
   /** Scrapes that failed, and why. */
   readonly failures: readonly string[];
 }
 
+interface Sample {
+  readonly at: number;
+  missing: readonly string[];
+}
+
+/** Before and after a sample, ms: how long the reference must have shown what is expected. */
+const BEFORE_MS = 2_000;
+const AFTER_MS = 1_000;
+
 /**
- * Scrapes reference and workers over and over. Expected is what every reference scrape of the last 2 s and the next one
- * after the workers' show; missing is what of that no worker shows.
+ * Scrapes reference and workers over and over. Expected is what every reference scrape of the 2 s before those of the
+ * workers and of the second after them shows; missing is what of that no worker shows. (A busy reference may hear of a
+ * deletion a moment after the workers.)
  */
 export class SeriesSampler {
   readonly #reference: Exporter | undefined;
   readonly #workers: readonly Exporter[];
   readonly #fixed: ReadonlySet<string> | undefined;
   #history: { readonly at: number; readonly keys: ReadonlySet<string> }[] = [];
+  #pending: Sample[] = [];
   #running = true;
   #done: Promise<void>;
   #samples = 0;
@@ -48,20 +59,34 @@ export class SeriesSampler {
 
   async #loop(): Promise<void> {
     while (this.#running) {
-      await this.#remember();
+      await this.#look();
+      const expected = this.#expected();
+      const at = performance.now();
       const union = new Set<string>();
       for (const series of await Promise.all(this.#workers.map((worker) => this.#scrape(worker)))) {
         for (const line of series) union.add(seriesKey(line));
       }
-      await this.#remember();
-      const missing = this.#expected().filter((key) => !union.has(key));
       this.#samples++;
-      if (missing.length > this.#missingMax) {
-        this.#missingMax = missing.length;
-        this.#examples = missing.slice(0, 5);
-      }
+      this.#pending.push({ at, missing: expected.filter((key) => !union.has(key)) });
+      await this.#look();
+      this.#judge();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+    while (this.#pending.some(({ missing }) => missing.length > 0)) {
+      await this.#look();
+      this.#judge();
+    }
+  }
+
+  /** Counts what was missing in the samples for which the reference has been looked at long enough. */
+  #judge(): void {
+    const until = performance.now() - (this.#reference === undefined ? 0 : AFTER_MS);
+    for (const { at, missing } of this.#pending.filter((sample) => sample.at < until)) {
+      if (missing.length <= this.#missingMax) continue;
+      this.#missingMax = missing.length;
+      this.#examples = [`at ${at.toFixed(0)} ms:`, ...missing.slice(0, 5)];
+    }
+    this.#pending = this.#pending.filter(({ at }) => at >= until);
   }
 
   /** A failed scrape shows nothing. */
@@ -74,18 +99,20 @@ export class SeriesSampler {
     }
   }
 
-  async #remember(): Promise<void> {
+  /** Scrapes the reference; what it does not show is no longer expected of the samples that wait. */
+  async #look(): Promise<void> {
     if (this.#reference === undefined) return;
     const keys = new Set((await this.#reference.series()).map(seriesKey));
     const now = performance.now();
     this.#history.push({ at: now, keys });
-    this.#history = this.#history.filter(({ at }) => at > now - 2_500);
+    this.#history = this.#history.filter(({ at }) => at > now - BEFORE_MS - 500);
+    for (const sample of this.#pending) sample.missing = sample.missing.filter((key) => keys.has(key));
   }
 
   #expected(): string[] {
     if (this.#fixed !== undefined) return [...this.#fixed];
     const [oldest, ...rest] = this.#history;
-    if (oldest === undefined || performance.now() - oldest.at < 2_000) return [];
+    if (oldest === undefined || performance.now() - oldest.at < BEFORE_MS) return [];
     return [...oldest.keys].filter((key) => rest.every(({ keys }) => keys.has(key)));
   }
 }
