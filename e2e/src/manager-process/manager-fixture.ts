@@ -302,7 +302,7 @@ export class ManagerFixture {
 
   /** The test's own connection to NATS. */
   async link(): Promise<NatsLink> {
-    this.#link ??= await connectNats({ servers: this.nats.url, name: 'test', logger: quiet });
+    this.#link ??= await connectNats({ servers: this.nats.url, name: 'test', logger: quiet, requestTimeoutMs: 30_000 });
     await this.#link.waitConnected(10_000);
     return this.#link;
   }

@@ -100,7 +100,7 @@ describe('the event log', () => {
     server = await startNatsServer();
     cleanUp = [() => server.dispose()];
     link = await open();
-    await ensureStream(link, log);
+    await vi.waitFor(() => ensureStream(link, log), 30_000);
     stream = new EventStream({ link, stream: 'LOG', schema: decisionEnvelopeSchema });
     events = logOn(stream);
   });

@@ -43,7 +43,7 @@ describe('following a stream', () => {
       logger: new RecordingLogger(),
       requestTimeoutMs: 500,
     });
-    await ensureStream(link, log);
+    await vi.waitFor(() => ensureStream(link, log), 30_000);
     stream = new EventStream({ link, stream: 'LOG', schema });
     stop = new AbortController();
     [following, seen, resets] = [[], [], []];

@@ -44,7 +44,8 @@ export class WorkerFixture {
   static async start(): Promise<WorkerFixture> {
     const crds = await CrdFixture.start();
     const nats = await startNatsServer();
-    const link = await connectNats({ servers: nats.url, name: 'test', logger: quiet });
+    // A server that has just started on a busy disk may take its time for the first write.
+    const link = await connectNats({ servers: nats.url, name: 'test', logger: quiet, requestTimeoutMs: 30_000 });
     const fixture = new WorkerFixture(crds, nats, link);
     await fixture.ensureAssignmentStream();
     await fixture.grant('shard-controller-worker', [...exportedKindsRules(), ...workerRules]);
