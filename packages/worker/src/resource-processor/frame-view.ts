@@ -5,18 +5,17 @@ export type WireEncoding = 'protobuf' | 'json';
 
 export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR' | 'UNKNOWN';
 
-/** The type of a watch event from its text; types of the future are `UNKNOWN`. */
-export function watchEventType(text: string): WatchEventType {
-  switch (text) {
-    case 'ADDED':
-    case 'MODIFIED':
-    case 'DELETED':
-    case 'BOOKMARK':
-    case 'ERROR':
-      return text;
-    default:
-      return 'UNKNOWN';
+const EVENT_TYPES: readonly WatchEventType[] = ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR'];
+
+/** The type of a watch event whose text is `bytes[start, end)`; types of the future are `UNKNOWN`. */
+export function watchEventType(bytes: Buffer, start: number, end: number): WatchEventType {
+  // No string is made of it: this is done for every frame.
+  for (const type of EVENT_TYPES) {
+    let same = type.length === end - start ? 0 : -1;
+    while (same >= 0 && same < type.length) same = bytes[start + same] === type.charCodeAt(same) ? same + 1 : -1;
+    if (same > 0) return type;
   }
+  return 'UNKNOWN';
 }
 
 /**

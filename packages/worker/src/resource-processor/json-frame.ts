@@ -29,8 +29,11 @@ export function readJsonFrame(bytes: Buffer, start: number, end: number, view: F
   if (!reader.object()) throw new WireFormatError('a watch event is no JSON object');
   // The server writes the type first: only then is it known what a bookmark's annotations mean.
   while (reader.member()) {
-    if (reader.isKey(TYPE)) view.type = watchEventType(textHere(bytes));
-    else if (reader.isKey(OBJECT)) readObject(bytes, view);
+    if (reader.isKey(TYPE)) {
+      const start = reader.position + 1;
+      reader.skip();
+      view.type = watchEventType(bytes, start, reader.position - 1);
+    } else if (reader.isKey(OBJECT)) readObject(bytes, view);
     else reader.skip();
   }
   if (view.objectEnd === 0) throw new WireFormatError('a watch event has no object');

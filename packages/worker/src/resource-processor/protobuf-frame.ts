@@ -19,7 +19,7 @@ export function readProtobufFrame(bytes: Buffer, start: number, end: number, vie
   while (reader.next()) {
     if (reader.field === 1) {
       const stop = reader.block();
-      view.type = watchEventType(bytes.toString('latin1', reader.position, stop));
+      view.type = watchEventType(bytes, reader.position, stop);
       reader.position = stop;
     } else if (reader.field === 2) {
       extensionEnd = reader.block();
