@@ -90,7 +90,7 @@ export class Stage {
       customResources: [{ group: CUSTOM_GROUP, resources: ['widgets'] }],
     });
     await workload.populate();
-    await running(cluster);
+    await running(cluster, settings.objects);
     const churn = new Churn(workload, settings.churn);
     await churn.pause();
     const stage = new Stage(cluster, workload, churn, say);
@@ -174,11 +174,15 @@ export async function until(what: string, withinMs: number, check: () => Promise
 }
 
 /** Waits until kwok has made all pods of the workload run: each change of theirs would be one of the first arm's start. */
-async function running(cluster: Cluster): Promise<void> {
+async function running(cluster: Cluster, objects: number): Promise<void> {
   const query = { fieldSelector: 'status.phase!=Running', labelSelector: 'app', limit: 1 };
-  await until('all pods running', 300_000, async () => {
+  const withinMs = 300_000 + objects * 10;
+  await until('all pods running', withinMs, async () => {
     const list = await cluster.admin.list('/api/v1/pods', { query });
-    return list.items.length === 0;
+    if (list.items.length === 0) return true;
+    // The API server goes through all pods for one that does not run: asked all the time, it would slow kwok down.
+    await pause(2_000);
+    return false;
   });
 }
 
