@@ -163,4 +163,23 @@ describe('a worker and its exporter', () => {
     await scrapes.stop();
     expect(new Set(scrapes.shown)).toEqual(new Set([all]));
   });
+
+  it('comes back under an exporter that had not shown everything: scrapes wait until it has', async () => {
+    const pod = await readyPod(17);
+    await pod.worker.kill();
+    await fixture.writeStatus(pod.shardId, {
+      replicas: [{ replica: 'a', pod: 'main-a-17', phase: 'Warming', gateway: 'warming: not rendered yet' }],
+    });
+    const heard = fixture.heartbeats(pod.shardId);
+    const scrapes = scraping(pod);
+    pod.startWorker();
+    await pod.eventually(
+      async () => (scrapes.shown.length > 0 ? undefined : `refused: ${scrapes.refused.at(-1)}`),
+      40_000,
+    );
+    await scrapes.stop();
+    expect(scrapes.refused.join()).toContain('the exporter is opening its watches');
+    expect(new Set(scrapes.shown)).toEqual(new Set([namesIn(uids, owned).length]));
+    await expect.poll(() => heard.at(-1)).toMatchObject({ phase: 'Running', slots: { acknowledged: owned.length } });
+  });
 });

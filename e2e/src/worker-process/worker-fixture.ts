@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { instanceSpecOf } from '@shard-controller/shared/api';
+import { instanceSpecOf, type ShardInstanceStatus } from '@shard-controller/shared/api';
 import {
   ASSIGNMENT_STREAM,
   type Assignment,
@@ -103,6 +103,12 @@ export class WorkerFixture {
       spec: instanceSpecOf(assignment),
     };
     await this.admin.apply({ object, fieldManager: 'test', force: true });
+  }
+
+  /** Replaces what the workers of a shard have said of themselves. */
+  async writeStatus(shardId: string, status: ShardInstanceStatus): Promise<void> {
+    const contentType = 'application/merge-patch+json';
+    await this.admin.patch(`${instancePath(shardId)}/status`, { status }, { contentType });
   }
 
   async deleteInstance(shardId: string): Promise<void> {

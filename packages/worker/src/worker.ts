@@ -22,6 +22,7 @@ import {
   HeartbeatSource,
   NatsPresence,
   Pacemaker,
+  showedEverything,
   StatusWriter,
 } from './heartbeat-manager/index.ts';
 import { dataPlaneMetrics, type WorkerMetrics, workerMetrics } from './metrics.ts';
@@ -144,6 +145,9 @@ class Worker {
       logger,
       clock,
       metrics: reflectorMetrics(this.#metrics.registry, 'shardinstances.shard.io'),
+      onPast: (status) => {
+        if (!showedEverything(status)) this.#dataPlane.distrustExporter();
+      },
       onChange: this.#changes.notify,
     });
     this.#guard = this.#newStallGuard(keeper);

@@ -2,6 +2,7 @@ import {
   assignmentOf,
   GROUP,
   parseShardInstance,
+  type ReplicaStatus,
   SHARD_INSTANCE_PLURAL,
   type ShardInstance,
   VERSION,
@@ -25,6 +26,11 @@ export interface ShardInstanceSourceOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly metrics?: ReflectorMetrics;
+  /**
+   * What this pod has said of itself before this process, if anything: once, before the first assignment. The pod's other
+   * containers may be older than this process.
+   */
+  readonly onPast: (status: ReplicaStatus | undefined) => void;
   /** The reason for waiting has changed. */
   readonly onChange: () => void;
 }
@@ -46,6 +52,7 @@ export class ShardInstanceSource {
   readonly #reflector: Reflector<ShardInstance>;
   #waiting = 'the ShardInstance has not been read yet';
   #lastReadMs: number | undefined;
+  #isTaken = false;
 
   constructor(options: ShardInstanceSourceOptions) {
     this.#options = options;
@@ -140,6 +147,13 @@ export class ShardInstanceSource {
 
   #take(instance: ShardInstance): void {
     this.#waiting = '';
+    const { identity, onPast } = this.#options;
+    if (!this.#isTaken) {
+      this.#isTaken = true;
+      onPast(
+        instance.status?.replicas?.find(({ replica, pod }) => replica === identity.replica && pod === identity.pod),
+      );
+    }
     this.#options.keeper.offer(assignmentOf(instance), 'shardinstance');
   }
 

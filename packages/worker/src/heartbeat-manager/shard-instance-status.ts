@@ -34,6 +34,13 @@ export function statusObject(
   };
 }
 
+/** Whether a worker that said this last had seen its exporter show everything. */
+export function showedEverything(status: Pick<ReplicaStatus, 'phase' | 'gateway'> | undefined): boolean {
+  if (status === undefined) return false;
+  // A standby serves nothing; its phase says whether it could.
+  return status.phase === 'Running' || /^(serving|draining)\b/.test(status.gateway ?? '');
+}
+
 /** What a change of makes the status be written at once; everything else can wait for the next regular write. */
 export function statusSignature({ phase, generation, epoch, slots, gateway, refused, handovers }: Heartbeat): string {
   const moves = handovers.map(({ migration, role, state }) => [migration, role, state]);

@@ -52,6 +52,11 @@ export interface DataPlaneStatus {
  * the one before, and the data plane works towards it.
  */
 export interface DataPlane {
+  /**
+   * The process before this one had not seen its exporter show everything: what an exporter that goes on from there
+   * shows is partial until it has acknowledged all of it. To be said before the first assignment.
+   */
+  distrustExporter(): void;
   applyAssignment(assignment: SlotAssignment): void;
   status(): DataPlaneStatus;
   /** Calls back on every change of handovers, acknowledged slots or warmth; returns the way to stop that. */

@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import type { DataPlane, DataPlaneOptions, SlotAssignment } from './data-plane.t
 import { protobufCodec } from './frame-codec.ts';
 import { FrameView } from './frame-view.ts';
 import { ScriptedApiServer } from './testing/scripted-api-server.ts';
-import { readEvents } from './testing/wire.ts';
+import { protobufFrame, protobufObject, readEvents } from './testing/wire.ts';
 import { createDataPlane } from './worker-data-plane.ts';
 
 const PROTOBUF = { accept: 'application/vnd.kubernetes.protobuf,application/json' };
@@ -179,6 +179,78 @@ test('an exporter from before this process gets its own again and loses the rest
   expect(watch.status).toBe(200);
   const events = readEvents(Buffer.from(await watch.arrayBuffer()));
   expect(said(events).sort()).toEqual(['BOOKMARK @102', 'DELETED a@102', 'DELETED b@102']);
+});
+
+describe('an exporter that goes on from where it was', () => {
+  const STREAM = 'watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true';
+
+  /** Every reason for not being warm from now on, '' for being warm. */
+  function reasons(): Set<string> {
+    const heard = new Set([plane.status().warmReason]);
+    plane.onChange(() => heard.add(plane.status().warmReason));
+    return heard;
+  }
+
+  /** Its watch, taken up again as soon as the worker knows its objects. */
+  async function resumed(version: string): Promise<Response> {
+    for (;;) {
+      const watch = await get(`/api/v1/pods?watch=true&resourceVersion=${version}`);
+      if (watch.status === 200) return watch;
+      await watch.body?.cancel();
+      await systemClock.sleep(20);
+    }
+  }
+
+  test('is warm at once when it had shown everything', async () => {
+    plane.applyAssignment(assignment(ALL));
+    const watch = await resumed('102');
+    expect(plane.status()).toMatchObject({ warm: true, slots: { acknowledged: 0 } });
+    await watch.body?.cancel();
+  });
+
+  test('may be partial when the worker before had not seen it show everything', async () => {
+    plane.distrustExporter();
+    plane.applyAssignment(assignment(ALL));
+    const heard = reasons();
+    const watch = await resumed('101');
+    const events = readEvents(Buffer.from(await watch.arrayBuffer()));
+    expect(said(events)).toContain('ADDED b@102');
+    await systemClock.sleep(1_200);
+    expect(heard).not.toContain('');
+  });
+
+  test('may be partial when its watch was cut within the first load', async () => {
+    // The first list never ends.
+    const body = new PassThrough();
+    body.write(protobufFrame('ADDED', protobufObject({ uid: 'a', name: 'a', namespace: 'ns', version: '101' })));
+    const headers = { 'content-type': 'application/vnd.kubernetes.protobuf;stream=watch' };
+    api.next((_, query) => (query.has('sendInitialEvents') ? { status: 200, headers, body } : undefined));
+    plane.applyAssignment(assignment(ALL));
+    const heard = reasons();
+    const cut = new AbortController();
+    const watch = await get(`/api/v1/pods?${STREAM}`, { signal: cut.signal });
+    const reader = watch.body?.getReader();
+    await reader?.read();
+    cut.abort();
+    await reader?.closed.catch(() => undefined);
+    const again = await get('/api/v1/pods?watch=true&resourceVersion=102');
+    await again.body?.cancel();
+    await systemClock.sleep(1_200);
+    expect(heard).not.toContain('');
+  });
+
+  test('with its definitions says nothing of its other kinds', async () => {
+    stop.abort();
+    await running;
+    await start({ customResources: [{ group: 'example.com', kind: 'Widget' }] });
+    plane.applyAssignment(assignment(ALL));
+    const heard = reasons();
+    const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const watch = await get(`${definitions}?watch=true&resourceVersion=102`);
+    await watch.body?.cancel();
+    await systemClock.sleep(200);
+    expect(heard).not.toContain('');
+  });
 });
 
 test('a generic client gets everything in its first list', async () => {

@@ -203,7 +203,7 @@ export class ExporterApi {
     if (signal.aborted) return;
     if (startsAnew && !isDefinitions && !(await this.#isKept(call, key, isWatch))) return;
     const feed = this.#options.feeds.open(key);
-    feed.noteStart();
+    feed.noteStart(startsAnew);
     const state = await this.#opened(feed, response, signal);
     if (state === undefined || signal.aborted) return;
     // Without an order of versions nothing says what is newer: only the API server itself can tell it then.
@@ -295,7 +295,8 @@ export class ExporterApi {
     const feed = feeds.find(key) ?? feeds.open(key, version);
     const { state } = feed;
     const known = state?.awaiting(version);
-    if (known === undefined) feeds.noteResume();
+    // Definitions say nothing of what its stores hold.
+    if (known === undefined && !isCustomResourceDefinitions(key)) feeds.noteResume();
     if (state === undefined) return tooEarly(response, `${feed.name} is not open yet`);
     if (known !== undefined) {
       startWatch(response, state);

@@ -98,7 +98,11 @@ export function startOutlook(
 
 /** Whether the exporter, since it was told, has started everything that it watches, but not this. */
 export function wasLeft({ startedAt }: Starts, toldAt: number, watched: readonly Starts[]): boolean {
-  return watched.length > 0 && watched.every(({ startedAt: other }) => other > toldAt && other > startedAt);
+  return (
+    startedAt <= toldAt &&
+    watched.length > 0 &&
+    watched.every(({ startedAt: other }) => other > toldAt && other > startedAt)
+  );
 }
 
 /**

@@ -48,6 +48,7 @@ function feed(over: FeedOver = {}): CensusFeed {
     resource: 'pods',
     isQuiet: false,
     isResumed: false,
+    wasWhole: true,
     createdAt: 0,
     startedAt: 0,
     startedBeforeAt: -Infinity,
@@ -69,9 +70,10 @@ function feed(over: FeedOver = {}): CensusFeed {
   };
 }
 
-const census = (feeds: readonly CensusFeed[], resumedAt?: number) => takeFeedCensus(feeds, NOW, resumedAt);
-const reason = (feeds: readonly CensusFeed[], resumedAt?: number): string =>
-  census(feeds, resumedAt).warmth(true).warmReason;
+const census = (feeds: readonly CensusFeed[], resumedAt?: number, wasWhole?: boolean) =>
+  takeFeedCensus(feeds, NOW, resumedAt, wasWhole);
+const reason = (feeds: readonly CensusFeed[], resumedAt?: number, wasWhole?: boolean): string =>
+  census(feeds, resumedAt, wasWhole).warmth(true).warmReason;
 
 describe('an exposition is warm', () => {
   test('when every feed is open, listed and rendered', () => {
@@ -166,6 +168,14 @@ describe('an exporter that starts over', () => {
     expect(reason([definitions, again, gone])).toBe('');
     expect(census([definitions, again, gone]).acknowledged([0])).toBe(true);
     expect(reason([again, gone])).toMatch(/has no watch on gone/);
+    // One of its newest start, whatever it was opened before.
+    const lost = feed({
+      name: 'lost',
+      watches: [],
+      startedBeforeAt: again.startedBeforeAt,
+      startedAt: again.startedAt - 1,
+    });
+    expect(reason([definitions, again, lost])).toMatch(/has no watch on lost/);
   });
 });
 
@@ -174,7 +184,19 @@ describe('an exporter from before this process', () => {
     expect(
       census([feed({ watches: [watch({ initialPending: true, resumed: true })] })], NOW - 100).warmth(true).warm,
     ).toBe(true);
-    expect(reason([feed({ watches: [watch({ initialPending: true })] })], NOW - 100)).not.toBe('');
+    const partial = feed({ wasWhole: false, watches: [watch({ initialPending: true })] });
+    expect(reason([partial], NOW - 100)).toMatch(/is opening/);
+    expect(reason([partial], NOW - 20_000)).toMatch(/not rendered yet/);
+  });
+
+  test('that has not shown everything has to acknowledge all of it, however long it is back', () => {
+    const late = feed({ wasWhole: false, watches: [watch({ initialPending: true, resumed: true })] });
+    expect(reason([feed()], NOW - 100, false)).toMatch(/is opening/);
+    expect(reason([feed(), late], NOW - 100)).toMatch(/is opening/);
+    expect(reason([feed(), late], NOW - 20_000, false)).toMatch(/not rendered yet/);
+    const missing = feed({ isResumed: true, wasWhole: false, watches: [], everSubscribed: false });
+    expect(reason([feed(), missing], NOW - 20_000)).toMatch(/has no watch/);
+    expect(reason([feed()], NOW - 20_000, false)).toBe('');
   });
 
   test('may take its time with a watch that it had', () => {

@@ -43,6 +43,7 @@ export interface CensusFeed
     | 'resource'
     | 'isQuiet'
     | 'isResumed'
+    | 'wasWhole'
     | 'createdAt'
     | 'startedAt'
     | 'startedBeforeAt'
@@ -80,11 +81,13 @@ export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
 /**
  * @param now monotonic ms.
  * @param resumedAt when an exporter from before this process came back, if it did; monotonic ms.
+ * @param wasWhole whether the exporter has shown everything since it last started from nothing.
  */
 export function takeFeedCensus<F extends CensusFeed>(
   all: readonly F[],
   now: number,
   resumedAt?: number,
+  wasWhole = true,
 ): FeedCensus<F> {
   const sharded = all.filter(({ isQuiet }) => !isQuiet);
   const isRestarting = expectsRestart(all, now);
@@ -99,7 +102,8 @@ export function takeFeedCensus<F extends CensusFeed>(
   const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
   const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
   const isThere = isSettled || (resumedAt !== undefined && !isRestarting);
-  const exporter = isThere ? (isBack ? 'settled' : 'returning') : 'opening';
+  const isKept = wasWhole && feeds.every((feed) => feed.wasWhole);
+  const exporter = isThere && (isBack || isKept) ? (isBack ? 'settled' : 'returning') : 'opening';
   const isComplete =
     isSettled && isBack && feeds.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
   const watches = feeds.flatMap(watchesOf);
@@ -217,8 +221,8 @@ interface Warmth {
 const WARM: Warmth = { warm: true, warmReason: '' };
 
 /**
- * @param exporter how far the exporter's set of watches is known: it is still opening them, it is coming back to this
- * process, or they are all there.
+ * @param exporter how far the exporter's set of watches is known: it is still opening them, it has shown everything and is
+ * coming back with it to this process, or they are all there.
  */
 function warmth(
   feeds: readonly CensusFeed[],
@@ -227,9 +231,8 @@ function warmth(
 ): Warmth {
   const cold = (warmReason: string): Warmth => ({ warm: false, warmReason });
   if (!isAssigned) return cold('no assignment yet');
-  const watches = feeds.flatMap(watchesOf);
   // It has kept its series: what its watches have not corrected yet is stale or doubled, but not missing.
-  if (exporter === 'returning' && !watches.some(isPartial)) return WARM;
+  if (exporter === 'returning') return WARM;
   if (feeds.length === 0) return cold('the exporter has not asked for any resource yet');
   if (exporter === 'opening') return cold('the exporter is opening its watches');
   for (const feed of feeds) {
@@ -240,19 +243,16 @@ function warmth(
 }
 
 function coldReason(feed: CensusFeed): string | undefined {
-  const { name, state, problem, isResumed } = feed;
+  const { name, state, problem, isResumed, wasWhole } = feed;
   // A watch that is late to come back: its series are there meanwhile.
-  if (isResumed && state?.everSubscribed !== true) return undefined;
+  if (isResumed && wasWhole && state?.everSubscribed !== true) return undefined;
   if (state === undefined) return `${name} is not open: ${problem ?? 'waiting for the API server'}`;
   if (!state.filled) return `${name} is being listed`;
   const watches = watchesOf(feed);
   if (watches.length === 0) return `the exporter has no watch on ${name}`;
-  return watches.some(isPartial) ? `${name} is not rendered yet` : undefined;
-}
-
-/** Whether the exporter may show less than it should because of this watch. */
-function isPartial({ initialPending, resumed }: CensusWatch): boolean {
-  return initialPending && !resumed;
+  // Whether the exporter may show less than it should because of one of them.
+  const isPartial = watches.some(({ initialPending, resumed }) => initialPending && !(resumed && wasWhole));
+  return isPartial ? `${name} is not rendered yet` : undefined;
 }
 
 function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly CensusWatch[]): number {

@@ -88,7 +88,10 @@ function showSlots(state: FeedState, subscription: Subscription, marks: Uint32Ar
     const isSame = marks[slot] !== 0 && subscription.marks[slot] === marks[slot];
     if (isSame && slots[slot] === SlotState.Sent) slots[slot] = SlotState.Shown;
   }
-  if (!slots.includes(SlotState.Loading)) subscription.initialPending = false;
+  if (!slots.includes(SlotState.Loading)) {
+    subscription.initialPending = false;
+    state.wasWhole = true;
+  }
   state.changed();
 }
 

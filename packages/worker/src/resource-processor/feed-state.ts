@@ -37,6 +37,8 @@ export interface FeedStateOptions {
   readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
   /** What is left out of the objects on their way to the exporter. */
   readonly diet?: Diet | undefined;
+  /** The exporter had shown all of it before. */
+  readonly wasWhole?: boolean;
   readonly now: () => number;
   readonly onChange: () => void;
   /** A subscription was ended because too much waited for its exporter. */
@@ -77,6 +79,8 @@ export class FeedState {
   censusFloor: string;
   /** All objects within the scope are in the index. */
   filled = false;
+  /** The exporter has shown all of it since it last asked for it from nothing, here or before this process. */
+  wasWhole: boolean;
   received = 0;
   kept = 0;
   /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
@@ -116,6 +120,7 @@ export class FeedState {
     this.slotCount = options.slotCount;
     this.quietSlot = options.quietSlot;
     this.unsharded = options.unsharded ?? false;
+    this.wasWhole = options.wasWhole ?? false;
     this.#novelty = options.novelty;
     this.scope = new FeedScope(options.scope, options.position);
     this.#withholds = options.withholds;

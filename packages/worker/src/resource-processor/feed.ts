@@ -59,12 +59,23 @@ export class Feed implements VerifiableFeed {
   readonly #watch: FeedWatch;
   readonly #openWaiters = new Set<() => void>();
   #resumeFrom: string | undefined;
+  #wasWhole: boolean;
   #hastenedAt = -Infinity;
   #plannedAt: number;
   /** Newest position that a consistent read has proved. */
   #proven: string | undefined;
 
-  constructor(key: FeedKey, slots: FeedSlots, context: FeedContext, resumeFrom?: string) {
+  /**
+   * @param resumeFrom where an exporter from before this process stands.
+   * @param wasWhole whether it had shown everything.
+   */
+  constructor(
+    key: FeedKey,
+    slots: FeedSlots,
+    context: FeedContext,
+    resumeFrom?: string,
+    wasWhole = resumeFrom !== undefined,
+  ) {
     this.key = key;
     this.id = feedId(key);
     this.name = feedName(key);
@@ -74,6 +85,7 @@ export class Feed implements VerifiableFeed {
     this.#context = context;
     this.#resumeFrom = resumeFrom;
     this.isResumed = resumeFrom !== undefined;
+    this.#wasWhole = wasWhole;
     this.#backoff = new Backoff(context.random);
     const { shardBy, slotCount } = slots;
     this.reader = new CollectionReader(
@@ -128,8 +140,17 @@ export class Feed implements VerifiableFeed {
     }
   }
 
-  /** An exporter asks for everything: it, or a part of it, has started. */
-  noteStart(): void {
+  /** The exporter has shown all of it since it last asked for it from nothing, here or before this process. */
+  get wasWhole(): boolean {
+    return this.state?.wasWhole ?? this.#wasWhole;
+  }
+
+  /** An exporter asks for everything: it, or a part of it, has started. `fromNothing`: it holds nothing meanwhile. */
+  noteStart(fromNothing: boolean): void {
+    if (fromNothing) {
+      this.#wasWhole = false;
+      if (this.state !== undefined) this.state.wasWhole = false;
+    }
     this.startedBeforeAt = this.startedAt;
     this.startedAt = this.#context.clock.monotonic();
   }
@@ -294,6 +315,7 @@ export class Feed implements VerifiableFeed {
       diet: diet(this.key, kind, codec.encoding),
       now: () => clock.monotonic(),
       onChange,
+      wasWhole: this.#wasWhole,
       onShed: () => logger.warn({ feed: this.name }, 'a watch of the exporter is ended: too much waited for it'),
     });
     this.refusal = undefined;

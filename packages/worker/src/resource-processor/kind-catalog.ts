@@ -23,6 +23,19 @@ export class KindCatalog {
     return (await this.#find(group, version, resource, signal)).verbs.includes('watch');
   }
 
+  /** Asks anew the next time: a definition may be deleted and made again for another kind. */
+  forget({
+    group,
+    version,
+    resource,
+  }: {
+    readonly group: string;
+    readonly version: string;
+    readonly resource: string;
+  }): void {
+    this.#known.delete(`${group === '' ? version : `${group}/${version}`}/${resource}`);
+  }
+
   async #find(
     group: string,
     version: string,

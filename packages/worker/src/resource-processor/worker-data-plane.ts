@@ -64,6 +64,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   #isInterrupted = false;
   /** When an exporter from before this process came back; until one starts from nothing. Monotonic ms. */
   #resumedAt: number | undefined;
+  /** The exporter has shown everything since it last started from nothing, here or before this process. */
+  #wasWhole = true;
   #probedAt: number;
 
   constructor(options: DataPlaneOptions) {
@@ -105,6 +107,10 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       roles: () => this.#roles,
       probedAt: () => this.#probedAt,
     });
+  }
+
+  distrustExporter(): void {
+    this.#wasWhole = false;
   }
 
   applyAssignment(assignment: SlotAssignment): void {
@@ -226,6 +232,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   noteStart(): void {
     this.#resumedAt = undefined;
+    this.#wasWhole = false;
   }
 
   outlook(askedAt: number): StartOutlook {
@@ -263,7 +270,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const slots = isDefinitions
       ? definitionSlots(this.#options.customResources ?? [])
       : { slotCount, shardBy, slotHash: slotHashOf(shardBy, slotCount) };
-    const feed = new Feed(key, slots, isDefinitions ? this.#definitionsContext : this.#context, resumeFrom);
+    const context = isDefinitions ? this.#definitionsContext : this.#context;
+    const feed = new Feed(key, slots, context, resumeFrom, resumeFrom !== undefined && this.#wasWhole);
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {
       this.#options.logger.error({ feed: feed.name, err: error }, 'a feed failed and is given up: its watches end');
@@ -340,6 +348,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       this.#options.logger.info({ feed: feed.name }, 'the exporter has left this feed: closed');
       this.#feeds.delete(feed.id);
       abort.abort();
+      // Should it come again, it may be another kind under the same name.
+      this.#context.kinds.forget(feed.key);
     }
   }
 
@@ -383,7 +393,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   }
 
   #census(): FeedCensus {
-    return takeFeedCensus(this.#everyFeed(), this.#options.clock.monotonic(), this.#resumedAt);
+    return takeFeedCensus(this.#everyFeed(), this.#options.clock.monotonic(), this.#resumedAt, this.#wasWhole);
   }
 
   #definitionsPause(): number {
@@ -397,8 +407,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   }
 
   /** Everything whose change is worth a notice. */
-  #signature(): string {
-    const { handovers, slots, warmReason, exposedSlots, feeds, refusedFeeds, staleFeeds } = this.status();
+  #signature(status: DataPlaneStatus): string {
+    const { handovers, slots, warmReason, exposedSlots, feeds, refusedFeeds, staleFeeds } = status;
     const states = handovers.map(({ migration, state, error }) => [migration, state, error]);
     return JSON.stringify([
       states,
@@ -420,7 +430,9 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       this.#notifying = false;
       // Before anybody hears of the acknowledgement that it waits for.
       this.#injectStop();
-      const signature = this.#signature();
+      const status = this.status();
+      if (status.warm) this.#wasWhole = true;
+      const signature = this.#signature(status);
       if (signature === this.#said) return;
       this.#said = signature;
       for (const listener of this.#listeners) listener();

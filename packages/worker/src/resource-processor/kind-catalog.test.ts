@@ -1,0 +1,21 @@
+import { Readable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { KindCatalog } from './kind-catalog.ts';
+
+test('a kind is asked for once, and again when it may have become another', async () => {
+  let kind = 'Widget';
+  let asked = 0;
+  const catalog = new KindCatalog({
+    stream: async () => {
+      asked++;
+      const body = JSON.stringify({ resources: [{ name: 'widgets', kind, verbs: ['list', 'watch'] }] });
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: Readable.from([Buffer.from(body)]) };
+    },
+  });
+  const find = () => catalog.find('example.com', 'v1', 'widgets', AbortSignal.timeout(5_000));
+  expect(await find()).toEqual({ apiVersion: 'example.com/v1', kind: 'Widget' });
+  kind = 'Gadget';
+  expect([await find(), asked]).toMatchObject([{ kind: 'Widget' }, 1]);
+  catalog.forget({ group: 'example.com', version: 'v1', resource: 'widgets' });
+  expect([await find(), asked]).toMatchObject([{ kind: 'Gadget' }, 2]);
+});
