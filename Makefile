@@ -11,7 +11,7 @@ tools: ## Fetch and build every tool that the other targets need
 demo: ## A guided run: a real fleet is resharded under load (DEMO_OBJECTS, DEMO_CHURN, DEMO_SEED)
 	@tools/run.sh e2e/demo.sh
 
-bench: ## Ours against plain kube-state-metrics, as ratios (BENCH_OBJECTS, BENCH_CHURN, BENCH_SEED, BENCH_ARMS)
+bench: ## Ours against plain kube-state-metrics, as ratios (BENCH_OBJECTS, BENCH_CHURN, BENCH_SEED, BENCH_SECONDS, BENCH_ARMS, BENCH_OUTPUT)
 	@tools/run.sh e2e/bench.sh
 
 test: ## Everything: check, unit, integration, e2e

@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { reflectorMetrics } from '@shard-controller/shared/kubernetes';
 import { createMetrics } from '@shard-controller/shared/observability';
 import { expect, it } from 'vitest';
 import { dataPlaneMetrics, workerMetrics } from './metrics.ts';
@@ -78,4 +81,22 @@ it('has no more than 200 values of the label resource, whatever paths the export
   expect(labels(/bytes_total\{resource="([^"]+)"/g)).toBe(200);
   expect(text).toContain('bytes_total{resource="other",direction="kept"} 301');
   expect(labels(/relists_total\{resource="pods",cause="([^"]+)"/g)).toBe(41);
+});
+
+it('is described, metric by metric, in docs/reference/metrics.md', () => {
+  const metrics = createMetrics();
+  const unread = (): never => expect.unreachable('only a scrape reads values');
+  workerMetrics(metrics, {
+    snapshot: unread,
+    feeds: unread,
+    totals: unread,
+    mismatches: unread,
+    natsConnected: unread,
+    isolated: unread,
+  });
+  dataPlaneMetrics(metrics);
+  reflectorMetrics(metrics.registry, 'shardinstances.shard.io');
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/reference/metrics.md'), 'utf8');
+  const rows = page.split('\n').filter((line) => /^\| `shard_controller_(worker|reflector)_/.test(line));
+  expect(rows.filter((row) => row.split('|').length === 6)).toEqual(metrics.describe());
 });

@@ -35,7 +35,7 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   registerGauges(metrics, gauges);
   const scrapes = metrics.counter<'outcome'>({
     name: `${P}scrapes_total`,
-    help: 'Scrapes of /metrics by outcome.',
+    help: 'Scrapes of /metrics by outcome: complete, not_open, exporter_unreachable, exporter_error, cut, client_gone, too_many.',
     labelNames: ['outcome'],
   });
   const outcomes: readonly ScrapeOutcome[] = ['complete', 'not_open', 'exporter_unreachable', 'cut'];
@@ -48,7 +48,7 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   const holds = metrics.histogram({
     name: `${P}scrape_hold_seconds`,
     help: 'Time that scrapes waited for the exposition to be complete.',
-    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8],
   });
   const offers = metrics.counter<'source' | 'verdict'>({
     name: `${P}assignments_total`,
@@ -62,7 +62,7 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   });
   const writes = metrics.counter<'outcome'>({
     name: `${P}status_writes_total`,
-    help: 'Writes of the ShardInstance status by outcome.',
+    help: 'Writes of the ShardInstance status by outcome: written, failed.',
     labelNames: ['outcome'],
   });
   const stalls = metrics.counter({
@@ -229,7 +229,7 @@ function bounded(most: number): (value: string) => string {
 export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
   const frames = metrics.counter<'resource' | 'direction'>({
     name: `${P}frames_total`,
-    help: 'Frames of lists and watches: received from the API server, and kept for the exporter.',
+    help: 'Frames of lists and watches by direction: received from the API server, kept for the exporter.',
     labelNames: ['resource', 'direction'],
   });
   const cut = metrics.counter<'resource'>({
@@ -239,7 +239,7 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
   });
   const bytes = metrics.counter<'resource' | 'direction'>({
     name: `${P}bytes_total`,
-    help: 'Size of the same frames: received from the API server, and kept for the exporter.',
+    help: 'Bytes of lists and watches by direction: received from the API server, kept for the exporter.',
     labelNames: ['resource', 'direction'],
   });
   const relists = metrics.counter<'resource' | 'cause'>({

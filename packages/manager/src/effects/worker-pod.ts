@@ -18,7 +18,7 @@ import { exporterArguments } from './exporter-arguments.ts';
 import { REVISION_LABEL, workerLabels, workerSelector } from './labels.ts';
 import type { ConfigIdentity } from './owner.ts';
 
-/** Ports of a worker pod; the exporter's own are bound inside the pod and reached through the worker's gateway. */
+/** Ports of a worker pod. Scrapes go to the gateway; the exporter's own ports are there for its probes and its telemetry. */
 const WORKER_PORTS = {
   gateway: 8080,
   exporterTelemetry: 8081,

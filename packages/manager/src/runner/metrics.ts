@@ -26,9 +26,9 @@ export class DecisionMetrics {
     this.#openMigrations = gauge('shard_controller_open_migrations', 'Migrations that are under way.');
     this.#coverage = gauge(
       'shard_controller_coverage_ratio',
-      'Share of the slots whose shard is able to serve, 0 to 1.',
+      'Share of the shards that are healthy, or silent for a moment only, 0 to 1.',
     );
-    this.#ready = gauge('shard_controller_ready_shards', 'Shards that serve all their slots.');
+    this.#ready = gauge('shard_controller_ready_shards', 'Shards that are healthy, or silent for a moment only.');
     this.#scalings = metrics.counter({
       name: 'shard_controller_scaling_operations_total',
       help: 'Decisions that changed the number of shards.',

@@ -12,21 +12,27 @@ const HOUR = 60 * MINUTE;
 /** Default image of the exporter: the release that the worker's proxy is tested with. */
 export const DEFAULT_EXPORTER_IMAGE = 'registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0';
 
-/** What load 1.0 means. A shard's load is the largest of its ratios. */
+/** What load 1.0 means. Scaling goes by objects; the load that a worker reports is the largest of all ratios. */
 export const capacity = () =>
   z.object({
     objects: z.int().min(1).max(100_000_000).default(50_000).describe('Objects that a shard exports at load 1.0.'),
-    expositionBytes: quantity().optional().describe("Size of a shard's /metrics answer at load 1.0, like 64Mi."),
-    memory: quantity().optional().describe('Resident memory of worker and exporter together at load 1.0, like 400Mi.'),
+    expositionBytes: quantity()
+      .optional()
+      .describe("Size of a shard's /metrics answer at load 1.0, like 64Mi. Only in the load of ShardInstances."),
+    memory: quantity()
+      .optional()
+      .describe(
+        'Resident memory of worker and exporter together at load 1.0, like 400Mi. Only in the load of ShardInstances.',
+      ),
     scrapeDuration: duration(10, 10 * MINUTE)
       .optional()
-      .describe('Time the exporter takes for one scrape at load 1.0.'),
+      .describe('Time the exporter takes for one scrape at load 1.0. Only in the load of ShardInstances.'),
     queueDepth: z
       .int()
       .min(1)
       .max(100_000_000)
       .optional()
-      .describe('Events waiting for the exporter of a shard at load 1.0.'),
+      .describe('Events waiting for the exporter of a shard at load 1.0. Only in the load of ShardInstances.'),
   });
 
 const customMetric = () =>
@@ -60,13 +66,13 @@ export const scaling = () =>
       .min(1)
       .max(100_000_000)
       .optional()
-      .describe('Events waiting for the exporter of one shard above which a shard is added.'),
+      .describe('Not used yet. Events waiting for the exporter of one shard above which a shard is added.'),
     customMetrics: z
       .array(customMetric())
       .max(16)
       .optional()
       .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
-      .describe('Series that ask for shards: wanted shards = value / targetPerShard, rounded up.'),
+      .describe('Not used yet. Series that ask for shards: wanted shards = value / targetPerShard, rounded up.'),
   });
 
 export const rebalance = () =>
@@ -76,11 +82,13 @@ export const rebalance = () =>
       .min(0)
       .max(1)
       .default(0.1)
-      .describe("least-loaded only: a shard's share of the cost may differ from the mean by this fraction."),
-    moveBudget: z.int().min(1).max(4096).default(64).describe('Most slots moved by one rebalancing.'),
+      .describe(
+        "Not used yet. least-loaded only: a shard's share of the cost may differ from the mean by this fraction.",
+      ),
+    moveBudget: z.int().min(1).max(4096).default(64).describe('Not used yet. Most slots moved by one rebalancing.'),
     interval: duration(SECOND, 24 * HOUR)
       .default('1m')
-      .describe('Least time between two rebalancings.'),
+      .describe('Not used yet. Least time between two rebalancings.'),
   });
 
 export const handover = () =>
@@ -102,7 +110,9 @@ export const handover = () =>
       .describe('Time for source and target to prove that they hold the same objects.'),
     releaseTimeout: duration(SECOND, HOUR)
       .default('1m')
-      .describe('Time for the source to stop exposing the moved slots before it is reported.'),
+      .describe(
+        'Not used yet: it is transferTimeout. Time for the source to stop exposing the moved slots before it is reported.',
+      ),
   });
 
 /** Flags that the controller sets, or that would bypass the sharding. */
@@ -210,17 +220,17 @@ export const distribution = () =>
 export const coverage = () =>
   z.object({
     configuredShards: count().describe('Shards that should serve.'),
-    activeShards: count().describe('Shards that serve all their slots.'),
+    activeShards: count().describe('Shards that are healthy, or silent for a moment only.'),
     coveragePercent: z.number().min(0).max(100),
-    missingShards: z.array(z.string().max(20)).max(1000).describe('Shards that do not serve all their slots.'),
+    missingShards: z.array(z.string().max(20)).max(1000).describe('Shards that are neither.'),
     warning: z.string().max(1024).optional(),
   });
 
 export const decision = () =>
   z.object({
-    action: z.string().min(1).max(63).describe('What was decided, like ScaleUp, ScaleDown, Hold, Rebalance, Failover.'),
-    reason: z.string().min(1).max(128).describe('Why, as one word.'),
+    action: z.string().min(1).max(63).describe('Type of the event that holds the decision, like shard.scaled.v1.'),
+    reason: z.string().min(1).max(128).describe('The same as one word, like Scaled.'),
     message: z.string().max(1024).describe('Why, as a sentence with the figures that led to it.'),
     time: z.iso.datetime({ offset: true }),
-    epoch: count().optional().describe('Event that holds the decision.'),
+    epoch: count().optional().describe('Newest event of the log.'),
   });

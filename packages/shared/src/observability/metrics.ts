@@ -32,6 +32,8 @@ export interface Metrics {
   collectProcessMetrics(): void;
   /** The exposition, in the Prometheus text format. */
   text(): Promise<string>;
+  /** A row of `docs/reference/metrics.md` for each metric: name, type, labels, help. */
+  describe(): readonly string[];
 }
 
 /** @throws MetricError from `counter`, `gauge` and `histogram` */
@@ -65,5 +67,14 @@ export function createMetrics(registry: Registry = new Registry()): Metrics {
     },
     collectProcessMetrics: () => collectDefaultMetrics({ register: registry }),
     text: () => registry.metrics(),
+    describe: () => registry.getMetricsAsArray().map(describeMetric),
   };
+}
+
+type RegisteredMetric = ReturnType<Registry['getMetricsAsArray']>[number];
+
+function describeMetric(metric: RegisteredMetric): string {
+  const labels: unknown[] = 'labelNames' in metric && Array.isArray(metric.labelNames) ? metric.labelNames : [];
+  const named = labels.map((label) => `\`${String(label)}\``).join(', ');
+  return `| \`${metric.name}\` | ${String(metric.type)} | ${named} | ${metric.help} |`;
 }
