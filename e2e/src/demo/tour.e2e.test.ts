@@ -130,9 +130,10 @@ describe('a target that does not do its part', () => {
       setFault(fault);
       const rolledBack = new Promise<string>((resolve) => {
         const stop = fleet.log.onEvent((event) => {
-          if (event.type !== 'shard.migration.rolledback.v1') return;
+          const isCommitted = event.type === 'shard.migration.committed.v1';
+          if (!isCommitted && event.type !== 'shard.migration.rolledback.v1') return;
           stop();
-          resolve(`${String(event['step'])}: ${String(event['reason'])}`);
+          resolve(isCommitted ? 'not at all' : `${String(event['step'])}: ${String(event['reason'])}`);
         });
       });
       const result = await run({

@@ -1,4 +1,4 @@
-import { type FrameView, INITIAL_EVENTS_END, watchEventType } from './frame-view.ts';
+import { type FrameView, INITIAL_EVENTS_END, type WatchEventType, watchEventType } from './frame-view.ts';
 import { decodeString, JsonReader } from './json-reader.ts';
 import { WireFormatError } from './protobuf-reader.ts';
 import type { StatusSummary } from './protobuf-frame.ts';
@@ -29,11 +29,8 @@ export function readJsonFrame(bytes: Buffer, start: number, end: number, view: F
   if (!reader.object()) throw new WireFormatError('a watch event is no JSON object');
   // The server writes the type first: only then is it known what a bookmark's annotations mean.
   while (reader.member()) {
-    if (reader.isKey(TYPE)) {
-      const start = reader.position + 1;
-      reader.skip();
-      view.type = watchEventType(bytes, start, reader.position - 1);
-    } else if (reader.isKey(OBJECT)) readObject(bytes, view);
+    if (reader.isKey(TYPE)) view.type = typeHere(bytes);
+    else if (reader.isKey(OBJECT)) readObject(bytes, view);
     else reader.skip();
   }
   if (view.objectEnd === 0) throw new WireFormatError('a watch event has no object');
@@ -95,6 +92,15 @@ function skipIdentity(view: FrameView): boolean {
 }
 
 /** Text of the value here; empty when it is no string. */
+function typeHere(bytes: Buffer): WatchEventType {
+  const start = reader.position + 1;
+  if (!reader.skip()) return 'UNKNOWN';
+  const end = reader.position - 1;
+  if (!reader.escaped) return watchEventType(bytes, start, end);
+  const text = Buffer.from(decodeString(bytes, start, end));
+  return watchEventType(text, 0, text.length);
+}
+
 function textHere(bytes: Buffer): string {
   const start = reader.position + 1;
   if (!reader.skip()) return '';

@@ -378,7 +378,10 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const feeds = this.#everyFeed().filter(({ isQuiet }) => !isQuiet);
     if (feeds.some(({ halted }) => halted)) return;
     const isWarmed = this.status().handovers.some(({ state }) => state === 'acknowledged');
-    if (isWarmed) feeds[0]?.halt();
+    if (!isWarmed) return;
+    // The largest: where no object moves nothing is verified.
+    const [largest] = feeds.toSorted((a, b) => (b.state?.index.sentCount ?? 0) - (a.state?.index.sentCount ?? 0));
+    largest?.halt();
   }
 
   /** The same object every time, or a second load of the exporter would bring it after all. */
