@@ -91,7 +91,7 @@ function skipIdentity(view: FrameView): boolean {
   return isText;
 }
 
-/** Text of the value here; empty when it is no string. */
+/** The type of a watch event, which is the value here. */
 function typeHere(bytes: Buffer): WatchEventType {
   const start = reader.position + 1;
   if (!reader.skip()) return 'UNKNOWN';
@@ -101,6 +101,7 @@ function typeHere(bytes: Buffer): WatchEventType {
   return watchEventType(text, 0, text.length);
 }
 
+/** Text of the value here; empty when it is no string. */
 function textHere(bytes: Buffer): string {
   const start = reader.position + 1;
   if (!reader.skip()) return '';

@@ -146,10 +146,13 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const assignment = this.#assignment;
     const { warm, warmReason, startsOver } = census.warmth(assignment !== undefined);
     const owned = assignment?.owned ?? [];
+    const handovers = this.#ledger.handovers(assignment, census, this.#options.clock.now());
+    // Before anybody hears of the acknowledgement that it waits for.
+    if (handovers.some(({ state }) => state === 'acknowledged')) this.#injectStop();
     return {
       feeds: { synced: census.synced, total: census.total, oldestProofMs: census.oldestProofMs(this.#probedAt) },
       slots: { assigned: owned.length, acknowledged: census.acknowledgedSlots(owned) },
-      handovers: this.#ledger.handovers(assignment, census, this.#options.clock.now()),
+      handovers,
       exposedSlots: census.exposedSlots(this.#roles),
       warm,
       warmReason,
@@ -377,8 +380,6 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     if (this.#options.fault !== 'stop-feed') return;
     const feeds = this.#everyFeed().filter(({ isQuiet }) => !isQuiet);
     if (feeds.some(({ halted }) => halted)) return;
-    const isWarmed = this.status().handovers.some(({ state }) => state === 'acknowledged');
-    if (!isWarmed) return;
     // The largest: where no object moves nothing is verified.
     const [largest] = feeds.toSorted((a, b) => (b.state?.index.sentCount ?? 0) - (a.state?.index.sentCount ?? 0));
     largest?.halt();
@@ -431,8 +432,6 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     this.#notifying = true;
     setImmediate(() => {
       this.#notifying = false;
-      // Before anybody hears of the acknowledgement that it waits for.
-      this.#injectStop();
       const status = this.status();
       if (status.warm) this.#wasWhole = true;
       const signature = this.#signature(status);
