@@ -168,14 +168,19 @@ test('a list with a resourceVersion is answered in full, by list and by watch', 
   expect(said(events).slice(2)).toEqual(['BOOKMARK @102', 'BOOKMARK @102']);
 });
 
-test('an exporter from before this process gets its own again and loses the rest', async () => {
-  plane.applyAssignment(assignment([]));
-  let watch = await get('/api/v1/pods?watch=true&resourceVersion=102');
-  while (watch.status === 429) {
+/** A watch of an exporter from before this process, taken up as soon as the worker knows its objects. */
+async function resumed(version: string): Promise<Response> {
+  for (;;) {
+    const watch = await get(`/api/v1/pods?watch=true&resourceVersion=${version}`);
+    if (watch.status !== 429) return watch;
     await watch.body?.cancel();
     await systemClock.sleep(20);
-    watch = await get('/api/v1/pods?watch=true&resourceVersion=102');
   }
+}
+
+test('an exporter from before this process gets its own again and loses the rest', async () => {
+  plane.applyAssignment(assignment([]));
+  const watch = await resumed('102');
   expect(watch.status).toBe(200);
   const events = readEvents(Buffer.from(await watch.arrayBuffer()));
   expect(said(events).sort()).toEqual(['BOOKMARK @102', 'DELETED a@102', 'DELETED b@102']);
@@ -189,16 +194,6 @@ describe('an exporter that goes on from where it was', () => {
     const heard = new Set([plane.status().warmReason]);
     plane.onChange(() => heard.add(plane.status().warmReason));
     return heard;
-  }
-
-  /** Its watch, taken up again as soon as the worker knows its objects. */
-  async function resumed(version: string): Promise<Response> {
-    for (;;) {
-      const watch = await get(`/api/v1/pods?watch=true&resourceVersion=${version}`);
-      if (watch.status === 200) return watch;
-      await watch.body?.cancel();
-      await systemClock.sleep(20);
-    }
   }
 
   test('is warm at once when it had shown everything', async () => {

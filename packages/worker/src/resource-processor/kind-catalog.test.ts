@@ -16,6 +16,6 @@ test('a kind is asked for once, and again when it may have become another', asyn
   expect(await find()).toEqual({ apiVersion: 'example.com/v1', kind: 'Widget' });
   kind = 'Gadget';
   expect([await find(), asked]).toMatchObject([{ kind: 'Widget' }, 1]);
-  catalog.forget({ group: 'example.com', version: 'v1', resource: 'widgets' });
+  catalog.forget('example.com', 'v1', 'widgets');
   expect([await find(), asked]).toMatchObject([{ kind: 'Gadget' }, 2]);
 });

@@ -24,16 +24,8 @@ export class KindCatalog {
   }
 
   /** Asks anew the next time: a definition may be deleted and made again for another kind. */
-  forget({
-    group,
-    version,
-    resource,
-  }: {
-    readonly group: string;
-    readonly version: string;
-    readonly resource: string;
-  }): void {
-    this.#known.delete(`${group === '' ? version : `${group}/${version}`}/${resource}`);
+  forget(group: string, version: string, resource: string): void {
+    this.#known.delete(`${apiVersionOf(group, version)}/${resource}`);
   }
 
   async #find(
@@ -42,7 +34,7 @@ export class KindCatalog {
     resource: string,
     signal: AbortSignal,
   ): Promise<ObjectKind & { readonly verbs: readonly string[] }> {
-    const apiVersion = group === '' ? version : `${group}/${version}`;
+    const apiVersion = apiVersionOf(group, version);
     const key = `${apiVersion}/${resource}`;
     if (!this.#known.has(key))
       await this.#discover(group === '' ? `/api/${version}` : `/apis/${apiVersion}`, apiVersion, signal);
@@ -69,6 +61,8 @@ export class KindCatalog {
     }
   }
 }
+
+const apiVersionOf = (group: string, version: string): string => (group === '' ? version : `${group}/${version}`);
 
 interface DiscoveredResource {
   readonly name: string;

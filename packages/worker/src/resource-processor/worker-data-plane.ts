@@ -352,7 +352,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       this.#feeds.delete(feed.id);
       abort.abort();
       // Should it come again, it may be another kind under the same name.
-      this.#context.kinds.forget(feed.key);
+      const { group, version, resource } = feed.key;
+      this.#context.kinds.forget(group, version, resource);
     }
   }
 
