@@ -98,11 +98,7 @@ export function startOutlook(
 
 /** Whether the exporter, since it was told, has started everything that it watches, but not this. */
 export function wasLeft({ startedAt }: Starts, toldAt: number, watched: readonly Starts[]): boolean {
-  return (
-    startedAt <= toldAt &&
-    watched.length > 0 &&
-    watched.every(({ startedAt: other }) => other > toldAt && other > startedAt)
-  );
+  return startedAt <= toldAt && watched.length > 0 && watched.every(({ startedAt: other }) => other > toldAt);
 }
 
 /**

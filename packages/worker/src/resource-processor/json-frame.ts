@@ -91,7 +91,7 @@ function skipIdentity(view: FrameView): boolean {
   return isText;
 }
 
-/** The type of a watch event, which is the value here. */
+/** The type of a watch event, which is the value here; `UNKNOWN` when it is no string. */
 function typeHere(bytes: Buffer): WatchEventType {
   const start = reader.position + 1;
   if (!reader.skip()) return 'UNKNOWN';
