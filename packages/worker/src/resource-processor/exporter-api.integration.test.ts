@@ -203,6 +203,19 @@ describe('an exporter that goes on from where it was', () => {
     await watch.body?.cancel();
   });
 
+  test('is warm at once when its watch was cut after it had acknowledged everything', async () => {
+    plane.applyAssignment(assignment(ALL));
+    await wholeWatch(STREAM);
+    const cut = new AbortController();
+    await get('/api/v1/pods?watch=true&resourceVersion=102', { signal: cut.signal });
+    await expect.poll(() => plane.status().warm, { timeout: 3_000 }).toBe(true);
+    cut.abort();
+    await expect.poll(() => plane.status().warmReason).toContain('has no watch on');
+    const watch = await resumed('102');
+    expect(plane.status()).toMatchObject({ warm: true });
+    await watch.body?.cancel();
+  });
+
   test('may be partial when the worker before had not seen it show everything', async () => {
     plane.distrustExporter();
     plane.applyAssignment(assignment(ALL));
