@@ -145,6 +145,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const census = this.#census();
     const assignment = this.#assignment;
     const { warm, warmReason, startsOver } = census.warmth(assignment !== undefined);
+    // Noted where it is told: whoever hears it scrapes the exporter, and a cut a moment later must not make that partial.
+    if (warm) this.#wasWhole = true;
     const owned = assignment?.owned ?? [];
     const handovers = this.#ledger.handovers(assignment, census, this.#options.clock.now());
     // Before anybody hears of the acknowledgement that it waits for.
@@ -433,9 +435,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     this.#notifying = true;
     setImmediate(() => {
       this.#notifying = false;
-      const status = this.status();
-      if (status.warm) this.#wasWhole = true;
-      const signature = this.#signature(status);
+      const signature = this.#signature(this.status());
       if (signature === this.#said) return;
       this.#said = signature;
       for (const listener of this.#listeners) listener();
