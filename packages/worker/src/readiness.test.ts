@@ -13,7 +13,7 @@ const ready = {
 it('is ready with everything acknowledged, and with no slots at all', () => {
   expect(readinessOf(snapshotOver(), '')).toEqual(ready);
   const idle = snapshotOver({
-    dataPlane: dataPlaneStatus({ slots: { assigned: 0, acknowledged: 0 }, exposedSlots: 0 }),
+    dataPlane: dataPlaneStatus({ slots: { assigned: 0, acknowledged: 0, shown: 0 }, exposedSlots: 0 }),
   });
   expect(readinessOf(idle, '')).toEqual(ready);
 });
@@ -24,7 +24,7 @@ it('names each reason', () => {
     exporter: { state: 'starting', since: 1 },
     dataPlane: dataPlaneStatus({
       feeds: { synced: 2, total: 8, oldestProofMs: 1 },
-      slots: { assigned: 3, acknowledged: 1 },
+      slots: { assigned: 3, acknowledged: 1, shown: 1 },
     }),
   });
   expect(readinessOf(starting, 'the ShardInstance does not exist yet')).toEqual({

@@ -13,6 +13,21 @@ export interface CommandContext {
   readonly now: number;
   /** Objects that each shard last reported; absent = unknown. */
   readonly objects: Readonly<Record<ShardId, number>>;
+  /** How the load of each shard gets on; absent = unknown. */
+  readonly progress?: Readonly<Record<ShardId, LoadProgress>>;
+}
+
+/** How far a shard's exporter has come with showing what its worker was assigned, by the newest heartbeat. */
+export interface LoadProgress {
+  /** Nothing is on its way. */
+  readonly complete: boolean;
+  /** Slots that a scrape shows completely. */
+  readonly shownSlots: number;
+  /** The assignment that this is about. */
+  readonly generation: number;
+  readonly epoch: number;
+  /** How long nothing was added to what is loaded, ms; 0 when it is complete. */
+  readonly standstillMs: number;
 }
 
 /** What one shard looks like from outside: `classify` makes it from signals. */

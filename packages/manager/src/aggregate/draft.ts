@@ -16,15 +16,15 @@ const MAX_TEXT = 500;
  */
 export class Draft {
   readonly now: number;
-  readonly #objects: CommandContext['objects'];
+  readonly #figures: Pick<CommandContext, 'objects' | 'progress'>;
   readonly #sequence: number;
   readonly #events: ShardEvent[] = [];
   #state: ShardConfigState;
   #length = 0;
 
-  constructor(state: ShardConfigState, { now, objects }: CommandContext) {
+  constructor(state: ShardConfigState, { now, objects, progress = {} }: CommandContext) {
     this.now = now;
-    this.#objects = objects;
+    this.#figures = { objects, progress };
     this.#sequence = state.sequence + 1;
     this.#state = state;
   }
@@ -45,7 +45,7 @@ export class Draft {
   /** What to decide from; undefined before the first accepted config. */
   get view(): View | undefined {
     const { settings } = this.#state;
-    return settings === null ? undefined : { state: this.#state, settings, now: this.now, objects: this.#objects };
+    return settings === null ? undefined : { state: this.#state, settings, now: this.now, ...this.#figures };
   }
 
   healthOf(shardId: string): string {

@@ -3,6 +3,7 @@ export type {
   Command,
   CommandBody,
   CommandContext,
+  LoadProgress,
   CommandType,
   ObservedConfig,
   ShardInstanceClaim,

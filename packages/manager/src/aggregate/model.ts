@@ -32,6 +32,7 @@ export {
   isIdle,
   isOutdated,
   isTarget,
+  isLoaded,
   isWanted,
   migratingSlots,
   openMigrations,

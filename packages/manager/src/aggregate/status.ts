@@ -1,8 +1,8 @@
 import { rebalancingBlock } from '../load-balancer/index.ts';
 import { loadScalingBlock, meanLoad, outdatedShards, rolloutBlock } from '../orchestrator/index.ts';
 import type { CommandContext } from './commands.ts';
-import type { LastDecision, ShardConfigState } from './state.ts';
-import { awaitedShards, isWanted, openMigrations, regularShards, shardsOf, type View } from './view.ts';
+import type { LastDecision, ShardConfigState, ShardState } from './state.ts';
+import { awaitedShards, isLoaded, isWanted, openMigrations, regularShards, shardsOf, type View } from './view.ts';
 
 export type ConditionType = 'Ready' | 'Progressing' | 'Degraded' | 'ScalingLimited';
 
@@ -51,8 +51,9 @@ export function describeStatus(state: ShardConfigState, context: CommandContext)
   const { settings } = state;
   const view: View | undefined = settings === null ? undefined : { state, settings, ...context };
   const regular = regularShards(state);
-  const active = regular.filter((shard) => isServing(shard.health));
-  const missing = regular.filter((shard) => !isServing(shard.health)).map(({ shardId }) => shardId);
+  const seen = { state, ...context };
+  const active = regular.filter((shard) => isServing(seen, shard));
+  const missing = regular.filter((shard) => !isServing(seen, shard)).map(({ shardId }) => shardId);
   const percent = regular.length === 0 ? 0 : Math.round((1000 * active.length) / regular.length) / 10;
   return {
     observedGeneration: Math.max(state.specGeneration, state.rejected?.specGeneration ?? 0),
@@ -74,7 +75,9 @@ export function describeStatus(state: ShardConfigState, context: CommandContext)
   };
 }
 
-const isServing = (health: string): boolean => health === 'Healthy' || health === 'Suspect';
+/** Whether a shard can be scraped for all of its slots. */
+const isServing = (view: Pick<View, 'state' | 'progress'>, shard: ShardState): boolean =>
+  (shard.health === 'Healthy' || shard.health === 'Suspect') && isLoaded(view, shard);
 
 /** Everything that is wanted but does not happen now. */
 export function holdsOf(view: View): readonly Hold[] {
@@ -116,15 +119,19 @@ function conditionsOf(view: View, holds: readonly Hold[]): readonly DesiredCondi
   return [ready(view), progressing(view, holds), degraded(view), scalingLimited(view)];
 }
 
-function ready({ state }: View): DesiredCondition {
+function ready(view: View): DesiredCondition {
+  const { state } = view;
   const type = 'Ready';
-  const lost = state.owners.filter((owner) => owner === null || !isServing(state.shards[owner]?.health ?? '')).length;
+  const shards = shardsOf(state).filter((shard) => isServing(view, shard));
+  const serving = new Set(shards.map(({ shardId }) => shardId));
+  const lost = state.owners.filter((owner) => owner === null || !serving.has(owner)).length;
   if (lost === 0) return { type, status: 'True', reason: 'AllSlotsServed', message: 'every slot has a serving shard' };
   const message = `${lost} of ${state.owners.length} slots have no serving shard`;
   return { type, status: 'False', reason: isUnassigned(state) ? 'Starting' : 'SlotsNotServed', message };
 }
 
-function progressing({ state }: View, holds: readonly Hold[]): DesiredCondition {
+function progressing(view: View, holds: readonly Hold[]): DesiredCondition {
+  const { state } = view;
   const type = 'Progressing';
   const waiting = holds.map(({ what, reason }) => `${what} waits: ${reason}`).join('; ');
   const migrations = openMigrations(state);
@@ -137,14 +144,17 @@ function progressing({ state }: View, holds: readonly Hold[]): DesiredCondition 
     const slots = migrations.reduce((sum, m) => sum + m.slots.length, 0);
     return { type, status: 'True', reason: 'Migrating', message: `${migrations.length} migrations, ${slots} slots` };
   }
-  const unfinished = shardsOf(state).filter((shard) => isWanted(state, shard) !== isServing(shard.health));
+  const unfinished = shardsOf(state).filter((shard) => isWanted(state, shard) !== isServing(view, shard));
   if (unfinished.length > 0 || holds.length > 0) {
-    const names = unfinished.map(({ shardId, health }) => `${shardId} is ${health}`).join(', ');
+    const names = unfinished.map((shard) => `${shard.shardId} is ${conditionOf(view, shard)}`).join(', ');
     const message = [names, waiting].filter((text) => text !== '').join('; ');
     return { type, status: 'True', reason: 'Waiting', message };
   }
   return { type, status: 'False', reason: 'Settled', message: 'nothing is under way' };
 }
+
+const conditionOf = (view: View, shard: ShardState): string =>
+  shard.health === 'Healthy' && !isLoaded(view, shard) ? 'loading' : shard.health;
 
 function degraded({ state }: View): DesiredCondition {
   const type = 'Degraded';

@@ -58,6 +58,19 @@ export function slotsOf(state: ShardConfigState, shardId: ShardId): readonly Slo
   return state.owners.flatMap((owner, slot) => (owner === shardId ? [slot] : []));
 }
 
+/**
+ * Whether a scrape of `shard` shows all slots that it is responsible for, as far as is known. Those of a committed move
+ * were shown before it; what it says of an older assignment does not cover slots that it got without a move.
+ */
+export function isLoaded({ state, progress = {} }: Pick<View, 'state' | 'progress'>, shard: ShardState): boolean {
+  const load = progress[shard.shardId];
+  if (load === undefined) return true;
+  const moved = openMigrations(state)
+    .filter(({ target, committed }) => committed && target === shard.shardId)
+    .reduce((sum, { slots }) => sum + slots.length, 0);
+  return load.shownSlots >= slotsOf(state, shard.shardId).length - moved;
+}
+
 export function openMigrations(state: ShardConfigState): readonly MigrationState[] {
   return Object.values(state.migrations);
 }

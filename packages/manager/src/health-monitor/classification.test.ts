@@ -44,6 +44,7 @@ function signals(silentMs: number, change: Partial<ShardSignals> = {}): ShardSig
     hearingSince: 0,
     unableSince: undefined,
     coldSince: undefined,
+    standstillMs: 0,
     ping: 'none',
     pod: 'ready',
     instanceStatusAt: undefined,
@@ -108,6 +109,22 @@ describe('classify', () => {
     expect(healthOf(down(3_999))).toBe('Healthy');
     expect(healthOf(down(4_000))).toBe('Starting');
     expect(healthOf(down(0), 'Pending')).toBe('Starting');
+  });
+
+  it('calls a worker Healthy while its exporter loads, and Starting once nothing was loaded for ten seconds', () => {
+    const content = heartbeat({ phase: 'Warming', slots: { assigned: 128, acknowledged: 0, shown: 0 } });
+    const loading = (standstillMs: number): ShardSignals =>
+      signals(0, { heartbeat: { at: NOW, content }, standstillMs });
+    expect(healthOf(loading(9_999))).toBe('Healthy');
+    expect(classify(loading(10_000), 'Healthy', bounds, NOW)).toEqual({
+      health: 'Starting',
+      evidence: ['phase Warming, exporter running', 'nothing loaded for 10 s'],
+    });
+  });
+
+  it('does not count the wait of a worker that cannot say what its exporter has kept', () => {
+    const content = heartbeat({ phase: 'Warming', slots: { assigned: 128, acknowledged: 0 } });
+    expect(healthOf(signals(0, { heartbeat: { at: NOW, content }, standstillMs: 15_000 }))).toBe('Healthy');
   });
 
   it('says what it saw', () => {

@@ -16,6 +16,8 @@ export interface ShardSignals {
   readonly ping: 'no-responders' | 'unanswered' | 'none';
   /** Since when its heartbeats say that its gateway is not ready to serve; undefined while it is. */
   readonly coldSince: number | undefined;
+  /** How long nothing was added to what its exporter has yet to show, ms; 0 when it shows everything. */
+  readonly standstillMs: number;
   /** Newest state of the pod; `unknown` when the API server has not been heard. */
   readonly pod: 'ready' | 'not-ready' | 'terminated' | 'deleted' | 'unknown';
   /** When the worker's entry in ShardInstance.status was last seen to change; undefined = never. */
@@ -30,6 +32,8 @@ export interface HealthBounds {
   readonly takeoverMs: number;
   /** A worker writes its ShardInstance.status at least this often. */
   readonly statusIntervalMs: number;
+  /** A load to which nothing was added for so long does not get on. */
+  readonly standstillMs: number;
 }
 
 /** One and a half of the heartbeats, which come every second whatever the interval, ms. */
@@ -41,9 +45,10 @@ export const healthBounds = (intervalMs: number): HealthBounds => ({
   failedMs: 2 * intervalMs,
   takeoverMs: Math.max(LEAST_TAKEOVER_MS, 0.75 * intervalMs),
   statusIntervalMs: 10_000,
+  standstillMs: 10_000,
 });
 
-/** Whether a heartbeat says that the worker can take slots: running, or loading slots with a living exporter. */
+/** Whether a heartbeat says that the worker can take slots: running, or loading with a living exporter. */
 export function canServe(heartbeat: Heartbeat): boolean {
   const { phase, exporter } = heartbeat;
   if (phase === 'Running' || phase === 'Draining') return exporter.state !== 'unreachable';
@@ -81,7 +86,7 @@ export function classify(signals: ShardSignals, previous: Health, bounds: Health
 }
 
 function heard(
-  { heartbeat, unableSince }: ShardSignals,
+  { heartbeat, unableSince, standstillMs }: ShardSignals,
   previous: Health,
   bounds: HealthBounds,
   now: number,
@@ -89,12 +94,16 @@ function heard(
   // Just began to listen: what was known before still holds.
   if (heartbeat === undefined || now - heartbeat.at >= bounds.suspectMs)
     return { health: OBSERVED_AS[previous], evidence: [] };
-  const { phase, exporter, refused } = heartbeat.content;
+  const { phase, exporter, refused, slots } = heartbeat.content;
   const evidence = [
     `phase ${phase}, exporter ${exporter.state}`,
     ...(refused === undefined ? [] : [`refused an assignment: ${refused.reason}`.slice(0, 500)]),
   ];
-  if (canServe(heartbeat.content)) return { health: 'Healthy', evidence };
+  if (canServe(heartbeat.content)) {
+    // A worker that does not say what is shown may wait for its exporter to come back, with everything in place.
+    if (standstillMs < bounds.standstillMs || slots.shown === undefined) return { health: 'Healthy', evidence };
+    return { health: 'Starting', evidence: [...evidence, `nothing loaded for ${(standstillMs / 1000).toFixed(0)} s`] };
+  }
   // A short restart of the exporter under a living worker is repaired there faster than by moving slots.
   const unableMs = now - (unableSince ?? now);
   if ((previous === 'Healthy' || previous === 'Suspect') && unableMs < bounds.failedMs)

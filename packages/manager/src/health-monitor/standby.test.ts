@@ -29,6 +29,7 @@ function signals(active: Partial<StandbySignals['active']> = {}, standby: Standb
       hearingSince: 0,
       unableSince: undefined,
       coldSince: undefined,
+      standstillMs: 0,
       ping: 'none',
       pod: 'ready',
       instanceStatusAt: undefined,

@@ -6,7 +6,6 @@ import {
   refugesOf,
   type ShardConfigState,
   type ShardEvent,
-  type SlotIndex,
   slotsOf,
   type TableConfig,
   targetsOf,
@@ -23,7 +22,7 @@ import {
   rebalancingBlock,
   refuge,
   seconds,
-  stalledSlots,
+  stalledStarts,
   type Transfer,
 } from './placement.ts';
 
@@ -73,19 +72,19 @@ export const balanceTable: BalanceTable = decisionTable<View, BalanceSignal, Sha
         view.now >= view.state.failover.held.until ||
         hasRoomFor(view, orphans(view))),
     holdPointless: ({ state }) => state.failover.held !== null && failedOwners(state).length === 0,
-    startStalled: (view) => refugesOf(view.state).length > 0 && stalledSlots(view).size > 0,
+    startStalled: (view) => stalledStarts(view).length > 0,
     evacuationDue: (view) => view.now >= view.state.backoff.until && evacuation(view).length > 0,
     rebalanceDue: (view) => rebalancingBlock(view) === undefined && rebalancing(view).length > 0,
   },
   decisions: {
-    assignFirst: (view) => assign(view, orphans(view), 'cold-start', firstReason(view)),
+    assignFirst: (view) => assign(view, refuge(view, orphans(view)), 'cold-start', firstReason(view)),
     holdFailover: (view) => holdFailover(view),
-    failOver: (view) => assign(view, orphans(view), 'failover', failoverReason(view)),
+    failOver: (view) => assign(view, refuge(view, orphans(view)), 'failover', failoverReason(view)),
     resumeFailover: ({ now }) => [
       { type: 'shard.failover.resumed.v1', at: now, reason: 'the failed shards are back or own nothing any more' },
     ],
     replaceStalled: (view) =>
-      assign(view, stalledSlots(view), 'stalled-start', 'their shard has been starting for too long'),
+      assign(view, stalledStarts(view), 'stalled-start', 'their shard has not got on with its start for too long'),
     evacuate: (view) =>
       plannedMigrations(view, evacuation(view), ({ from }) => ({
         cause: 'drain',
@@ -111,12 +110,12 @@ const MOST_MOVES = 256;
 
 function assign(
   view: View,
-  slots: ReadonlySet<SlotIndex>,
+  transfers: readonly Transfer[],
   cause: 'cold-start' | 'failover' | 'stalled-start',
   reason: string,
 ): readonly ShardEvent[] {
   const { state, now } = view;
-  const moves: readonly Transfer[] = refuge(view, slots).slice(0, MOST_MOVES);
+  const moves = transfers.slice(0, MOST_MOVES);
   const losers = [...new Set(moves.map(({ from }) => from))].filter((from) => from !== null);
   return [
     {

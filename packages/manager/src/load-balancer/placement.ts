@@ -1,6 +1,7 @@
 import {
   awaitedShards,
   failedOwners,
+  isLoaded,
   isWanted,
   type MigrationCause,
   migratingSlots,
@@ -42,24 +43,52 @@ function place(view: View, to: readonly ShardState[], slots: ReadonlySet<SlotInd
   return transfers(planRefuge(planInput(view, to, slots), strategyNamed(view.settings.strategy)));
 }
 
-/** Slots of owners that have been starting (or recovering) for longer than is worth waiting for. */
-export function stalledSlots(view: View): ReadonlySet<SlotIndex> {
-  const { state, settings, now } = view;
-  const stalled = shardsOf(state).filter(({ health, since, shardId }) => {
-    if (health !== 'Pending' && health !== 'Recovering') return false;
-    if (now - since >= settings.failover.startGraceMs) return true;
-    return now - since >= settings.failover.startGraceWithRoomMs && hasRoomFor(view, new Set(slotsOf(state, shardId)));
+/**
+ * New owners for the slots of shards that have been starting (or recovering) for longer than is worth waiting for: those
+ * that have room, or after a longer grace whoever can serve.
+ */
+export function stalledStarts(view: View): readonly Transfer[] {
+  const { state, settings } = view;
+  const { startGraceMs, startGraceWithRoomMs } = settings.failover;
+  const waited = shardsOf(state)
+    .filter(({ health }) => health === 'Pending' || health === 'Recovering')
+    .map((shard) => ({ slots: slotsOf(state, shard.shardId), ms: standstillOf(view, shard) }));
+  const slotsAfter = (graceMs: number): ReadonlySet<SlotIndex> =>
+    new Set(waited.filter(({ ms }) => ms >= graceMs).flatMap(({ slots }) => slots));
+  const late = slotsAfter(startGraceMs);
+  if (late.size > 0) return place(view, refugesOf(state), late);
+  const early = slotsAfter(startGraceWithRoomMs);
+  return early.size > 0 && hasRoomFor(view, early) ? place(view, roomyShards(view), early) : [];
+}
+
+/** Whether a shard does not show all of its slots yet, and gets on with it: what it is to hold cannot be verified. */
+function isGettingOn(view: View, shard: ShardState): boolean {
+  const { standstillMs = 0 } = view.progress?.[shard.shardId] ?? {};
+  const { startGraceMs } = view.settings.failover;
+  return shard.health === 'Healthy' && standstillMs < startGraceMs && !isLoaded(view, shard);
+}
+
+/** How long a starting shard has not got on, ms. Of one that is not heard, only that it has been starting is known. */
+function standstillOf({ progress = {}, now }: View, { shardId, since }: ShardState): number {
+  const load = progress[shardId];
+  return load === undefined || load.complete ? now - since : load.standstillMs;
+}
+
+/** Shards that take slots and have nothing on its way themselves. */
+function roomyShards({ state, progress = {} }: View): readonly ShardState[] {
+  return targetsOf(state).filter(({ shardId, epoch }) => {
+    const load = progress[shardId];
+    return load === undefined || (load.complete && load.generation === state.generation && load.epoch >= epoch);
   });
-  const ids = new Set(stalled.map((shard) => shard.shardId));
-  return new Set(state.owners.flatMap((owner, slot) => (owner !== null && ids.has(owner) ? [slot] : [])));
 }
 
 /**
- * Whether the healthy shards could hold `slots` besides their own without going past their capacity. The objects of
- * `slots` are estimated from those of the healthy shards, because the lost ones can no longer be asked.
+ * Whether the healthy shards that show all of their own slots could hold `slots` besides without going past their
+ * capacity. The objects of `slots` are estimated from those of these shards, because the lost ones can no longer be asked.
  */
-export function hasRoomFor({ state, settings, objects }: View, slots: ReadonlySet<SlotIndex>): boolean {
-  const targets = targetsOf(state);
+export function hasRoomFor(view: View, slots: ReadonlySet<SlotIndex>): boolean {
+  const { state, settings, objects } = view;
+  const targets = roomyShards(view);
   const owned = targets.reduce((sum, { shardId }) => sum + slotsOf(state, shardId).length, 0);
   const known = targets.map(({ shardId }) => objects[shardId]).filter((count) => count !== undefined);
   if (known.length < targets.length || owned === 0) return false;
@@ -113,7 +142,10 @@ export function rebalancingBlock(view: View): string | undefined {
   if (state.failover.held !== null || failedOwners(state).length > 0) return 'a failover is not finished';
   if (now < state.backoff.until)
     return `a migration was rolled back; next try in ${seconds(state.backoff.until - now)}`;
-  const awaited = awaitedShards(view).map(({ shardId, health }) => `${shardId} (${health})`);
+  const loading = shardsOf(state)
+    .filter((shard) => isGettingOn(view, shard))
+    .map(({ shardId }) => `${shardId} (loading)`);
+  const awaited = [...awaitedShards(view).map(({ shardId, health }) => `${shardId} (${health})`), ...loading];
   if (awaited.length > 0) return `waiting for ${awaited.join(', ')}`;
   return targetsOf(state).length === 0 ? 'no shard is able to take slots' : undefined;
 }

@@ -1,6 +1,7 @@
-import type { Health, ShardObservation } from '../aggregate/index.ts';
+import type { Health, LoadProgress, ShardObservation } from '../aggregate/index.ts';
 import { classify, type HealthBounds, type ShardSignals, type StandbySignals } from '../health-monitor/index.ts';
 import type { WorkerPod } from '../effects/worker-pods.ts';
+import { loadProgress } from './load-progress.ts';
 import type { WorkerView } from './worker-registry.ts';
 
 /** Everything seen of one worker of a shard, from sources that fail independently. */
@@ -20,17 +21,23 @@ export interface ShardSources extends WorkerSources {
   readonly other: WorkerSources;
 }
 
-function signalsOf(sources: WorkerSources): ShardSignals {
+function signalsOf(sources: WorkerSources, now: number): ShardSignals {
   const { worker, pod } = sources;
   return {
     heartbeat: worker === undefined ? undefined : { at: worker.heardAt, content: worker.heartbeat },
     hearingSince: sources.hearingSince,
     unableSince: worker?.unableSince,
     coldSince: worker?.coldSince,
+    standstillMs: loadOf(sources, now)?.standstillMs ?? 0,
     ping: sources.ping,
     pod: podSignal(pod),
     instanceStatusAt: sources.instanceStatusAt,
   };
+}
+
+/** How the worker's load gets on; undefined while it has not been heard. `now` is monotonic, ms. */
+export function loadOf({ worker, hearingSince }: WorkerSources, now: number): LoadProgress | undefined {
+  return worker === undefined ? undefined : loadProgress(worker.load, worker.heartbeat, hearingSince, now);
 }
 
 function podSignal(pod: WorkerPod | null | undefined): ShardSignals['pod'] {
@@ -50,7 +57,7 @@ export function observeShard(
   now: number,
 ): ShardObservation {
   const { worker } = sources;
-  const { health, evidence } = classify(signalsOf(sources), previous, bounds, now);
+  const { health, evidence } = classify(signalsOf(sources, now), previous, bounds, now);
   const heartbeat = worker?.heartbeat;
   return {
     shardId,
@@ -66,13 +73,13 @@ export function observeShard(
 const isTerminating = ({ worker, pod }: WorkerSources): boolean =>
   worker?.heartbeat.phase === 'Draining' || pod?.deleting === true;
 
-/** What decides whether the standby of a shard takes over. */
-export function standbySignals(sources: ShardSources): StandbySignals {
+/** What decides whether the standby of a shard takes over. `now` is monotonic, ms. */
+export function standbySignals(sources: ShardSources, now: number): StandbySignals {
   const { other } = sources;
   return {
-    active: { ...signalsOf(sources), terminating: isTerminating(sources) },
+    active: { ...signalsOf(sources, now), terminating: isTerminating(sources) },
     standby: {
-      heartbeat: signalsOf(other).heartbeat,
+      heartbeat: signalsOf(other, now).heartbeat,
       runningSince: other.worker?.runningSince,
       terminating: isTerminating(other) || other.worker?.heartbeat.phase === 'Terminated',
     },

@@ -1,5 +1,6 @@
 import type { Heartbeat, WorkerAddress } from '@shard-controller/shared/contracts';
 import { canServe } from '../health-monitor/index.ts';
+import { type LoadMarks, loadMarks } from './load-progress.ts';
 
 /** What heartbeats and pings have told about one worker. Times are monotonic, ms. */
 export interface WorkerView {
@@ -11,6 +12,7 @@ export interface WorkerView {
   readonly coldSince: number | undefined;
   /** Since when its heartbeats say that it is Running; undefined while they do not. */
   readonly runningSince: number | undefined;
+  readonly load: LoadMarks;
 }
 
 /** What became of a ping to a worker that has not been heard since. */
@@ -53,6 +55,7 @@ export class WorkerRegistry {
       unableSince: canServe(heartbeat) ? undefined : (earlier?.unableSince ?? now),
       coldSince: isCold(heartbeat) ? (earlier?.coldSince ?? now) : undefined,
       runningSince: heartbeat.phase === 'Running' ? (earlier?.runningSince ?? now) : undefined,
+      load: loadMarks(earlier?.load, heartbeat, now),
     };
     this.#pings.delete(key);
     if (entry === undefined) this.#entries.set(key, { view, retired: new Set() });

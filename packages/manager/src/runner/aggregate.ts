@@ -56,8 +56,8 @@ export class Aggregate {
   /** Decides and stores. @throws MessageTooLargeError, InvalidEventError: bugs of ours, nothing is stored */
   async execute(body: CommandBody, context: DecisionContext): Promise<Execution> {
     const before = this.#head.state;
-    const { now, objects } = context;
-    const decision = decide(before, { ...body, now, objects });
+    const { now, objects, progress = {} } = context;
+    const decision = decide(before, { ...body, now, objects, progress });
     if (decision.kind === 'rejected') return decision;
     if (decision.events.length === 0) return { kind: 'nothing' };
     try {

@@ -12,6 +12,7 @@ import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import {
   type CommandBody,
+  type CommandContext,
   describeStatus,
   evolve,
   type ObservedConfig,
@@ -29,7 +30,7 @@ import type { RunnerContext } from './context.ts';
 import { DecisionTime } from './decision-time.ts';
 import { EffectsLoop } from './effects-loop.ts';
 import { narrate } from './narration.ts';
-import { isNewConfig, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
+import { isNewConfig, observedCommands, observedConfig, scraperCommands, shardFigures } from './observed-commands.ts';
 import { ensureStreams } from './streams.ts';
 import { Verifications } from './verifications.ts';
 import { Wakeup } from './wakeup.ts';
@@ -335,13 +336,9 @@ export class LeadingTerm {
     return { namespace, config: name, shardId, replica };
   }
 
-  /** Objects per shard, as last reported by workers that are still heard. */
-  #objects(state: ShardConfigState): Record<string, number> {
-    const known = Object.values(state.shards).flatMap(({ shardId, active }): [string, number][] => {
-      const { worker } = this.#worker(shardId, active);
-      return worker === undefined ? [] : [[shardId, worker.heartbeat.load.objects]];
-    });
-    return Object.fromEntries(known);
+  #figures(state: ShardConfigState): CommandContext {
+    const sourcesOf = (shardId: string): ShardSources => this.#sources(state, shardId);
+    return { now: this.#time.now(), ...shardFigures(state, sourcesOf, this.#context.clock.monotonic()) };
   }
 
   /** What the workers that serve say is wrong with them. */
@@ -357,8 +354,7 @@ export class LeadingTerm {
     const { identity, leadership } = this.#context;
     if (signal.aborted || leadership.term === undefined) return false;
     const execution = await aggregate.execute(command, {
-      now: this.#time.now(),
-      objects: this.#objects(aggregate.state),
+      ...this.#figures(aggregate.state),
       manager: { identity, term: this.#options.term },
     });
     return this.#account(execution, command);
@@ -434,7 +430,7 @@ export class LeadingTerm {
       state: () => (removed.aborted ? undefined : this.#aggregate?.state),
       spec: () => cluster.config(config.uid),
       surroundings: () => ({ instances: cluster.instances(config.name), pods: cluster.pods(config.name) }),
-      describe: (state) => describeStatus(state, { now: this.#time.now(), objects: this.#objects(state) }),
+      describe: (state) => describeStatus(state, this.#figures(state)),
       notes: (state) => this.#notes(state),
       obstacle: () => this.#obstacle,
       onSuperseded: () => this.doubtLog(),

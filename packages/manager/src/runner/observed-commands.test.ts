@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { defaultSettings, evolve, initialState, type ShardConfigState } from '../aggregate/index.ts';
 import type { LogHead } from '../event-log/index.ts';
 import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
+import { loadMarks } from '../observation/load-progress.ts';
 import { heartbeatOf } from '../observation/testing.ts';
 import { lostLog, recoveryCommand } from './aggregate.ts';
 import { isNewConfig, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
@@ -29,6 +30,7 @@ const heard = (over: Parameters<typeof heartbeatOf>[0], heardAt = 1000): ShardSo
   ...silent,
   worker: {
     heartbeat: heartbeatOf(over),
+    load: loadMarks(undefined, heartbeatOf(over), heardAt),
     heardAt,
     unableSince: undefined,
     coldSince: undefined,

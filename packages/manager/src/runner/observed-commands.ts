@@ -1,7 +1,9 @@
 import type { ShardConfigSpec } from '@shard-controller/shared/api';
 import {
   type CommandBody,
+  type CommandContext,
   isWanted,
+  type LoadProgress,
   type ObservedConfig,
   openMigrations,
   type ShardConfigState,
@@ -14,7 +16,7 @@ import { templateRevision } from '../effects/worker-pod.ts';
 import { healthBounds, shardCommand, standbyCommand } from '../health-monitor/index.ts';
 import { handoverCommands } from '../migration/index.ts';
 import { scraperProgress } from '../observation/scrapers.ts';
-import { observeShard, type ShardSources, standbySignals } from '../observation/shard-view.ts';
+import { loadOf, observeShard, type ShardSources, standbySignals } from '../observation/shard-view.ts';
 import { settingsOf } from './settings.ts';
 
 /** What is seen of the shards of one ShardConfig, by shard. */
@@ -47,6 +49,23 @@ export function isNewConfig(state: ShardConfigState, config: ObservedConfig): bo
   );
 }
 
+/** What the active workers last said of their shards. `now` is monotonic, ms. */
+export function shardFigures(
+  state: ShardConfigState,
+  sourcesOf: SourcesOf,
+  now: number,
+): Pick<CommandContext, 'objects' | 'progress'> {
+  const objects: Record<string, number> = {};
+  const progress: Record<string, LoadProgress> = {};
+  for (const shardId of Object.keys(state.shards)) {
+    const sources = sourcesOf(shardId);
+    const load = loadOf(sources, now);
+    if (sources.worker !== undefined) objects[shardId] = sources.worker.heartbeat.load.objects;
+    if (load !== undefined) progress[shardId] = load;
+  }
+  return { objects, progress };
+}
+
 /** Commands for whatever is seen of the shards and is news to the state. `now` is monotonic, ms. */
 export function observedCommands(state: ShardConfigState, sourcesOf: SourcesOf, now: number): CommandBody[] {
   const { settings } = state;
@@ -54,7 +73,7 @@ export function observedCommands(state: ShardConfigState, sourcesOf: SourcesOf, 
   const bounds = healthBounds(settings.health.intervalMs);
   return Object.values(state.shards).flatMap((shard): CommandBody[] => {
     const sources = sourcesOf(shard.shardId);
-    const takeover = standbyCommand(state, shard.shardId, standbySignals(sources), bounds, now);
+    const takeover = standbyCommand(state, shard.shardId, standbySignals(sources, now), bounds, now);
     // Everything else that is seen is about the worker that is about to be replaced.
     if (takeover !== undefined) return [takeover];
     const seen = shardCommand(state, observeShard(shard.shardId, sources, shard.health, bounds, now));

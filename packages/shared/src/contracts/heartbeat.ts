@@ -64,8 +64,11 @@ export const heartbeatSchema = z.object({
   }),
   /** What is wrong although everything looks well, for people: deaf feeds, an exposition that lacks objects. */
   note: z.string().max(500).optional(),
-  /** Slots of `hashRanges`, and how many of them are acknowledged by the exporter. */
-  slots: z.object({ assigned: count, acknowledged: count }),
+  /**
+   * Slots of `hashRanges`, and how many of them are acknowledged by the exporter. `shown`: how many a scrape shows, also
+   * where an exporter that was there before this process has yet to acknowledge them.
+   */
+  slots: z.object({ assigned: count, acknowledged: count, shown: count.optional() }),
   load: z.object({
     objects: count,
     /** Size of the newest complete exposition, bytes. */

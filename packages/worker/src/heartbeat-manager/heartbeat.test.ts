@@ -21,7 +21,7 @@ describe('a heartbeat', () => {
       phase: 'Running',
       generation: 1,
       epoch: 10,
-      slots: { assigned: 3, acknowledged: 3 },
+      slots: { assigned: 3, acknowledged: 3, shown: 3 },
       load: { objects: 30, expositionBytes: 1000, objectsByResource: { pods: 20 } },
     });
     expect(source.peek().sequence).toBe(1);
@@ -33,7 +33,7 @@ describe('a heartbeat', () => {
       assignment: undefined,
       dataPlane: dataPlaneStatus({
         feeds: { synced: 0, total: 0, oldestProofMs: Infinity },
-        slots: { assigned: 0, acknowledged: 0 },
+        slots: { assigned: 0, acknowledged: 0, shown: 0 },
         warm: false,
       }),
       exporter: { state: 'starting', since: 1 },

@@ -16,14 +16,14 @@ export interface PhaseFacts {
 const EXPORTER_FAILED_MS = 30_000;
 
 /**
- * A worker's phase. Pending: it cannot work yet, for lack of an assignment or of open feeds. Warming: the exporter does
- * not show all of it yet. Failed: the exporter is away for good. Ending wins over everything.
+ * A worker's phase. Pending: it has no assignment yet. Warming: the exporter does not show all of it yet, because lists
+ * are still running or are being rendered. Failed: the exporter is away for good. Ending wins over everything.
  */
 export function phaseOf(facts: PhaseFacts): Heartbeat['phase'] {
   if (facts.terminated) return 'Terminated';
   if (facts.draining) return 'Draining';
   if (facts.exporterUnreachableMs >= EXPORTER_FAILED_MS) return 'Failed';
-  if (!facts.assigned || facts.feeds.synced < facts.feeds.total) return 'Pending';
-  if (!facts.warm || facts.slots.acknowledged < facts.slots.assigned) return 'Warming';
-  return 'Running';
+  if (!facts.assigned) return 'Pending';
+  const isLoaded = facts.feeds.synced >= facts.feeds.total && facts.slots.acknowledged >= facts.slots.assigned;
+  return facts.warm && isLoaded ? 'Running' : 'Warming';
 }

@@ -48,7 +48,7 @@ export function statusSignature({ phase, generation, epoch, slots, gateway, refu
 }
 
 function replicaStatus(heartbeat: Heartbeat, load: number | undefined): ReplicaStatus {
-  const { gateway, refused, handovers } = heartbeat;
+  const { gateway, refused, handovers, slots } = heartbeat;
   return {
     replica: heartbeat.replica,
     pod: heartbeat.pod,
@@ -64,7 +64,7 @@ function replicaStatus(heartbeat: Heartbeat, load: number | undefined): ReplicaS
       .map(([resource, objects]) => `${resource}: ${objects}`),
     generation: heartbeat.generation,
     epoch: heartbeat.epoch,
-    slots: heartbeat.slots,
+    slots: { assigned: slots.assigned, acknowledged: slots.acknowledged },
     gateway: (gateway.reason === '' ? gateway.state : `${gateway.state}: ${gateway.reason}`).slice(0, MAX_GATEWAY),
     ...(refused === undefined
       ? {}

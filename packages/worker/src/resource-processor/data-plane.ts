@@ -26,8 +26,11 @@ export interface SlotAssignment {
 /** Everything that heartbeat, readiness and gateway need to know of the data plane. */
 export interface DataPlaneStatus {
   readonly feeds: { readonly synced: number; readonly total: number; readonly oldestProofMs: number };
-  /** Slots of `owned`, and how many of them the exporter has acknowledged on every feed. */
-  readonly slots: { readonly assigned: number; readonly acknowledged: number };
+  /**
+   * Slots of `owned`, how many of them the exporter has acknowledged on every feed, and how many a scrape shows: an
+   * exporter that was there before this process has kept its series.
+   */
+  readonly slots: { readonly assigned: number; readonly acknowledged: number; readonly shown: number };
   readonly handovers: readonly Handover[];
   /** Slots exposed right now: owned, warm, or not yet released. */
   readonly exposedSlots: number;

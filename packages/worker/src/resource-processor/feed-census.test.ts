@@ -236,6 +236,14 @@ describe('slots', () => {
     }
   });
 
+  test('are shown when acknowledged, or by an exporter that comes back with everything', () => {
+    expect(census([feed({ watches: [half] })]).shownSlots([0, 1, 2, 3])).toBe(1);
+    const back = feed({ isResumed: true, filled: false, watches: [] });
+    expect([census([back], NOW - 500), census([back], NOW - 500, false)].map((c) => c.shownSlots([0, 1]))).toEqual([
+      2, 0,
+    ]);
+  });
+
   test('are released when no watch has any of it, a lost one included', () => {
     expect([
       census([feed({ watches: [half] })]).released([3]),

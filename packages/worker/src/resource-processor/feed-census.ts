@@ -72,6 +72,7 @@ export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
   stale(probedAt: number): string[];
   warmth(isAssigned: boolean): Warmth & { readonly startsOver: boolean };
   acknowledgedSlots(slots: readonly number[]): number;
+  shownSlots(slots: readonly number[]): number;
   exposedSlots(roles: SlotRoles | undefined): number;
   queueDepth(): number;
   objectCount(): number;
@@ -109,6 +110,8 @@ export function takeFeedCensus<F extends CensusFeed>(
   const watches = feeds.flatMap(watchesOf);
   const isShown = (slot: number): boolean => watches.every(({ slots }) => slots[slot] === SlotState.Shown);
 
+  const acknowledgedSlots = (slots: readonly number[]): number => (isComplete ? slots.filter(isShown).length : 0);
+
   return {
     feeds,
     total: feeds.length,
@@ -125,7 +128,9 @@ export function takeFeedCensus<F extends CensusFeed>(
       return { warm, warmReason, startsOver: !warm && isStartingOver(all, now) };
     },
     acknowledged: (slots) => isComplete && slots.every(isShown),
-    acknowledgedSlots: (slots) => (isComplete ? slots.filter(isShown).length : 0),
+    acknowledgedSlots,
+    // One that is coming back shows what it had.
+    shownSlots: (slots) => (exporter === 'returning' ? slots.length : acknowledgedSlots(slots)),
     released: (slots) =>
       isBack &&
       everySubscription.every((subscription) => slots.every((slot) => subscription.slots[slot] === SlotState.Hidden)),

@@ -153,7 +153,11 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     if (handovers.some(({ state }) => state === 'acknowledged')) this.#injectStop();
     return {
       feeds: { synced: census.synced, total: census.total, oldestProofMs: census.oldestProofMs(this.#probedAt) },
-      slots: { assigned: owned.length, acknowledged: census.acknowledgedSlots(owned) },
+      slots: {
+        assigned: owned.length,
+        acknowledged: census.acknowledgedSlots(owned),
+        shown: census.shownSlots(owned),
+      },
       handovers,
       exposedSlots: census.exposedSlots(this.#roles),
       warm,

@@ -37,7 +37,7 @@ export function assignmentOver(over: Partial<Assignment> = {}): Assignment {
 export function dataPlaneStatus(over: Partial<DataPlaneStatus> = {}): DataPlaneStatus {
   return {
     feeds: { synced: 8, total: 8, oldestProofMs: 120 },
-    slots: { assigned: 3, acknowledged: 3 },
+    slots: { assigned: 3, acknowledged: 3, shown: 3 },
     handovers: [],
     exposedSlots: 3,
     warm: true,
