@@ -44,6 +44,24 @@ describe('a feed whose API server went back to an older state', () => {
     expect(peer.log).toContain('MODIFIED kept@101');
   });
 
+  test('does so although the cluster has passed everything lost by the time of the list', async () => {
+    const rig = await restored();
+    const { api, feed, peer } = rig;
+    api.next((_, query) => {
+      if (query.get('limit') !== '500') return undefined;
+      // Under a version that named another state of it before.
+      api.change('MODIFIED', 'changed');
+      for (let i = 0; i < 5; i++) api.change('MODIFIED', 'kept');
+      peer.log.length = 0;
+      return undefined;
+    });
+    await until(() => feed.connected && feed.state?.position === '109');
+    await until(() => peer.log.at(-1) === 'BOOKMARK @109');
+    expect(peer.log).toContain('MODIFIED changed@104');
+    expect(held(rig)).toEqual(['changed@104', 'deleted@103', 'kept@109']);
+    expect(relists(rig)).toEqual(['relist restored']);
+  });
+
   test('takes nothing for proved meanwhile, and nothing from before for proved afterwards', async () => {
     const { api, feed } = await newRig('a');
     const restore = api.backup();

@@ -70,6 +70,9 @@ const faults = fc.oneof(
   ),
   fc.constant(step('etcd is backed up', (model) => model.backUp())),
   fc.constant(step('the backup is restored', (model) => model.restore())),
+  fc
+    .record({ lists: few, lead: few, watches: few, bits: fc.constantFrom(0x0f, 0xff) })
+    .map((how) => step(`restored while slots move ${JSON.stringify(how)}`, (model) => restoredAmidMove(model, how))),
   fc.boolean().map((inStream) =>
     step(`expired ${inStream ? 'in the stream' : 'in the answer'}`, (model) => {
       model.api.refusesExpired = inStream ? 'in the stream' : 'in the answer';
@@ -82,6 +85,21 @@ const faults = fc.oneof(
     .record({ on: fc.constantFrom('watch', 'watchList', 'list', 'object'), does })
     .map((trouble) => step(`next ${JSON.stringify(trouble)}`, (model) => model.upstream.add(trouble))),
 );
+
+/**
+ * The answers to a comparison with the restored cluster, and to a watch for other slots, come after so many turns; the
+ * slots move `lead` turns after the restore.
+ */
+async function restoredAmidMove(
+  model: FeedModel,
+  { lists, lead, watches, bits }: Record<'lists' | 'lead' | 'watches' | 'bits', number>,
+): Promise<void> {
+  model.restore();
+  for (let i = 0; i < 2; i++) model.upstream.add({ on: 'list', does: { what: 'delay', turns: i * lists } });
+  await model.pass(lead);
+  model.upstream.add({ on: 'watch', does: { what: 'delay', turns: watches } });
+  model.assign(toggled(model.roles, bits));
+}
 
 const exporters = fc.oneof(
   fc
@@ -120,6 +138,16 @@ function randomOf(seed: number): () => number {
   };
 }
 
+/** All trouble ends, and the cluster goes on: whoever is deaf shows it now. */
+async function goOn(model: FeedModel): Promise<void> {
+  model.upstream.clear();
+  model.api.hold().release();
+  await model.noticed();
+  model.touch('web-0');
+  model.remove('web-1');
+  await model.settle();
+}
+
 test('a feed shows every exporter exactly the objects of its slots, whatever has happened', {
   timeout: 3_600_000,
 }, async () => {
@@ -142,8 +170,7 @@ test('a feed shows every exporter exactly the objects of its slots, whatever has
           await model.pass(turns);
           expect(model.complaints()).toEqual([]);
         }
-        model.api.hold().release();
-        await model.settle();
+        await goOn(model);
         expect(model.finalComplaints()).toEqual([]);
       } finally {
         model.stop();
@@ -157,6 +184,12 @@ test('a feed shows every exporter exactly the objects of its slots, whatever has
   );
 });
 
+/** The backup is restored, and nothing else happens until everybody has noticed. */
+function backTo(model: FeedModel): Promise<void> {
+  model.restore();
+  return model.noticed();
+}
+
 /** Interleavings that once lost, doubled or hung something. */
 const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]>> = {
   'the API server goes back while the worker itself opens its watch anew': [
@@ -164,20 +197,34 @@ const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]
     [(model) => model.touch('web-0'), 30],
     [(model) => model.tidy(), 9],
     [(model) => model.assign(toggled(model.roles, 1 << 4)), 0],
-    [(model) => model.restore(), 0],
+    [(model) => backTo(model), 0],
+  ],
+  'the API server goes back while a watch for other slots is being opened from what is lost': [
+    [(model) => model.assign(toggled(new Uint8Array(SLOTS), 0x03)), 60],
+    [(model) => model.tidy(), 40],
+    [
+      (model) => {
+        model.backUp();
+        for (let i = 0; i < 6; i++) for (const of of ['web-0', 'web-8', 'web-9']) model.touch(of);
+      },
+      20,
+    ],
+    [(model) => restoredAmidMove(model, { lists: 9, lead: 5, watches: 9, bits: 0xfc }), 1],
+    [(model) => model.noticed(), 80],
+    [(model) => model.remove('web-3'), 60],
   ],
   'the API server goes back before a worker that was restarted has sent its exporter everything again': [
     [(model) => model.backUp(), 0],
     [(model) => model.recreate('web-0'), 2],
     [(model) => model.restartWorker(0), 2],
-    [(model) => model.restore(), 0],
+    [(model) => backTo(model), 0],
   ],
   'the API server goes back while a worker that was restarted opens its first watch': [
     [(model) => model.backUp(), 1],
     [(model) => model.upstream.add({ on: 'list', does: { what: 'delay', turns: 1 } }), 0],
     [(model) => model.remove('web-0'), 1],
     [(model) => model.restartWorker(0), 1],
-    [(model) => model.restore(), 0],
+    [(model) => backTo(model), 0],
   ],
   'the API server goes back and the watch is open again before a load has shown what is lost': [
     [(model) => model.backUp(), 0],
@@ -185,7 +232,7 @@ const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]
     [(model) => model.upstream.add({ on: 'watchList', does: { what: 'delay', turns: 1 } }), 0],
     [(model) => model.touch('web-0'), 0],
     [(model) => model.api.cut(), 1],
-    [(model) => model.restore(), 0],
+    [(model) => backTo(model), 0],
   ],
   'an exporter is lost while it is told of what was deleted before the worker died': [
     [(model) => model.stallExporter(0, false), 0],
@@ -228,8 +275,7 @@ for (const [what, steps] of Object.entries(FOUND)) {
             await model.pass(turns === 0 ? 0 : turns + delay);
             expect(model.complaints()).toEqual([]);
           }
-          model.api.hold().release();
-          await model.settle();
+          await goOn(model);
           expect(model.finalComplaints()).toEqual([]);
         } finally {
           model.stop();

@@ -59,6 +59,8 @@ export class FeedWatch {
   #historyCheck = new AbortController();
   /** The API server has gone back, or so it seems: the next step is a comparison. */
   #isDoubtful = false;
+  /** A consistent read has proved that it has: a list may be newer again than what is lost by the time it comes. */
+  #hasGoneBack = false;
   /** Returns of the API server to older data that this feed has followed. */
   #returns: number;
   /** The watch that takes the place of the open one, while it is being opened. */
@@ -172,6 +174,8 @@ export class FeedWatch {
   #dropSuccessor(): void {
     void this.#successor?.then((unused) => unused?.body.destroy());
     this.#successor = undefined;
+    // A load that waits for it needs not to any more.
+    this.#loader.wake();
   }
 
   /** Stops the watch for good (test fault). */
@@ -217,7 +221,9 @@ export class FeedWatch {
     this.#historyCheck.abort();
     this.#historyCheck = new AbortController();
     const either = AbortSignal.any([signal, this.#historyCheck.signal]);
-    if (await hasGoneBack(this.#feed, clock, new Backoff(random), either)) this.#doubt();
+    if (!(await hasGoneBack(this.#feed, clock, new Backoff(random), either)) || either.aborted) return;
+    this.#hasGoneBack = true;
+    this.#doubt();
   }
 
   #doubt(): void {
@@ -322,7 +328,7 @@ export class FeedWatch {
     const { clock, relists, history } = this.#context;
     while (!signal.aborted && !this.halted) {
       try {
-        const mayHaveGoneBack = this.#returns !== history.returns;
+        const mayHaveGoneBack = this.#hasGoneBack || this.#returns !== history.returns;
         const compare = (): Promise<void> =>
           relist(state, this.#feed.reader, signal, {
             mayHaveGoneBack,
@@ -349,6 +355,11 @@ export class FeedWatch {
       'the API server went back to an older state, as after the restore of an etcd backup: the exporter follows it',
     );
     this.#feed.rewound();
+    this.#hasGoneBack = false;
+    // They know nothing of the return: a watch from a lost position is accepted, and deaf until that position is there
+    // again; and an answer to the question is the one that has just been found.
+    this.#dropSuccessor();
+    this.#historyCheck.abort();
     this.noteReturn();
   }
 

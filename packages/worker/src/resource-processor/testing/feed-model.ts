@@ -47,6 +47,8 @@ export class FeedModel {
   readonly #facts: Fact[] = [];
   #generation = 0;
   #restore = (): void => undefined;
+  /** The backup was put back, and somebody has yet to notice. */
+  #isRestored = false;
   #stop = new AbortController();
   #now = 0;
   #random: () => number;
@@ -76,6 +78,7 @@ export class FeedModel {
   }
 
   touch(name: string): void {
+    if (this.#isUnnoticed()) return;
     const outside = [...this.api.outside.keys()].find((uid) => uid.startsWith(`${name}#`));
     const uid = this.#uidOf(name);
     if (outside !== undefined) this.api.changeOutside(outside);
@@ -84,11 +87,13 @@ export class FeedModel {
   }
 
   remove(name: string): void {
+    if (this.#isUnnoticed()) return;
     const uid = this.#uidOf(name);
     if (uid !== undefined) this.#change('DELETED', uid);
   }
 
   recreate(name: string): void {
+    if (this.#isUnnoticed()) return;
     this.remove(name);
     for (const uid of this.api.outside.keys()) if (uid.startsWith(`${name}#`)) this.api.outside.delete(uid);
     this.touch(name);
@@ -96,6 +101,7 @@ export class FeedModel {
 
   /** The object matches the selector no more, or again. */
   relabel(name: string): void {
+    if (this.#isUnnoticed()) return;
     const outside = [...this.api.outside.keys()].find((uid) => uid.startsWith(`${name}#`));
     if (outside !== undefined) {
       this.#change('ADDED', outside);
@@ -108,6 +114,7 @@ export class FeedModel {
   }
 
   backUp(): void {
+    if (this.#isUnnoticed()) return;
     const restore = this.api.backup();
     const facts = this.#facts.slice();
     this.#restore = () => {
@@ -116,20 +123,33 @@ export class FeedModel {
     };
   }
 
-  /** Puts the last backup back. Nothing changes until everybody has noticed, which could not be done afterwards. */
-  async restore(): Promise<void> {
-    if (this.exporters.some((exporter) => isAheadOfItself(exporter))) return;
+  /**
+   * Puts the last backup back, in the midst of everything else. Until everybody has noticed, which could not be done
+   * afterwards, the cluster stands still: its changes are left out.
+   */
+  restore(): void {
+    if (this.#isUnnoticed() || this.exporters.some((exporter) => isAheadOfItself(exporter))) return;
     this.#restore();
     for (const { peer } of this.exporters) peer.mayGoBack = true;
-    const isSomeoneAhead = (): boolean =>
-      this.exporters.some(({ hasToList, peer }) => !hasToList && Number(peer.resumeVersion) > this.api.version);
-    for (let i = 0; i < PATIENCE && (this.#isAhead() || isSomeoneAhead()); i++) {
+    this.#isRestored = true;
+  }
+
+  /** Resolves once everybody has noticed that the cluster went back. */
+  async noticed(): Promise<void> {
+    for (let i = 0; i < PATIENCE && this.#isUnnoticed(); i++) {
       for (const exporter of this.exporters) {
         exporter.awayFor = 0;
         exporter.peer.drain();
       }
       await this.pass(1);
     }
+  }
+
+  #isUnnoticed(): boolean {
+    const isAhead = ({ hasToList, peer }: Exporter): boolean =>
+      peer.isBehindPipe || (!hasToList && Number(peer.resumeVersion) > this.api.version);
+    this.#isRestored &&= this.#isAhead() || this.exporters.some(isAhead);
+    return this.#isRestored;
   }
 
   /** Whether the feed has seen what is not there any more. */
@@ -167,7 +187,10 @@ export class FeedModel {
 
   /** The process dies and is started again; of what was on its way to each exporter, `arrived` events come through. */
   async restartWorker(arrived: number): Promise<void> {
-    for (const exporter of this.exporters) this.#lose(exporter, arrived);
+    const isUnnoticed = this.#isUnnoticed();
+    // Nobody would know any more what an exporter holds beyond what it says, also within what it is just being told.
+    if (isUnnoticed && this.exporters.some(({ peer }) => holdsMoreThanItSays(peer))) return;
+    for (const exporter of this.exporters) this.#lose(exporter, isUnnoticed ? 0 : arrived);
     this.#stop.abort();
     await turns(3);
     const back = this.exporters.find(({ hasToList }) => !hasToList);
@@ -400,11 +423,11 @@ export class FeedModel {
  * and the events that the watch has of the same. Should the API server go back just then, nobody can find out.
  */
 function isAheadOfItself({ peer, subscription, hasToList }: Exporter): boolean {
-  return (
-    subscription === undefined &&
-    !hasToList &&
-    [...peer.store.values()].some((version) => Number(version) > Number(peer.resumeVersion))
-  );
+  return subscription === undefined && !hasToList && holdsMoreThanItSays(peer);
+}
+
+function holdsMoreThanItSays({ store, resumeVersion }: WatchPeer): boolean {
+  return [...store.values()].some((version) => Number(version) > Number(resumeVersion));
 }
 
 function said(objects: Iterable<readonly [string, string]>): string {

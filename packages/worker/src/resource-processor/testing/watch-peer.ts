@@ -47,6 +47,11 @@ export class WatchPeer {
     subscription.attach(this.response());
   }
 
+  /** Something that was written to it has not arrived. */
+  get isBehindPipe(): boolean {
+    return this.#pipe.length > 0;
+  }
+
   drain(): void {
     this.takes = true;
     this.stalls = false;
