@@ -28,7 +28,7 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
-          include: ['{packages/*,e2e}/src/**/*.test.ts'],
+          include: ['{packages/*,e2e}/src/**/*.test.ts', 'tools/test-run/*.test.ts'],
           exclude: ['**/*.integration.test.ts', '**/*.e2e.test.ts'],
         },
       },
@@ -36,7 +36,7 @@ export default defineConfig({
         ssr,
         test: {
           name: 'integration',
-          include: ['{packages/*,e2e}/src/**/*.integration.test.ts'],
+          include: ['{packages/*,e2e}/src/**/*.integration.test.ts', 'tools/test-run/*.integration.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // They mostly wait.
