@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { PATIENCE_MS } from './packages/shared/src/testing/index.ts';
 
 const ssr = { resolve: { conditions: ['@shard/source'], externalConditions: ['@shard/source'] } };
+
+/** Time limits end what hangs; they must not decide what is only slow. */
+const waits = { expect: { poll: { timeout: PATIENCE_MS, interval: 20 } } };
 
 /** Files that take a minute or more: begun last, one of them would run alone in the end. */
 const LONG = ['/faults/faults.', '/outages.', '/worker/data-plane.', '/restored-backup.', '/moves.'];
@@ -27,7 +31,10 @@ export default defineConfig({
       {
         ssr,
         test: {
+          ...waits,
           name: 'unit',
+          testTimeout: 5 * PATIENCE_MS,
+          hookTimeout: 5 * PATIENCE_MS,
           include: ['{packages/*,e2e}/src/**/*.test.ts', 'tools/test-run/*.test.ts'],
           exclude: ['**/*.integration.test.ts', '**/*.e2e.test.ts'],
         },
@@ -35,10 +42,11 @@ export default defineConfig({
       {
         ssr,
         test: {
+          ...waits,
           name: 'integration',
           include: ['{packages/*,e2e}/src/**/*.integration.test.ts', 'tools/test-run/*.integration.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 5 * PATIENCE_MS,
+          hookTimeout: 5 * PATIENCE_MS,
           // They mostly wait.
           maxWorkers: 4,
         },
@@ -46,10 +54,11 @@ export default defineConfig({
       {
         ssr,
         test: {
+          ...waits,
           name: 'e2e',
           include: ['e2e/src/**/*.e2e.test.ts'],
-          testTimeout: 900_000,
-          hookTimeout: 300_000,
+          testTimeout: 10 * PATIENCE_MS,
+          hookTimeout: 5 * PATIENCE_MS,
           fileParallelism: false,
           maxWorkers: 1,
         },

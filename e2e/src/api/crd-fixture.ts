@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { untilWell } from '@shard-controller/shared/testing';
 import { type StandaloneApiServer, startApiServer } from '../cluster/standalone-api-server.ts';
 import type { Fields, Kind } from './crd-rule-cases.ts';
 
@@ -134,13 +134,10 @@ export class CrdFixture {
     const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
     const created = await this.request('POST', collection, { body: crd });
     if (created.status !== 201) throw new Error(`${crd.metadata.name} was refused: ${created.message}`);
-    const deadline = Date.now() + 20_000;
-    for (;;) {
+    await untilWell(async () => {
       const { status } = await this.request('GET', this.path(crd.spec.names.kind));
-      if (status === 200) return;
-      if (Date.now() > deadline) throw new Error(`${crd.metadata.name} is not served after 20 s (${status})`);
-      await sleep(100);
-    }
+      return status === 200 ? undefined : `${crd.metadata.name} is not served: ${status}`;
+    });
   }
 }
 

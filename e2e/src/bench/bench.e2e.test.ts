@@ -17,7 +17,7 @@ describe.runIf(process.env['E2E_LONG'] === '1')('a small bench', () => {
     const settings = { objects: 300, churn: 20, seed: 1, seconds: 2, arms: ['plain', 'pushdown'], output } as const;
     const say = (text: string): void => void said.push(text);
     results = await runBench(settings, say, new AbortController().signal);
-  }, 240_000);
+  });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -1,6 +1,6 @@
 import { createServer, connect, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { API_SERVER_ADDRESS, BRIDGE_ADDRESS } from '../namespace/index.ts';
 import { ReceivedBytes } from './received-bytes.ts';
 
@@ -46,25 +46,23 @@ async function read(request: string) {
 test('every connection counts, however short, once, while it is open and when it has ended', async () => {
   await received.look(pods);
   // A listener says nothing when it begins to listen: until one short connection was seen.
-  await vi.waitFor(
-    async () => {
-      await read('last');
-      expect(received.of('this')).toBeGreaterThan(0);
-    },
-    { timeout: 20_000, interval: 100 },
-  );
+  const heard = async (): Promise<number> => {
+    await read('last');
+    return received.of('this');
+  };
+  await expect.poll(heard, { interval: 100 }).toBeGreaterThan(0);
   await received.look(pods);
   const before = received.of('this');
   for (let i = 0; i < 30; i++) await read('last');
   // The end of a connection counts as one byte.
   const short = 30 * (ANSWER.length + 1);
-  await vi.waitFor(() => expect(received.of('this') - before).toBe(short), { timeout: 20_000 });
+  await expect.poll(() => received.of('this') - before).toBe(short);
 
   const socket = await read('more');
   await received.look(pods);
   expect(received.of('this') - before).toBe(short + ANSWER.length);
   socket.destroy();
-  await vi.waitFor(() => expect(received.of('this') - before).toBe(short + ANSWER.length + 1), { timeout: 20_000 });
+  await expect.poll(() => received.of('this') - before).toBe(short + ANSWER.length + 1);
   await received.look(pods);
   expect(received.of('this') - before).toBe(short + ANSWER.length + 1);
 });

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { KubernetesClient, resourcePath, staticEndpoint } from '@shard-controller/shared/kubernetes';
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '@shard-controller/shared/observability';
+import { waitUntil } from '@shard-controller/shared/testing';
 import { exposeOutside, type OutsidePort, requireNamespace, sharedFolder } from '../namespace/index.ts';
 import { API_SERVER_PORT, API_SERVER_URL, type ControlPlane, controlPlane, NATS_URL } from './control-plane.ts';
 import { type Credentials, kubeconfig, makeCredentials } from './credentials.ts';
@@ -144,16 +144,11 @@ export class Cluster {
   }
 
   /** Pods are refused in a namespace until its ServiceAccount exists. */
-  async waitForServiceAccount(namespace: string, name: string, timeoutMs = 30_000): Promise<void> {
+  async waitForServiceAccount(namespace: string, name: string): Promise<void> {
     const path = resourcePath({ group: '', version: 'v1', resource: 'serviceaccounts', namespace, name });
-    const deadline = performance.now() + timeoutMs;
-    while ((await this.admin.find(path)) === undefined) {
-      if (performance.now() > deadline) {
-        const log = join(this.logFolder, 'kube-controller-manager.log');
-        throw new Error(`ServiceAccount ${namespace}/${name} did not appear within ${timeoutMs} ms: see ${log}`);
-      }
-      await sleep(25);
-    }
+    const log = join(this.logFolder, 'kube-controller-manager.log');
+    const what = `ServiceAccount ${namespace}/${name} is there (see ${log})`;
+    await waitUntil(what, async () => (await this.admin.find(path)) !== undefined);
   }
 
   /** Starts a node that runs pods as local processes; resolves when it is registered and watches its pods. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { freezeAll } from './process-node/processes.ts';
 
 /** In the environment of everything that a cluster starts, so that a later one can sweep what a crash left. */
@@ -89,7 +90,7 @@ export class ManagedProcess {
 
   async waitReady(): Promise<void> {
     const { spec } = this;
-    const deadline = performance.now() + (spec.readyTimeoutMs ?? 30_000);
+    const deadline = performance.now() + (spec.readyTimeoutMs ?? PATIENCE_MS);
     while (!(await isReady(spec))) {
       if (this.#child === undefined) throw new ProcessStartError(spec, `${await this.#exit} before it was ready`);
       if (performance.now() > deadline) throw new ProcessStartError(spec, 'was not ready in time');

@@ -145,7 +145,6 @@ class Instance implements StandaloneApiServer {
       const usable = answersHttps(`${server}/api/v1/namespaces/default`, this.#caFile, this.adminToken);
       return this.#part(name, binaries['kube-apiserver'], args, {
         ready: async () => (await healthy()) && (await usable()),
-        readyTimeoutMs: 60_000,
       });
     };
     this.#apiServer = this.#newServer('kube-apiserver', port, options);

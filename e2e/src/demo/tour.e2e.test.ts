@@ -29,7 +29,7 @@ beforeAll(async () => {
   fleet = await Fleet.start({ pods: 500, churn: 20, seed: SEED, fakeNodes: 10, shards: 2, say });
   stop = () => fleet.stop();
   fleet.churn.resume();
-}, 240_000);
+});
 
 afterAll(async () => {
   await stop?.();

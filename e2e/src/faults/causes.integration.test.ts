@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Churn, Random } from '../workload/index.ts';
 import { FAULT_NAMES, type FaultName, makeFault } from './faults.ts';
@@ -41,7 +41,7 @@ let fleet: FaultFleet | undefined;
 
 beforeAll(async () => {
   fleet = await FaultFleet.start(1);
-}, 300_000);
+});
 afterAll(async () => {
   await fleet?.stop();
 });
@@ -69,17 +69,17 @@ describe('each cause has a metric value of its own, and is no dead end', () => {
       await front.inject(fault);
       // What only shows when it is broken in the end is ended first.
       const showsAtEnd = name === 'half-open';
-      const deadline = performance.now() + (showsAtEnd ? 300 : 20_000);
-      while (performance.now() < deadline && (await counted()) <= before) await sleep(50);
+      const deadline = performance.now() + (showsAtEnd ? 300 : PATIENCE_MS);
+      while (performance.now() < deadline && (await counted()) <= before) await elapse(50);
     } finally {
       await front.lift(fault);
     }
     try {
-      await expect.poll(counted, { timeout: 20_000 }).toBeGreaterThan(before);
+      await expect.poll(counted).toBeGreaterThan(before);
     } finally {
       stop.abort();
       await churning;
     }
-    await expect.poll(() => fleet?.difference(), { timeout: 40_000, interval: 100 }).toBeUndefined();
+    await expect.poll(() => fleet?.difference(), { interval: 100 }).toBeUndefined();
   });
 });

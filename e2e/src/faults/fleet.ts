@@ -6,6 +6,7 @@ import type { Assignment, Heartbeat } from '@shard-controller/shared/contracts';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
 import { KubernetesClient, resourcePath, staticEndpoint } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
+import { retried } from '@shard-controller/shared/testing';
 import { Exporter, kubeconfigOf } from '../worker/exporter-rig.ts';
 import { assignment, SLOT_COUNT, slots, WorkerFixture, type WorkerPod } from '../worker-process/worker-fixture.ts';
 import { CUSTOM_GROUP, CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST, Workload } from '../workload/index.ts';
@@ -17,7 +18,6 @@ import type { WorkerIndex } from './schedule.ts';
 const STEADY = 100;
 const PODS = 130;
 /** A busy machine takes long to start a fleet; one that is not whole by then never will be. */
-const START_LIMIT_MS = 180_000;
 /** An exporter with custom resources lists again about 3 s after its start. */
 const SECOND_START_MS = 4_000;
 
@@ -53,7 +53,7 @@ export class FleetWorker {
 
   /** Resolves when it is ready and its exporter has started its watches the second time (custom resources). */
   async settled(): Promise<void> {
-    await this.pod.ready(START_LIMIT_MS);
+    await this.pod.ready();
     for (let lists = -1; lists !== this.exporterLists(); ) {
       lists = this.exporterLists();
       await sleep(SECOND_START_MS);
@@ -72,13 +72,7 @@ export class FleetWorker {
 
   /** As a manager goes on trying while the API server restarts. */
   async #written(content: Assignment): Promise<void> {
-    for (const deadline = performance.now() + 30_000; ; await sleep(100)) {
-      try {
-        return await this.#fixture.writeInstance(content);
-      } catch (error) {
-        if (performance.now() > deadline) throw error;
-      }
-    }
+    await retried(() => this.#fixture.writeInstance(content), { everyMs: 100 });
   }
 
   /** State of a migration by the newest heartbeat that knows `epoch`. */

@@ -1,5 +1,6 @@
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf } from '../worker/exporter-rig.ts';
@@ -10,7 +11,6 @@ import { EQUAL, GoldenFleet } from './golden-fleet.ts';
 import { OpenScrapes } from './open-scrapes.ts';
 
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-const IN_TIME = { timeout: 90_000, interval: 50 };
 /** kube-state-metrics looks for news of definitions every 3 s. */
 const TWO_LOOKS_MS = 6_200;
 
@@ -18,22 +18,20 @@ let api: StandaloneApiServer;
 let client: KubernetesClient;
 let fleet: GoldenFleet;
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 const received = (): number => Math.min(...fleet.workers.map(({ definitions }) => definitions.received));
 const kept = (): number[] => fleet.workers.map(({ definitions }) => definitions.kept);
 const requests = (): string[] => fleet.workers.flatMap((worker) => worker.requests);
 
 async function expectEqual(): Promise<void> {
-  await expect.poll(() => fleet.isWarm(), IN_TIME).toBe(true);
-  await expect.poll(() => fleet.difference(), IN_TIME).toEqual(EQUAL);
+  await expect.poll(() => fleet.isWarm()).toBe(true);
+  await expect.poll(() => fleet.difference()).toEqual(EQUAL);
 }
 
 /** Does `change`, and waits until every worker has heard of it. */
 async function heard(change: () => Promise<unknown>): Promise<void> {
   const before = received();
   await change();
-  await expect.poll(received, IN_TIME).toBeGreaterThan(before);
+  await expect.poll(received).toBeGreaterThan(before);
 }
 
 /** Creates, changes and deletes a definition that no config names. */
@@ -95,7 +93,7 @@ describe('with custom-resource-state on', () => {
     await heard(() =>
       client.patch(`${DEFINITIONS}/${BAR.metadata.name}`, { metadata: { annotations: { 'example.com/a': 'b' } } }),
     );
-    await pause(TWO_LOOKS_MS);
+    await elapse(TWO_LOOKS_MS);
     const report = await scrapes.stop();
     console.log(
       `definitions: ${report.open} scrapes of ${series.length} series, ${requests().length - asked} requests`,
@@ -115,7 +113,7 @@ describe('with custom-resource-state on', () => {
     const early = new TooEarly(fleet, 2);
     const lates = `/apis/${GOLDEN_GROUP}/v1/namespaces/alpha/lates`;
     await client.create(DEFINITIONS, LATE);
-    await expect.poll(() => client.find(lates), IN_TIME).toBeDefined();
+    await expect.poll(() => client.find(lates)).toBeDefined();
     for (let i = 0; i < 10; i++) {
       const metadata = { name: `late-${i}` };
       await client.create(lates, { apiVersion: `${GOLDEN_GROUP}/v1`, kind: 'Late', metadata, spec: { size: i } });
@@ -124,7 +122,7 @@ describe('with custom-resource-state on', () => {
       const lines = await Promise.all(fleet.workers.map(({ exporter }) => exporter.series()));
       return lines.flat().filter((line) => line.startsWith('golden_late_size{')).length;
     };
-    await expect.poll(shown, IN_TIME).toBe(10);
+    await expect.poll(shown).toBe(10);
     await expectEqual();
     const appeared = await scrapes.stop();
     console.log(`definitions: a kind appeared: closed for ${appeared.closedMs} ms, ${appeared.open} scrapes`);
@@ -135,7 +133,7 @@ describe('with custom-resource-state on', () => {
 
     const leaving = new OpenScrapes(fleet, series);
     await client.delete(`${DEFINITIONS}/${LATE.metadata.name}`);
-    await expect.poll(shown, IN_TIME).toBe(0);
+    await expect.poll(shown).toBe(0);
     await expectEqual();
     const left = await leaving.stop();
     console.log(`definitions: a kind went: closed for ${left.closedMs} ms, ${left.open} scrapes`);

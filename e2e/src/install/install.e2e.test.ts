@@ -38,7 +38,7 @@ describe('an installation', () => {
         .map(({ spec }) => spec.nodeName)
         .toSorted();
     };
-    await expect.poll(ready, { timeout: 60_000, interval: 200 }).toEqual(['process-node-1', 'process-node-2']);
+    await expect.poll(ready, { interval: 200 }).toEqual(['process-node-1', 'process-node-2']);
   });
 });
 
@@ -89,9 +89,7 @@ describe('the reference exporter', () => {
       const answer = await fetch(`http://${ip}:${REFERENCE_PORTS.metrics}/metrics`).catch(() => undefined);
       return (await answer?.text()) ?? '';
     };
-    await expect
-      .poll(metrics, { timeout: 30_000, interval: 200 })
-      .toContain(`kube_pod_info{namespace="${NAMESPACE}",pod="${name}"`);
+    await expect.poll(metrics, { interval: 200 }).toContain(`kube_pod_info{namespace="${NAMESPACE}",pod="${name}"`);
     expect(await metrics()).toContain('label_app_kubernetes_io_name="kube-state-metrics-reference"');
     const folder = join(cluster.logFolder, 'pods');
     const [log = ''] = readdirSync(folder).filter((file) => file.includes(name));

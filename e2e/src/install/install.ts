@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type KubernetesClient, resourcePath } from '@shard-controller/shared/kubernetes';
-import { systemClock } from '@shard-controller/shared/runtime';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { untilWell } from '@shard-controller/shared/testing';
 import { MANAGER_ACCOUNT, managerDeployment, type ManagerOptions, WORKER_ACCOUNT } from './manager.ts';
 import { clusterRights, type Manifest, namespaceObject, namespaceRights, serviceAccount } from './objects.ts';
 import { REFERENCE_ACCOUNT } from './reference-exporter.ts';
@@ -74,22 +74,18 @@ function readDefinitions(): readonly z.infer<typeof definitionSchema>[] {
     .map((document) => definitionSchema.parse(document.toJS()));
 }
 
-async function established(client: KubernetesClient, name: string, timeoutMs = 30_000): Promise<void> {
+async function established(client: KubernetesClient, name: string): Promise<void> {
   const path = resourcePath({
     group: 'apiextensions.k8s.io',
     version: 'v1',
     resource: 'customresourcedefinitions',
     name,
   });
-  const deadline = systemClock.monotonic() + timeoutMs;
-  for (;;) {
+  await untilWell(async () => {
     const { status } = definitionSchema.parse(await client.get(path));
     const conditions = status?.conditions ?? [];
-    if (conditions.some(({ type, status: value }) => type === 'Established' && value === 'True')) return;
-    if (systemClock.monotonic() > deadline) {
-      const reason = conditions.map(({ type, message }) => `${type}: ${message}`).join('; ');
-      throw new Error(`CustomResourceDefinition ${name} was not established within ${timeoutMs} ms (${reason})`);
-    }
-    await systemClock.sleep(25);
-  }
+    if (conditions.some(({ type, status: value }) => type === 'Established' && value === 'True')) return undefined;
+    const reason = conditions.map(({ type, message }) => `${type}: ${message}`).join('; ');
+    return `CustomResourceDefinition ${name} is not established (${reason})`;
+  });
 }

@@ -9,10 +9,10 @@ import {
   staticEndpoint,
 } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
-import { systemClock } from '@shard-controller/shared/runtime';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type StandaloneApiServer, startApiServer } from '../cluster/standalone-api-server.ts';
 
@@ -150,7 +150,7 @@ describe('who may do what', () => {
     writeFileSync(join(folder, 'token'), server.tokenFor('rotating', ['system:masters']));
     server.revoke(first);
     // The server remembers a token for 10 s; from then on the old one would be refused.
-    await systemClock.sleep(11_000);
+    await elapse(11_000);
     expect(await rotating.get(CONFIG_MAPS)).toMatchObject({ kind: 'ConfigMapList' });
     await rotating.close();
     rmSync(folder, { recursive: true });

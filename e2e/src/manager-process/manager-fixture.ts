@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ShardConfigSpecInput } from '@shard-controller/shared/api';
 import { ASSIGNMENT_STREAM, EVENT_STREAM, eventSubject } from '@shard-controller/shared/contracts';
 import { KubernetesClient, resourcePath, staticEndpoint } from '@shard-controller/shared/kubernetes';
 import { connectNats, EventStream, type NatsLink } from '@shard-controller/shared/nats';
 import { createLogger } from '@shard-controller/shared/observability';
 import { z } from 'zod';
+import { PATIENCE_MS, untilWell } from '@shard-controller/shared/testing';
 import { CrdFixture } from '../api/crd-fixture.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { managerRules, type PolicyRule } from '../install/rights.ts';
@@ -225,7 +225,7 @@ export class ManagerFixture {
   }
 
   /** Waits until this many shards serve, in the newest revision, and no slot is on its way. */
-  async settled(name: string, shards: number, timeoutMs = 60_000): Promise<SeenConfig> {
+  async settled(name: string, shards: number): Promise<SeenConfig> {
     let seen: SeenConfig | undefined;
     await this.eventually(async () => {
       seen = await this.config(name);
@@ -235,18 +235,18 @@ export class ManagerFixture {
       const isIdle = openMigrations === 0 && seen.status.updatedShards === shards;
       const isReady = condition('Ready')?.status === 'True';
       return fits && isIdle && isReady ? undefined : JSON.stringify(seen.status);
-    }, timeoutMs);
+    });
     if (seen === undefined) throw new Error('unreachable');
     return seen;
   }
 
   /** The manager that leads, once there is one. */
-  async leader(timeoutMs = 20_000): Promise<Manager> {
+  async leader(): Promise<Manager> {
     let leader: Manager | undefined;
     await this.eventually(async () => {
       for (const manager of this.#managers) if (manager.running && (await manager.leads())) leader = manager;
       return leader === undefined ? 'nobody leads' : undefined;
-    }, timeoutMs);
+    });
     if (leader === undefined) throw new Error('unreachable');
     return leader;
   }
@@ -260,7 +260,7 @@ export class ManagerFixture {
       const counts = workers.map(({ exposed }) => exposed.size).filter((size) => size > 0);
       const isEven = counts.length === shards && Math.max(...counts) - Math.min(...counts) <= 1;
       return isEven ? undefined : `slots per worker: ${counts.join(', ')}`;
-    }, 10_000);
+    });
   }
 
   /** Events of the log, oldest first. */
@@ -303,7 +303,7 @@ export class ManagerFixture {
   /** The test's own connection to NATS. */
   async link(): Promise<NatsLink> {
     this.#link ??= await connectNats({ servers: this.nats.url, name: 'test', logger: quiet, requestTimeoutMs: 30_000 });
-    await this.#link.waitConnected(10_000);
+    await this.#link.waitConnected(PATIENCE_MS);
     return this.#link;
   }
 
@@ -323,19 +323,8 @@ export class ManagerFixture {
   }
 
   /** Waits until `check` finds no problem; fails with the last problem and the managers' logs. */
-  async eventually(check: () => Promise<string | undefined>, timeoutMs = 30_000): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
-    let problem: string | undefined;
-    for (;;) {
-      try {
-        problem = await check();
-      } catch (error) {
-        problem = error instanceof Error ? error.message : String(error);
-      }
-      if (problem === undefined) return;
-      if (performance.now() > deadline) throw new Error(`after ${timeoutMs} ms: ${problem}\n${this.logs()}`);
-      await sleep(100);
-    }
+  async eventually(check: () => Promise<string | undefined>): Promise<void> {
+    await untilWell(check, { everyMs: 100, context: () => this.logs() });
   }
 
   logs(): string {

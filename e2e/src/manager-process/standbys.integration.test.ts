@@ -6,7 +6,7 @@ import { ManagerFixture, NAMESPACE } from './manager-fixture.ts';
 const NAME = 'main';
 const SHARDS = ['shard-000', 'shard-001'];
 
-describe('a ShardConfig with standbys', { timeout: 120_000 }, () => {
+describe('a ShardConfig with standbys', () => {
   let fixture: ManagerFixture;
 
   beforeAll(async () => {
@@ -69,7 +69,9 @@ describe('a ShardConfig with standbys', { timeout: 120_000 }, () => {
     const types = await typesSince(before);
     expect(types.filter((type) => type === 'shard.standby.promoted.v1')).toHaveLength(1);
     expect(types).not.toContain('shard.slots.assigned.v1');
-    expect((await fixture.events(NAME)).some((event) => event.startsWith('StandbyPromoted: shard-000'))).toBe(true);
+    await expect
+      .poll(async () => (await fixture.events(NAME)).some((event) => event.startsWith('StandbyPromoted: shard-000')))
+      .toBe(true);
   });
 
   it('rolls without moving a slot: each standby is renewed, takes over, and leaves the other one to be renewed', async () => {
@@ -79,7 +81,7 @@ describe('a ShardConfig with standbys', { timeout: 120_000 }, () => {
     await fixture.eventually(async () => {
       const left = [...fixture.nodes.workers.values()].filter(({ options }) => old.includes(options.revision)).length;
       return left === 0 ? undefined : `${left} outdated workers`;
-    }, 60_000);
+    });
     await settledStandbys();
     await fixture.settled(NAME, 2);
     const types = await typesSince(before);

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const ENTER = join(import.meta.dirname, 'enter.ts');
@@ -26,8 +27,8 @@ describe('a command in the namespace', () => {
       enter(['sh', '-c', 'echo pid 1 is $(cat /proc/1/comm); ip -br addr; exit 7']),
     );
     expect(code).toBe(7);
-    expect(output).toContain('pid 1 is sh');
-    expect(output).toMatch(/br0 .*10\.88\.0\.1\/16 10\.88\.0\.2\/16 10\.88\.0\.3\/16/);
+    await expect.poll(() => output).toContain('pid 1 is sh');
+    await expect.poll(() => output).toMatch(/br0 .*10\.88\.0\.1\/16 10\.88\.0\.2\/16 10\.88\.0\.3\/16/);
     expect(output).not.toContain('eth0');
   });
 
@@ -73,7 +74,7 @@ describe('the end', () => {
     const finished = finish(child);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGINT'] as const) {
       child.kill(signal);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await elapse(50);
     }
     expect((await finished).code).toBe(128 + 9);
   });
@@ -85,7 +86,7 @@ describe('the end', () => {
     await said(child, 'up');
     await expect.poll(() => sleepers(marker)).toBe(2);
     child.kill(signal);
-    await expect.poll(() => sleepers(marker), { timeout: 5000 }).toBe(0);
+    await expect.poll(() => sleepers(marker)).toBe(0);
   });
 
   it('removes the shared folder, and that of a launcher that was killed before', async () => {

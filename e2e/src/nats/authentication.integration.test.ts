@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { nkeys } from '@nats-io/transport-node';
 import { connectNats, type NatsLink, type NatsLinkOptions } from '@shard-controller/shared/nats';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
 import { RecordingLogger } from './recording-logger.ts';
 
@@ -65,7 +65,7 @@ describe('authentication and TLS', () => {
     const config = 'authorization { users: [ { user: u, password: p, permissions: { subscribe: ["_INBOX.>"] } } ] }';
     const restricted = await connectTo(config, { auth: { kind: 'user', user: 'u', password: 'p' } });
     restricted.subscribeRaw('shard.forbidden', () => undefined);
-    await vi.waitFor(() => expect(logger.text('error')).toContain('shard.forbidden'));
+    await expect.poll(() => logger.text('error')).toContain('shard.forbidden');
     expect(restricted.connected).toBe(true);
   });
 

@@ -5,12 +5,11 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import type { NatsServer } from './nats-server.ts';
 import { resolveSystemTool } from '../cluster/binaries.ts';
 import { freePorts } from '../cluster/free-ports.ts';
 import { freezeAll } from '../cluster/process-node/processes.ts';
-
-const START_TIMEOUT_MS = 10_000;
 
 /** Configuration of a server for tests: as in production, on loopback, with its own store. */
 function serverConfig(port: number, store: string, more: string): string {
@@ -75,7 +74,7 @@ class NatsProcess implements NatsServer {
     child.once('error', (error) => {
       failure = error.message;
     });
-    const giveUpAt = Date.now() + START_TIMEOUT_MS;
+    const giveUpAt = Date.now() + PATIENCE_MS;
     while (!(await answers(this.#port))) {
       await sleep(20);
       if (failure !== '' || child.exitCode !== null || child.signalCode !== null || Date.now() > giveUpAt) {
@@ -141,7 +140,7 @@ class NatsProcess implements NatsServer {
 async function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1');
   try {
-    const [greeting]: unknown[] = await once(socket, 'data', { signal: AbortSignal.timeout(1000) });
+    const [greeting]: unknown[] = await once(socket, 'data', { signal: AbortSignal.timeout(5000) });
     return String(greeting).startsWith('INFO ');
   } catch {
     return false;

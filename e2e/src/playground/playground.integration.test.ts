@@ -46,7 +46,7 @@ describe('a playground', () => {
 
     const second = await playground('up');
     expect(second).toMatchObject({ code: 0, output: expect.stringContaining('runs already') });
-    expect(second.output).toContain(metrics);
+    await expect.poll(() => second.output).toContain(metrics);
 
     expect(await playground('down')).toEqual({ code: 0, output: 'The playground is gone.\n' });
     expect(existsSync(folder)).toBe(false);
@@ -57,8 +57,8 @@ describe('a playground', () => {
   it('that cannot start says why', async () => {
     const { code, output } = await playground('up', { SHARD_CONTROLLER_BIN_DIR: parent, KUBEBUILDER_ASSETS: '' });
     expect(code).toBe(1);
-    expect(output).toContain('etcd was not found');
-    expect(output).toContain('make tools');
+    await expect.poll(() => output).toContain('etcd was not found');
+    await expect.poll(() => output).toContain('make tools');
   });
 
   it('knows only up and down', async () => {

@@ -1,4 +1,5 @@
 import { resourcePath } from '@shard-controller/shared/kubernetes';
+import { waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { LoggedEvent } from '../demo/decision-log.ts';
@@ -34,19 +35,14 @@ beforeAll(async () => {
   });
   await allWarm();
   fleet.churn.resume();
-}, 240_000);
+});
 
 afterAll(async () => {
   await stop?.();
 });
 
-async function eventually(what: string, check: () => Promise<boolean>, withinMs = 90_000): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!(await check())) {
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${withinMs / 1000} s`);
-    await pause(100);
-  }
-}
+const eventually = (what: string, check: () => Promise<boolean>): Promise<void> =>
+  waitUntil(what, check, { everyMs: 100 });
 
 async function instance(shard: string): Promise<z.infer<typeof instanceSchema>> {
   const path = { group: 'shard.io', version: 'v1', resource: 'shardinstances', namespace: NAMESPACE };

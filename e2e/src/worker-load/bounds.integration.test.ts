@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { elapse } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
 import { measureWorkerFrames } from './index.ts';
 import { LoadRig } from './load-rig.ts';
@@ -13,7 +13,7 @@ async function stopped(rig: LoadRig, atLeast: number): Promise<void> {
     const received = await rig.received();
     same = received === last && received > atLeast ? same + 1 : 0;
     last = received;
-    await sleep(200);
+    await elapse(200);
   }
 }
 

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { resourcePath } from '@shard-controller/shared/kubernetes';
 import { assignment, namesIn, slots, WorkerFixture, type WorkerPod } from './worker-fixture.ts';
@@ -41,7 +41,7 @@ it('says that its token is refused and what to do, and recovers with a good one'
   await fixture.writeInstance(assignment('shard-021', 1, owned));
   const pod = await fixture.pod({ ordinal: 21, token: 'not-a-token' });
   await saysNotReady(pod, /401 Unauthorized.*check the projected ServiceAccount token/);
-  expect(pod.worker.output).toMatch(/waiting for an assignment.*401 Unauthorized/);
+  await expect.poll(() => pod.worker.output).toMatch(/waiting for an assignment.*401 Unauthorized/);
   pod.writeToken(fixture.token());
   await pod.ready();
   expect(await pod.configMaps('map')).toEqual(namesIn(uids, owned));
@@ -73,7 +73,7 @@ it('keeps trying while the API server is away at the start, and says so', async 
   await saysNotReady(pod, /cannot be read.*refuses connections.*tried again until it answers/);
   expect(pod.worker.running).toBe(true);
   await fixture.apiServer.restart();
-  await pod.ready(40_000);
+  await pod.ready();
   expect(await pod.configMaps('map')).toEqual(namesIn(uids, owned));
 });
 
@@ -109,7 +109,9 @@ it('says that it needs a ServiceAccount token when there is none', async () => {
   const env = { SERVICE_ACCOUNT_FOLDER: '/nonexistent' };
   const pod = await fixture.pod({ ordinal: 25, exporter: false, env });
   expect(await pod.worker.exit).toBe(1);
-  expect(pod.worker.output).toMatch(/\/nonexistent\/token cannot be read: mount a ServiceAccount token/);
+  await expect
+    .poll(() => pod.worker.output)
+    .toMatch(/\/nonexistent\/token cannot be read: mount a ServiceAccount token/);
 });
 
 it('answers scrapes with the reason when kube-state-metrics exits at once, and stays up itself', async () => {
@@ -119,7 +121,7 @@ it('answers scrapes with the reason when kube-state-metrics exits at once, and s
   const { status, text } = await pod.scrape();
   expect(status).toBe(503);
   expect(text).toMatch(/kube-state-metrics has not answered yet \(see the log of its container\)/);
-  await sleep(1000);
+  await elapse(1000);
   expect(pod.worker.running).toBe(true);
   expect((await pod.health('/livez')).status).toBe(200);
 });

@@ -1,5 +1,5 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { definition, GOLDEN_GROUP, GOLDEN_STATE, LATE } from '../golden/custom-kinds.ts';
 import { Exporter, kubeconfigOf } from '../worker/exporter-rig.ts';
@@ -10,7 +10,6 @@ const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const LATE_PATH = `${DEFINITIONS}/${LATE.metadata.name}`;
 const LATES = `/apis/${GOLDEN_GROUP}/v1/namespaces/default/lates`;
 const STATE_FLAG = `--custom-resource-state-config=${GOLDEN_STATE}`;
-const IN_TIME = { timeout: 60_000, interval: 50 };
 /** Prometheus' own default. */
 const TIMEOUT_MS = 10_000;
 const INTERVAL_MS = 600;
@@ -66,7 +65,7 @@ const reopened = (): number[] =>
 async function startedOver(change: () => Promise<unknown>): Promise<void> {
   const before = reopened();
   await change();
-  await expect.poll(() => reopened().every((count, i) => count > (before[i] ?? 0)), IN_TIME).toBe(true);
+  await expect.poll(() => reopened().every((count, i) => count > (before[i] ?? 0))).toBe(true);
 }
 
 async function serveVersions(versions: readonly string[]): Promise<void> {
@@ -81,7 +80,7 @@ async function lateSeries(): Promise<number> {
 }
 
 test('a kind that the exporters’ config names appears, changes and goes, and every scrape meanwhile is whole', async () => {
-  await expect.poll(() => heard.map((beats) => beats.at(-1)?.gateway.state), IN_TIME).toEqual(['serving', 'serving']);
+  await expect.poll(() => heard.map((beats) => beats.at(-1)?.gateway.state)).toEqual(['serving', 'serving']);
   const workers = pods.map(({ ports }) => `http://127.0.0.1:${ports.gateway}/metrics`);
   const urls = [...workers, `http://127.0.0.1:${plain.port}/metrics`];
   const targets = await Promise.all(
@@ -92,21 +91,21 @@ test('a kind that the exporters’ config names appears, changes and goes, and e
   );
 
   await startedOver(() => fixture.admin.create(DEFINITIONS, LATE));
-  await expect.poll(() => fixture.admin.find(LATES), IN_TIME).toBeDefined();
+  await expect.poll(() => fixture.admin.find(LATES)).toBeDefined();
   for (let i = 0; i < LATE_OBJECTS; i++) {
     const metadata = { name: `late-${i}` };
     await fixture.admin.create(LATES, { apiVersion: `${GOLDEN_GROUP}/v1`, kind: 'Late', metadata, spec: { size: i } });
   }
-  await expect.poll(lateSeries, IN_TIME).toBe(LATE_OBJECTS);
+  await expect.poll(lateSeries).toBe(LATE_OBJECTS);
 
   await startedOver(async () => {
     for (let i = 1; i <= BURST; i++) {
       await serveVersions(i % 2 === 1 ? ['v1', 'v2'] : ['v1']);
-      await sleep(BURST_INTERVAL_MS);
+      await elapse(BURST_INTERVAL_MS);
     }
   });
   await startedOver(() => fixture.admin.delete(LATE_PATH));
-  await expect.poll(lateSeries, IN_TIME).toBe(0);
+  await expect.poll(lateSeries).toBe(0);
 
   const peerSeries = (await lasting(urls.at(-1) ?? '')).size;
   const reports = await Promise.all(targets.map((target) => target.stop()));

@@ -18,6 +18,6 @@ it('a worker loads no general Kubernetes client: that alone would double its mem
     command: [process.execPath, '--conditions=@shard/source', '--input-type=module', '--eval', script],
   });
   expect(await loading.exit).toBe(0);
-  expect(loading.output).toContain('worker-data-plane');
+  await expect.poll(() => loading.output).toContain('worker-data-plane');
   expect(loading.output).not.toContain('@kubernetes');
 });

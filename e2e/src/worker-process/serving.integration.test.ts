@@ -1,7 +1,7 @@
 import { heartbeatSchema, pingSubject, verifyReplySchema, verifySubject } from '@shard-controller/shared/contracts';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   assignment,
@@ -39,28 +39,32 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     await pod.ready();
     expect(await pod.configMaps('map')).toEqual(namesIn(uids, owned));
     await pod.eventually(async () => (heard.at(-1)?.phase === 'Running' ? undefined : `phase ${heard.at(-1)?.phase}`));
-    expect(heard.at(-1)).toMatchObject({
-      uid: CONFIG_UID,
-      generation: 1,
-      epoch: 5,
-      slots: { assigned: 128, acknowledged: 128 },
-      exporter: { state: 'running' },
-      gateway: { state: 'serving' },
-    });
+    await expect
+      .poll(() => heard.at(-1))
+      .toMatchObject({
+        uid: CONFIG_UID,
+        generation: 1,
+        epoch: 5,
+        slots: { assigned: 128, acknowledged: 128 },
+        exporter: { state: 'running' },
+        gateway: { state: 'serving' },
+      });
     await pod.eventually(async () => {
       const { status } = await fixture.instance('shard-000');
       const phase = typeof status === 'object' && status !== null && 'phase' in status ? status.phase : undefined;
       return phase === 'Running' ? undefined : `status.phase is ${String(phase)}`;
     });
-    expect(await fixture.instance('shard-000')).toMatchObject({
-      status: {
-        assignedResources: expect.arrayContaining([expect.stringMatching(/^configmaps: \d+$/)]),
-        load: expect.any(Number),
-        replicas: [{ replica: 'a', pod: 'main-a-0', epoch: 5, gateway: 'serving' }],
-      },
-    });
+    await expect
+      .poll(() => fixture.instance('shard-000'))
+      .toMatchObject({
+        status: {
+          assignedResources: expect.arrayContaining([expect.stringMatching(/^configmaps: \d+$/)]),
+          load: expect.any(Number),
+          replicas: [{ replica: 'a', pod: 'main-a-0', epoch: 5, gateway: 'serving' }],
+        },
+      });
     // Known from the next heartbeat on.
-    await expect.poll(() => heard.at(-1)?.gateway.scrapers[0]?.id, { timeout: 10_000 }).toMatch(/^127\.0\.0\.1 node/);
+    await expect.poll(() => heard.at(-1)?.gateway.scrapers[0]?.id).toMatch(/^127\.0\.0\.1 node/);
     // Far below what a general Kubernetes client library alone would take.
     const rss = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pod.worker.pid}/status`, 'utf8'))?.[1]) / 1024;
     expect(rss).toBeLessThan(200);
@@ -100,7 +104,7 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
       const pod = await fixture.pod({ ordinal: 2 });
       await pod.ready();
       expect(await pod.configMaps('map')).toEqual(namesIn(uids, slots(0, 64)));
-      expect(pod.worker.output).toMatch(/NATS cannot be reached: check NATS_URL/);
+      await expect.poll(() => pod.worker.output).toMatch(/NATS cannot be reached: check NATS_URL/);
       await fixture.writeInstance(
         assignment('shard-002', 2, slots(0, 32), {
           releaseRanges: slotsToRanges(slots(32, 64), SLOT_COUNT).map((range) => ({ ...range, migration: 'm1' })),
@@ -168,7 +172,7 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
         heard.at(-1)?.refused?.epoch === forged.epoch ? undefined : `refused: ${JSON.stringify(heard.at(-1)?.refused)}`,
       );
     }
-    expect(heard.at(-1)?.refused?.reason).toContain('forged');
+    await expect.poll(() => heard.at(-1)?.refused?.reason).toContain('forged');
     for (const garbage of ['', '{', 'null', '[]', '{"generation":"x"}', '\u0000\u0001', '"'.repeat(70_000 / 2)]) {
       if (garbage.length < 60_000) await fixture.publish('shard-004', garbage);
       fixture.send(pingSubject(address('shard-004')), garbage);
@@ -177,10 +181,10 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     expect(await fixture.request(verifySubject(address('shard-004')), 'garbage')).toMatchObject({
       error: expect.any(String),
     });
-    await sleep(500);
+    await elapse(500);
     expect(await pod.configMaps('map')).toEqual(before);
     expect(before).toEqual(namesIn(uids, owned));
-    expect(heard.at(-1)).toMatchObject({ generation: 1, epoch: 10, phase: 'Running' });
+    await expect.poll(() => heard.at(-1)).toMatchObject({ generation: 1, epoch: 10, phase: 'Running' });
     const { text } = await pod.health('/metrics');
     expect(text).toMatch(/assignments_total\{source="nats",verdict="older"\} [1-9]/);
     expect(text).toMatch(/assignments_total\{source="nats",verdict="refused"\} [4-9]/);
@@ -196,11 +200,11 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     await fixture.writeInstance(assignment('shard-005', 1, slots(0, 64)));
     const pod = await fixture.pod({ ordinal: 5, env: { SCRAPE_HOLD_MS: '100' } });
     await pod.ready();
-    expect((await pod.scrape()).status).toBe(200);
+    await expect.poll(async () => (await pod.scrape()).status).toBe(200);
     await fixture.writeInstance(assignment('shard-005', 2, slots(0, 64), { activeReplica: 'b' }));
     await pod.eventually(async () => ((await pod.scrape()).status === 503 ? undefined : 'still serving'));
     expect((await pod.scrape()).text).toMatch(/^standby: /);
-    expect((await pod.health('/readyz')).status).toBe(200);
+    await expect.poll(async () => (await pod.health('/readyz')).status).toBe(200);
     await fixture.writeInstance(assignment('shard-005', 3, slots(0, 64), { activeReplica: 'a' }));
     await pod.eventually(async () => ((await pod.scrape()).status === 200 ? undefined : 'not serving'));
   });

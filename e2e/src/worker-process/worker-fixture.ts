@@ -15,6 +15,7 @@ import { fnv1a64, slotOf, slotsToRanges } from '@shard-controller/shared/hashing
 import { isNotFound, KubernetesClient, resourcePath, staticEndpoint } from '@shard-controller/shared/kubernetes';
 import { connectNats, ensureStream, lastValueStream, type NatsLink } from '@shard-controller/shared/nats';
 import { createLogger } from '@shard-controller/shared/observability';
+import { PATIENCE_MS, untilWell } from '@shard-controller/shared/testing';
 import { CrdFixture } from '../api/crd-fixture.ts';
 import { resolveBinary } from '../cluster/binaries.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
@@ -135,7 +136,7 @@ export class WorkerFixture {
   }
 
   async request(subject: string, body: string): Promise<unknown> {
-    const answer = await this.#link.session().connection.request(subject, body, { timeout: 5000 });
+    const answer = await this.#link.session().connection.request(subject, body, { timeout: PATIENCE_MS });
     return answer.json();
   }
 
@@ -358,31 +359,18 @@ export class WorkerPod {
     return names.filter((name) => name.startsWith(`${prefix}-`)).sort();
   }
 
-  async ready(timeoutMs = 20_000): Promise<void> {
+  async ready(): Promise<void> {
     await this.eventually(async () => {
       const { status, text } = await this.health('/readyz');
       return status === 200 ? undefined : text;
-    }, timeoutMs);
+    });
   }
 
   /** Waits until `check` finds no problem. Fails with the last problem and the worker's log. */
-  async eventually(check: () => Promise<string | undefined>, timeoutMs = 15_000): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
-    let problem: string | undefined;
-    for (;;) {
-      try {
-        problem = await check();
-      } catch (error) {
-        problem = error instanceof Error ? error.message : String(error);
-      }
-      if (problem === undefined) return;
-      if (performance.now() > deadline) {
-        throw new Error(
-          `${problem}\nlog of the worker:\n${this.worker.output.slice(-6000)}\n${this.exporterOutput.slice(-1500)}`,
-        );
-      }
-      await sleep(50);
-    }
+  async eventually(check: () => Promise<string | undefined>): Promise<void> {
+    const context = (): string =>
+      `log of the worker:\n${this.worker.output.slice(-6000)}\n${this.exporterOutput.slice(-1500)}`;
+    await untilWell(check, { everyMs: 50, context });
   }
 }
 

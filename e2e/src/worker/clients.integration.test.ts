@@ -12,7 +12,7 @@ import { ALL_SLOTS, SLOTS, SlotListener } from './slot-listener.ts';
 
 /** Real clients through `Full` listeners: together they see every object once, and each follows its slots. */
 
-const WAIT = { timeout: 20_000, interval: 30 } as const;
+const WAIT = { interval: 30 } as const;
 const PODS = '/api/v1/namespaces/default/pods';
 
 let api: StandaloneApiServer;

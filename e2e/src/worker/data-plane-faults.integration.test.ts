@@ -1,6 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { DataPlaneFault } from '@shard-controller/worker/resource-processor';
+import { elapse, PATIENCE_MS, waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { Workload } from '../workload/index.ts';
@@ -28,7 +29,7 @@ beforeAll(async () => {
   source.startPlane();
   source.assign({ epoch: 1, owned: slots(0, 256) });
   await source.startExporter();
-  while (!source.plane.status().warm) await new Promise((resolve) => setTimeout(resolve, 20));
+  await waitUntil('the source is warm', () => source.plane.status().warm);
 });
 
 afterAll(async () => {
@@ -45,7 +46,7 @@ async function withTarget(fault: DataPlaneFault, check: (target: WorkerRig) => P
     target.assign({ epoch: 1, warm: [{ migration: 'm', slots: MOVED }] });
     await target.startExporter();
     const state = (): string | undefined => target.plane.status().handovers[0]?.state;
-    await expect.poll(state, { timeout: 90_000 }).toBe('acknowledged');
+    await expect.poll(state).toBe('acknowledged');
     await check(target);
   } finally {
     await target.stop();
@@ -53,7 +54,7 @@ async function withTarget(fault: DataPlaneFault, check: (target: WorkerRig) => P
 }
 
 async function positions(): Promise<{ feed: string; resourceVersion: string }[]> {
-  const { feeds, error } = await source.plane.verify({ ...request, at: [] }, AbortSignal.timeout(5_000));
+  const { feeds, error } = await source.plane.verify({ ...request, at: [] }, AbortSignal.timeout(PATIENCE_MS));
   expect(error).toBeUndefined();
   return positionsOf(feeds);
 }
@@ -68,9 +69,9 @@ function positionsOf(
 describe('a faulty target is found out by verification', () => {
   test('when it omits one object', async () => {
     await withTarget('omit-one', async (target) => {
-      const asked = await source.plane.verify({ ...request, at: [] }, AbortSignal.timeout(5_000));
+      const asked = await source.plane.verify({ ...request, at: [] }, AbortSignal.timeout(PATIENCE_MS));
       const at = positionsOf(asked.feeds);
-      const answered = await target.plane.verify({ ...request, at }, AbortSignal.timeout(5_000));
+      const answered = await target.plane.verify({ ...request, at }, AbortSignal.timeout(PATIENCE_MS));
       const counts = (feeds: typeof asked.feeds): number => feeds.reduce((sum, { count }) => sum + count, 0);
       expect(counts(asked.feeds) - counts(answered.feeds)).toBe(1);
       const differing = asked.feeds.filter(
@@ -83,7 +84,7 @@ describe('a faulty target is found out by verification', () => {
 
   test('when one of its feeds stops after the warm', async () => {
     await withTarget('stop-feed', async (target) => {
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      await elapse(1_000);
       const answered = await target.plane.verify({ ...request, at: [] }, AbortSignal.timeout(2_000));
       expect(answered.error).toMatch(/it does not follow the API server|it is not connected/);
     });

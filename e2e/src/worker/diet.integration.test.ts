@@ -2,7 +2,8 @@ import { type KubernetesClient, type KubernetesObject } from '@shard-controller/
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { createDataPlane, type DataPlane } from '@shard-controller/worker/resource-processor';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { waitUntil } from '@shard-controller/shared/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { CUSTOM_GROUP, fakeNode, type Kind, KINDS, pathOf, pod, WIDGET_DEFINITION } from '../workload/index.ts';
 import { clientOf, Exporter, kubeconfigOf, slots, WORKLOAD_FLAGS } from './exporter-rig.ts';
@@ -123,7 +124,7 @@ async function expectEqual(): Promise<void> {
       extra: lean.filter((line) => !expected.has(line)).slice(0, 5),
     };
   };
-  await expect.poll(both, { timeout: 60_000, interval: 100 }).toEqual({ missing: [], extra: [] });
+  await expect.poll(both, { interval: 100 }).toEqual({ missing: [], extra: [] });
 }
 
 beforeAll(async () => {
@@ -132,7 +133,7 @@ beforeAll(async () => {
   client = clientOf(api, logger, 'diet');
   await client.create('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', WIDGET_DEFINITION);
   const widgets = `/apis/${CUSTOM_GROUP}/v1/widgets`;
-  await vi.waitUntil(async () => (await client.find(widgets)) !== undefined, { timeout: 60_000 });
+  await waitUntil('the custom kind is served', async () => (await client.find(widgets)) !== undefined);
   await write(0);
   const listening = Promise.withResolvers<number>();
   plane = createDataPlane({
@@ -161,7 +162,7 @@ beforeAll(async () => {
   reference = await Exporter.create('whole', api.server, kubeconfigOf(api), [...WORKLOAD_FLAGS, ...flags]);
   dieting = await Exporter.create('diet', `http://127.0.0.1:${front.port}`, undefined, [...WORKLOAD_FLAGS, ...flags]);
   for (const exporter of [reference, dieting]) exporter.start();
-  await vi.waitUntil(() => plane.status().warm, { timeout: 90_000 });
+  await waitUntil('the worker is warm', () => plane.status().warm);
 });
 
 afterAll(async () => {

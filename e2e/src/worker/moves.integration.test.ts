@@ -1,5 +1,6 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
+import { elapse, waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { Churn, Random, Workload } from '../workload/index.ts';
@@ -48,11 +49,9 @@ class Side {
   }
 
   async reaches(migration: string, state: string): Promise<void> {
-    const deadline = Date.now() + 30_000;
-    while (this.rig.plane.status().handovers.find((each) => each.migration === migration)?.state !== state) {
-      if (Date.now() > deadline) throw new Error(`${migration} is not ${state} within 30 s, seed ${SEED}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    const handover = (): string | undefined =>
+      this.rig.plane.status().handovers.find((each) => each.migration === migration)?.state;
+    await waitUntil(`${migration} is ${state}, seed ${SEED}`, () => handover() === state, { everyMs: 5 });
   }
 
   /** Takes slots back from the exporter, and resolves when they are gone. */
@@ -91,10 +90,10 @@ async function move(): Promise<Promise<void>> {
   if (trouble === 0) forwarder.cut();
   const frozen = trouble === 1 ? target.rig.exporter : trouble === 2 ? source.rig.exporter : undefined;
   await frozen?.pause();
-  const thawed = new Promise<void>((resolve) => setTimeout(resolve, 100)).then(() => frozen?.resume());
+  const thawed = elapse(100).then(() => frozen?.resume());
   if (trouble === 3) {
     // Reversed at any point on its way.
-    await new Promise((resolve) => setTimeout(resolve, random.next() * 40));
+    await elapse(random.next() * 40);
     target.warm.delete(id);
     await target.drop(id, moving);
     return Promise.resolve();
@@ -152,7 +151,7 @@ async function difference(): Promise<unknown> {
   };
 }
 
-const PATIENCE = { timeout: 20_000, interval: 100, message: `seed ${SEED}` };
+const WAIT = { interval: 100, message: `seed ${SEED}` };
 
 beforeAll(async () => {
   api = await startApiServer();
@@ -185,13 +184,13 @@ afterAll(async () => {
 });
 
 test('two workers show what one exporter shows', async () => {
-  await expect.poll(difference, PATIENCE).toEqual(NONE);
+  await expect.poll(difference, WAIT).toEqual(NONE);
 });
 
 test(`${MOVES} moves in a row under churn lose and double nothing (seed ${SEED})`, { timeout: 3_600_000 }, async () => {
   for (let done = 0; done < MOVES; done += ROUND) {
     await round(Math.min(ROUND, MOVES - done));
-    await expect.poll(difference, PATIENCE).toEqual(NONE);
+    await expect.poll(difference, WAIT).toEqual(NONE);
   }
 });
 
@@ -200,6 +199,6 @@ test('API servers that differ in narrowing, as during an upgrade, lose and doubl
     forwarder.switchTo(...targets);
     forwarder.cut();
     await round(6);
-    await expect.poll(difference, PATIENCE).toEqual(NONE);
+    await expect.poll(difference, WAIT).toEqual(NONE);
   }
 });

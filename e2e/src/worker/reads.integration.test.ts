@@ -4,6 +4,7 @@ import { createGunzip } from 'node:zlib';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { Agent, fetch as undiciFetch } from 'undici';
+import { PATIENCE_MS, waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf, slots } from './exporter-rig.ts';
@@ -43,7 +44,7 @@ async function ask(base: string, path: string, accept: string): Promise<Answer> 
   const isDirect = base === api.server;
   const response = await undiciFetch(`${base}${path}`, {
     headers: { accept, ...(isDirect ? { authorization: `Bearer ${api.adminToken}` } : {}) },
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(PATIENCE_MS),
     ...(isDirect ? { dispatcher: direct } : {}),
   });
   const body = Buffer.from(await response.arrayBuffer());
@@ -120,7 +121,7 @@ beforeAll(async () => {
       () => true,
       () => false,
     );
-  while (!(await served())) await new Promise((resolve) => setTimeout(resolve, 50));
+  await waitUntil('the custom kind is served', served);
   for (let i = 0; i < 30; i++) {
     makes.push(
       create('/apis/reads.example.com/v1/namespaces/default/gears', {
@@ -321,7 +322,7 @@ class Watch {
   }
 }
 
-const until = (what: () => unknown): Promise<void> => expect.poll(what, { timeout: 15_000, interval: 20 }).toBeTruthy();
+const until = (what: () => unknown): Promise<void> => expect.poll(what).toBeTruthy();
 
 describe.each([
   ['objects', 'application/json'],
@@ -403,7 +404,7 @@ test.each([
   for (const owned of [slots(32, 160), slots(0, 8), [], slots(0, SLOTS), slots(100, 200)]) {
     mover.own(owned);
     const expected = await listed();
-    await expect.poll(store, { timeout: 10_000, interval: 20 }).toEqual(expected);
+    await expect.poll(store, { interval: 20 }).toEqual(expected);
   }
   // Who comes with a position from before the moves is told apart from who listed since.
   const late = await Watch.open(mover.url, `/api/v1/pods?watch=true&resourceVersion=${resourceVersion}`);

@@ -1,5 +1,6 @@
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
+import { elapse, waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { Churn, Workload } from '../workload/index.ts';
@@ -28,7 +29,7 @@ beforeAll(async () => {
   rig = await WorkerRig.create('worker', { server: front.url, ca: api.ca, adminToken: api.adminToken });
   startPlane();
   await rig.startExporter();
-  while (!isWarm()) await new Promise((resolve) => setTimeout(resolve, 20));
+  await waitUntil('the worker is warm', isWarm);
   await api.backup();
 });
 
@@ -59,7 +60,7 @@ async function live(): Promise<void> {
   const until = (await versionNow()) + 200;
   const stop = new AbortController();
   const running = new Churn(workload, 100).run(stop.signal);
-  await expect.poll(() => versionNow(), { timeout: 30_000 }).toBeGreaterThan(until);
+  await expect.poll(() => versionNow()).toBeGreaterThan(until);
   stop.abort();
   await running;
 }
@@ -80,7 +81,7 @@ async function expectTruth(): Promise<void> {
             isWhole: all.length > 1_000,
           };
         },
-        { timeout: 40_000, interval: 200 },
+        { interval: 200 },
       )
       .toEqual({ missing: [], extra: [], isWhole: true });
   } finally {
@@ -116,7 +117,7 @@ test('a worker that was away meanwhile has its exporter list anew, which holds w
   await api.restore();
   startPlane();
   await expectTruth();
-  await expect.poll(isWarm, { timeout: 60_000 }).toBe(true);
+  await expect.poll(isWarm).toBe(true);
 });
 
 test('an API server replica that lags behind rolls nothing back', async () => {
@@ -136,7 +137,7 @@ test('an API server replica that lags behind rolls nothing back', async () => {
     front.switchTo(behind);
     front.cut();
     // Every feed watches the old cache, and has asked it in vain where it stands.
-    await new Promise((resolve) => setTimeout(resolve, 12_000));
+    await elapse(12_000);
     await client.create(CONFIG_MAPS, { metadata: { name: 'unheard' } });
     expect(rig.relists).not.toContain('restored');
     wire.heal();

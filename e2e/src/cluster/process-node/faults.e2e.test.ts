@@ -78,7 +78,7 @@ describe('faults', () => {
     await first.cutPod('cut', 'everything');
     expect(await reach(pod)).toEqual({ api: false, nats: false, harness: false });
     await first.healPod('cut', 'everything');
-    await expect.poll(() => reach(pod), { timeout: 15_000 }).toEqual(all);
+    await expect.poll(() => reach(pod)).toEqual(all);
   });
 
   it('lose a node, which the cluster finds out by itself, and bring it back', async () => {
@@ -91,17 +91,17 @@ describe('faults', () => {
     expect(second.lost).toBe(true);
     // Nobody said anything: for the cluster the pod is still fine.
     expect(ready(await pods.one('lost'))).toBe(true);
-    await pods.until('lost', ([found]) => found !== undefined && !isReady(found), 60_000);
+    await pods.until('lost', ([found]) => found !== undefined && !isReady(found));
 
     expect(await pods.one('lost-and-deleted')).toBeDefined();
 
     await second.recover();
     await pods.until('lost-and-deleted', (all) => all.length === 0);
-    const [back] = await pods.until('lost', ([found]) => found !== undefined && isReady(found), 60_000);
+    const [back] = await pods.until('lost', ([found]) => found !== undefined && isReady(found));
     expect(back?.metadata.uid).toBe(pod.metadata.uid);
     expect(back?.status?.podIP).not.toBe(pod.status?.podIP);
     expect(restarts(back)).toBe(1);
-    await expect.poll(() => isTainted('process-node-2'), { timeout: 30_000 }).toBe(false);
+    await expect.poll(() => isTainted('process-node-2')).toBe(false);
   });
 
   it('name the pods that a node runs when the wanted one is not there', async () => {

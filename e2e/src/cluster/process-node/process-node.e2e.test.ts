@@ -1,5 +1,6 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { sharedFolder } from '../../namespace/index.ts';
@@ -128,7 +129,7 @@ describe('a container', () => {
     await expect(cluster.clientFor(first).get('/api/v1/namespaces/default')).rejects.toMatchObject({ status: 403 });
 
     // A second later, or it would be the same token.
-    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await elapse(1100);
     await node.renewTokens('token');
     const second = await pods.get(pod, '/token');
     expect(second).not.toBe(first);
@@ -145,7 +146,7 @@ describe('a container', () => {
     const [pod] = await pods.ready('renewed', 'renewed');
     if (pod === undefined) throw new Error('unreachable');
     const first = await pods.get(pod, '/token');
-    await expect.poll(() => pods.get(pod, '/token'), { timeout: 10_000 }).not.toBe(first);
+    await expect.poll(() => pods.get(pod, '/token')).not.toBe(first);
     await cluster.admin.delete(`${PODS}/renewed`, { gracePeriodSeconds: 0 });
   });
 
@@ -238,7 +239,7 @@ describe('probes', () => {
     };
     await cluster.admin.create(PODS, httpPod('startup', container));
     await pods.until('startup', ([found]) => found?.status?.phase === 'Running');
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await elapse(2500);
     const pod = await pods.one('startup');
     expect(pod?.status?.containerStatuses?.[0]).toMatchObject({ started: false, ready: false, restartCount: 0 });
     await cluster.admin.delete(`${PODS}/startup`, { gracePeriodSeconds: 0 });
@@ -295,9 +296,7 @@ describe('the end of a pod', () => {
     const began = performance.now();
     await cluster.admin.delete(`${PODS}/stubborn`);
     await pods.until('stubborn', (all) => all.length === 0);
-    const took = performance.now() - began;
-    expect(took).toBeGreaterThan(1900);
-    expect(took).toBeLessThan(10_000);
+    expect(performance.now() - began).toBeGreaterThan(1900);
   });
 
   it('is immediate when the object was removed by force', async () => {
@@ -306,7 +305,7 @@ describe('the end of a pod', () => {
     const [pid] = cluster.nodeOf(NAMESPACE, 'forced')?.processesOf('forced') ?? [];
     expect(existsSync(`/proc/${pid}`)).toBe(true);
     await cluster.admin.delete(`${PODS}/forced`, { gracePeriodSeconds: 0 });
-    await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
   });
 });
 

@@ -1,4 +1,5 @@
 import { resourcePath } from '@shard-controller/shared/kubernetes';
+import { PATIENCE_MS, retried } from '@shard-controller/shared/testing';
 import type { Cluster } from '../cluster.ts';
 import { type ImageCatalog, source } from '../process-node/images.ts';
 import { type Pod, podSchema } from '../process-node/pod.ts';
@@ -85,27 +86,21 @@ export class PodWatcher {
     return this.until(app, (pods) => pods.map(nameOf).toSorted().join() === names.join() && pods.every(isReady));
   }
 
-  async until(app: string, done: (pods: readonly Pod[]) => boolean, timeoutMs = 30_000): Promise<readonly Pod[]> {
-    const deadline = performance.now() + timeoutMs;
-    for (;;) {
-      const pods = await this.all(app);
-      if (done(pods)) return pods;
-      if (performance.now() > deadline) {
-        throw new Error(
-          `pods of ${app} did not become as expected: ${JSON.stringify(
-            pods.map(({ metadata, status }) => ({ name: metadata.name, status })),
-            null,
-            1,
-          )}`,
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+  async until(app: string, done: (pods: readonly Pod[]) => boolean): Promise<readonly Pod[]> {
+    return await retried(
+      async () => {
+        const pods = await this.all(app);
+        if (done(pods)) return pods;
+        const seen = pods.map(({ metadata, status }) => ({ name: metadata.name, status }));
+        throw new Error(`pods of ${app} are not as expected: ${JSON.stringify(seen, null, 1)}`);
+      },
+      { everyMs: 50 },
+    );
   }
 
-  /** GET of a running pod, with a short time-out. */
+  /** GET of a running pod. */
   async get(pod: Pod, path: string): Promise<string> {
-    const answer = await fetch(`http://${pod.status?.podIP}:8080${path}`, { signal: AbortSignal.timeout(2000) });
+    const answer = await fetch(`http://${pod.status?.podIP}:8080${path}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
     return answer.text();
   }
 }

@@ -95,7 +95,7 @@ describe('any history', () => {
       }),
       { numRuns: 150 },
     );
-  }, 60_000);
+  });
 
   it('folds from its stored events to the live state, and both survive JSON', () => {
     fc.assert(
@@ -109,7 +109,7 @@ describe('any history', () => {
       }),
       { numRuns: 40 },
     );
-  }, 60_000);
+  });
 });
 
 function describeEnd({ state, pods, log }: ModelWorld): string {

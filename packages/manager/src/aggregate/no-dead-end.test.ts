@@ -201,5 +201,5 @@ describe('texts of a decision', () => {
     const longest = Math.max(...w.log.map(({ event }) => ('reason' in event ? event.reason.length : 0)));
     expect(longest).toBe(500);
     expect(w.gaps()).toEqual([]);
-  }, 20_000);
+  });
 });

@@ -5,7 +5,7 @@ import { staticEndpoint } from './endpoint.ts';
 import { EventRecorder, type EventRecorderOptions } from './event-recorder.ts';
 import { FakeApiServer, sendStatus } from './testing/fake-api-server.ts';
 import { ManualClock, settle } from './testing/manual-clock.ts';
-import { waitUntil } from './testing/wait-until.ts';
+import { elapse, waitUntil } from '../testing/index.ts';
 
 const EVENTS = '/apis/events.k8s.io/v1/namespaces/x/events';
 const config = {
@@ -49,7 +49,7 @@ function events(): readonly Readonly<Record<string, unknown>>[] {
 async function advanceUntil(what: string, condition: () => boolean, stepMs: number): Promise<void> {
   for (let step = 0; step < 200 && !condition(); step += 1) {
     await clock.advance(stepMs);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await elapse(5);
   }
   if (!condition()) throw new Error(`still not so: ${what}`);
 }

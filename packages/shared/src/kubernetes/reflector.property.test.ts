@@ -7,7 +7,7 @@ import { Reflector } from './reflector.ts';
 import { FakeApiServer, sendStatus } from './testing/fake-api-server.ts';
 import { Mirror } from './testing/mirror.ts';
 import type { ObjectStore } from './testing/object-store.ts';
-import { waitUntil } from './testing/wait-until.ts';
+import { elapse, waitUntil } from '../testing/index.ts';
 
 type Step =
   | { readonly do: 'put' | 'delete' | 'recreate'; readonly name: string }
@@ -75,7 +75,7 @@ async function perform(one: Step, store: ObjectStore, path: string): Promise<voi
     case 'refuse':
       return server.inject(one.kind, (_, response) => sendStatus(response, one.status, 'Refused', 'not now'));
     case 'pause':
-      return new Promise((resolve) => setTimeout(resolve, one.ms));
+      return elapse(one.ms);
     case 'destroy':
       return watches.forEach((watch) => watch.destroy());
     case 'end':
@@ -130,5 +130,5 @@ describe.each(['Paged', 'Streaming'] as const)('%s list and watch', (listMode) =
       await waitUntil('nothing is left open', () => ![...server.watches].some((watch) => watch.request.path === path));
     });
     await fc.assert(property, { numRuns: 60 });
-  }, 60_000);
+  });
 });

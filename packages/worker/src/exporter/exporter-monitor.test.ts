@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
-import { afterEach, expect, it, vi } from 'vitest';
+import { elapse } from '@shard-controller/shared/testing';
+import { afterEach, expect, it } from 'vitest';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { ExporterMonitor, residentMemory } from './exporter-monitor.ts';
 
@@ -42,25 +43,25 @@ it('follows an exporter that starts, ends and comes back, and knows its memory',
   const first = await server();
   first.close();
   const { monitor, states } = monitorOf(first.port);
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  await elapse(60);
   expect(monitor.state.state).toBe('starting');
   const second = await server(first.port);
-  await vi.waitFor(() => expect(monitor.state.state).toBe('running'));
-  await vi.waitFor(() => expect(monitor.memoryBytes).toBe(15_000_000));
+  await expect.poll(() => monitor.state.state).toBe('running');
+  await expect.poll(() => monitor.memoryBytes).toBe(15_000_000);
   second.close();
-  await vi.waitFor(() => expect(monitor.state.state).toBe('unreachable'));
+  await expect.poll(() => monitor.state.state).toBe('unreachable');
   expect(monitor.memoryBytes).toBe(0);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await elapse(20);
   expect(monitor.unreachableMs).toBeGreaterThan(0);
   await server(first.port);
-  await vi.waitFor(() => expect(states).toEqual(['running', 'unreachable', 'running']));
+  await expect.poll(() => states).toEqual(['running', 'unreachable', 'running']);
   expect(monitor.unreachableMs).toBe(0);
 });
 
 it('believes a scrape that could not reach the exporter at once', async () => {
   const { port } = await server();
   const { monitor } = monitorOf(port);
-  await vi.waitFor(() => expect(monitor.state.state).toBe('running'));
+  await expect.poll(() => monitor.state.state).toBe('running');
   monitor.report(false);
   expect(monitor.state.state).toBe('unreachable');
 });

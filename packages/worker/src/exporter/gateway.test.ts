@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
+import { elapse, PATIENCE_MS, retried, waitUntil } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ChangeNotifier } from '../change-notifier.ts';
 import { heapAfterCollection } from '../testing/heap.ts';
@@ -48,6 +49,7 @@ async function gatewayBefore(
   options: { state?: GatewayState; limits?: Partial<ScrapeLimits> } = {},
 ) {
   let state = options.state ?? OPEN;
+  let looks = 0;
   const outcomes: ScrapeOutcome[] = [];
   const expositions: number[] = [];
   const reachable: boolean[] = [];
@@ -57,7 +59,10 @@ async function gatewayBefore(
     host: '127.0.0.1',
     port: 0,
     exporter: { host: '127.0.0.1', port: exporterPort },
-    state: () => state,
+    state: () => {
+      looks++;
+      return state;
+    },
     changes,
     tracker,
     reports: {
@@ -76,7 +81,9 @@ async function gatewayBefore(
     state = next;
     changes.notify();
   };
-  return { gateway, outcomes, expositions, reachable, tracker, set, port: gateway.port };
+  /** Resolves once a scrape has come as far as to be held, or let through. */
+  const looked = (): Promise<void> => waitUntil('a scrape has come', () => looks > 0);
+  return { gateway, outcomes, expositions, reachable, tracker, set, looked, port: gateway.port };
 }
 
 interface Answer {
@@ -107,14 +114,7 @@ async function scrape(
 }
 
 async function eventually(check: () => void | Promise<void>): Promise<void> {
-  for (let i = 0; i < 100; i++) {
-    try {
-      return await check();
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-  await check();
+  await retried(check);
 }
 
 const text: RequestListener = (_request, response) => {
@@ -214,7 +214,6 @@ describe('the gateway while it is open', () => {
     let then = -1;
     await expect
       .poll(() => [then, (then = written)].every((size) => size === written && size > 0), {
-        timeout: 10_000,
         interval: 300,
       })
       .toBe(true);
@@ -250,12 +249,12 @@ describe('the gateway while it is open', () => {
 
 describe('the gateway while the exporter is not warm', () => {
   it('holds a scrape and answers it in full once it is', async () => {
-    const { port, set, outcomes, tracker } = await gatewayBefore(await exporter(text), {
+    const { port, set, looked, outcomes, tracker } = await gatewayBefore(await exporter(text), {
       state: WARMING,
-      limits: { holdMs: 5000 },
+      limits: { holdMs: PATIENCE_MS },
     });
     const answer = scrape(port);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await looked();
     const opened = Date.now();
     set(OPEN);
     expect((await answer).status).toBe(200);
@@ -281,17 +280,18 @@ describe('the gateway while the exporter is not warm', () => {
     const refused = await scrape(port);
     expect([refused.status, refused.body.toString()]).toEqual([503, 'standby: replica a of this shard serves\n']);
     const promoted = scrape(port);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await elapse(50);
     set(OPEN);
     expect((await promoted).status).toBe(200);
   });
 
   it('answers before the scraper gives up', async () => {
-    const { port } = await gatewayBefore(await exporter(text), { state: WARMING, limits: { holdMs: 5000 } });
-    const began = Date.now();
+    const { port } = await gatewayBefore(await exporter(text), {
+      state: WARMING,
+      limits: { holdMs: 10 * PATIENCE_MS },
+    });
     const answer = await scrape(port, '/metrics', { 'x-prometheus-scrape-timeout-seconds': '0.8' });
     expect(answer.status).toBe(503);
-    expect(Date.now() - began).toBeLessThan(800);
   });
 
   it('waits again when it closes while the exporter is rendering', async () => {
@@ -302,12 +302,12 @@ describe('the gateway while the exporter is not warm', () => {
       if (calls > 1) return text(incoming, response);
       void held.promise.then(() => response.end('partial 1\n'));
     });
-    const { port, set } = await gatewayBefore(upstream, { limits: { holdMs: 5000 } });
+    const { port, set } = await gatewayBefore(upstream, { limits: { holdMs: PATIENCE_MS } });
     const answer = scrape(port);
     await eventually(() => expect(calls).toBe(1));
     set(WARMING);
     held.resolve();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await elapse(100);
     set(OPEN);
     expect((await answer).body.toString()).toBe('a 1\nb 2\n');
   });
@@ -349,7 +349,7 @@ describe('the gateway while the exporter starts over', () => {
       state: STARTING_OVER,
       limits: { ...limits, concurrent: 1 },
     });
-    const waiting = [scrape(port, '/metrics', announced(10)), scrape(port, '/metrics', announced(10))];
+    const waiting = [scrape(port, '/metrics', announced(100)), scrape(port, '/metrics', announced(100))];
     const unannounced = await scrape(port);
     expect(unannounced.status).toBe(503);
     set(OPEN);
@@ -369,8 +369,8 @@ describe('the gateway while the exporter starts over', () => {
     ['something else is the matter', WARMING, 'warming: pods: 3 of 8 slots are loaded\n'],
   ])('holds it no longer when %s', async (_what, next, said) => {
     const { port, set } = await gatewayBefore(await exporter(text), { state: STARTING_OVER, limits });
-    const answer = scrape(port, '/metrics', announced(30));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const answer = scrape(port, '/metrics', announced(100));
+    await elapse(300);
     set(next);
     expect([(await answer).status, (await answer).body.toString()]).toEqual([503, said]);
   });
@@ -405,9 +405,9 @@ describe('the gateway while the exporter starts over', () => {
   });
 
   it('ends a hold when it stops', async () => {
-    const { gateway, port } = await gatewayBefore(await exporter(text), { state: STARTING_OVER, limits });
-    const answer = scrape(port, '/metrics', announced(30));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const { gateway, port, looked } = await gatewayBefore(await exporter(text), { state: STARTING_OVER, limits });
+    const answer = scrape(port, '/metrics', announced(100));
+    await looked();
     await gateway.stop(60_000);
     expect((await answer).status).toBe(503);
   });
@@ -432,9 +432,9 @@ describe('the gateway and an exporter in trouble', () => {
     const ended = createServer();
     const upstream = await listening(ended);
     await new Promise((resolve) => ended.close(resolve));
-    const { port } = await gatewayBefore(upstream, { limits: { holdMs: 5000 } });
+    const { port } = await gatewayBefore(upstream, { limits: { holdMs: PATIENCE_MS } });
     const answer = scrape(port);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await elapse(200);
     const restarted = createServer(text);
     await new Promise<void>((resolve) => restarted.listen(upstream, '127.0.0.1', resolve));
     cleanups.push(() => void restarted.close());
@@ -599,10 +599,10 @@ describe('the gateway and its clients', () => {
   it('lets the one that is too many wait for its turn', async () => {
     const { port, set, outcomes } = await gatewayBefore(await exporter(text), {
       state: WARMING,
-      limits: { holdMs: 5000, concurrent: 2 },
+      limits: { holdMs: PATIENCE_MS, concurrent: 2 },
     });
     const waiting = [scrape(port), scrape(port), scrape(port)];
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await elapse(100);
     set(OPEN);
     for (const answer of waiting) expect((await answer).status).toBe(200);
     await eventually(() => expect(outcomes).toEqual(['complete', 'complete', 'complete']));
@@ -672,14 +672,16 @@ describe('the gateway and its clients', () => {
   });
 
   it('lets a scrape in flight finish when it stops', async () => {
+    const begun = Promise.withResolvers<void>();
     const upstream = await exporter((_incoming, response) => {
+      begun.resolve();
       response.write('a 1\n');
       setTimeout(() => response.end('b 2\n'), 200);
     });
     const { gateway, port } = await gatewayBefore(upstream);
     const answer = scrape(port);
-    await new Promise((resolve) => setTimeout(resolve, 80));
-    await gateway.stop();
+    await begun.promise;
+    await gateway.stop(PATIENCE_MS);
     expect((await answer).body.toString()).toBe('a 1\nb 2\n');
   });
 });

@@ -1,5 +1,6 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
-import { expect, it, vi } from 'vitest';
+import { elapse } from '@shard-controller/shared/testing';
+import { expect, it } from 'vitest';
 import { dataPlaneStatus, handover, identity, snapshotOver } from '../testing/facts.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { ChangeDetector } from './change-detector.ts';
@@ -12,15 +13,15 @@ it('passes on what matters, once for a burst of notices, and no mere activity', 
   const detector = new ChangeDetector(source.peek, (heartbeat) => told.push(heartbeat));
   const notices = async (): Promise<void> => {
     for (let i = 0; i < 50; i++) detector.notice();
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await elapse(60);
   };
   await notices();
-  expect(told).toHaveLength(1);
+  await expect.poll(() => told).toHaveLength(1);
   snapshot = snapshotOver({ dataPlane: dataPlaneStatus({ objects: 99, queueDepth: 5 }), memoryBytes: 7 });
   await notices();
   expect(told).toHaveLength(1);
   snapshot = snapshotOver({ dataPlane: dataPlaneStatus({ handovers: [handover(1)] }) });
   await notices();
-  await vi.waitFor(() => expect(told).toHaveLength(2));
+  await expect.poll(() => told).toHaveLength(2);
   expect(told.at(-1)?.handovers).toHaveLength(1);
 });

@@ -126,7 +126,7 @@ function leaner(whole: Parsed, keys: readonly string[] | undefined, dataKeys: re
 }
 
 // Hundreds of samples each: a loaded machine takes its time.
-describe('JSON watch frames, against JSON.parse', { timeout: 60_000 }, () => {
+describe('JSON watch frames, against JSON.parse', () => {
   test('the walker finds what the parser finds, whatever is nested, escaped or doubled', () => {
     fc.assert(
       fc.property(frame, (bytes) => {

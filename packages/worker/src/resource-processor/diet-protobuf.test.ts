@@ -119,7 +119,7 @@ function leaner({ kind, fields }: Sample, keeps: (key: string) => boolean): Fiel
 }
 
 // Hundreds of samples each: a loaded machine takes its time.
-describe('protobuf watch frames, against a real decoder', { timeout: 60_000 }, () => {
+describe('protobuf watch frames, against a real decoder', () => {
   test('the walker finds what the decoder finds', () => {
     fc.assert(
       fc.property(sample, (each) => {

@@ -1,6 +1,7 @@
 import { PassThrough, Readable } from 'node:stream';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { DataPlane, DataPlaneOptions, SlotAssignment } from './data-plane.ts';
 import { protobufCodec } from './frame-codec.ts';
@@ -136,7 +137,7 @@ test('a first WatchList is complete at once and empty; its objects follow and en
   expect(said(events).at(-1)).toBe('BOOKMARK @102');
   expect(plane.status()).toMatchObject({ objects: 2, slots: { assigned: 64, acknowledged: 0 } });
   const again = await get('/api/v1/pods?watch=true&resourceVersion=102');
-  await expect.poll(() => plane.status().warm, { timeout: 3_000 }).toBe(true);
+  await expect.poll(() => plane.status().warm).toBe(true);
   expect(plane.status().slots.acknowledged).toBe(64);
   await again.body?.cancel();
 });
@@ -174,7 +175,7 @@ async function resumed(version: string): Promise<Response> {
     const watch = await get(`/api/v1/pods?watch=true&resourceVersion=${version}`);
     if (watch.status !== 429) return watch;
     await watch.body?.cancel();
-    await systemClock.sleep(20);
+    await elapse(20);
   }
 }
 
@@ -208,9 +209,9 @@ describe('an exporter that goes on from where it was', () => {
     await wholeWatch(STREAM);
     const cut = await get('/api/v1/pods?watch=true&resourceVersion=102');
     // Looks often: it has to be remembered however soon the cut follows.
-    await expect.poll(() => plane.status().warm, { timeout: 60_000, interval: 5 }).toBe(true);
+    await expect.poll(() => plane.status().warm, { interval: 5 }).toBe(true);
     await cut.body?.cancel();
-    await expect.poll(() => plane.status().warmReason, { timeout: 60_000 }).toContain('has no watch on');
+    await expect.poll(() => plane.status().warmReason).toContain('has no watch on');
     const watch = await resumed('102');
     expect(plane.status()).toMatchObject({ warm: true });
     await watch.body?.cancel();
@@ -223,7 +224,7 @@ describe('an exporter that goes on from where it was', () => {
     const watch = await resumed('101');
     const events = readEvents(Buffer.from(await watch.arrayBuffer()));
     expect(said(events)).toContain('ADDED b@102');
-    await systemClock.sleep(1_200);
+    await elapse(1_200);
     expect(heard).not.toContain('');
   });
 
@@ -243,7 +244,7 @@ describe('an exporter that goes on from where it was', () => {
     await reader?.closed.catch(() => undefined);
     const again = await get('/api/v1/pods?watch=true&resourceVersion=102');
     await again.body?.cancel();
-    await systemClock.sleep(1_200);
+    await elapse(1_200);
     expect(heard).not.toContain('');
   });
 
@@ -256,7 +257,7 @@ describe('an exporter that goes on from where it was', () => {
     const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
     const watch = await get(`${definitions}?watch=true&resourceVersion=102`);
     await watch.body?.cancel();
-    await systemClock.sleep(200);
+    await elapse(200);
     expect(heard).not.toContain('');
   });
 });

@@ -75,7 +75,7 @@ const CASES: readonly Case[] = [
  */
 describe('a moved slot is complete, and nothing is lost, doubled or left over, in every order of events and answers', () => {
   for (const { what, ways, reading, objects, changes, others, rollsBack = false } of CASES) {
-    test(`${what} (${ways} interleavings)`, { timeout: 60_000 }, async () => {
+    test(`${what} (${ways} interleavings)`, async () => {
       const tried = await everyWay((choose) =>
         new SteppedMove({ reading, objects, changes: history(choose, changes, others), rollsBack }).play(choose),
       );

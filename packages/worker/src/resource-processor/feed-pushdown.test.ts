@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
 import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
+import { elapse, waitUntil } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
 import { CollectionReader } from './collection-reader.ts';
@@ -116,13 +117,7 @@ class Rig {
   }
 }
 
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
+const until = (holds: () => boolean): Promise<void> => waitUntil(holds.toString(), holds, { everyMs: 1 });
 
 const range = (from: number, to: number): string => {
   const hex = (slot: number): string => `0x${(BigInt(slot) << 58n).toString(16).padStart(16, '0')}`;
@@ -155,7 +150,7 @@ describe('a feed of many objects', () => {
     for (let i = 300; i < 360; i++) {
       rig.api.change('ADDED', `uid-${i}`);
       rig.api.change('DELETED', `uid-${i - 300}`);
-      if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      if (i % 10 === 0) await elapse(1);
     }
     await rig.settled();
     await rig.complete(0, 24);

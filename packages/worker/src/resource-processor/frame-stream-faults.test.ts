@@ -1,4 +1,5 @@
 import { PassThrough, Readable } from 'node:stream';
+import { elapse } from '@shard-controller/shared/testing';
 import { describe, expect, test } from 'vitest';
 import { readBody } from './answer-body.ts';
 import { codecOf, protobufCodec } from './frame-codec.ts';
@@ -29,9 +30,9 @@ test('a watch that says nothing for its time is ended as silent', async () => {
 });
 
 test('a bookmark now and then is enough to keep it', async () => {
-  const { body, reading, frames } = watch(() => Promise.resolve(), 300);
-  const timer = setInterval(() => body.write(protobufBookmark('5')), 20);
-  await expect.poll(frames, { timeout: 5_000 }).toBeGreaterThan(40);
+  const { body, reading, frames } = watch(() => Promise.resolve(), 1_500);
+  const timer = setInterval(() => body.write(protobufBookmark('5')), 50);
+  await expect.poll(frames).toBeGreaterThan(40);
   clearInterval(timer);
   body.end();
   await reading;
@@ -62,12 +63,12 @@ test('an answer that comes slowly is read to its end', async () => {
   const drip = async (): Promise<void> => {
     for (let i = 0; i < 30; i++) {
       body.write('x');
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await elapse(60);
     }
     body.end();
   };
   void drip();
-  expect((await readBody({ status: 200, headers: {}, body }, undefined, 200)).length).toBe(30);
+  expect((await readBody({ status: 200, headers: {}, body }, undefined, 1_500)).length).toBe(30);
 });
 
 const object = (uid: string): { uid: string; name: string; version: string } => ({ uid, name: uid, version: '7' });

@@ -104,7 +104,7 @@ class Follower {
   }
 }
 
-const until = (what: () => unknown): Promise<void> => expect.poll(what, { timeout: 5_000, interval: 5 }).toBeTruthy();
+const until = (what: () => unknown): Promise<void> => expect.poll(what, { interval: 5 }).toBeTruthy();
 const position = async (): Promise<string> => {
   await (await get('/api/v1/pods')).arrayBuffer();
   return String(api.version);

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { waitUntil } from '@shard-controller/shared/testing';
 import { expect, test } from 'vitest';
 import { Exposure } from './exposure.ts';
 import { protobufCodec } from './frame-codec.ts';
@@ -11,13 +12,7 @@ const SLOTS = 64;
 const showing = (from: number, to: number): Exposure =>
   new Exposure(slotHashOf('uid', SLOTS), new Uint8Array(SLOTS).fill(1, from, to));
 
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 3_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
+const until = (holds: () => boolean): Promise<void> => waitUntil(holds.toString(), holds, { everyMs: 1 });
 
 test('a move that comes while the last one waits for its client is not forgotten', async () => {
   const body = new PassThrough();

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { createLogger } from '@shard-controller/shared/observability';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterEach, expect, it } from 'vitest';
 import type { FeedReport } from '../resource-processor/index.ts';
 import { feedReport } from '../testing/facts.ts';
@@ -54,7 +55,7 @@ async function checking(intervalMs = 300_000) {
       if (i > 2000) throw new Error(`no scrape ${goal}, there were ${world.scrapes}`);
       await clock.advance(1_000);
     }
-    for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+    for (let i = 0; i < 20; i++) await elapse(1);
   };
   return { world, check, clock, lines, changes, scraped };
 }

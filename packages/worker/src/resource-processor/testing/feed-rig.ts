@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
+import { waitUntil } from '@shard-controller/shared/testing';
 import { SlotRole } from '../../migration-handler/index.ts';
 import { Feed } from '../feed.ts';
 import { History } from '../feed-history.ts';
@@ -100,13 +101,7 @@ export function subscribe(feed: Feed, peer: WatchPeer): Subscription {
 }
 
 /** Resolves once `holds` does. */
-export async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 3_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
+export const until = (holds: () => boolean): Promise<void> => waitUntil(holds.toString(), holds, { everyMs: 1 });
 
 export const protobuf = (body: Buffer): StreamResponse => ({
   status: 200,
