@@ -37,6 +37,11 @@ const resourceCase = (field: string): RuleCase => ({
   rejected: { [field]: { requests: { cpu: '200m', memory: '513Mi' }, limits: { cpu: 1, memory: '512Mi' } } },
 });
 
+const longArguments = Array.from({ length: 4 }, () => `--namespaces-denylist=${'n'.repeat(32_000 - 22)}`);
+const longItem = (length: number): string => `pods=[${'k'.repeat(length - 7)}]`;
+/** A configuration without kinds whose comment has this many characters of two bytes. */
+const definitions = (characters: number): string => `spec: {resources: []} # ${'ä'.repeat(characters)}`;
+
 const shardConfigCases: readonly RuleCase[] = [
   {
     kind: 'ShardConfig',
@@ -122,10 +127,74 @@ const shardConfigCases: readonly RuleCase[] = [
   },
   {
     kind: 'ShardConfig',
-    at: 'spec.podLabels',
-    message: 'each key must be a label key, like team or example.com/team',
-    accepted: { podLabels: { team: '' } },
-    rejected: { podLabels: { 'my team': 'metrics' } },
+    at: 'spec.exporter.extraArgs',
+    message: 'all arguments together must not be longer than 128000 bytes',
+    accepted: { exporter: { extraArgs: longArguments } },
+    rejected: { exporter: { extraArgs: [...longArguments, '--v=4'] } },
+  },
+  ...(['labelsAllowlist', 'annotationsAllowlist'] as const).flatMap((field): RuleCase[] => [
+    {
+      kind: 'ShardConfig',
+      at: `spec.exporter.${field}`,
+      message: 'the items must not be longer than 131000 bytes together: they are one argument of a process',
+      accepted: { exporter: { [field]: Array.from({ length: 31 }, () => longItem(4096)) } },
+      rejected: { exporter: { [field]: Array.from({ length: 32 }, () => longItem(4096)) } },
+    },
+    {
+      kind: 'ShardConfig',
+      at: 'spec.exporter',
+      message:
+        `each item of ${field} must begin with the plural name of a kind that is exported, like pods=[team]: ` +
+        "one of exporter.resources, or without it of kube-state-metrics' default set",
+      accepted: { exporter: { resources: ['roles'], [field]: ['roles=[team]', '*=[app]'] } },
+      rejected: { exporter: { [field]: ['pods=[team]', 'deployment=[team]'] } },
+    },
+  ]),
+  {
+    kind: 'ShardConfig',
+    at: 'spec.exporter.customResourceState',
+    message: 'must not be longer than 131000 bytes: it is one argument of a process',
+    accepted: { exporter: { customResourceState: definitions(40_000) } },
+    rejected: { exporter: { customResourceState: definitions(70_000) } },
+  },
+  ...(['podLabels', 'podAnnotations', 'nodeSelector'] as const).map(
+    (field): RuleCase => ({
+      kind: 'ShardConfig',
+      at: `spec.${field}`,
+      message: 'each key must be a qualified name, like team or example.com/team',
+      accepted: { [field]: { team: '' } },
+      rejected: { [field]: { 'my team': 'metrics' } },
+    }),
+  ),
+  {
+    kind: 'ShardConfig',
+    at: 'spec.podAnnotations',
+    message: 'annotations must not be longer than 250000 bytes together',
+    accepted: { podAnnotations: { 'Example.com/a': 'x'.repeat(16_384) } },
+    rejected: {
+      podAnnotations: Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`a${i}`, 'x'.repeat(16_384)])),
+    },
+  },
+  {
+    kind: 'ShardConfig',
+    at: 'spec.tolerations[]',
+    message: 'without key the operator must be Exists',
+    accepted: { tolerations: [{ operator: 'Exists' }] },
+    rejected: { tolerations: [{ value: 'a' }] },
+  },
+  {
+    kind: 'ShardConfig',
+    at: 'spec.tolerations[]',
+    message: 'with operator Exists there must be no value',
+    accepted: { tolerations: [{ key: 'a', operator: 'Equal', value: 'b' }] },
+    rejected: { tolerations: [{ key: 'a', operator: 'Exists', value: 'b' }] },
+  },
+  {
+    kind: 'ShardConfig',
+    at: 'spec.tolerations[]',
+    message: 'tolerationSeconds needs effect NoExecute',
+    accepted: { tolerations: [{ key: 'a', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 5 }] },
+    rejected: { tolerations: [{ key: 'a', operator: 'Exists', tolerationSeconds: 5 }] },
   },
 ];
 
@@ -277,9 +346,21 @@ export const SCHEMA_CASES: readonly SchemaCase[] = [
   ),
   config(
     'an allow-list in another form',
-    { exporter: { labelsAllowlist: ['pods=[*]', 'nodes=[a,b]', '*=[team]'] } },
+    { exporter: { labelsAllowlist: ['pods=[*]', 'nodes=[a,b]', '*=[team]', 'pods=[app.kubernetes.io/*, team]'] } },
     { exporter: { labelsAllowlist: ['pods'] } },
     'spec.exporter.labelsAllowlist[0]',
+  ),
+  config(
+    'an allow-list with two wildcards in a key',
+    { exporter: { annotationsAllowlist: ['pods=[]'] } },
+    { exporter: { annotationsAllowlist: ['pods=[*/*]'] } },
+    'spec.exporter.annotationsAllowlist[0]',
+  ),
+  config(
+    'an image with a blank',
+    { exporter: { image: 'registry.local:5000/a/ksm@sha256:0a' } },
+    { exporter: { image: 'ksm: v2' } },
+    'spec.exporter.image',
   ),
   config(
     'a kind named twice',

@@ -9,12 +9,15 @@ const port = (standard: number) => env.port().default(standard);
 const milliseconds = (min: number, max: number, standard: number) => env.integer(min, max).default(standard);
 const amount = () => env.integer(1, 999_999_999_999_999).optional();
 
+/** What the manager derives from texts of a ShardConfig may be as long as one variable can be (Linux: 128 KiB). */
+const LONGEST = 131_072;
+
 const KIND = /^(?<kind>\*|[A-Za-z][-A-Za-z0-9]{0,62})\.(?<group>[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)$/;
 
 function customResources() {
   const expected = 'kinds like Widget.example.com, or *.example.com, separated by commas';
   return env
-    .text(expected)
+    .text(expected, LONGEST)
     .optional()
     .transform((value = '', context): readonly CustomResourceKind[] => {
       const names = value.split(',').map((name) => name.trim());
@@ -33,7 +36,7 @@ const ALLOWED = /\s*(?<resource>[^=,[\]\s]+)=\[(?<keys>[^[\]]*)\]\s*(?:,|$)/gy;
 function annotationAllowList() {
   const expected = 'annotation keys by resource, like pods=[example.com/owner,example.com/team],deployments=[*]';
   return env
-    .text(expected)
+    .text(expected, LONGEST)
     .default('')
     .transform((value, context): ReadonlyMap<string, readonly string[]> => {
       const allowed = new Map<string, readonly string[]>();
@@ -91,7 +94,7 @@ const workerEnvironment = z.object({
   /** Longest time between two writes of the ShardInstance's status. */
   STATUS_INTERVAL_MS: milliseconds(1000, 300_000, 10_000),
   /** Longest time between SIGTERM and the end; less than the pod's terminationGracePeriodSeconds. */
-  DRAIN_TIMEOUT_MS: milliseconds(0, 3_600_000, 170_000),
+  DRAIN_TIMEOUT_MS: milliseconds(0, 86_400_000, 170_000),
   /** What the gateway does when neither the API server nor NATS can be reached. */
   ISOLATION: env.oneOf(['Serve', 'Fence']).default('Serve'),
 

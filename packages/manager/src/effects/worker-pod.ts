@@ -14,7 +14,7 @@ import type { Replica } from '@shard-controller/shared/contracts';
 import { LEAN_NODE_ENVIRONMENT, parseGoDuration } from '@shard-controller/shared/runtime';
 import type { WorkerSettings } from '../config.ts';
 import { customResourcesEnv } from './custom-resources.ts';
-import { exporterArguments } from './exporter-arguments.ts';
+import { allowlist, exporterArguments } from './exporter-arguments.ts';
 import { REVISION_LABEL, workerLabels, workerSelector } from './labels.ts';
 import type { ConfigIdentity } from './owner.ts';
 
@@ -174,9 +174,12 @@ function dietEnv({ image, annotationsAllowlist = [] }: ShardConfigSpec['exporter
     ...(version === undefined ? [] : [{ name: 'EXPORTER_VERSION', value: version }]),
     ...(annotationsAllowlist.length === 0
       ? []
-      : [{ name: 'ANNOTATION_ALLOW_LIST', value: annotationsAllowlist.join(',') }]),
+      : [{ name: 'ANNOTATION_ALLOW_LIST', value: allowlist(annotationsAllowlist).join(',') }]),
   ];
 }
+
+/** Largest amount that a worker takes; nothing has so much of anything. */
+const MAX_CAPACITY = 999_999_999_999_999;
 
 /** What load 1.0 means, for the `load` that a worker reports about itself. */
 function capacityEnv(capacity: ShardConfigSpec['capacity']): V1EnvVar[] {
@@ -189,7 +192,7 @@ function capacityEnv(capacity: ShardConfigSpec['capacity']): V1EnvVar[] {
     CAPACITY_QUEUE_DEPTH: queueDepth,
   };
   return Object.entries(amounts).flatMap(([name, amount]) =>
-    amount === undefined ? [] : [{ name, value: String(Math.max(1, Math.round(amount))) }],
+    amount === undefined ? [] : [{ name, value: String(Math.min(MAX_CAPACITY, Math.max(1, Math.round(amount)))) }],
   );
 }
 

@@ -57,9 +57,17 @@ interface Requirements {
   readonly limits?: Readonly<Record<string, string | number>> | undefined;
 }
 
+/** Resources whose requests and limits the API server compares; see `requestsWithinLimits`. */
+const COMPARED = ['cpu', 'memory', 'ephemeral-storage'] as const;
+
+/**
+ * Named resources instead of all: up to Kubernetes 1.33 or so a value that may be a number counts as a text of the
+ * longest possible request, and eight of them cost more than a rule may. The parse compares every resource.
+ */
 const requestsWithinLimits: Rule<Requirements> = {
   cel:
-    '!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || ' +
+    `!has(self.requests) || !has(self.limits) || [${COMPARED.map((name) => `'${name}'`).join(', ')}].all(name, ` +
+    '!(name in self.requests) || !(name in self.limits) || ' +
     'quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)',
   message: 'a request must not be above the limit of the same resource',
   fieldPath: '.requests',
@@ -75,13 +83,39 @@ export const resourceRequirements = () =>
   withRules(z.object({ requests: quantities().optional(), limits: quantities().optional() }), [requestsWithinLimits]);
 
 const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
-export const QUALIFIED_NAME = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
+const QUALIFIED_NAME = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 
-/** Labels, or a node selector. */
 export const labels = () =>
   z.record(z.string().max(317), z.string().max(63).regex(LABEL_VALUE)).meta({ maxProperties: 64 });
 
-export const annotations = () => z.record(z.string().max(317), z.string().max(16_384)).meta({ maxProperties: 64 });
+const keysMatch = (key: string, ofKey: (key: string) => string): Rule<Readonly<Record<string, string>>> => ({
+  cel: `self.all(key, ${key}.matches('${QUALIFIED_NAME.source.replaceAll('\\', '\\\\')}'))`,
+  message: 'each key must be a qualified name, like team or example.com/team',
+  check: (value) => Object.keys(value).every((name) => QUALIFIED_NAME.test(ofKey(name))),
+});
+
+export const qualifiedKeys = keysMatch('key', (key) => key);
+
+/** The prefix of an annotation may have capitals. */
+const annotationKeys = keysMatch('key.lowerAscii()', (key) => key.toLowerCase());
+
+/** Kubernetes takes 256 KiB of annotations on one object, keys included; some are set by the controller. */
+const MAX_ANNOTATION_BYTES = 250_000;
+
+export const annotations = () =>
+  withRules(z.record(z.string().max(317), z.string().max(16_384)).meta({ maxProperties: 64 }), [
+    annotationKeys,
+    {
+      cel: `self.map(key, key.size() + bytes(self[key]).size()).sum() <= ${MAX_ANNOTATION_BYTES}`,
+      message: `annotations must not be longer than ${MAX_ANNOTATION_BYTES} bytes together`,
+      check: (value) =>
+        Object.entries(value).reduce((sum, entry) => sum + Buffer.byteLength(entry.join('')), 0) <=
+        MAX_ANNOTATION_BYTES,
+    },
+  ]);
+
+/** Labels that a node must have. */
+export const nodeLabels = () => withRules(labels(), [qualifiedKeys]);
 
 /** Name of another object in the same namespace. */
 export const objectName = () =>

@@ -1,15 +1,34 @@
 import { z } from 'zod';
-import { annotations, labels, objectName, QUALIFIED_NAME } from './fields.ts';
+import { annotations, labels, nodeLabels, objectName, qualifiedKeys } from './fields.ts';
 import { withRules } from './rules.ts';
 
 const toleration = () =>
-  z.object({
-    key: z.string().max(317).optional().describe('Taint key; empty with operator Exists matches every taint.'),
-    operator: z.enum(['Exists', 'Equal']).optional(),
-    value: z.string().max(63).optional(),
-    effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
-    tolerationSeconds: z.int().min(-1).max(2_147_483_647).optional(),
-  });
+  withRules(
+    z.object({
+      key: z.string().max(317).optional().describe('Taint key; empty with operator Exists matches every taint.'),
+      operator: z.enum(['Exists', 'Equal']).optional(),
+      value: z.string().max(63).optional(),
+      effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
+      tolerationSeconds: z.int().min(-1).max(2_147_483_647).optional(),
+    }),
+    [
+      {
+        cel: "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
+        message: 'without key the operator must be Exists',
+        check: ({ key, operator }) => (key ?? '') !== '' || operator === 'Exists',
+      },
+      {
+        cel: "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+        message: 'with operator Exists there must be no value',
+        check: ({ operator, value }) => operator !== 'Exists' || (value ?? '') === '',
+      },
+      {
+        cel: "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+        message: 'tolerationSeconds needs effect NoExecute',
+        check: ({ tolerationSeconds, effect }) => tolerationSeconds === undefined || effect === 'NoExecute',
+      },
+    ],
+  );
 
 const OWN_PREFIXES = ['shard.io/', 'app.kubernetes.io/'] as const;
 
@@ -20,16 +39,12 @@ const podLabels = () =>
       message: `labels under ${OWN_PREFIXES.join(' and ')} are set by the controller`,
       check: (value) => Object.keys(value).every((key) => OWN_PREFIXES.every((prefix) => !key.startsWith(prefix))),
     },
-    {
-      cel: `self.all(key, key.matches('${QUALIFIED_NAME.source.replaceAll('\\', '\\\\')}'))`,
-      message: 'each key must be a label key, like team or example.com/team',
-      check: (value) => Object.keys(value).every((key) => QUALIFIED_NAME.test(key)),
-    },
+    qualifiedKeys,
   ]);
 
 /** What users usually set on pods, for the worker pods of a ShardConfig. */
 export const podFields = () => ({
-  nodeSelector: labels().optional().describe('Labels a node must have to run a worker pod.'),
+  nodeSelector: nodeLabels().optional().describe('Labels a node must have to run a worker pod.'),
   tolerations: z.array(toleration()).max(64).optional().describe('Tolerations of the worker pods.'),
   affinity: z
     .looseObject({})

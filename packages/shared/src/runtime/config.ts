@@ -22,13 +22,16 @@ export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
   constructor(problems: readonly ConfigProblem[]) {
     const list = problems.map(({ variable, given, expected }) => {
-      const what = given === undefined ? 'is not set' : `is ${JSON.stringify(given)}`;
+      const what = given === undefined ? 'is not set' : `is ${JSON.stringify(shortened(given))}`;
       return `${variable} ${what}, expected ${expected}`;
     });
     super(`${problems.length} configuration problem${problems.length === 1 ? '' : 's'}: ${list.join('; ')}`);
     this.problems = problems;
   }
 }
+
+/** The beginning of a long value is enough to find it. */
+const shortened = (value: string): string => (value.length <= 200 ? value : `${value.slice(0, 200)}…`);
 
 /**
  * Reads a process's configuration. Unknown variables are ignored and empty ones count as not set, because a pod
@@ -65,8 +68,9 @@ function text(expected: string) {
  * Types of environment variables. `.default(…)` and `.optional()` follow with the parsed value: `env.duration().default(2000)`.
  */
 export const env = {
-  /** Any text that is not empty. */
-  text: (expected = 'a text') => text(expected).min(1).max(4096, `expected ${expected} of at most 4096 characters`),
+  /** Any text that is not empty, of at most `longest` characters. */
+  text: (expected = 'a text', longest = 4096) =>
+    text(expected).min(1).max(longest, `expected ${expected} of at most ${longest} characters`),
 
   /** A whole number between two bounds, both inclusive. */
   integer: (min: number, max: number) => {
