@@ -5,6 +5,9 @@
  * flags, so another checkout with the same pin shares it. Go checks every module against go.sum. An interrupted build
  * goes on where Go's own build cache stands. `.cache/bin` in the checkout links to what this pin needs.
  * Binaries named by their variable (KUBE_APISERVER_BIN …) or found in KUBEBUILDER_ASSETS are used instead of built.
+ *
+ * With a minor version of Kubernetes as argument (`1.34`) it builds that version's API server, controller manager and
+ * scheduler instead (tools/kubernetes-versions/<minor>) and links them in `.cache/kubernetes-<minor>`.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -43,7 +46,8 @@ const PROGRESS_EVERY_MS = 15_000;
 
 const tools = import.meta.dirname;
 const root = resolve(tools, '..');
-const links = join(root, '.cache', 'bin');
+const minor = process.argv[2];
+const links = join(root, '.cache', minor === undefined ? 'bin' : `kubernetes-${minor}`);
 
 const say = (text: string): void => void process.stderr.write(`tools: ${text}\n`);
 
@@ -165,7 +169,31 @@ function copyFiles(binary: Binary, folder: string): void {
   }
 }
 
-const binaries: Readonly<Record<string, Binary>> = JSON.parse(readFileSync(join(tools, 'binaries.json'), 'utf8'));
+type Binaries = Readonly<Record<string, Binary>>;
+
+const CONTROL_PLANE = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
+
+/** The control plane of another version, which says in its module file which one exactly. */
+function controlPlane(of: string, pinned: Binaries): Binaries {
+  const versions = readdirSync(join(tools, 'kubernetes-versions')).toSorted();
+  if (!versions.includes(of)) fail(`Kubernetes ${of} is not pinned here: choose from ${versions.join(', ')}`);
+  const module = join('kubernetes-versions', of);
+  const version = /^\tk8s\.io\/kubernetes (v\S+)/m.exec(readFileSync(join(tools, module, 'go.mod'), 'utf8'))?.[1];
+  if (version === undefined) fail(`tools/${module}/go.mod does not require k8s.io/kubernetes`);
+  const parts = CONTROL_PLANE.map((name): [string, Binary][] => {
+    const binary = pinned[name];
+    if (binary === undefined) return [];
+    const gitMinor = of.slice(of.indexOf('.') + 1);
+    const ldflags = binary.ldflags
+      .replace(/gitVersion=\S+/, `gitVersion=${version}`)
+      .replace(/gitMinor=\S+/, `gitMinor=${gitMinor}`);
+    return [[name, { ...binary, module, version, ldflags }]];
+  });
+  return Object.fromEntries(parts.flat());
+}
+
+const pinned: Binaries = JSON.parse(readFileSync(join(tools, 'binaries.json'), 'utf8'));
+const binaries = minor === undefined ? pinned : controlPlane(minor, pinned);
 const cache = cacheFolder();
 mkdirSync(links, { recursive: true });
 
@@ -184,7 +212,7 @@ const folderOf = (name: string, binary: Binary): string =>
 
 for (const [name, binary] of Object.entries(binaries)) {
   const folder = folderOf(name, binary);
-  const own = given(name, binary);
+  const own = minor === undefined ? given(name, binary) : undefined;
   if (own) say(`using ${own} as ${name}`);
   // The data files come with the module, so a binary of the user's still needs the folder when there are some.
   if (own && !binary.files) continue;
@@ -194,7 +222,7 @@ for (const [name, binary] of Object.entries(binaries)) {
 if (missing.length > 0) {
   checkGo();
   say(
-    `building ${missing.length} of ${Object.keys(binaries).length} parts from source with Go, once; two cores need about 10 minutes for all:`,
+    `building ${missing.length} of ${Object.keys(binaries).length} parts from source with Go, once; two cores need about ${minor === undefined ? 10 : 5} minutes for all:`,
   );
   for (const [name, binary] of missing) say(`  ${name} ${binary.version}: ${binary.why}`);
   say(`they are kept in ${cache} until their pin changes`);
@@ -204,6 +232,6 @@ if (missing.length > 0) {
 }
 for (const [name, binary] of Object.entries(binaries)) {
   const folder = folderOf(name, binary);
-  link(given(name, binary) ?? join(folder, name), name);
+  link((minor === undefined ? given(name, binary) : undefined) ?? join(folder, name), name);
   for (const file of Object.keys(binary.files ?? {})) link(join(folder, file), file);
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { API_SERVER_ADDRESS, BRIDGE_ADDRESS, NATS_ADDRESS } from '../namespace/index.ts';
 import { resolveBinaries, resolveKwokStages } from './binaries.ts';
+import { controllersWithout, featureGates } from './capabilities.ts';
 import { type Credentials, kubeconfig, type StaticUser } from './credentials.ts';
 import { ManagedProcess } from './managed-process.ts';
 import { answersHttp, answersHttps } from './readiness.ts';
@@ -154,7 +155,7 @@ function apiServer(part: PartFactory, executable: string, caFile: string): Manag
     'service-cluster-ip-range': '10.96.0.0/16',
     // The endpoint of the Service `kubernetes`; it must exist and must not be a loopback address.
     'advertise-address': API_SERVER_ADDRESS,
-    'feature-gates': `ShardedListAndWatch=${shardedListAndWatch}`,
+    'feature-gates': featureGates(executable, { ShardedListAndWatch: shardedListAndWatch }) || undefined,
     // Otherwise an ordered stop waits 60 s for open watches.
     'shutdown-watch-termination-grace-period': '1s',
     'default-not-ready-toleration-seconds': toleration,
@@ -178,7 +179,7 @@ function controllerManager(part: PartFactory, executable: string, caFile: string
       'kube-api-qps': 500,
       'kube-api-burst': 1000,
       // The one that is left out cannot work with a self-made certificate and complains for ever.
-      controllers: '*,-kube-apiserver-serving-clustertrustbundle-publisher-controller',
+      controllers: controllersWithout(executable, ['kube-apiserver-serving-clustertrustbundle-publisher-controller']),
       'node-monitor-period': grace === undefined ? undefined : '1s',
       'node-monitor-grace-period': grace === undefined ? undefined : `${grace}s`,
     });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BinaryMissingError, resolveBinaries, resolveSystemTool } from './binaries.ts';
+import { featureGates } from './capabilities.ts';
 import { type Credentials, makeCredentials } from './credentials.ts';
 import { freePorts } from './free-ports.ts';
 import { ManagedProcess, ProcessStartError } from './managed-process.ts';
@@ -51,7 +52,7 @@ export interface StandaloneApiServer {
 }
 
 export interface ApiServerOptions {
-  /** Feature gates by name; `ShardedListAndWatch` is on unless it is set here. */
+  /** Feature gates by name, as far as this version knows them; `ShardedListAndWatch` is on unless it is set here. */
   readonly featureGates?: Readonly<Record<string, boolean>>;
   /** Further flags of kube-apiserver, for example `--min-request-timeout=5`. */
   readonly extraArgs?: readonly string[];
@@ -132,6 +133,7 @@ class Instance implements StandaloneApiServer {
     writeFileSync(webhook, webhookKubeconfig(users.url));
     this.#newServer = (name, at, how, etcd = etcdUrl) => {
       const args = apiServerArgs({
+        executable: binaries['kube-apiserver'],
         credentials: this.#credentials,
         certificates,
         port: at,
@@ -252,6 +254,7 @@ function etcdArgs(data: string, client: string, peer: string): readonly string[]
 }
 
 function apiServerArgs(from: {
+  readonly executable: string;
   readonly credentials: Credentials;
   readonly certificates: string;
   readonly port: number;
@@ -259,7 +262,7 @@ function apiServerArgs(from: {
   readonly webhook: string;
   readonly options: ApiServerOptions;
 }): readonly string[] {
-  const gates = { ShardedListAndWatch: true, ...from.options.featureGates };
+  const gates = featureGates(from.executable, { ShardedListAndWatch: true, ...from.options.featureGates });
   return [
     `--etcd-servers=${from.etcdUrl}`,
     `--secure-port=${from.port}`,
@@ -280,9 +283,7 @@ function apiServerArgs(from: {
     `--service-account-signing-key-file=${from.credentials.serviceAccountKey}`,
     '--service-cluster-ip-range=10.96.0.0/16',
     '--shutdown-watch-termination-grace-period=1s',
-    `--feature-gates=${Object.entries(gates)
-      .map(([gate, on]) => `${gate}=${on}`)
-      .join(',')}`,
+    ...(gates === '' ? [] : [`--feature-gates=${gates}`]),
     ...(from.options.extraArgs ?? []),
   ];
 }

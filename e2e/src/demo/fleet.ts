@@ -19,6 +19,8 @@ export interface FleetOptions {
   readonly shards: number;
   /** 2 for a hot standby of each shard. */
   readonly replicasPerShard?: number;
+  /** Whether the API server narrows lists and watches (KEP-5866), where it can; default yes. */
+  readonly pushdown?: boolean;
   /** Tells a person what happens. */
   readonly say: (text: string) => void;
 }
@@ -93,7 +95,7 @@ export class Fleet {
     const { say } = options;
     const timed = stopwatch(say);
     const logger = createLogger({ name: 'cluster', level: 'error' });
-    const cluster = await startCluster({ logger });
+    const cluster = await startCluster({ logger, shardedListAndWatch: options.pushdown ?? true });
     const undo: (() => Promise<unknown>)[] = [() => cluster.stop()];
     try {
       timed('control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, nats-server');

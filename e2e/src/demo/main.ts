@@ -19,6 +19,7 @@ const settingsSchema = z.object({
     .default(3000)
     .describe('pods; other kinds come in proportion'),
   DEMO_CHURN: z.coerce.number().int().min(0).max(1000).default(50).describe('changes a second'),
+  DEMO_PUSHDOWN: z.enum(['on', 'off']).default('on').describe('whether the API server may filter by hash ranges'),
   DEMO_SEED: z.coerce.number().int().min(0).max(4_294_967_295).default(1).describe('seed of objects and churn'),
 });
 
@@ -40,6 +41,7 @@ async function main(): Promise<number> {
     seed: settings.DEMO_SEED,
     fakeNodes: FAKE_NODES,
     shards: 2,
+    pushdown: settings.DEMO_PUSHDOWN === 'on',
     say,
   });
   const fleet = await starting;

@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from 'node:os';
 import type { Expectation, LiveFigures } from '../verifier/index.ts';
 import type { LoggedEvent, OpenMigration } from './decision-log.ts';
 import { type Fleet, pause } from './fleet.ts';
@@ -37,6 +38,8 @@ export interface PhaseResult {
   readonly doubledMs: number;
   /** Longest acknowledge time of a migration of the phase: what `doubledMs` is held against. */
   readonly acknowledgeMs: number;
+  /** Processes that wanted a core, per core, on average: above 1 the machine was short of them. */
+  readonly machineLoad: number;
   readonly slotsMoved: number;
   readonly slotsMinimum: number;
   readonly compared: string;
@@ -55,6 +58,7 @@ export async function runPhase(fleet: Fleet, phase: Phase, say: (text: string) =
   const owners = fleet.log.owners;
   const movedBefore = fleet.log.slotsMoved;
   const acknowledged = watchAcknowledgements(fleet);
+  const machineLoad = watchMachineLoad();
   const stopTelling = tell(fleet, say);
   // The last move before the phase, a repaired node's for example, shall not be seen as this one's.
   await fleet.verifier.waitFor('nothing doubled any more', (live) => live.doubledNow === 0, 10_000);
@@ -70,6 +74,7 @@ export async function runPhase(fleet: Fleet, phase: Phase, say: (text: string) =
   // The phase is over for the manager; what the very next scrapes still show doubled would be left over.
   await ticks(fleet, 2);
   const figures = await fleet.verifier.endPhase();
+  const load = machineLoad();
   stopTelling();
   await fleet.churn.pause();
   const comparison = await fleet.verifier.compare(5000);
@@ -97,27 +102,30 @@ export async function runPhase(fleet: Fleet, phase: Phase, say: (text: string) =
     doubledMax: figures.doubledMax,
     doubledMs: figures.doubledMs,
     acknowledgeMs,
+    machineLoad: load,
     slotsMoved,
     slotsMinimum,
     compared,
     samples: figures.samples,
     unjudged:
       figures.ticks < TICKS_NEEDED * figures.ticksPromised
-        ? `only ${figures.ticks} of ${figures.ticksPromised} ticks: the machine is too busy to judge`
+        ? `only ${figures.ticks} of ${figures.ticksPromised} ticks at a load of ${load.toFixed(1)} per core: the machine is too busy to judge`
         : undefined,
     failures: [
       ...(problem === undefined ? [] : [problem]),
-      ...judge(phase, figures),
+      ...judge(phase, figures, load),
       ...(phase.planned && slotsMoved > slotsMinimum ? [`${slotsMoved} slots moved, ${slotsMinimum} would do`] : []),
       ...(comparison.equal ? [] : [compared]),
     ],
   };
 }
 
-function judge(phase: Phase, figures: LiveFigures): string[] {
+function judge(phase: Phase, figures: LiveFigures, load: number): string[] {
   const failures: string[] = [];
   if (phase.planned && figures.missingMax > 0) {
-    failures.push(`${figures.missingMax} series missing, for ${figures.missingMs} ms in all`);
+    failures.push(
+      `${figures.missingMax} series missing, for ${figures.missingMs} ms in all, at a machine load of ${load.toFixed(1)} per core`,
+    );
   }
   if (figures.doubledNow > 0) failures.push(`${figures.doubledNow} series still doubled at the end`);
   return failures;
@@ -141,6 +149,19 @@ function watchAcknowledgements(fleet: Fleet): () => number {
   return () => {
     stop();
     return longest;
+  };
+}
+
+/** The kernel's load of the last minute, looked at every second until called. */
+function watchMachineLoad(): () => number {
+  const cores = availableParallelism();
+  const looks: number[] = [];
+  const look = (): void => void looks.push((loadavg()[0] ?? 0) / cores);
+  look();
+  const timer = setInterval(look, 1000);
+  return () => {
+    clearInterval(timer);
+    return looks.reduce((sum, each) => sum + each, 0) / looks.length;
   };
 }
 

@@ -13,6 +13,7 @@ export function table(results: readonly PhaseResult[]): string {
     'allowed',
     'slots moved',
     'minimum',
+    'load',
     'result',
   ];
   const rows = results.map((r) => [
@@ -26,6 +27,7 @@ export function table(results: readonly PhaseResult[]): string {
     seconds(allowedDoubledMs(r)),
     String(r.slotsMoved),
     String(r.slotsMinimum),
+    r.machineLoad.toFixed(1),
     passed(r) ? 'ok' : 'FAILED',
   ]);
   const widths = header.map((title, column) =>
@@ -62,6 +64,7 @@ export function summary(results: readonly PhaseResult[], failoverMs: number | nu
       doubledMs: r.doubledMs,
       slotsMoved: r.slotsMoved,
       slotsMinimum: r.slotsMinimum,
+      machineLoad: Number(r.machineLoad.toFixed(2)),
     })),
     failoverMs,
   });

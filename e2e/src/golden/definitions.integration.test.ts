@@ -66,7 +66,7 @@ class TooEarly {
 beforeAll(async () => {
   api = await startApiServer({ extraArgs: API_SERVER_ARGS });
   client = clientOf(api, createLogger({ name: 'golden', level: 'warn' }), 'golden');
-  await new GoldenCluster(client).populate();
+  await GoldenCluster.populated(client);
   fleet = await GoldenFleet.start(api, { ...EVERYTHING, workers: 2 });
 });
 

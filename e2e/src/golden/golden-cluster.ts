@@ -8,8 +8,8 @@ import { WORKLOAD_KINDS } from './workload-kinds.ts';
 
 const NAMESPACES = ['alpha', 'beta', 'gamma'] as const;
 
-/** Every kind of the golden cluster. */
-export const GOLDEN_KINDS: readonly GoldenKind[] = [
+/** Every kind of the golden cluster; an older API server does not have all of them. */
+const GOLDEN_KINDS: readonly GoldenKind[] = [
   ...CLUSTER_KINDS,
   ...NAMESPACE_KINDS,
   ...WORKLOAD_KINDS,
@@ -42,12 +42,24 @@ interface GoldenObject {
 
 /** Objects of every kind in a real API server, with nobody but this to change them. */
 export class GoldenCluster {
+  readonly kinds: readonly GoldenKind[];
+  /** Kinds of the golden cluster that this API server does not serve. */
+  readonly absent: readonly GoldenKind[];
   readonly #client: KubernetesClient;
   readonly #objects: readonly GoldenObject[];
 
-  constructor(client: KubernetesClient) {
+  /** Makes all objects. */
+  static async populated(client: KubernetesClient): Promise<GoldenCluster> {
+    const cluster = new GoldenCluster(client, await servedBy(client));
+    await cluster.#populate();
+    return cluster;
+  }
+
+  private constructor(client: KubernetesClient, isServed: (kind: GoldenKind) => boolean) {
     this.#client = client;
-    this.#objects = GOLDEN_KINDS.flatMap((kind) =>
+    this.kinds = GOLDEN_KINDS.filter(isServed);
+    this.absent = GOLDEN_KINDS.filter((kind) => !isServed(kind));
+    this.#objects = this.kinds.flatMap((kind) =>
       Array.from({ length: kind === POD ? PODS : OTHERS }, (_, index) => ({ kind, index })),
     );
   }
@@ -56,7 +68,7 @@ export class GoldenCluster {
     return this.#objects.length;
   }
 
-  async populate(): Promise<void> {
+  async #populate(): Promise<void> {
     for (const definition of [FOO, BAR]) await this.#client.create(DEFINITIONS, definition);
     await this.#client.create('/apis/node.k8s.io/v1/runtimeclasses', RUNTIME_CLASS);
     for (const name of NAMESPACES) {
@@ -76,7 +88,7 @@ export class GoldenCluster {
       else await this.#remove(object);
       if (object.index === 2) await this.#make(object);
     });
-    await eachInParallel(GOLDEN_KINDS, (kind) => this.#make({ kind, index: 100 }));
+    await eachInParallel(this.kinds, (kind) => this.#make({ kind, index: 100 }));
   }
 
   async #make(object: GoldenObject): Promise<void> {
@@ -122,13 +134,24 @@ export class GoldenCluster {
   }
 }
 
+/** Says of a kind whether this API server has it, or will once its definition is made. */
+async function servedBy(client: KubernetesClient): Promise<(kind: GoldenKind) => boolean> {
+  const served = new Set<string>();
+  for (const apiVersion of new Set(GOLDEN_KINDS.map((kind) => kind.apiVersion))) {
+    const list = await client.find<{ readonly resources: readonly { readonly name: string }[] }>(rootOf(apiVersion));
+    for (const { name } of list?.resources ?? []) served.add(`${apiVersion}/${name}`);
+  }
+  return (kind) => CUSTOM_KINDS.includes(kind) || served.has(`${kind.apiVersion}/${kind.plural}`);
+}
+
+const rootOf = (apiVersion: string): string => (apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`);
+
 const nameOf = ({ kind, index }: GoldenObject): string => `${kind.kind.toLowerCase()}-${index}`;
 
 function pathOf(object: GoldenObject): string {
   const { kind, index } = object;
-  const root = kind.apiVersion === 'v1' ? '/api/v1' : `/apis/${kind.apiVersion}`;
   const scope = kind.namespaced ? `/namespaces/${NAMESPACES[index % NAMESPACES.length]}` : '';
-  return `${root}${scope}/${kind.plural}/${nameOf(object)}`;
+  return `${rootOf(kind.apiVersion)}${scope}/${kind.plural}/${nameOf(object)}`;
 }
 
 const labelsOf = ({ kind, index }: GoldenObject): Readonly<Record<string, string>> => ({
