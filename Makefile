@@ -1,6 +1,6 @@
 # Each target calls one script. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools demo bench test check unit integration e2e golden faults moves up down gen format clean
+.PHONY: help tools demo bench test check unit integration e2e golden faults moves compat up down gen format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ faults: ## Runs with seeded faults between workers and API server (SEEDS=200, FI
 
 moves: ## Moves in a row between two real exporters, under churn and trouble (MOVES=1000, MOVES_SEED)
 	@MOVES=$${MOVES:-1000} tools/run.sh vitest run --project integration e2e/src/worker/moves
+
+compat: ## The product on other Kubernetes versions (VERSIONS="1.32 1.34 1.36"; each is built once, about 5 minutes)
+	@tools/run.sh tools/compat.sh $(VERSIONS)
 
 up: ## Start a playground cluster and print the kubectl settings
 	@tools/run.sh e2e/playground.sh up
