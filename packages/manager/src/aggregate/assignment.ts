@@ -1,6 +1,7 @@
 import type { Assignment, Replica } from '@shard-controller/shared/contracts';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
-import type { MigrationId, ShardConfigState, ShardId, SlotIndex } from './state.ts';
+import type { MigrationId, ShardConfigState, ShardId, ShardState, SlotIndex } from './state.ts';
+import { slotsToRelease } from './view.ts';
 
 interface MigratingSlots {
   readonly migration: MigrationId;
@@ -12,6 +13,8 @@ export interface AssignedSlots {
   readonly owned: readonly SlotIndex[];
   readonly warm: readonly MigratingSlots[];
   readonly release: readonly MigratingSlots[];
+  /** Lost slots that it goes on exposing, until their new owner shows them. */
+  readonly keep: readonly SlotIndex[];
 }
 
 /** The slots of every shard's assignment, by shard. */
@@ -22,18 +25,25 @@ export function assignedSlots(state: ShardConfigState): ReadonlyMap<ShardId, Ass
       {
         owned: new Array<SlotIndex>(),
         warm: new Array<MigratingSlots>(),
-        release: shard.stale === null ? [] : [{ migration: shard.stale.id, slots: shard.stale.slots }],
+        release: lostRelease(shard),
+        keep: shard.stale?.kept ?? [],
       },
     ]),
   );
   state.owners.forEach((owner, slot) => {
     if (owner !== null) all.get(owner)?.owned.push(slot);
   });
-  for (const { id, step, committed, source, target, slots } of Object.values(state.migrations)) {
-    if (committed) all.get(source)?.release.push({ migration: id, slots });
-    else if (step !== 'Planning') all.get(target)?.warm.push({ migration: id, slots });
+  for (const { id, step, committed, sourceLost, source, target, slots } of Object.values(state.migrations)) {
+    if (committed) {
+      if (!sourceLost) all.get(source)?.release.push({ migration: id, slots });
+    } else if (step !== 'Planning') all.get(target)?.warm.push({ migration: id, slots });
   }
   return all;
+}
+
+function lostRelease(shard: ShardState): MigratingSlots[] {
+  const slots = slotsToRelease(shard);
+  return shard.stale === null || slots.length === 0 ? [] : [{ migration: shard.stale.id, slots }];
 }
 
 /** What the assignment says about the replica that serves: nothing where a is the only one. */
@@ -69,7 +79,12 @@ export function withEpochs(previous: ShardConfigState, next: ShardConfigState, s
 
 function isSame(a: AssignedSlots | undefined, b: AssignedSlots): boolean {
   if (a === undefined) return false;
-  return sameSlots(a.owned, b.owned) && sameMigrating(a.warm, b.warm) && sameMigrating(a.release, b.release);
+  return (
+    sameSlots(a.owned, b.owned) &&
+    sameMigrating(a.warm, b.warm) &&
+    sameMigrating(a.release, b.release) &&
+    sameSlots(a.keep, b.keep)
+  );
 }
 
 const sameSlots = (a: readonly SlotIndex[], b: readonly SlotIndex[]): boolean =>
@@ -100,5 +115,6 @@ export function toAssignment(state: ShardConfigState, shardId: ShardId, slots: A
     hashRanges: slotsToRanges(slots.owned, settings.slotCount),
     warmRanges: migrating(slots.warm),
     releaseRanges: migrating(slots.release),
+    ...(slots.keep.length === 0 ? {} : { keepRanges: slotsToRanges(slots.keep, settings.slotCount) }),
   };
 }

@@ -41,6 +41,8 @@ export interface ShardObservation {
   /** Assignment that the worker says is in force; 0/0 = none. */
   readonly generation: number;
   readonly epoch: number;
+  /** All slots of that assignment are in its exposition, and those who read it have read it since. Absent: not known. */
+  readonly shown?: boolean;
 }
 
 /** A standby that could serve at once, beside an active worker that does not or shall not serve any more. */
@@ -62,6 +64,8 @@ export interface ShardInstanceClaim {
   readonly active: Replica;
   readonly owned: readonly SlotIndex[];
   readonly releasing: readonly SlotIndex[];
+  /** Lost ones that it was to go on exposing. */
+  readonly keeping: readonly SlotIndex[];
 }
 
 export interface ObservedConfig {

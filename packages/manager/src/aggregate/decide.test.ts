@@ -166,7 +166,7 @@ describe('roll-back', () => {
     expect(waits.slice(0, 3)).toEqual([5_000, 10_000, 20_000]);
     w.faults.clear();
     settled(w);
-    expect(w.state.backoff).toEqual({ failures: 0, until: 0 });
+    expect(w.state.backoffs).toEqual({});
   });
 
   it('releases after the longest overlap even if a scraper never comes, and says so', () => {
@@ -196,12 +196,36 @@ describe('failover', () => {
     expect(new Set(w.events('shard.migration.planned.v1').map((event) => event.cause))).toEqual(new Set(['recovery']));
   });
 
+  it('takes no series away when a shard is wrongly believed lost: they are doubled until the new owners show them', () => {
+    const w = world({ shards: 3 });
+    w.misjudged.add(S0);
+    const gaps: number[] = [];
+    let doubled = 0;
+    for (let i = 0; i < 30; i++) {
+      w.tick();
+      gaps.push(...w.gaps());
+      doubled = Math.max(doubled, w.doubled().length);
+    }
+    expect(w.state.shards[S0]?.health).toBe('Failed');
+    expect(slotsOf(w, S0)).toBe(0);
+    expect(gaps).toEqual([]);
+    expect(doubled).toBeGreaterThan(0);
+    w.misjudged.clear();
+    settled(w);
+    expect(w.doubled()).toEqual([]);
+  });
+
   it('makes a shard that was only frozen release what it lost before it gets anything', () => {
     const w = world();
+    const told = () => desired(w.state).assignments.find((a) => a.shardId === S0);
     w.freeze(S0);
-    w.run(6);
+    w.run(5);
     expect(w.state.shards[S0]?.stale?.slots).toHaveLength(32);
-    expect(desired(w.state).assignments.find((a) => a.shardId === S0)?.releaseRanges).toHaveLength(1);
+    expect(told()?.releaseRanges).toEqual([]);
+    expect(told()?.keepRanges).toHaveLength(1);
+    w.run(2);
+    expect(told()?.releaseRanges).toHaveLength(1);
+    expect(told()?.keepRanges).toBeUndefined();
     w.freeze(S0, false);
     settled(w);
     expect(w.doubled()).toEqual([]);

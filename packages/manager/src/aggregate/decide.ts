@@ -105,6 +105,7 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
       const signals: readonly HealthSignal[] = [
         { type: 'REPORT', observation },
         { type: SIGNAL_OF[observation.health], observation },
+        ...(observation.shown === true ? [{ type: 'SHOWN', observation } as const] : []),
       ];
       return askHealth(tables, draft, observation.shardId, signals);
     }

@@ -60,9 +60,14 @@ function podCount(state: ShardConfigState): number {
   return staying.reduce((count, { ordinal }) => Math.max(count, ordinal + 1), state.desiredShards);
 }
 
-/** A shard that cannot be heard has nothing left to release that deleting its pod would not end as well. */
-const exposes = (state: ShardConfigState, shard: ShardState): boolean =>
-  !isIdle(state, isUnheard(shard) ? { ...shard, stale: null } : shard);
+/**
+ * A shard that cannot be heard has nothing left to release that deleting its pod would not end as well. What it keeps may
+ * be exposed by nobody else yet.
+ */
+function exposes(state: ShardConfigState, shard: ShardState): boolean {
+  const isForgotten = isUnheard(shard) && shard.stale?.kept.length === 0;
+  return !isIdle(state, isForgotten ? { ...shard, stale: null } : shard);
+}
 
 const isUnheard = ({ health }: ShardState): boolean => health === 'Failed' || health === 'Pending';
 

@@ -98,6 +98,12 @@ const standbyPromoted = z.strictObject({
 });
 
 /**
+ * When a shard that lost slots is told to release them. Absent, as in events of earlier versions: at once. `shown`: when
+ * their new owner shows them (`shard.slots.shown.v1`), so that a shard that was wrongly believed lost leaves no gap.
+ */
+const releaseWhen = z.literal('shown').optional();
+
+/**
  * Slots get a responsible shard at once, without a migration: at the start, or because their shard is lost. What the
  * former owner may still expose is released by it under `release` when it is heard again.
  */
@@ -111,7 +117,19 @@ const slotsAssigned = z.strictObject({
     .max(4096),
   /** Release id for each former owner. */
   releases: z.array(z.strictObject({ shardId, id })).max(1000),
+  releaseWhen,
   reason,
+});
+
+/**
+ * All slots that a shard is responsible for are in its exposition, and those who read it have read it since. Shards that
+ * lost some of them and still expose them are told to release them, each under its new release id.
+ */
+const slotsShown = z.strictObject({
+  type: z.literal('shard.slots.shown.v1'),
+  at,
+  shardId,
+  releases: z.array(z.strictObject({ shardId, id })).min(1).max(1000),
 });
 
 /** Many shards failed at once; the rest of the failover waits. */
@@ -184,6 +202,7 @@ const migrationCompleted = z.strictObject({
   /** False when the source is gone: it releases under `release` when it is heard again. */
   released: z.boolean(),
   release: id.optional(),
+  releaseWhen,
 });
 
 /** Given up before the commit: the source was never touched and keeps serving. */
@@ -193,7 +212,7 @@ const migrationRolledBack = z.strictObject({
   id,
   step: z.enum(['Planning', 'Preparation', 'Transfer', 'Verification', 'Cleanup']),
   reason,
-  /** No migration is planned before this; `at` when the roll-back is nobody's fault. */
+  /** No migration is planned from its source to its target before this; `at` when the roll-back is nobody's fault. */
   retryAt: deadline,
 });
 
@@ -237,6 +256,7 @@ const logRecovered = z.strictObject({
         /** Slots it may still expose though another shard is responsible. */
         stale: z.array(slot).max(4096),
         release: id,
+        releaseWhen,
         /** Absent: a. */
         active: replica.optional(),
       }),
@@ -256,6 +276,7 @@ export const shardEventSchema = z.discriminatedUnion('type', [
   shardRemoved,
   standbyPromoted,
   slotsAssigned,
+  slotsShown,
   failoverHeld,
   failoverResumed,
   releaseConfirmed,

@@ -3,7 +3,9 @@ import type { EventOf, ShardEvent } from './events.ts';
 import { recoveredState } from './log-recovery.ts';
 import {
   type MigrationId,
+  type LostSlots,
   type MigrationState,
+  pairOf,
   pendingShard,
   type ShardConfigState,
   type ShardId,
@@ -11,7 +13,7 @@ import {
   type SlotIndex,
   shardIdOf,
 } from './state.ts';
-import { failedOwners } from './view.ts';
+import { failedOwners, failuresOf } from './view.ts';
 
 /**
  * The state after `event`. Total and pure: it decides nothing and checks nothing, because the log is the truth.
@@ -46,6 +48,8 @@ function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
       return withShard(state, event.shardId, { active: event.to, draining: false });
     case 'shard.slots.assigned.v1':
       return slotsAssigned(state, event);
+    case 'shard.slots.shown.v1':
+      return slotsShown(state, event);
     case 'shard.failover.held.v1':
       return {
         ...state,
@@ -54,9 +58,7 @@ function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
     case 'shard.failover.resumed.v1':
       return { ...state, failover: { ...state.failover, held: null } };
     case 'shard.release.confirmed.v1':
-      return state.shards[event.shardId]?.stale?.id === event.id
-        ? withShard(state, event.shardId, { stale: null })
-        : state;
+      return releaseConfirmed(state, event);
     case 'shard.migration.planned.v1':
       return migrationPlanned(state, event);
     case 'shard.migration.started.v1':
@@ -76,12 +78,7 @@ function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
     case 'shard.migration.completed.v1':
       return migrationCompleted(state, event);
     case 'shard.migration.rolledback.v1':
-      return {
-        ...state,
-        migrations: without(state.migrations, event.id),
-        backoff:
-          event.retryAt > event.at ? { failures: state.backoff.failures + 1, until: event.retryAt } : state.backoff,
-      };
+      return migrationRolledBack(state, event);
     case 'shard.rollout.started.v1':
       return {
         ...state,
@@ -141,7 +138,7 @@ function slotsAssigned(state: ShardConfigState, event: EventOf<'shard.slots.assi
   for (const { from, to, slots } of event.moves) {
     for (const slot of slots) owners[slot] = to;
     const release = event.releases.find((r) => r.shardId === from);
-    if (from !== null && release !== undefined) next = withStale(next, from, release.id, slots);
+    if (from !== null && release !== undefined) next = withStale(next, from, release.id, slots, event.releaseWhen);
     next = withShard(withoutRelease(next, to, slots), to, { hasServed: true });
   }
   // A hold that is over stays so for what a large failover has left to be moved.
@@ -154,6 +151,24 @@ function slotsAssigned(state: ShardConfigState, event: EventOf<'shard.slots.assi
   };
 }
 
+/** Former owners may let go of what `event.shardId` owns: each under a new id, because an old one may be confirmed late. */
+function slotsShown(state: ShardConfigState, event: EventOf<'shard.slots.shown.v1'>): ShardConfigState {
+  let next: ShardConfigState = { ...state, nextMigration: state.nextMigration + event.releases.length };
+  for (const { shardId, id } of event.releases) {
+    const stale = state.shards[shardId]?.stale;
+    if (stale === null || stale === undefined) continue;
+    const kept = stale.kept.filter((slot) => state.owners[slot] !== event.shardId);
+    next = withShard(next, shardId, { stale: { ...stale, id, kept } });
+  }
+  return next;
+}
+
+function releaseConfirmed(state: ShardConfigState, event: EventOf<'shard.release.confirmed.v1'>): ShardConfigState {
+  const stale = state.shards[event.shardId]?.stale;
+  if (stale?.id !== event.id) return state;
+  return withShard(state, event.shardId, { stale: lost({ ...stale, slots: stale.kept }) });
+}
+
 /** `shardId` owns `slots` again: it must not be told to release them. An emptied migration has nothing left to do. */
 function withoutRelease(state: ShardConfigState, shardId: ShardId, slots: readonly SlotIndex[]): ShardConfigState {
   const migrations: Record<MigrationId, MigrationState> = {};
@@ -162,7 +177,11 @@ function withoutRelease(state: ShardConfigState, shardId: ShardId, slots: readon
     if (kept.length === migration.slots.length) migrations[migration.id] = migration;
     else if (kept.length > 0) migrations[migration.id] = { ...migration, slots: kept };
   }
-  return { ...state, migrations };
+  const stale = state.shards[shardId]?.stale ?? null;
+  if (stale === null) return { ...state, migrations };
+  const others = (of: readonly SlotIndex[]): SlotIndex[] => of.filter((slot) => !slots.includes(slot));
+  const left = lost({ ...stale, slots: others(stale.slots), kept: others(stale.kept) });
+  return withShard({ ...state, migrations }, shardId, { stale: left });
 }
 
 function migrationPlanned(state: ShardConfigState, event: EventOf<'shard.migration.planned.v1'>): ShardConfigState {
@@ -174,6 +193,7 @@ function migrationPlanned(state: ShardConfigState, event: EventOf<'shard.migrati
     slots: event.slots,
     step: 'Planning',
     committed: false,
+    sourceLost: false,
     plannedAt: event.at,
     deadline: null,
     acknowledgedAt: null,
@@ -191,22 +211,36 @@ function migrationCommitted(state: ShardConfigState, event: EventOf<'shard.migra
   const owners = [...state.owners];
   for (const slot of migration.slots) owners[slot] = migration.target;
   const deadline = event.at + (state.settings?.handover.transferTimeoutMs ?? 0);
-  const next = withMigration(state, event.id, { step: 'Cleanup', committed: true, deadline });
+  const sourceLost = event.because === 'source-lost';
+  const next = withMigration(state, event.id, { step: 'Cleanup', committed: true, sourceLost, deadline });
   return { ...withShard(next, migration.target, { hasServed: true }), owners };
 }
 
 function migrationCompleted(state: ShardConfigState, event: EventOf<'shard.migration.completed.v1'>): ShardConfigState {
   const migration = state.migrations[event.id];
-  const next = {
-    ...state,
-    migrations: without(state.migrations, event.id),
-    backoff: { failures: 0, until: 0 },
-  };
-  if (migration === undefined || event.release === undefined) return next;
+  const next = { ...state, migrations: without(state.migrations, event.id) };
+  if (migration === undefined) return next;
+  const { source, target, slots } = migration;
+  const after = { ...next, backoffs: without(state.backoffs, pairOf(source, target)) };
+  if (event.release === undefined) return after;
   return {
-    ...withStale(next, migration.source, event.release, migration.slots),
+    ...withStale(after, source, event.release, slots, event.releaseWhen),
     nextMigration: state.nextMigration + 1,
   };
+}
+
+function migrationRolledBack(
+  state: ShardConfigState,
+  event: EventOf<'shard.migration.rolledback.v1'>,
+): ShardConfigState {
+  const next = { ...state, migrations: without(state.migrations, event.id) };
+  const migration = state.migrations[event.id];
+  if (migration === undefined || event.retryAt <= event.at) return next;
+  const { source, target } = migration;
+  const failures = failuresOf(state, source, target, event.at) + 1;
+  const alive = Object.entries(state.backoffs).filter(([, b]) => failuresOf(state, b.source, b.target, event.at) > 0);
+  const backoff = { source, target, failures, until: event.retryAt };
+  return { ...next, backoffs: { ...Object.fromEntries(alive), [pairOf(source, target)]: backoff } };
 }
 
 function withStale(
@@ -214,12 +248,20 @@ function withStale(
   shardId: ShardId,
   id: MigrationId,
   slots: readonly SlotIndex[],
+  releaseWhen: 'shown' | undefined,
 ): ShardConfigState {
   const shard = state.shards[shardId];
   if (shard === undefined) return state;
-  const all = [...new Set([...(shard.stale?.slots ?? []), ...slots])].sort((a, b) => a - b);
-  return withShard(state, shardId, { stale: { id, slots: all } });
+  const before = shard.stale ?? { slots: [], kept: [] };
+  const kept =
+    releaseWhen === 'shown' ? union(before.kept, slots) : before.kept.filter((slot) => !slots.includes(slot));
+  return withShard(state, shardId, { stale: { id, slots: union(before.slots, slots), kept } });
 }
+
+const union = (a: readonly SlotIndex[], b: readonly SlotIndex[]): SlotIndex[] =>
+  [...new Set([...a, ...b])].sort((x, y) => x - y);
+
+const lost = (stale: LostSlots): LostSlots | null => (stale.slots.length === 0 ? null : stale);
 
 function withShard(state: ShardConfigState, shardId: ShardId, change: Partial<ShardState>): ShardConfigState {
   const shard = state.shards[shardId];

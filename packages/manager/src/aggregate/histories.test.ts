@@ -44,6 +44,16 @@ const step: fc.Arbitrary<readonly [string, Step]> = fc.oneof(
     }),
   ),
   ordinal.map(
+    named('misjudge', (n) => (w) => {
+      w.misjudged.add(shardIdOf(n));
+    }),
+  ),
+  ordinal.map(
+    named('hear again', (n) => (w) => {
+      w.misjudged.delete(shardIdOf(n));
+    }),
+  ),
+  ordinal.map(
     named('lose standby', (n) => (w) => {
       w.standbys.delete(shardIdOf(n));
       w.lostNodes.add(`${shardIdOf(n)}/standby`);
@@ -70,6 +80,7 @@ function heal(world: ModelWorld): void {
   world.lostNodes.clear();
   world.faults.clear();
   world.unable.clear();
+  world.misjudged.clear();
   world.holdAt = undefined;
   world.configure({ mode: 'Manual' });
 }
@@ -113,9 +124,9 @@ describe('any history', () => {
 });
 
 function describeEnd({ state, pods, log }: ModelWorld): string {
-  const { shards, migrations, rollout, backoff, failover, desiredShards } = state;
+  const { shards, migrations, rollout, backoffs, failover, desiredShards } = state;
   const slots = Object.fromEntries(Object.keys(shards).map((id) => [id, state.owners.filter((o) => o === id).length]));
   const seen = Object.fromEntries([...pods].map(([id, pod]) => [id, { ...pod, exposed: pod.exposed.size }]));
   const last = log.slice(-12).map(({ event }) => JSON.stringify(event).slice(0, 200));
-  return JSON.stringify({ desiredShards, slots, shards, migrations, rollout, backoff, failover, seen, last }, null, 1);
+  return JSON.stringify({ desiredShards, slots, shards, migrations, rollout, backoffs, failover, seen, last }, null, 1);
 }

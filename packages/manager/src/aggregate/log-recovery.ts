@@ -13,8 +13,8 @@ export interface RecoveredShard {
 
 /**
  * Owners as the ShardInstances tell them. Where two claim a slot (the manager died between two writes) the newer
- * assignment is right, and the other shard may still expose the slot; so may one that was releasing it. It keeps a slot
- * that nobody claims: the new owner was never told, and who is to release it would do so at once.
+ * assignment is right, and the other shard may still expose the slot; so may one that was releasing or keeping it. It
+ * gets back a slot that nobody claims: the new owner was never told, and who is to release it would do so at once.
  */
 export function recoverShards(instances: readonly ShardInstanceClaim[]): RecoveredShard[] {
   const newestFirst = [...instances].sort(
@@ -23,11 +23,12 @@ export function recoverShards(instances: readonly ShardInstanceClaim[]): Recover
   const claimed = new Set(instances.flatMap(({ owned }) => owned));
   const taken = new Set<SlotIndex>();
   const shards = newestFirst.map((claim) => {
-    const unclaimed = claim.releasing.filter((slot) => !claimed.has(slot));
+    const lost = [...claim.releasing, ...claim.keeping];
+    const unclaimed = lost.filter((slot) => !claimed.has(slot));
     const owned = [...claim.owned, ...unclaimed].filter((slot) => !taken.has(slot));
     for (const slot of owned) taken.add(slot);
     const mine = new Set(owned);
-    const stale = new Set([...claim.owned, ...claim.releasing].filter((slot) => !mine.has(slot)));
+    const stale = new Set([...claim.owned, ...lost].filter((slot) => !mine.has(slot)));
     return { shardId: claim.shardId, owned: sorted(owned), stale: sorted(stale), active: claim.active };
   });
   return shards.sort((a, b) => (a.shardId < b.shardId ? -1 : 1));
@@ -37,11 +38,11 @@ export function recoverShards(instances: readonly ShardInstanceClaim[]): Recover
 export function recoveredState(event: EventOf<'shard.log.recovered.v1'>): ShardConfigState {
   const owners = Array.from<unknown, ShardId | null>({ length: event.settings.slotCount }, () => null);
   for (const { shardId, owned } of event.shards) for (const slot of owned) owners[slot] = shardId;
-  const shards = event.shards.map(({ shardId, owned, stale, release, active }) => ({
+  const shards = event.shards.map(({ shardId, owned, stale, release, releaseWhen, active }) => ({
     ...pendingShard(shardId, event.at),
     active: active ?? 'a',
     hasServed: owned.length > 0,
-    stale: stale.length === 0 ? null : { id: release, slots: stale },
+    stale: stale.length === 0 ? null : { id: release, slots: stale, kept: releaseWhen === 'shown' ? stale : [] },
   }));
   const missing = Array.from({ length: event.desiredShards }, (_, ordinal) =>
     pendingShard(shardIdOf(ordinal), event.at),

@@ -160,6 +160,7 @@ describe('a log that is rebuilt', () => {
     active: 'a',
     owned: [],
     releasing: [],
+    keeping: [],
     ...over,
   });
 

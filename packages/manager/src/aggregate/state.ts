@@ -30,12 +30,22 @@ export interface ShardState {
   readonly draining: boolean;
   /** It has been responsible for slots before; tells a resize from a recovery. */
   readonly hasServed: boolean;
-  /** Slots it lost by failover and may still expose until it reports `released` for this id. */
-  readonly stale: { readonly id: MigrationId; readonly slots: readonly SlotIndex[] } | null;
+  /** Slots that it lost and may still expose, or null. */
+  readonly stale: LostSlots | null;
   /**
    * Sequence of the event that last changed this shard's assignment: the epoch of its `Assignment`.
    */
   readonly epoch: number;
+}
+
+/** Slots whose shard was believed lost, or never reported that it had released them. */
+export interface LostSlots {
+  /** Under this id it is told to release those that are not kept, until it reports `released` for it. */
+  readonly id: MigrationId;
+  /** All of them, ascending. */
+  readonly slots: readonly SlotIndex[];
+  /** Those of them that it shall go on exposing, because their new owner does not show them yet. Ascending. */
+  readonly kept: readonly SlotIndex[];
 }
 
 export type MigrationCause = 'resize' | 'rebalance' | 'rollout' | 'drain' | 'recovery';
@@ -58,6 +68,8 @@ export interface MigrationState {
    */
   readonly step: MigrationStep;
   readonly committed: boolean;
+  /** Committed because the source is lost: it is not told to release, since the target may not show the slots yet. */
+  readonly sourceLost: boolean;
   readonly plannedAt: number;
   /** When the present step times out; Infinity is never stored: null is "no deadline". */
   readonly deadline: number | null;
@@ -71,6 +83,15 @@ export interface RolloutState {
   readonly surge: ShardId;
   /** Shard whose pod is being replaced, or null. It exposes nothing and gets nothing until it is back. */
   readonly replacing: ShardId | null;
+}
+
+/** After a rolled-back migration none is planned from `source` to `target` before `until`. */
+export interface Backoff {
+  readonly source: ShardId;
+  readonly target: ShardId;
+  /** In a row. */
+  readonly failures: number;
+  readonly until: number;
 }
 
 export type LoadBand = 'above' | 'within' | 'below';
@@ -119,8 +140,8 @@ export interface ShardConfigState {
   readonly migrations: Readonly<Record<MigrationId, MigrationState>>;
   /** Number of the next migration or release id. */
   readonly nextMigration: number;
-  /** After a rolled-back migration none is planned before `until`. */
-  readonly backoff: { readonly failures: number; readonly until: number };
+  /** Pairs of shards between which migrations were rolled back of late, by `pairOf`. */
+  readonly backoffs: Readonly<Record<string, Backoff>>;
   readonly rollout: RolloutState | null;
   readonly scaling: ScalingState;
   readonly failover: FailoverState;
@@ -147,7 +168,7 @@ export const initialState: ShardConfigState = {
   owners: [],
   migrations: {},
   nextMigration: 1,
-  backoff: { failures: 0, until: 0 },
+  backoffs: {},
   rollout: null,
   scaling: { band: 'within', bandSince: 0, lastScaleAt: 0 },
   failover: { recent: [], held: null },
@@ -156,6 +177,9 @@ export const initialState: ShardConfigState = {
 };
 
 export const shardIdOf = (ordinal: number): ShardId => `shard-${String(ordinal).padStart(3, '0')}`;
+
+/** Name of the direction from one shard to another. */
+export const pairOf = (source: ShardId, target: ShardId): string => `${source}>${target}`;
 
 export const ordinalOf = (shardId: ShardId): number => Number(shardId.slice('shard-'.length));
 

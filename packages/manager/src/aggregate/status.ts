@@ -2,7 +2,7 @@ import { rebalancingBlock } from '../load-balancer/index.ts';
 import { loadScalingBlock, meanLoad, outdatedShards, rolloutBlock } from '../orchestrator/index.ts';
 import type { CommandContext } from './commands.ts';
 import type { LastDecision, ShardConfigState, ShardState } from './state.ts';
-import { awaitedShards, isLoaded, isWanted, openMigrations, regularShards, shardsOf, type View } from './view.ts';
+import { awaitedShards, isLoaded, isWanted, openMigrations, pausedPairs, regularShards, shardsOf, type View } from './view.ts';
 
 export type ConditionType = 'Ready' | 'Progressing' | 'Degraded' | 'ScalingLimited';
 
@@ -156,7 +156,8 @@ function progressing(view: View, holds: readonly Hold[]): DesiredCondition {
 const conditionOf = (view: View, shard: ShardState): string =>
   shard.health === 'Healthy' && !isLoaded(view, shard) ? 'loading' : shard.health;
 
-function degraded({ state }: View): DesiredCondition {
+function degraded(view: View): DesiredCondition {
+  const { state } = view;
   const type = 'Degraded';
   if (state.rejected !== null) return invalidSpec(state.rejected.problems);
   if (state.failover.held !== null) {
@@ -168,8 +169,10 @@ function degraded({ state }: View): DesiredCondition {
     const message = failed.map(({ shardId, health }) => `${shardId} is ${health}`).join(', ');
     return { type, status: 'True', reason: 'ShardFailed', message };
   }
-  if (state.backoff.failures > 0) {
-    const message = `${state.backoff.failures} migrations in a row were rolled back: ${state.lastDecision?.reason ?? ''}`;
+  const paused = pausedPairs(view);
+  if (paused.length > 0) {
+    const pairs = paused.map(({ source, target, failures }) => `${source} -> ${target} (${failures} in a row)`);
+    const message = `migrations were rolled back: ${pairs.join(', ')}; ${state.lastDecision?.reason ?? ''}`;
     return { type, status: 'True', reason: 'MigrationsFail', message };
   }
   const unheard = regularShards(state).some(({ health }) => health === 'Pending');

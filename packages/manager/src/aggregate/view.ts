@@ -1,7 +1,15 @@
 import type { Replica } from '@shard-controller/shared/contracts';
 import type { CommandContext } from './commands.ts';
 import type { Settings } from './settings.ts';
-import type { MigrationState, ShardConfigState, ShardId, ShardState, SlotIndex } from './state.ts';
+import {
+  type Backoff,
+  type MigrationState,
+  pairOf,
+  type ShardConfigState,
+  type ShardId,
+  type ShardState,
+  type SlotIndex,
+} from './state.ts';
 
 /** What a decision is made from: the state, its settings, the time and the newest figures. */
 export interface View extends CommandContext {
@@ -46,11 +54,29 @@ export function targetsOf(state: ShardConfigState): readonly ShardState[] {
   return shardsOf(state).filter((shard) => isTarget(state, shard));
 }
 
-/** Where slots go whose owner is lost: to the targets, or if there is none, to any healthy shard that is still there. */
+/**
+ * Where slots go whose owner is lost: to the targets, or if there is none, to any healthy shard that is still there, at
+ * last even to one that still has slots to release: it then keeps those of them that it gets back.
+ */
 export function refugesOf(state: ShardConfigState): readonly ShardState[] {
   const targets = targetsOf(state);
   if (targets.length > 0) return targets;
-  return shardsOf(state).filter((shard) => shard.health === 'Healthy' && !shard.draining && shard.stale === null);
+  const able = shardsOf(state).filter((shard) => shard.health === 'Healthy' && !shard.draining);
+  const clean = able.filter((shard) => shard.stale === null);
+  return clean.length > 0 ? clean : able;
+}
+
+/** Lost slots that `shard` is told to release. */
+export function slotsToRelease({ stale }: ShardState): readonly SlotIndex[] {
+  if (stale === null || stale.kept.length === 0) return stale?.slots ?? [];
+  const kept = new Set(stale.kept);
+  return stale.slots.filter((slot) => !kept.has(slot));
+}
+
+/** Shards that go on exposing slots until `shardId`, which owns them now, shows them. */
+export function keepersFor(state: ShardConfigState, shardId: ShardId): readonly ShardState[] {
+  const keeping = Object.values(state.shards).filter(({ stale }) => stale !== null && stale.kept.length > 0);
+  return keeping.filter(({ stale }) => stale?.kept.some((slot) => state.owners[slot] === shardId));
 }
 
 /** Slots that `shardId` is responsible for, ascending. */
@@ -96,6 +122,20 @@ export function isIdle(state: ShardConfigState, shard: ShardState): boolean {
     !state.owners.includes(shard.shardId) &&
     !openMigrations(state).some((m) => m.source === shard.shardId || m.target === shard.shardId)
   );
+}
+
+/** So long after the end of its wait a roll-back still counts as the one before the next, ms. */
+const FAILURES_REMEMBERED_MS = 600_000;
+
+/** Migrations from `source` to `target` that were rolled back in a row, as far as that is not long ago. */
+export function failuresOf(state: ShardConfigState, source: ShardId, target: ShardId, now: number): number {
+  const backoff = state.backoffs[pairOf(source, target)];
+  return backoff === undefined || now - backoff.until > FAILURES_REMEMBERED_MS ? 0 : backoff.failures;
+}
+
+/** Pairs of shards between which no migration is planned now. */
+export function pausedPairs({ state, now }: Pick<View, 'state' | 'now'>): readonly Backoff[] {
+  return Object.values(state.backoffs).filter(({ until }) => now < until);
 }
 
 /** Owners that are lost: their slots need a new owner. */

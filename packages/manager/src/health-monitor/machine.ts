@@ -4,23 +4,35 @@ import {
   type Health,
   isIdle,
   isWanted,
+  keepersFor,
   type MigrationId,
   type ShardConfigState,
   type ShardEvent,
   type ShardObservation,
   type ShardState,
+  slotsToRelease,
   type StandbyObservation,
   type TableConfig,
   type View,
 } from '../aggregate/model.ts';
+import { endsKeeping, isCaughtUp } from './observation.ts';
 import { takeoverReasons } from './takeover.ts';
 
 export interface HealthSignal {
   /**
-   * STARTING to FAILED: the observed health. REPORT: revision and draining. RELEASED: it let go of the slots that it had
-   * lost. GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not or shall not.
+   * STARTING to FAILED: the observed health. REPORT: revision and draining. SHOWN: everything that it is responsible for
+   * is in its exposition. RELEASED: it let go of the slots that it had lost. GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not or shall not.
    */
-  readonly type: 'STARTING' | 'HEALTHY' | 'SUSPECT' | 'FAILED' | 'REPORT' | 'RELEASED' | 'GONE' | 'STANDBY_READY';
+  readonly type:
+    | 'STARTING'
+    | 'HEALTHY'
+    | 'SUSPECT'
+    | 'FAILED'
+    | 'REPORT'
+    | 'SHOWN'
+    | 'RELEASED'
+    | 'GONE'
+    | 'STANDBY_READY';
   readonly observation?: ShardObservation;
   /** With RELEASED: the release that it answers. */
   readonly release?: MigrationId;
@@ -40,6 +52,7 @@ const config: TableConfig = {
   initial: 'Pending',
   on: {
     REPORT: [{ guard: 'isNews', actions: 'report' }],
+    SHOWN: [{ guard: 'isAwaited', actions: 'letRelease' }],
     RELEASED: [{ guard: 'isItsRelease', actions: 'confirmRelease' }],
     // The shard stays what it is: its health is the active worker's, which is another one from now on.
     STANDBY_READY: [
@@ -133,11 +146,11 @@ export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal,
     activeIsSurplus: because(takeoverReasons.isSurplus),
     isNews: ({ shard }, { observation: o }) =>
       o !== undefined && o.revision !== '' && (o.revision !== shard.revision || o.draining !== shard.draining),
-    isItsRelease: ({ shard }, { release }) => shard.stale !== null && shard.stale.id === release,
+    isAwaited: ({ view }, { observation }) => observation !== undefined && endsKeeping(view.state, observation),
+    isItsRelease: ({ shard }, { release }) => shard.stale?.id === release && slotsToRelease(shard).length > 0,
     isUnwanted: ({ view, shard }) => !isWanted(view.state, shard) && isIdleOrDead(view, shard),
     isNeeded: ({ view, shard }) => !isIdle(view.state, shard),
-    hasCaughtUp: ({ view, shard }, { observation: o }) =>
-      shard.stale === null && o !== undefined && o.generation === view.state.generation && o.epoch >= shard.epoch,
+    hasCaughtUp: ({ view, shard }, { observation: o }) => o !== undefined && isCaughtUp(view.state, shard, o),
   },
   decisions: {
     report: ({ view, shard: { shardId } }, { observation }) => [
@@ -147,6 +160,17 @@ export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal,
         shardId,
         revision: observation?.revision ?? '',
         draining: observation?.draining ?? false,
+      },
+    ],
+    letRelease: ({ view: { state, now }, shard: { shardId } }) => [
+      {
+        type: 'shard.slots.shown.v1',
+        at: now,
+        shardId,
+        releases: keepersFor(state, shardId).map((keeper, i) => ({
+          shardId: keeper.shardId,
+          id: `g${state.generation}-r${state.nextMigration + i}`,
+        })),
       },
     ],
     confirmRelease: ({ view, shard: { shardId } }, { release }) => [

@@ -1,5 +1,12 @@
-import type { CommandBody, ShardConfigState, ShardObservation } from '../aggregate/model.ts';
-import { isIdle } from '../aggregate/model.ts';
+import {
+  type CommandBody,
+  isIdle,
+  keepersFor,
+  type ShardConfigState,
+  type ShardObservation,
+  type ShardState,
+  slotsToRelease,
+} from '../aggregate/model.ts';
 
 /**
  * The command for what is seen of a shard, or undefined where `state` already says so. Level-triggered: call it for
@@ -13,8 +20,23 @@ export function shardCommand(
   if (shard === undefined) return undefined;
   const reports =
     observation.revision !== '' && (observation.revision !== shard.revision || observation.draining !== shard.draining);
-  return reports || changesHealth(state, observation) ? { type: 'ShardObserved', observation } : undefined;
+  const isNews = reports || changesHealth(state, observation) || endsKeeping(state, observation);
+  return isNews ? { type: 'ShardObserved', observation } : undefined;
 }
+
+/** Whether its worker has the newest assignment. */
+const isCurrent = (state: ShardConfigState, { shardId, generation, epoch }: ShardObservation): boolean =>
+  generation === state.generation && epoch >= (state.shards[shardId]?.epoch ?? 0);
+
+/** Whether others go on exposing slots until this shard shows them, and it does. */
+export function endsKeeping(state: ShardConfigState, observation: ShardObservation): boolean {
+  const { shown, shardId } = observation;
+  return shown === true && isCurrent(state, observation) && keepersFor(state, shardId).length > 0;
+}
+
+/** Whether a shard that was lost is as it should be again. What it keeps for others is no reason to do without it. */
+export const isCaughtUp = (state: ShardConfigState, shard: ShardState, observation: ShardObservation): boolean =>
+  slotsToRelease(shard).length === 0 && isCurrent(state, observation);
 
 function changesHealth(state: ShardConfigState, observation: ShardObservation): boolean {
   const shard = state.shards[observation.shardId];
@@ -31,7 +53,7 @@ function changesHealth(state: ShardConfigState, observation: ShardObservation): 
       return health === 'Healthy' || health === 'Starting';
     case 'Recovering':
       if (health !== 'Healthy') return health !== 'Starting';
-      return shard.stale === null && observation.generation === state.generation && observation.epoch >= shard.epoch;
+      return isCaughtUp(state, shard, observation);
   }
   return shard.health satisfies never;
 }

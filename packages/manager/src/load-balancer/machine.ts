@@ -73,7 +73,7 @@ export const balanceTable: BalanceTable = decisionTable<View, BalanceSignal, Sha
         hasRoomFor(view, orphans(view))),
     holdPointless: ({ state }) => state.failover.held !== null && failedOwners(state).length === 0,
     startStalled: (view) => stalledStarts(view).length > 0,
-    evacuationDue: (view) => view.now >= view.state.backoff.until && evacuation(view).length > 0,
+    evacuationDue: (view) => evacuation(view).length > 0,
     rebalanceDue: (view) => rebalancingBlock(view) === undefined && rebalancing(view).length > 0,
   },
   decisions: {
@@ -123,6 +123,7 @@ function assign(
       at: now,
       cause,
       moves: moves.map(({ from, to, slots: moved }) => ({ from, to, slots: [...moved] })),
+      releaseWhen: 'shown',
       releases: losers.map((shardId, i) => ({ shardId, id: `g${state.generation}-r${state.nextMigration + i}` })),
       reason,
     },

@@ -6,6 +6,8 @@ import {
   type MigrationCause,
   migratingSlots,
   openMigrations,
+  pairOf,
+  pausedPairs,
   projectedOwners,
   refugesOf,
   type ShardEvent,
@@ -110,19 +112,36 @@ export function isMassFailure(view: View): boolean {
 /** Moves away from shards that terminate; they cannot wait for others to be ready. */
 export function evacuation(view: View): readonly Transfer[] {
   const { state } = view;
-  const leaving = new Set(drainingOwners(state).map((shard) => shard.shardId));
   const migrating = migratingSlots(state);
-  const slots = state.owners.flatMap((owner, slot) =>
-    owner !== null && leaving.has(owner) && !migrating.has(slot) ? [slot] : [],
-  );
-  return withoutOpenPairs(view, place(view, targetsOf(state), new Set(slots)));
+  const leavingSlots = (of: readonly ShardState[]): ReadonlySet<SlotIndex> =>
+    new Set(of.flatMap(({ shardId }) => slotsOf(state, shardId).filter((slot) => !migrating.has(slot))));
+  const draining = drainingOwners(state);
+  const trusted = trustedTargets(view);
+  if (trusted.length > 0) return withoutOpenPairs(view, place(view, trusted, leavingSlots(draining)));
+  const paused = new Set(pausedPairs(view).map(({ source, target }) => pairOf(source, target)));
+  const moves = draining.flatMap((shard) => {
+    const others = targetsOf(state).filter(({ shardId }) => !paused.has(pairOf(shard.shardId, shardId)));
+    return place(view, others, leavingSlots([shard]));
+  });
+  return withoutOpenPairs(view, moves);
+}
+
+/** Targets to which no migration was rolled back of late. */
+function trustedTargets(view: View): readonly ShardState[] {
+  const failed = new Set(pausedPairs(view).map(({ target }) => target));
+  return targetsOf(view.state).filter(({ shardId }) => !failed.has(shardId));
 }
 
 const drainingOwners = (state: View['state']): readonly ShardState[] =>
   shardsOf(state).filter((shard) => shard.draining && (shard.health === 'Healthy' || shard.health === 'Suspect'));
 
-/** Moves that empty unwanted shards and bring the counts of the others within one of each other. */
-export function rebalancing(view: View): readonly Transfer[] {
+/**
+ * Moves that empty unwanted shards and bring the counts of the others within one of each other, as far as that can be
+ * done without targets that failed of late.
+ */
+export const rebalancing = (view: View): readonly Transfer[] => balanceAmong(view, trustedTargets(view));
+
+function balanceAmong(view: View, targets: readonly ShardState[]): readonly Transfer[] {
   const { state } = view;
   const unwanted = new Set(
     shardsOf(state)
@@ -130,24 +149,32 @@ export function rebalancing(view: View): readonly Transfer[] {
       .map((shard) => shard.shardId),
   );
   const leaving = new Set(state.owners.flatMap((owner, slot) => (owner !== null && unwanted.has(owner) ? [slot] : [])));
-  return transfers(planBalance(planInput(view, targetsOf(state), leaving), strategyNamed(view.settings.strategy)));
+  return transfers(planBalance(planInput(view, targets, leaving), strategyNamed(view.settings.strategy)));
 }
 
 /** Why no rebalancing may be planned now, or undefined. */
 export function rebalancingBlock(view: View): string | undefined {
-  const { state, settings, now } = view;
+  const { state, settings } = view;
   if (settings.mode === 'Paused') return 'mode is Paused';
   if (state.rollout !== null) return 'a rolling update is under way';
   if (openMigrations(state).length > 0) return `${openMigrations(state).length} migrations are open`;
   if (state.failover.held !== null || failedOwners(state).length > 0) return 'a failover is not finished';
-  if (now < state.backoff.until)
-    return `a migration was rolled back; next try in ${seconds(state.backoff.until - now)}`;
   const loading = shardsOf(state)
     .filter((shard) => isGettingOn(view, shard))
     .map(({ shardId }) => `${shardId} (loading)`);
   const awaited = [...awaitedShards(view).map(({ shardId, health }) => `${shardId} (${health})`), ...loading];
   if (awaited.length > 0) return `waiting for ${awaited.join(', ')}`;
-  return targetsOf(state).length === 0 ? 'no shard is able to take slots' : undefined;
+  return targetsOf(state).length === 0 ? 'no shard is able to take slots' : retryBlock(view);
+}
+
+/** Which roll-backs keep everything that is left to be balanced from being tried again, or undefined. */
+function retryBlock(view: View): string | undefined {
+  const paused = pausedPairs(view);
+  if (paused.length === 0 || rebalancing(view).length > 0) return undefined;
+  if (balanceAmong(view, targetsOf(view.state)).length === 0) return undefined;
+  const pairs = paused.map(({ source, target }) => `${source} -> ${target}`).join(', ');
+  const nextMs = Math.min(...paused.map(({ until }) => until)) - view.now;
+  return `migrations were rolled back (${pairs}); next try in ${seconds(nextMs)}`;
 }
 
 /**

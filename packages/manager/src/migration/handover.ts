@@ -1,5 +1,11 @@
 import type { Handover } from '@shard-controller/shared/contracts';
-import type { CommandBody, MigrationState, ShardConfigState, ShardId } from '../aggregate/model.ts';
+import {
+  type CommandBody,
+  type MigrationState,
+  type ShardConfigState,
+  type ShardId,
+  slotsToRelease,
+} from '../aggregate/model.ts';
 import type { MigrationSignal } from './machine.ts';
 
 type HandoverObserved = Extract<CommandBody, { type: 'HandoverObserved' }>;
@@ -21,7 +27,9 @@ export function handoverCommands(
 function isNews(state: ShardConfigState, { shardId, handover }: HandoverObserved): boolean {
   const migration = state.migrations[handover.migration];
   if (migration === undefined) {
-    return state.shards[shardId]?.stale?.id === handover.migration && handover.state === 'released';
+    const shard = state.shards[shardId];
+    const isNamed = shard?.stale?.id === handover.migration && slotsToRelease(shard).length > 0;
+    return isNamed && handover.state === 'released';
   }
   if (migration[handover.role] !== shardId) return false;
   switch (handover.state) {

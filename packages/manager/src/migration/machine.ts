@@ -1,6 +1,7 @@
 import {
   type DecisionTable,
   decisionTable,
+  failuresOf,
   isWanted,
   type MigrationState,
   openMigrations,
@@ -176,16 +177,21 @@ export const migrationTable: MigrationTable = decisionTable(config, {
         id,
         durationMs: Math.max(0, now - plannedAt),
         released: false,
-        ...(state.shards[source] === undefined ? {} : { release: `g${state.generation}-r${state.nextMigration}` }),
+        ...(state.shards[source] === undefined
+          ? {}
+          : { release: `g${state.generation}-r${state.nextMigration}`, releaseWhen: 'shown' as const }),
       },
     ],
     rollBack: (facts, signal) => [rolledBack(facts, signal, 0)],
     // The longer it keeps failing, the longer until the next try.
     rollBackAndWait: (facts, signal) => [
-      rolledBack(facts, signal, Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** facts.view.state.backoff.failures)),
+      rolledBack(facts, signal, Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failuresBefore(facts))),
     ],
   },
 });
+
+const failuresBefore = ({ view: { state, now }, migration: { source, target } }: MigrationFacts): number =>
+  failuresOf(state, source, target, now);
 
 function rolledBack(
   { view: { now }, migration }: MigrationFacts,

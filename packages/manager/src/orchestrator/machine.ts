@@ -237,6 +237,7 @@ function recovered(now: number, signal: Extract<ConfigSignal, { type: 'LOG_LOST'
       owned: [...owned],
       stale: [...stale],
       release: `g${generation}-r${i + 1}`,
+      releaseWhen: 'shown',
       ...(active === 'a' ? {} : { active }),
     })),
     reason,

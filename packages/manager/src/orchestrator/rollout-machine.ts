@@ -7,6 +7,7 @@ import {
   isOutdated,
   isTarget,
   openMigrations,
+  pausedPairs,
   regularShards,
   type ShardConfigState,
   type ShardEvent,
@@ -112,11 +113,13 @@ const isAway = (state: ShardConfigState, shard: ShardState): boolean =>
 
 /** Why a rolling update does not begin or go on now, or undefined. */
 export function rolloutBlock(view: View): string | undefined {
-  const { state, settings, now } = view;
+  const { state, settings } = view;
   if (settings.mode === 'Paused') return 'mode is Paused';
   if (openMigrations(state).length > 0) return 'migrations are open';
   if (failedOwners(state).length > 0) return 'a failover is not finished';
-  if (now < state.backoff.until) return 'a migration was rolled back a moment ago';
+  const move = nextMove(state);
+  const isPaused = pausedPairs(view).some(({ source, target }) => source === move?.from && target === move.to);
+  if (isPaused) return `a migration from ${move?.from} to ${move?.to} was rolled back a moment ago`;
   return state.rollout === null ? beginBlock(view) : undefined;
 }
 

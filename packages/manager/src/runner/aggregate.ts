@@ -132,6 +132,7 @@ function claimOf({ spec }: ShardInstance): ShardInstanceClaim {
     active: activeReplicaOf(spec),
     owned: rangesToSlots(spec.hashRanges, spec.slotCount),
     releasing: rangesToSlots(spec.releaseRanges, spec.slotCount),
+    keeping: rangesToSlots(spec.keepRanges ?? [], spec.slotCount),
   };
 }
 

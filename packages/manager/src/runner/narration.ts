@@ -54,6 +54,10 @@ export function narrate(event: ShardEvent, before: ShardConfigState): Narration 
       const message = `${slots} slots assigned (${event.cause}): ${event.reason}`;
       return event.cause === 'failover' ? warning('Failover', message) : step(message);
     }
+    case 'shard.slots.shown.v1':
+      return step(
+        `${event.shardId} shows all its slots; ${event.releases.map((r) => r.shardId).join(', ')} may release theirs`,
+      );
     case 'shard.failover.held.v1':
       return warning('FailoverHeld', `failover of ${event.shards.join(', ')} waits: ${event.reason}`);
     case 'shard.failover.resumed.v1':

@@ -113,6 +113,7 @@ describe('scraperCommands', () => {
         slots: [1],
         step: 'Cleanup',
         committed: false,
+        sourceLost: false,
         plannedAt: 0,
         deadline: null,
         acknowledgedAt: 500,

@@ -22,6 +22,7 @@ const assignments: fc.Arbitrary<Assignment> = fc.record(
     hashRanges: fc.array(range, { maxLength: 5 }),
     warmRanges: fc.array(moving, { maxLength: 5 }),
     releaseRanges: fc.array(moving, { maxLength: 5 }),
+    keepRanges: fc.array(range, { maxLength: 5 }),
     activeReplica: fc.constantFrom('a' as const, 'b' as const),
   },
   {

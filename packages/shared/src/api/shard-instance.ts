@@ -41,6 +41,9 @@ const specFields = z.object({
   releaseRanges: migratingRanges()
     .default([])
     .describe('What it stops exposing because another shard is responsible and has been scraped.'),
+  keepRanges: hashRanges()
+    .optional()
+    .describe('What it goes on exposing, though another shard is responsible, until that one shows it.'),
 });
 
 export const shardInstanceSpecSchema = withRules(specFields, [

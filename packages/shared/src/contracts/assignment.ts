@@ -24,6 +24,8 @@ export const shardIdSchema = z.string().regex(/^shard-[0-9]{3,5}$/);
  * - `hashRanges`: responsibility. Not all of them need to be exposed yet, and more may be.
  * - `warmRanges`: slots to load and expose while another shard is still responsible.
  * - `releaseRanges`: slots to stop exposing; another shard is responsible and has been scraped.
+ * - `keepRanges`: slots to go on exposing although another shard is responsible, because it does not show them yet: this
+ *   one was believed lost.
  */
 export const assignmentSchema = z.strictObject({
   v: z.literal('shard.assignment.v1'),
@@ -47,6 +49,7 @@ export const assignmentSchema = z.strictObject({
   hashRanges: z.array(hashRangeSchema).max(MAX_RANGES),
   warmRanges: z.array(migratingRangeSchema).max(MAX_RANGES),
   releaseRanges: z.array(migratingRangeSchema).max(MAX_RANGES),
+  keepRanges: z.array(hashRangeSchema).max(MAX_RANGES).optional(),
 });
 
 export type Assignment = z.infer<typeof assignmentSchema>;
@@ -70,8 +73,8 @@ export function compareEpoch(
 export function assignmentProblem(a: Assignment): string | undefined {
   try {
     const seen = new Map<number, string>();
-    for (const list of ['hashRanges', 'warmRanges', 'releaseRanges'] as const) {
-      const ranges: readonly HashRange[] = a[list];
+    for (const list of ['hashRanges', 'warmRanges', 'releaseRanges', 'keepRanges'] as const) {
+      const ranges: readonly HashRange[] = a[list] ?? [];
       for (const slot of rangesToSlots(ranges, a.slotCount)) {
         const other = seen.get(slot);
         if (other !== undefined) return `slot ${slot} is in ${other} and in ${list}`;

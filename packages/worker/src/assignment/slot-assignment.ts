@@ -18,6 +18,7 @@ export function slotAssignment(assignment: Assignment, replica: Replica): SlotAs
     owned: rangesToSlots(assignment.hashRanges, slotCount),
     warm: byMigration(assignment.warmRanges, slotCount),
     release: byMigration(assignment.releaseRanges, slotCount),
+    keep: rangesToSlots(assignment.keepRanges ?? [], slotCount),
     standby: activeReplicaOf(assignment) !== replica,
   };
 }

@@ -37,6 +37,13 @@ describe('the role of a slot', () => {
     expect(planSlots(roles, assignment({}))[1]).toBe(SlotRole.None);
   });
 
+  test('that is to be kept is exposed, also by a process that did not own it before', () => {
+    const roles = planSlots(undefined, assignment({ owned: [1], keep: [2] }));
+    expect(roles[2]).toBe(SlotRole.Kept);
+    expect(planSlots(roles, assignment({ owned: [1], release: one([2]) }))[2]).toBe(SlotRole.Release);
+    expect(planSlots(roles, assignment({ owned: [1, 2] }))[2]).toBe(SlotRole.Owned);
+  });
+
   test('that a standby has and that is no longer named is let go: it may have slept through the release', () => {
     const before = planSlots(undefined, assignment({ owned: [1, 2] }));
     const roles = planSlots(before, assignment({ owned: [2], standby: true }));

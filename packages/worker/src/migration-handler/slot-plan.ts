@@ -7,7 +7,7 @@ export const SlotRole = {
   Owned: 1,
   /** Loaded and exposed for a migration; another shard is still responsible. */
   Warm: 2,
-  /** Was owned, and no assignment asked for its release: exposed until told, because duplicates are better than loss. */
+  /** Was owned, and no assignment asked for its release yet: exposed until told, because duplicates are better than loss. */
   Kept: 3,
   /** To be withdrawn. */
   Release: 4,
@@ -28,8 +28,8 @@ class SlotPlanError extends Error {
 
 /**
  * The role of each slot under `assignment`, given the roles before. A warm slot that is no longer named was rolled back
- * and is withdrawn; an owned one that is no longer named is kept, except by a standby: nobody scrapes it, and it may
- * have missed the release.
+ * and is withdrawn; an owned one that is no longer named is kept as if it were named so, except by a standby: nobody
+ * scrapes it, and it may have missed the release.
  */
 export function planSlots(previous: SlotRoles | undefined, assignment: SlotAssignment): SlotRoles {
   const { slotCount } = assignment;
@@ -40,6 +40,7 @@ export function planSlots(previous: SlotRoles | undefined, assignment: SlotAssig
   }
   const roles = new Uint8Array(slotCount);
   for (const slot of assignment.owned) roles[slot] = SlotRole.Owned;
+  for (const slot of assignment.keep ?? []) roles[slot] = SlotRole.Kept;
   for (const { slots } of assignment.warm) for (const slot of slots) roles[slot] = SlotRole.Warm;
   for (const { slots } of assignment.release) for (const slot of slots) roles[slot] = SlotRole.Release;
   if (previous === undefined || assignment.standby === true) return roles;

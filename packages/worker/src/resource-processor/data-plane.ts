@@ -19,6 +19,8 @@ export interface SlotAssignment {
   readonly owned: readonly number[];
   readonly warm: readonly MigratingSlots[];
   readonly release: readonly MigratingSlots[];
+  /** Slots of another shard that are to be exposed until that one shows them. */
+  readonly keep?: readonly number[];
   /** Another replica of the shard serves: nothing is lost when this one lets go of a slot. */
   readonly standby?: boolean;
 }

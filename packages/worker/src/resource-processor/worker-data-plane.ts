@@ -122,7 +122,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       this.#exposure = exposure;
       this.#view.exposureChanged();
     }
-    const kept = this.#keptSlots();
+    const kept = this.#keptSlots() - (assignment.keep?.length ?? 0);
     if (kept > 0) {
       this.#options.logger.warn(
         { epoch: assignment.epoch, slots: kept },

@@ -44,11 +44,12 @@ function migrationProblems({ migrations, owners }: ShardConfigState): string[] {
 function releaseProblems(state: ShardConfigState): string[] {
   return [...assignedSlots(state)].flatMap(([shardId, { release }]) =>
     release.flatMap(({ migration, slots }) => {
-      const committed = state.migrations[migration]?.committed === true;
+      const moved = state.migrations[migration];
+      const committed = moved?.committed === true && !moved.sourceLost;
       const lost = state.shards[shardId]?.stale?.id === migration;
       if (!committed && !lost) return [`${shardId} is to release ${migration}, which is not committed`];
       return slots
-        .filter((slot) => state.owners[slot] === shardId)
+        .filter((slot) => state.owners[slot] === shardId || state.shards[shardId]?.stale?.kept.includes(slot))
         .map((slot) => `${shardId} releases its slot ${slot}`);
     }),
   );

@@ -26,6 +26,8 @@ interface Pod {
   epoch: number;
   /** Slots in its exposition, with the migration they were warmed for until it is responsible for them. */
   readonly exposed: Map<number, string>;
+  /** Slots that it is responsible for and has yet to load: ticks until its exposition holds them. */
+  readonly loading: Map<number, number>;
   readonly acknowledged: Set<string>;
 }
 
@@ -79,9 +81,13 @@ export class ModelWorld {
   objectsPerSlot = 10;
   /** Ticks that a new pod needs. */
   startTicks = 2;
+  /** Ticks that a worker needs to load the slots that it was given: it exposes them only then. */
+  loadTicks = 2;
   holdAt: HeldStep | undefined;
   /** Shards whose worker lives but cannot serve. */
   readonly unable = new Set<ShardId>();
+  /** Shards that are taken for lost though their worker lives, hears and obeys. */
+  readonly misjudged = new Set<ShardId>();
   readonly #silentFor = new Map<ShardId, number>();
   readonly #decide: Decide;
   readonly #onDecision: (world: ModelWorld) => void;
@@ -230,6 +236,7 @@ export class ModelWorld {
       active: activeReplicaOf(a),
       owned: rangesToSlots(a.hashRanges, slotCount),
       releasing: rangesToSlots(a.releaseRanges, slotCount),
+      keeping: rangesToSlots(a.keepRanges ?? [], slotCount),
     }));
     const generation = this.state.generation + 1;
     this.log.length = 0;
@@ -288,6 +295,7 @@ export class ModelWorld {
       generation: 0,
       epoch: 0,
       exposed: new Map(),
+      loading: new Map(),
       acknowledged: new Set(),
     };
   }
@@ -300,7 +308,7 @@ export class ModelWorld {
       if (pod.starting > 0 || pod.frozen || slots === undefined) continue;
       const warm = new Set(slots.warm.map(({ migration }) => migration));
       const release = new Set(slots.release.flatMap((entry) => entry.slots));
-      for (const slot of slots.owned) pod.exposed.set(slot, OWNED);
+      this.#load(pod, slots.owned);
       for (const [slot, reason] of pod.exposed) {
         // Like the real worker: it lets go when told, or when a warm-up is dropped, never by itself, except as a standby.
         const isDropped = this.standbys.get(shardId) === pod && reason === OWNED && !slots.owned.includes(slot);
@@ -309,6 +317,19 @@ export class ModelWorld {
       }
       pod.generation = this.state.generation;
       pod.epoch = this.state.shards[shardId]?.epoch ?? 0;
+    }
+  }
+
+  /** What it already exposes it goes on exposing; the rest takes its time. */
+  #load({ exposed, loading }: Pod, owned: readonly number[]): void {
+    for (const slot of loading.keys()) if (!owned.includes(slot)) loading.delete(slot);
+    for (const slot of owned) {
+      const left = exposed.has(slot) ? 0 : (loading.get(slot) ?? this.loadTicks);
+      if (left > 0) loading.set(slot, left - 1);
+      else {
+        loading.delete(slot);
+        exposed.set(slot, OWNED);
+      }
     }
   }
 
@@ -325,7 +346,7 @@ export class ModelWorld {
       }
     }
     for (const [shardId, pod] of this.pods) {
-      if (pod.starting > 0 || pod.frozen) continue;
+      if (pod.starting > 0 || pod.frozen || this.misjudged.has(shardId)) continue;
       for (const command of handoverCommands(this.state, shardId, this.#handovers(shardId, pod))) this.send(command);
     }
     for (const { id, step, committed, source, target, slots } of Object.values(this.state.migrations)) {
@@ -344,7 +365,7 @@ export class ModelWorld {
     const [active, standby] = [this.pods.get(shardId), this.standbys.get(shardId)];
     const shard = this.state.shards[shardId];
     if (shard === undefined || standby === undefined || standby.starting > 0 || standby.frozen) return;
-    if (standby.epoch < shard.epoch || standby.draining !== undefined) return;
+    if (standby.epoch < shard.epoch || standby.draining !== undefined || standby.loading.size > 0) return;
     const lost = shard.health !== 'Pending' && (active === undefined || active.frozen || active.starting > 0);
     const terminating = active?.draining !== undefined;
     const { replica, revision } = standby;
@@ -355,7 +376,7 @@ export class ModelWorld {
 
   #observe(shardId: ShardId): ShardObservation | undefined {
     const pod = this.pods.get(shardId);
-    const speaks = pod !== undefined && !pod.frozen;
+    const speaks = pod !== undefined && !pod.frozen && !this.misjudged.has(shardId);
     const silent = speaks && pod.starting === 0 ? 0 : (this.#silentFor.get(shardId) ?? 0) + 1;
     this.#silentFor.set(shardId, silent);
     const seen = (health: ShardObservation['health']): ShardObservation => ({
@@ -366,6 +387,7 @@ export class ModelWorld {
       draining: pod?.draining !== undefined,
       generation: pod?.generation ?? 0,
       epoch: pod?.epoch ?? 0,
+      shown: silent === 0 && pod?.loading.size === 0,
     });
     if (silent === 0) return seen(this.unable.has(shardId) ? 'Starting' : 'Healthy');
     if (this.state.shards[shardId]?.health === 'Pending' && pod !== undefined) return seen('Starting');
