@@ -50,4 +50,4 @@ export {
   type Hold,
   holdsOf,
 } from './status.ts';
-export { isWanted, openMigrations, shardsOf, slotsOf } from './view.ts';
+export { isIdle, isWanted, openMigrations, shardsOf, slotsOf } from './view.ts';

@@ -2,7 +2,16 @@ import { rebalancingBlock } from '../load-balancer/index.ts';
 import { loadScalingBlock, meanLoad, outdatedShards, rolloutBlock } from '../orchestrator/index.ts';
 import type { CommandContext } from './commands.ts';
 import type { LastDecision, ShardConfigState, ShardState } from './state.ts';
-import { awaitedShards, isLoaded, isWanted, openMigrations, pausedPairs, regularShards, shardsOf, type View } from './view.ts';
+import {
+  awaitedShards,
+  isLoaded,
+  isWanted,
+  openMigrations,
+  pausedPairs,
+  regularShards,
+  shardsOf,
+  type View,
+} from './view.ts';
 
 export type ConditionType = 'Ready' | 'Progressing' | 'Degraded' | 'ScalingLimited';
 

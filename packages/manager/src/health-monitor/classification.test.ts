@@ -1,6 +1,6 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import { describe, expect, it } from 'vitest';
-import { canServe, classify, healthBounds, type ShardSignals } from './classification.ts';
+import { canServe, classify, healthBounds, needsInstanceRead, type ShardSignals } from './classification.ts';
 
 const bounds = healthBounds(2_000);
 const NOW = 1_000_000;
@@ -48,12 +48,15 @@ function signals(silentMs: number, change: Partial<ShardSignals> = {}): ShardSig
     ping: 'none',
     pod: 'ready',
     instanceStatusAt: undefined,
+    instanceReadAt: undefined,
     ...change,
   };
 }
 
 const healthOf = (given: ShardSignals, previous: Parameters<typeof classify>[1] = 'Healthy'): string =>
   classify(given, previous, bounds, NOW).health;
+
+const healthAt = (given: ShardSignals, now: number): string => classify(given, 'Suspect', bounds, now).health;
 
 describe('classify', () => {
   it('calls a worker Healthy while its heartbeats come', () => {
@@ -66,22 +69,72 @@ describe('classify', () => {
   });
 
   it.each([
-    ['nobody answers its ping', { ping: 'no-responders' }],
     ['its pod is deleted', { pod: 'deleted' }],
     ['its container has terminated', { pod: 'terminated' }],
     ['its pod is not ready', { pod: 'not-ready' }],
+    ['its ShardInstance status is not renewed', { instanceStatusAt: NOW - 30_000, instanceReadAt: NOW }],
+    ['it never wrote a ShardInstance status', { instanceReadAt: NOW }],
   ] as const)('calls it Failed after two intervals when %s as well', (_, change) => {
     expect(healthOf(signals(3_999, change))).toBe('Suspect');
     expect(healthOf(signals(4_000, change))).toBe('Failed');
   });
 
-  it('takes a ShardInstance status as old as the heartbeat for the second signal', () => {
-    expect(healthOf(signals(12_000, { instanceStatusAt: NOW - 11_900 }))).toBe('Suspect');
-    expect(healthOf(signals(12_000, { instanceStatusAt: NOW - 12_000 }))).toBe('Failed');
+  it('never calls it Failed because nobody answers its ping: that is the same connection', () => {
+    expect(healthOf(signals(3_600_000, { ping: 'no-responders' }))).toBe('Suspect');
+    expect(healthOf(signals(3_600_000, { ping: 'unanswered' }))).toBe('Suspect');
   });
 
-  it('does not call a worker Failed that still writes its ShardInstance status: it lost NATS, not its life', () => {
-    expect(healthOf(signals(8_000, { ping: 'no-responders', instanceStatusAt: NOW - 1_000 }))).toBe('Suspect');
+  it('takes no silence of the API server for evidence: only an answer of it', () => {
+    const quiet = { ping: 'no-responders', instanceStatusAt: NOW - 3_600_000 } as const;
+    expect(healthOf(signals(3_600_000, quiet))).toBe('Suspect');
+    // It answered before the status could have been renewed, and not since.
+    expect(healthOf(signals(60_000, { ...quiet, instanceReadAt: NOW - 56_001 }))).toBe('Suspect');
+    expect(healthOf(signals(60_000, { ...quiet, instanceReadAt: NOW - 56_000 }))).toBe('Failed');
+  });
+
+  it('gives a status that was written after the last heartbeat its time', () => {
+    const dead = (readAt: number) => ({ instanceStatusAt: NOW - 3_500, instanceReadAt: readAt });
+    expect(healthOf(signals(4_000, dead(NOW)))).toBe('Suspect');
+    expect(healthOf({ ...signals(4_000, dead(NOW + 499)) })).toBe('Suspect');
+    expect(healthOf({ ...signals(4_000, dead(NOW + 500)) })).toBe('Failed');
+  });
+
+  it('is patient with a worker that is known to live without NATS, also while its pod is not ready', () => {
+    const without = (silentMs: number, quietMs: number) =>
+      signals(silentMs, {
+        ping: 'no-responders',
+        pod: 'not-ready',
+        instanceStatusAt: NOW - quietMs,
+        instanceReadAt: NOW,
+      });
+    expect(healthOf(without(3_600_000, 7_999))).toBe('Suspect');
+    expect(healthOf(without(3_600_000, 8_000))).toBe('Failed');
+    expect(classify(without(60_000, 1_000), 'Suspect', bounds, NOW).evidence).toEqual([
+      'silent for 60.0 s',
+      'ping: no responders',
+      'it renews its ShardInstance status: it has lost NATS only',
+    ]);
+  });
+
+  it('never fails a worker without NATS that renews its status every 2 s, in whatever phase that begins', () => {
+    const failed: string[] = [];
+    for (let writtenMs = 0; writtenMs < 10_000; writtenMs += 500) {
+      for (let lateMs = 0; lateMs <= 2_000; lateMs += 500) {
+        // The last heartbeat is heard at 0; the connection is lost up to a second later, and that is noticed later still.
+        const renewedFrom = 1_000 + lateMs;
+        for (let now = 0; now < 30_000; now += 250) {
+          const renewals =
+            now < renewedFrom ? undefined : renewedFrom + Math.floor((now - renewedFrom) / 2_000) * 2_000;
+          const given = {
+            ...signals(0, { ping: 'no-responders', instanceReadAt: NOW + now }),
+            heartbeat: { at: NOW, content: heartbeat() },
+            instanceStatusAt: NOW + (renewals ?? writtenMs - 10_000),
+          };
+          if (healthAt(given, NOW + now) === 'Failed') failed.push(`${writtenMs} ${lateMs} ${now}`);
+        }
+      }
+    }
+    expect(failed).toEqual([]);
   });
 
   it('counts silence from the moment this manager could hear', () => {
@@ -128,10 +181,30 @@ describe('classify', () => {
   });
 
   it('says what it saw', () => {
-    expect(classify(signals(4_100, { ping: 'no-responders' }), 'Suspect', bounds, NOW).evidence).toEqual([
+    const dead = { ping: 'no-responders', instanceStatusAt: NOW - 9_000, instanceReadAt: NOW } as const;
+    expect(classify(signals(4_100, dead), 'Suspect', bounds, NOW).evidence).toEqual([
       'silent for 4.1 s',
       'ping: no responders',
+      'ShardInstance status not renewed for 4.1 s',
     ]);
+  });
+});
+
+describe('needsInstanceRead', () => {
+  const needs = (given: ShardSignals): boolean => needsInstanceRead(given, bounds, NOW);
+
+  it('asks only for a worker that would be lost if its status was not renewed', () => {
+    expect(needs(signals(3_999))).toBe(false);
+    expect(needs(signals(4_000))).toBe(true);
+    expect(needs(signals(4_000, { instanceStatusAt: NOW - 3_999 }))).toBe(false);
+    expect(needs(signals(60_000, { instanceStatusAt: NOW - 7_999 }))).toBe(false);
+    expect(needs(signals(60_000, { instanceStatusAt: NOW - 8_000 }))).toBe(true);
+  });
+
+  it('asks no more once it is known', () => {
+    expect(needs(signals(5_000, { instanceReadAt: NOW - 900 }))).toBe(false);
+    expect(needs(signals(5_000, { instanceReadAt: NOW - 1_100 }))).toBe(true);
+    expect(needs(signals(5_000, { pod: 'deleted' }))).toBe(false);
   });
 });
 

@@ -22,6 +22,11 @@ export interface ShardSignals {
   readonly pod: 'ready' | 'not-ready' | 'terminated' | 'deleted' | 'unknown';
   /** When the worker's entry in ShardInstance.status was last seen to change; undefined = never. */
   readonly instanceStatusAt: number | undefined;
+  /**
+   * When this manager last asked the API server itself for the ShardInstance and got it: that there was no change until
+   * then is a fact, not the silence of a watch. Undefined = it has not asked, or got no answer.
+   */
+  readonly instanceReadAt: number | undefined;
 }
 
 /** Ages that matter, ms; they follow from `healthCheckInterval`. */
@@ -30,8 +35,11 @@ export interface HealthBounds {
   readonly failedMs: number;
   /** A silent worker with one positive sign of its loss is replaced by its standby after this. */
   readonly takeoverMs: number;
-  /** A worker writes its ShardInstance.status at least this often. */
-  readonly statusIntervalMs: number;
+  /**
+   * A silent worker whose ShardInstance.status is not renewed for so long has lost the API server, too. Without NATS it
+   * renews it at once and every 2 s.
+   */
+  readonly statusMs: number;
   /** A load to which nothing was added for so long does not get on. */
   readonly standstillMs: number;
 }
@@ -39,12 +47,15 @@ export interface HealthBounds {
 /** One and a half of the heartbeats, which come every second whatever the interval, ms. */
 const LEAST_TAKEOVER_MS = 1_500;
 
+/** Two renewals of the status by a worker without NATS, ms. */
+const LEAST_STATUS_MS = 4_000;
+
 /** Bounds for a `healthCheckInterval`: with the default of 2 s a silent worker is Suspect after 2 s, Failed after 4 s. */
 export const healthBounds = (intervalMs: number): HealthBounds => ({
   suspectMs: intervalMs,
   failedMs: 2 * intervalMs,
   takeoverMs: Math.max(LEAST_TAKEOVER_MS, 0.75 * intervalMs),
-  statusIntervalMs: 10_000,
+  statusMs: Math.max(LEAST_STATUS_MS, 2 * intervalMs),
   standstillMs: 10_000,
 });
 
@@ -70,8 +81,9 @@ const OBSERVED_AS: Readonly<Record<Health, ShardObservation['health']>> = {
 };
 
 /**
- * Health of one shard as seen from outside. `previous` is its health in the state. Silence alone is Suspect; Failed also needs one positive signal that the
- * worker is gone. Before the first heartbeat of a shard that was never Healthy, silence means Starting.
+ * Health of one shard as seen from outside. `previous` is its health in the state. Silence on NATS alone, and a ping that
+ * nobody answers, is Suspect, for as long as it lasts: a worker serves without NATS. Failed also needs a sign from the API
+ * server, which fails independently. Before the first heartbeat of a shard that was never Healthy, silence means Starting.
  */
 export function classify(signals: ShardSignals, previous: Health, bounds: HealthBounds, now: number): Classification {
   const heardAt = signals.heartbeat?.at;
@@ -80,10 +92,41 @@ export function classify(signals: ShardSignals, previous: Health, bounds: Health
   if (silentMs < bounds.suspectMs) return heard(signals, previous, bounds, now);
   const silent = `silent for ${(silentMs / 1000).toFixed(1)} s`;
   if (silentMs < bounds.failedMs) return { health: previous === 'Failed' ? 'Failed' : 'Suspect', evidence: [silent] };
-  const proofs = proofsOfDeath(signals, bounds, now);
-  if (proofs.length > 0) return { health: 'Failed', evidence: [silent, ...proofs] };
-  return { health: previous === 'Failed' ? 'Failed' : 'Suspect', evidence: [silent, 'nothing else says it is gone'] };
+  const ping = signals.ping === 'no-responders' ? ['ping: no responders'] : [];
+  const loss = signOfLoss(signals, bounds, now);
+  if (loss !== undefined) return { health: 'Failed', evidence: [silent, ...ping, loss] };
+  const life = renewsStatus(signals, bounds, now)
+    ? 'it renews its ShardInstance status: it has lost NATS only'
+    : 'the API server does not say that it is gone';
+  return { health: previous === 'Failed' ? 'Failed' : 'Suspect', evidence: [silent, ...ping, life] };
 }
+
+/** Since when a worker is silent on NATS, as far as this manager could hear. */
+const silentSince = ({ heartbeat, hearingSince }: ShardSignals): number => Math.max(heartbeat?.at ?? 0, hearingSince);
+
+/**
+ * Whether to ask the API server for the ShardInstance now: the worker counts as Failed if its status has not been renewed.
+ */
+export function needsInstanceRead(signals: ShardSignals, bounds: HealthBounds, now: number): boolean {
+  if (now - silentSince(signals) < bounds.failedMs) return false;
+  return (
+    now - statusSince(signals) >= statusPatience(signals, bounds) && signOfLoss(signals, bounds, now) === undefined
+  );
+}
+
+/** Since when there was no sign of the worker, neither on NATS nor in its ShardInstance. */
+const statusSince = (signals: ShardSignals): number => Math.max(signals.instanceStatusAt ?? 0, silentSince(signals));
+
+/** Whether it has been writing to the API server for longer than it is silent on NATS. */
+const outlivesNats = (signals: ShardSignals, { suspectMs }: HealthBounds): boolean =>
+  (signals.instanceStatusAt ?? 0) > silentSince(signals) + suspectMs;
+
+/** One that is known to live without NATS may be late with its status, and costs nothing meanwhile. */
+const statusPatience = (signals: ShardSignals, bounds: HealthBounds): number =>
+  outlivesNats(signals, bounds) ? 2 * bounds.statusMs : bounds.statusMs;
+
+const renewsStatus = (signals: ShardSignals, bounds: HealthBounds, now: number): boolean =>
+  outlivesNats(signals, bounds) && now - statusSince(signals) < statusPatience(signals, bounds);
 
 function heard(
   { heartbeat, unableSince, standstillMs }: ShardSignals,
@@ -111,19 +154,13 @@ function heard(
   return { health: 'Starting', evidence };
 }
 
-function proofsOfDeath(signals: ShardSignals, bounds: HealthBounds, now: number): readonly string[] {
-  const { pod, ping, instanceStatusAt, heartbeat } = signals;
-  if (pod === 'deleted') return ['pod deleted'];
-  if (pod === 'terminated') return ['container terminated'];
-  const heardAt = Math.max(heartbeat?.at ?? 0, signals.hearingSince);
-  // It still writes to the API server: it lost NATS, not its life.
-  if (instanceStatusAt !== undefined && instanceStatusAt > heardAt + bounds.suspectMs) return [];
-  const proofs: string[] = [];
-  if (ping === 'no-responders') proofs.push('ping: no responders');
-  if (pod === 'not-ready') proofs.push('pod not ready');
-  const statusAgeMs = now - Math.max(instanceStatusAt ?? 0, signals.hearingSince);
-  if (instanceStatusAt !== undefined && statusAgeMs >= bounds.statusIntervalMs + bounds.suspectMs) {
-    proofs.push(`ShardInstance status is ${(statusAgeMs / 1000).toFixed(0)} s old`);
-  }
-  return proofs;
+/** What the API server says of the loss of a worker that is silent on NATS, or undefined. */
+function signOfLoss(signals: ShardSignals, bounds: HealthBounds, now: number): string | undefined {
+  const { pod, instanceReadAt = 0 } = signals;
+  if (pod === 'deleted') return 'pod deleted';
+  if (pod === 'terminated') return 'container terminated';
+  if (pod === 'not-ready' && !renewsStatus(signals, bounds, now)) return 'pod not ready';
+  const quietMs = instanceReadAt - statusSince(signals);
+  if (quietMs < statusPatience(signals, bounds)) return undefined;
+  return `ShardInstance status not renewed for ${(quietMs / 1000).toFixed(1)} s`;
 }

@@ -3,6 +3,7 @@ export {
   classify,
   type HealthBounds,
   healthBounds,
+  needsInstanceRead,
   type ShardSignals,
 } from './classification.ts';
 export { type HealthSignal, type HealthTable, healthTable } from './machine.ts';

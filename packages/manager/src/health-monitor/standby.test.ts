@@ -33,6 +33,7 @@ function signals(active: Partial<StandbySignals['active']> = {}, standby: Standb
       ping: 'none',
       pod: 'ready',
       instanceStatusAt: undefined,
+      instanceReadAt: undefined,
       terminating: false,
       ...active,
     },

@@ -40,6 +40,8 @@ export interface ClusterViewOptions {
   readonly handler: ClusterViewHandler;
 }
 
+const READ_TIMEOUT_MS = 2_000;
+
 interface SeenEntry {
   readonly text: string | undefined;
   /** When `text` was last seen to change. Monotonic, ms. */
@@ -50,6 +52,8 @@ interface SeenInstance {
   readonly instance: ShardInstance;
   /** What the workers have written, by replica. */
   readonly entries: Readonly<Record<Replica, SeenEntry>>;
+  /** When it was last asked for by `readInstance`. Monotonic, ms. */
+  readonly readAt: number | undefined;
 }
 
 /** ShardConfigs, ShardInstances and worker pods of one namespace, as the API server last told. */
@@ -145,6 +149,42 @@ export class ClusterView {
     return entry?.text === undefined ? undefined : entry.at;
   }
 
+  /** When the answer to the newest `readInstance` was asked for; undefined when there was none. */
+  instanceReadAt(config: string, shardId: string): number | undefined {
+    return this.#instances.get(`${config}-${shardId}`)?.readAt;
+  }
+
+  /**
+   * Asks the API server itself, because a watch that brings nothing may be dead. What the workers have written by then is
+   * known afterwards; whether there was an answer.
+   */
+  async readInstance(config: string, shardId: string, signal: AbortSignal): Promise<boolean> {
+    const { client, clock, namespace } = this.#options;
+    const name = `${config}-${shardId}`;
+    const path = resourcePath({ group: GROUP, version: VERSION, resource: SHARD_INSTANCE_PLURAL, namespace, name });
+    const readAt = clock.monotonic();
+    try {
+      const parsed = parseShardInstance(await client.get<unknown>(path, { signal, timeoutMs: READ_TIMEOUT_MS }));
+      const seen = this.#instances.get(name);
+      if (!parsed.ok || seen === undefined) return false;
+      // The object itself stays what the watch brings, in its order.
+      this.#instances.set(name, { ...seen, entries: this.#entriesOf(parsed.value, seen), readAt });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #entriesOf(instance: ShardInstance, before: SeenInstance | undefined): SeenInstance['entries'] {
+    const entryOf = (of: Replica): SeenEntry => {
+      const written = instance.status?.replicas?.find(({ replica }) => replica === of);
+      const text = written === undefined ? undefined : JSON.stringify(written);
+      const earlier = before?.entries[of];
+      return earlier !== undefined && earlier.text === text ? earlier : { text, at: this.#options.clock.monotonic() };
+    };
+    return { a: entryOf('a'), b: entryOf('b') };
+  }
+
   #configHandler() {
     const { handler, namespace } = this.#options;
     const upsert = (config: ShardConfig): void => {
@@ -180,17 +220,11 @@ export class ClusterView {
   }
 
   #instanceHandler() {
-    const { clock, handler } = this.#options;
+    const { handler } = this.#options;
     const upsert = (instance: ShardInstance): void => {
       const key = instance.metadata.name;
       const before = this.#instances.get(key);
-      const entryOf = (of: Replica): SeenEntry => {
-        const written = instance.status?.replicas?.find(({ replica }) => replica === of);
-        const text = written === undefined ? undefined : JSON.stringify(written);
-        const earlier = before?.entries[of];
-        return earlier !== undefined && earlier.text === text ? earlier : { text, at: clock.monotonic() };
-      };
-      this.#instances.set(key, { instance, entries: { a: entryOf('a'), b: entryOf('b') } });
+      this.#instances.set(key, { instance, entries: this.#entriesOf(instance, before), readAt: before?.readAt });
       handler.surroundingsChanged(instance.spec.shardConfigRef.name);
     };
     const remove = (instance: ShardInstance): void => {

@@ -1,7 +1,8 @@
-import type { Health, LoadProgress, ShardObservation } from '../aggregate/index.ts';
+import type { Health, LoadProgress, Settings, ShardObservation } from '../aggregate/index.ts';
 import { classify, type HealthBounds, type ShardSignals, type StandbySignals } from '../health-monitor/index.ts';
 import type { WorkerPod } from '../effects/worker-pods.ts';
 import { loadProgress } from './load-progress.ts';
+import { scraperProgress } from './scrapers.ts';
 import type { WorkerView } from './worker-registry.ts';
 
 /** Everything seen of one worker of a shard, from sources that fail independently. */
@@ -14,6 +15,8 @@ export interface WorkerSources {
   readonly pod: WorkerPod | null | undefined;
   /** When its entry in the ShardInstance was last seen to change. Monotonic, ms. */
   readonly instanceStatusAt: number | undefined;
+  /** When the ShardInstance was last asked for and got. Monotonic, ms. */
+  readonly instanceReadAt: number | undefined;
 }
 
 /** The active worker's, whose health is the shard's, and those of the other replica. */
@@ -21,7 +24,7 @@ export interface ShardSources extends WorkerSources {
   readonly other: WorkerSources;
 }
 
-function signalsOf(sources: WorkerSources, now: number): ShardSignals {
+export function signalsOf(sources: WorkerSources, now: number): ShardSignals {
   const { worker, pod } = sources;
   return {
     heartbeat: worker === undefined ? undefined : { at: worker.heardAt, content: worker.heartbeat },
@@ -32,6 +35,7 @@ function signalsOf(sources: WorkerSources, now: number): ShardSignals {
     ping: sources.ping,
     pod: podSignal(pod),
     instanceStatusAt: sources.instanceStatusAt,
+    instanceReadAt: sources.instanceReadAt,
   };
 }
 
@@ -68,6 +72,21 @@ export function observeShard(
     generation: heartbeat?.generation ?? 0,
     epoch: heartbeat?.epoch ?? 0,
   };
+}
+
+/**
+ * Whether its newest heartbeat says that all slots of its assignment are in its exposition, and everybody who reads it has
+ * read it since; whoever has not come for the longest overlap is not waited for.
+ */
+export function hasShown(
+  { worker }: WorkerSources,
+  { scraperTtlMs, maxOverlapMs }: Settings['handover'],
+  { suspectMs }: HealthBounds,
+  now: number,
+): boolean {
+  if (worker?.shown === undefined || now - worker.heardAt >= suspectMs) return false;
+  const { heartbeat, shown } = worker;
+  return scraperProgress(heartbeat, heartbeat, shown.sentAt, scraperTtlMs).moved || now - shown.at >= maxOverlapMs;
 }
 
 const isTerminating = ({ worker, pod }: WorkerSources): boolean =>

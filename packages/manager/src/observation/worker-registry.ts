@@ -13,6 +13,11 @@ export interface WorkerView {
   /** Since when its heartbeats say that it is Running; undefined while they do not. */
   readonly runningSince: number | undefined;
   readonly load: LoadMarks;
+  /**
+   * The first of its heartbeats under its present assignment that says that its exposition holds all slots of it: when it
+   * came, and when it was sent on the worker's clock. Undefined while they do not say so.
+   */
+  readonly shown: { readonly at: number; readonly sentAt: number } | undefined;
 }
 
 /** What became of a ping to a worker that has not been heard since. */
@@ -56,6 +61,7 @@ export class WorkerRegistry {
       coldSince: isCold(heartbeat) ? (earlier?.coldSince ?? now) : undefined,
       runningSince: heartbeat.phase === 'Running' ? (earlier?.runningSince ?? now) : undefined,
       load: loadMarks(earlier?.load, heartbeat, now),
+      shown: shownSince(heartbeat, earlier, now),
     };
     this.#pings.delete(key);
     if (entry === undefined) this.#entries.set(key, { view, retired: new Set() });
@@ -103,6 +109,15 @@ const keyOf = ({ namespace, config, shardId, replica }: WorkerAddress): string =
 
 /** A standby that refuses scrapes does what it shall. */
 const isCold = ({ gateway }: Heartbeat): boolean => gateway.state === 'warming' || gateway.state === 'fenced';
+
+function shownSince(heartbeat: Heartbeat, earlier: WorkerView | undefined, now: number): WorkerView['shown'] {
+  const { phase, slots, generation, epoch, sentAt } = heartbeat;
+  const isWhole = (phase === 'Running' || phase === 'Draining') && slots.acknowledged >= slots.assigned;
+  if (!isWhole) return undefined;
+  const before = earlier?.heartbeat;
+  const isSame = before?.generation === generation && before.epoch === epoch;
+  return (isSame ? earlier?.shown : undefined) ?? { at: now, sentAt };
+}
 
 function retire(retired: Set<string>, boot: string): void {
   retired.add(boot);

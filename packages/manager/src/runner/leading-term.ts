@@ -29,8 +29,16 @@ import { Aggregate, type ConfigHead, type ConfigLog, type Execution, lostLog, re
 import type { RunnerContext } from './context.ts';
 import { DecisionTime } from './decision-time.ts';
 import { EffectsLoop } from './effects-loop.ts';
+import { InstanceReads } from './instance-reads.ts';
 import { narrate } from './narration.ts';
-import { isNewConfig, observedCommands, observedConfig, scraperCommands, shardFigures } from './observed-commands.ts';
+import {
+  isNewConfig,
+  observedCommands,
+  observedConfig,
+  scraperCommands,
+  shardFigures,
+  shardsToRead,
+} from './observed-commands.ts';
 import { ensureStreams } from './streams.ts';
 import { Verifications } from './verifications.ts';
 import { Wakeup } from './wakeup.ts';
@@ -63,6 +71,7 @@ export class LeadingTerm {
   readonly #decideWakeup: Wakeup;
   readonly #effectsWakeup: Wakeup;
   readonly #verifications: Verifications;
+  readonly #instanceReads: InstanceReads;
   readonly #publisher: AssignmentPublisher;
   #aggregate: Aggregate | undefined;
   #doubt = true;
@@ -85,6 +94,12 @@ export class LeadingTerm {
     this.#publisher = new AssignmentPublisher(assignmentValues(context.link));
     this.#lastRoundAt = context.clock.monotonic();
     this.#time = new DecisionTime(context.clock);
+    this.#instanceReads = new InstanceReads({
+      cluster: context.cluster,
+      config: options.config.name,
+      clock: context.clock,
+      onAnswer: () => this.#decideWakeup.wake(),
+    });
     this.#verifications = new Verifications({
       link: context.link,
       clock: context.clock,
@@ -128,6 +143,7 @@ export class LeadingTerm {
     } finally {
       ended.abort();
       this.#verifications.stop();
+      this.#instanceReads.stop();
       await effects;
       this.#context.metrics.forget(this.#options.config);
     }
@@ -279,6 +295,7 @@ export class LeadingTerm {
   #commands(state: ShardConfigState): CommandBody[] {
     const { clock } = this.#context;
     const sourcesOf = (shardId: string): ShardSources => this.#sources(state, shardId);
+    this.#instanceReads.want(shardsToRead(state, sourcesOf, clock.monotonic()));
     return [
       ...this.#configCommands(state),
       ...observedCommands(state, sourcesOf, clock.monotonic()),
@@ -328,6 +345,7 @@ export class LeadingTerm {
       hearingSince: hearing.since,
       pod: cluster.pod(name, shardId, replica),
       instanceStatusAt: cluster.instanceStatusAt(name, shardId, replica),
+      instanceReadAt: cluster.instanceReadAt(name, shardId),
     };
   }
 

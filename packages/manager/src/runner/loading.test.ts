@@ -172,6 +172,7 @@ class Start {
       hearingSince: 0,
       pod: undefined,
       instanceStatusAt: undefined,
+      instanceReadAt: undefined,
     };
     return { ...nothing, worker, other: nothing };
   };

@@ -24,6 +24,7 @@ const nothing: WorkerSources = {
   hearingSince: 0,
   pod: undefined,
   instanceStatusAt: undefined,
+  instanceReadAt: undefined,
 };
 const silent: ShardSources = { ...nothing, other: nothing };
 const heard = (over: Parameters<typeof heartbeatOf>[0], heardAt = 1000): ShardSources => ({
@@ -35,6 +36,7 @@ const heard = (over: Parameters<typeof heartbeatOf>[0], heardAt = 1000): ShardSo
     unableSince: undefined,
     coldSince: undefined,
     runningSince: heardAt,
+    shown: undefined,
   },
 });
 

@@ -2,6 +2,7 @@ import type { ShardConfigSpec } from '@shard-controller/shared/api';
 import {
   type CommandBody,
   type CommandContext,
+  isIdle,
   isWanted,
   type LoadProgress,
   type ObservedConfig,
@@ -13,10 +14,17 @@ import {
 import type { WorkerSettings } from '../config.ts';
 import type { ConfigIdentity } from '../effects/owner.ts';
 import { templateRevision } from '../effects/worker-pod.ts';
-import { healthBounds, shardCommand, standbyCommand } from '../health-monitor/index.ts';
+import { healthBounds, needsInstanceRead, shardCommand, standbyCommand } from '../health-monitor/index.ts';
 import { handoverCommands } from '../migration/index.ts';
 import { scraperProgress } from '../observation/scrapers.ts';
-import { loadOf, observeShard, type ShardSources, standbySignals } from '../observation/shard-view.ts';
+import {
+  hasShown,
+  loadOf,
+  observeShard,
+  type ShardSources,
+  signalsOf,
+  standbySignals,
+} from '../observation/shard-view.ts';
 import { settingsOf } from './settings.ts';
 
 /** What is seen of the shards of one ShardConfig, by shard. */
@@ -76,7 +84,9 @@ export function observedCommands(state: ShardConfigState, sourcesOf: SourcesOf, 
     const takeover = standbyCommand(state, shard.shardId, standbySignals(sources, now), bounds, now);
     // Everything else that is seen is about the worker that is about to be replaced.
     if (takeover !== undefined) return [takeover];
-    const seen = shardCommand(state, observeShard(shard.shardId, sources, shard.health, bounds, now));
+    const observation = observeShard(shard.shardId, sources, shard.health, bounds, now);
+    const shown = hasShown(sources, settings.handover, bounds, now);
+    const seen = shardCommand(state, { ...observation, shown });
     const { worker, pod } = sources;
     const recent = worker !== undefined && now - worker.heardAt < bounds.failedMs;
     return [
@@ -84,6 +94,18 @@ export function observedCommands(state: ShardConfigState, sourcesOf: SourcesOf, 
       ...(recent ? handoverCommands(state, shard.shardId, worker.heartbeat.handovers) : []),
       ...(pod === null && isLeftOver(state, shard) ? [{ type: 'PodGone' as const, shardId: shard.shardId }] : []),
     ];
+  });
+}
+
+/** Silent shards whose ShardInstance has to be read before they can count as lost. `now` is monotonic, ms. */
+export function shardsToRead(state: ShardConfigState, sourcesOf: SourcesOf, now: number): readonly string[] {
+  if (state.settings === null) return [];
+  const bounds = healthBounds(state.settings.health.intervalMs);
+  return Object.values(state.shards).flatMap((shard) => {
+    const { health, shardId } = shard;
+    // One that is starting, and has nothing yet, may take its time.
+    const canFail = health !== 'Failed' && (health !== 'Pending' || !isIdle(state, shard));
+    return canFail && needsInstanceRead(signalsOf(sourcesOf(shardId), now), bounds, now) ? [shardId] : [];
   });
 }
 
