@@ -21,6 +21,7 @@ import {
   ChangeDetector,
   HeartbeatSource,
   NatsPresence,
+  NatsProof,
   Pacemaker,
   showedEverything,
   StatusWriter,
@@ -105,6 +106,7 @@ class Worker {
   readonly #guard: StallGuard;
   readonly #presence: NatsPresence;
   readonly #nats: NatsConnection;
+  readonly #natsProof: NatsProof;
   readonly #heart: Pacemaker;
   readonly #statusWriter: StatusWriter;
   readonly #state: WorkerState;
@@ -176,11 +178,20 @@ class Worker {
       mute: config.SHARD_CONTROLLER_TEST_FAULT === 'mute',
     });
     this.#nats = this.#newNatsConnection(keeper);
+    this.#natsProof = new NatsProof({
+      clock,
+      onChange: (delivers) => {
+        if (!delivers) this.#statusWriter.hurry();
+      },
+    });
     this.#heart = new Pacemaker({
       clock,
-      intervalMs: config.HEARTBEAT_INTERVAL_MS,
+      intervalMs: () => config.HEARTBEAT_INTERVAL_MS,
       minGapMs: HEARTBEAT_MIN_GAP_MS,
-      beat: () => this.#presence.beat(this.#nats.link),
+      beat: () => {
+        this.#presence.beat(this.#nats.link);
+        this.#natsProof.beat(this.#nats.link);
+      },
     });
     this.#statusWriter = new StatusWriter({
       client: this.#client,
@@ -189,6 +200,7 @@ class Worker {
       capacity: capacityOf(config),
       active: () => this.#state.active,
       intervalMs: config.STATUS_INTERVAL_MS,
+      alone: () => !this.#natsProof.delivers,
       clock,
       logger,
       onWrite: (outcome) => this.#counts.statusWrite(outcome),
@@ -336,6 +348,7 @@ class Worker {
       },
       onStatus: (connected) => {
         if (connected) this.#heart.hurry();
+        else this.#natsProof.lost();
         this.#changes.notify();
       },
     });

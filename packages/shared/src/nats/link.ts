@@ -133,6 +133,21 @@ export class NatsLink {
     }
   }
 
+  /**
+   * Resolves true once the server has answered to a ping that was sent after everything published until now, false when
+   * the connection is lost before, or there is none. Never rejects.
+   */
+  async answers(): Promise<boolean> {
+    const session = this.#session;
+    if (session === undefined || !this.connected) return false;
+    try {
+      await session.connection.flush();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** Asks once and waits for one answer, `timeoutMs` at most. @throws MessageTooLargeError */
   async request<T>(r: {
     readonly subject: string;

@@ -8,7 +8,7 @@ function paced() {
   const beats: number[] = [];
   const pacemaker = new Pacemaker({
     clock,
-    intervalMs: 1000,
+    intervalMs: () => 1000,
     minGapMs: 50,
     beat: () => void beats.push(clock.monotonic() - start),
   });

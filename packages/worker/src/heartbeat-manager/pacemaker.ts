@@ -2,8 +2,8 @@ import type { Clock } from '@shard-controller/shared/runtime';
 
 export interface PacemakerOptions {
   readonly clock: Clock;
-  /** Time between two beats when nothing changes, ms. */
-  readonly intervalMs: number;
+  /** Time between two beats when nothing changes, ms; asked after each. */
+  readonly intervalMs: () => number;
   /** Least time between two beats, ms: changes that come in a burst share one. */
   readonly minGapMs: number;
   /** Does not reject. */
@@ -33,7 +33,7 @@ export class Pacemaker {
       const at = clock.monotonic();
       await beat();
       await clock.sleep(Math.max(0, minGapMs - (clock.monotonic() - at)), signal);
-      const rest = intervalMs - (clock.monotonic() - at);
+      const rest = intervalMs() - (clock.monotonic() - at);
       if (!this.#changed && rest > 0) await this.#sleepUnlessHurried(rest, signal);
     }
   }

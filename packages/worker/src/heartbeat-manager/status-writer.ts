@@ -9,13 +9,15 @@ import { Pacemaker } from './pacemaker.ts';
 import { statusObject, statusSignature } from './shard-instance-status.ts';
 
 export interface StatusWriterOptions {
-  readonly client: KubernetesClient;
+  readonly client: { patch(...call: Parameters<KubernetesClient['patch']>): Promise<unknown> };
   readonly identity: WorkerIdentity;
   readonly heartbeat: () => Heartbeat;
   readonly capacity: Capacity;
   /** Whether this replica is the one to scrape. */
   readonly active: () => boolean;
   readonly intervalMs: number;
+  /** Whether this is the only sign of life: NATS does not take the heartbeats. */
+  readonly alone: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onWrite: (outcome: 'written' | 'failed') => void;
@@ -24,11 +26,14 @@ export interface StatusWriterOptions {
 /** Least time between two writes, ms. */
 const MIN_GAP_MS = 500;
 const RETRY_MS = 2000;
+/** The same, and the interval, while this is the only sign of life: the manager waits for two of them, ms. */
+const ALONE_RETRY_MS = 500;
+const ALONE_INTERVAL_MS = 2000;
 const TIMEOUT_MS = 5000;
 
 /**
- * Applies this worker's part of its ShardInstance's status: the slow sign of life, for people and for a manager without
- * NATS. A failed write is tried again and never disturbs anything else.
+ * Applies this worker's part of its ShardInstance's status: the slow sign of life, for people and for a manager that does
+ * not hear this worker on NATS. It is written more often while it is the only one. A failed write is tried again and never disturbs anything else.
  */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
@@ -52,7 +57,7 @@ export class StatusWriter {
     });
     this.#pacemaker = new Pacemaker({
       clock: options.clock,
-      intervalMs: options.intervalMs,
+      intervalMs: () => (options.alone() ? ALONE_INTERVAL_MS : options.intervalMs),
       minGapMs: MIN_GAP_MS,
       beat: () => this.#write(this.#signal),
     });
@@ -67,6 +72,9 @@ export class StatusWriter {
   readonly consider = (heartbeat: Heartbeat): void => {
     if (statusSignature(heartbeat) !== this.#written) this.#pacemaker.hurry();
   };
+
+  /** Writes as soon as the least gap allows. */
+  readonly hurry = (): void => this.#pacemaker.hurry();
 
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
@@ -99,7 +107,7 @@ export class StatusWriter {
       this.#say(
         isNotFound(error) ? 'the ShardInstance does not exist' : error instanceof Error ? error.message : String(error),
       );
-      await this.#options.clock.sleep(RETRY_MS, signal);
+      await this.#options.clock.sleep(this.#options.alone() ? ALONE_RETRY_MS : RETRY_MS, signal);
       this.#pacemaker.hurry();
     }
   }
