@@ -4,7 +4,7 @@ import { reflectorMetrics } from '@shard-controller/shared/kubernetes';
 import { createMetrics } from '@shard-controller/shared/observability';
 import { expect, it } from 'vitest';
 import { dataPlaneMetrics, workerMetrics } from './metrics.ts';
-import { dataPlaneStatus, feedReport, snapshotOver } from './testing/facts.ts';
+import { dataPlaneStatus, feedReport, snapshotOver, unavailableKind } from './testing/facts.ts';
 
 it('shows state as it is at the scrape, and counts what happened', async () => {
   const metrics = createMetrics();
@@ -59,13 +59,18 @@ it('shows state as it is at the scrape, and counts what happened', async () => {
   snapshot = snapshotOver({
     gateway: { state: 'warming', reason: 'x', open: false },
     assignment: undefined,
-    dataPlane: dataPlaneStatus({ staleFeeds: ['/api/v1/pods', '/api/v1/nodes'] }),
+    dataPlane: dataPlaneStatus({
+      staleFeeds: ['/api/v1/pods', '/api/v1/nodes'],
+      unavailable: [unavailableKind('secrets', 'secrets is forbidden')],
+    }),
   });
   feeds = [];
   const after = await metrics.text();
   expect(after).toContain('shard_controller_worker_gateway_open 0\n');
   expect(after).toContain('shard_controller_worker_assignment_epoch 0\n');
   expect(after).toContain('shard_controller_worker_feeds_stale 2\n');
+  expect(after).toContain('shard_controller_worker_kind_unavailable{resource="secrets"} 1\n');
+  expect(before).not.toContain('kind_unavailable{');
   expect(after).not.toContain('feed_proof_age_seconds{');
 });
 

@@ -114,11 +114,6 @@ function registerGauges(metrics: Metrics, gauges: WorkerGauges): void {
       () => snapshot().dataPlane.exposedSlots,
     ],
     [
-      'feeds_refused',
-      'Feeds that the API server refuses, for lack of a right or of the kind.',
-      () => snapshot().dataPlane.refusedFeeds?.length ?? 0,
-    ],
-    [
       'slots_kept',
       'Slots dropped from the assignment without a release, and still exposed.',
       () => snapshot().dataPlane.keptSlots ?? 0,
@@ -166,6 +161,9 @@ function registerResourceGauges(metrics: Metrics, { snapshot, feeds, mismatches 
   const worst = (of: (feed: FeedReport) => number) => () => fold(feeds(), of, Math.max);
   const sum = (of: (feed: FeedReport) => number) => () => fold(feeds(), of, (a, b) => a + b);
   gauge('objects', 'Objects exposed, by resource.', () => Object.entries(snapshot().dataPlane.objectsByResource));
+  gauge('kind_unavailable', '1 for each kind that cannot be read while others can; moved slots go without it.', () =>
+    (snapshot().dataPlane.unavailable ?? []).map(({ kind }) => [kind, 1] as const),
+  );
   gauge(
     'feed_proof_age_seconds',
     'Age of the newest proof that the API server is heard.',

@@ -24,6 +24,7 @@ import {
   NatsProof,
   Pacemaker,
   showedEverything,
+  unavailableIn,
   StatusWriter,
 } from './heartbeat-manager/index.ts';
 import { dataPlaneMetrics, type WorkerMetrics, workerMetrics } from './metrics.ts';
@@ -149,6 +150,7 @@ class Worker {
       metrics: reflectorMetrics(this.#metrics.registry, 'shardinstances.shard.io'),
       onPast: (status) => {
         if (!showedEverything(status)) this.#dataPlane.distrustExporter();
+        this.#dataPlane.presumeUnavailable(unavailableIn(status));
       },
       onChange: this.#changes.notify,
     });

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { hashRangeSchema, migratingRangeSchema, shardIdSchema } from '../contracts/index.ts';
+import {
+  hashRangeSchema,
+  MAX_UNAVAILABLE,
+  migratingRangeSchema,
+  shardIdSchema,
+  unavailableKindSchema,
+} from '../contracts/index.ts';
 import { conditions, count, dateTime, metadataSchema, ratio } from './fields.ts';
 import { API_VERSION, SHARD_INSTANCE_KIND } from './group.ts';
 import { withRules } from './rules.ts';
@@ -77,7 +83,22 @@ const handoverProgress = () =>
     objects: count().optional().describe('Objects of the moving slots.'),
     acknowledgedAt: dateTime().optional().describe("When the target's exposition was complete."),
     error: z.string().max(500).optional(),
+    without: count().optional().describe('Kinds that the slots go without, because they cannot be read now.'),
   });
+
+const unavailableKinds = () =>
+  z
+    .array(
+      z.object({
+        kind: unavailableKindSchema.shape.kind.describe('Like "pods", or "widgets.example.com".'),
+        cause: unavailableKindSchema.shape.cause.describe('Why it cannot be read, in one word.'),
+        message: unavailableKindSchema.shape.message.describe("The API server's own sentence, and the remedy."),
+        since: dateTime(),
+        mending: z.boolean().optional().describe('It can be read again, and is being loaded.'),
+      }),
+    )
+    .max(MAX_UNAVAILABLE)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['kind'] });
 
 const replicaStatusSchema = z.object({
   replica: z.enum(['a', 'b']).describe('a is the first worker of the shard, b the hot standby.'),
@@ -97,6 +118,9 @@ const replicaStatusSchema = z.object({
     .describe('Slots assigned, and slots completely exposed.'),
   gateway: z.string().max(200).optional().describe('State of /metrics, with the reason when it does not serve.'),
   refused: z.string().max(600).optional().describe('Why a newer assignment was refused.'),
+  unavailable: unavailableKinds()
+    .optional()
+    .describe('Kinds that the worker cannot read now; moved slots go without them.'),
   handovers: z
     .array(handoverProgress())
     .max(256)

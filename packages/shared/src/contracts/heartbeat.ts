@@ -27,7 +27,25 @@ export const handoverSchema = z.object({
   acknowledgedAt: ms.optional(),
   /** Objects of the moving slots, over all feeds. */
   objects: count,
+  /** Kinds that the slots go without, because they cannot be read now (`unavailable`). */
+  without: count.optional(),
   error: z.string().max(500).optional(),
+});
+
+/** Most kinds that are named as unavailable; `total` counts all. */
+export const MAX_UNAVAILABLE = 16;
+
+/** A kind that a worker cannot read now, although the API server is well otherwise. */
+export const unavailableKindSchema = z.object({
+  /** `pods`, `widgets.example.com`. */
+  kind: z.string().max(120),
+  cause: z.enum(['forbidden', 'unauthorized', 'not-served', 'failing', 'silent']),
+  /** The API server's own sentence, and what a person can do. */
+  message: z.string().max(500),
+  /** ms on this worker's clock. */
+  since: ms,
+  /** It can be read again, and is being loaded. */
+  mending: z.boolean().optional(),
 });
 
 /** A worker's whole state, level-triggered: losing any number of them loses nothing. Below 64 KiB. */
@@ -64,6 +82,8 @@ export const heartbeatSchema = z.object({
   }),
   /** What is wrong although everything looks well, for people: deaf feeds, an exposition that lacks objects. */
   note: z.string().max(500).optional(),
+  /** Kinds that cannot be read now: what the exporter showed of them stays, moved slots go without them. */
+  unavailable: z.object({ total: count, kinds: z.array(unavailableKindSchema).max(MAX_UNAVAILABLE) }).optional(),
   /**
    * Slots of `hashRanges`, and how many of them are acknowledged by the exporter. `shown`: how many a scrape shows, also
    * where an exporter that was there before this process has yet to acknowledge them.
@@ -90,4 +110,5 @@ export const heartbeatSchema = z.object({
 
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 export type Handover = z.infer<typeof handoverSchema>;
+export type UnavailableKind = z.infer<typeof unavailableKindSchema>;
 export type Scraper = z.infer<typeof scraperSchema>;

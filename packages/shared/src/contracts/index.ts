@@ -14,8 +14,11 @@ export {
   handoverSchema,
   type Heartbeat,
   heartbeatSchema,
+  MAX_UNAVAILABLE,
   type Scraper,
   scraperSchema,
+  type UnavailableKind,
+  unavailableKindSchema,
 } from './heartbeat.ts';
 export {
   ALL_HEARTBEATS,

@@ -67,6 +67,7 @@ function summary(
     slotsAcknowledged: dataPlane.slots,
     handovers: dataPlane.handovers,
     staleFeeds: dataPlane.staleFeeds,
+    unavailable: dataPlane.unavailable,
     mismatches: Object.fromEntries(mismatches),
     totals: inspection.totals(),
     feeds: inspection.feeds(),

@@ -1,11 +1,12 @@
 import { heartbeatSchema } from '@shard-controller/shared/contracts';
 import { MAX_MESSAGE_BYTES } from '@shard-controller/shared/nats';
 import { describe, expect, it } from 'vitest';
-import { dataPlaneStatus, handover, identity, snapshotOver } from '../testing/facts.ts';
+import { dataPlaneStatus, handover, identity, snapshotOver, unavailableKind } from '../testing/facts.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { HeartbeatSource } from './heartbeat-source.ts';
 import { loadRatio } from './load-ratio.ts';
-import { statusObject, statusSignature } from './shard-instance-status.ts';
+import { ShardConditions } from './shard-conditions.ts';
+import { statusObject, statusSignature, unavailableIn } from './shard-instance-status.ts';
 import type { WorkerSnapshot } from './heartbeat.ts';
 
 function beat(over: Partial<WorkerSnapshot> = {}) {
@@ -61,6 +62,15 @@ describe('a heartbeat', () => {
     expect(beat().gateway).not.toHaveProperty('startsOver');
   });
 
+  it('names kinds that cannot be read, the first of them, and keeps what is to be done', () => {
+    expect(beat()).not.toHaveProperty('unavailable');
+    const long = `${'said '.repeat(200)}Remedy: grant get`;
+    const kinds = Array.from({ length: 20 }, (_, i) => unavailableKind(`kind${i}`, long));
+    const { unavailable } = heartbeatSchema.parse(beat({ dataPlane: dataPlaneStatus({ unavailable: kinds }) }));
+    expect([unavailable?.total, unavailable?.kinds.length]).toEqual([20, 16]);
+    expect(unavailable?.kinds[0]?.message).toMatch(/^said said .* … .*Remedy: grant get$/);
+  });
+
   it('reports a refusal', () => {
     const refusal = { generation: 1, epoch: 12, reason: 'slot 3 is in two lists' };
     expect(beat({ refusal }).refused).toEqual(refusal);
@@ -71,7 +81,10 @@ describe('a heartbeat', () => {
     const objectsByResource = Object.fromEntries(
       Array.from({ length: 300 }, (_, i) => [`${'r'.repeat(130)}${i}`, 1000]),
     );
-    const heartbeat = beat({ dataPlane: dataPlaneStatus({ handovers, objectsByResource }) });
+    const unavailable = Array.from({ length: 600 }, (_, i) =>
+      unavailableKind(`${'k'.repeat(130)}${i}`, 'm'.repeat(900)),
+    );
+    const heartbeat = beat({ dataPlane: dataPlaneStatus({ handovers, objectsByResource, unavailable }) });
     expect(Buffer.byteLength(JSON.stringify(heartbeat))).toBeLessThanOrEqual(MAX_MESSAGE_BYTES);
     expect(heartbeatSchema.parse(heartbeat).handovers.map(({ state }) => state)).toHaveLength(256);
   });
@@ -79,16 +92,27 @@ describe('a heartbeat', () => {
 
 describe('the status of the ShardInstance', () => {
   it('has the own entry, and the top-level fields for the active replica only', () => {
-    const active = statusObject(identity, beat(), 0.5, true);
+    const active = statusObject(identity, beat(), 0.5, true, new ShardConditions().of(beat()));
     expect(active.metadata).toEqual({ name: 'main-shard-001', namespace: 'monitoring' });
     expect(active.status).toMatchObject({
       phase: 'Running',
       load: 0.5,
       assignedResources: ['configmaps: 10', 'pods: 20'],
+      conditions: [{ type: 'Degraded', status: 'False' }],
       replicas: [{ replica: 'a', pod: 'main-a-1', phase: 'Running', epoch: 10, gateway: 'serving' }],
     });
-    const standby = statusObject({ ...identity, replica: 'b' }, beat(), 0.5, false);
+    const standby = statusObject({ ...identity, replica: 'b' }, beat(), 0.5, false, []);
     expect(Object.keys(standby.status)).toEqual(['replicas']);
+  });
+
+  it('says which kinds cannot be read, in a form that the next process reads again', () => {
+    const kinds = [unavailableKind('pods', 'pods is forbidden')];
+    const heartbeat = beat({ dataPlane: dataPlaneStatus({ unavailable: kinds }) });
+    const { status } = statusObject(identity, heartbeat, undefined, true, new ShardConditions().of(heartbeat));
+    expect(status.replicas?.[0]?.unavailable).toMatchObject([{ kind: 'pods', since: '1970-01-01T00:00:05.000Z' }]);
+    expect(unavailableIn(status.replicas?.[0])).toEqual(kinds);
+    expect(unavailableIn(undefined)).toEqual([]);
+    expect(statusSignature(heartbeat)).not.toBe(statusSignature(beat()));
   });
 
   it('is written at once when the phase, the epoch or a handover changes, and not for a mere figure', () => {

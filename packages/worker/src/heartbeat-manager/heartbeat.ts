@@ -1,4 +1,4 @@
-import type { Assignment, Heartbeat, Scraper } from '@shard-controller/shared/contracts';
+import { type Assignment, type Heartbeat, MAX_UNAVAILABLE, type Scraper } from '@shard-controller/shared/contracts';
 import type { Refusal } from '../assignment/index.ts';
 import type { GatewayState } from '../exporter/index.ts';
 import type { DataPlaneStatus } from '../resource-processor/data-plane.ts';
@@ -67,6 +67,7 @@ export function heartbeatOf(
       scrapers: [...snapshot.scrapers],
     },
     ...(note === '' ? {} : { note: note.slice(0, MAX_NOTE) }),
+    ...unavailableOf(dataPlane.unavailable ?? []),
     slots: dataPlane.slots,
     load: {
       objects: dataPlane.objects,
@@ -80,6 +81,23 @@ export function heartbeatOf(
     },
     handovers: dataPlane.handovers.slice(0, MAX_HANDOVERS),
   };
+}
+
+function unavailableOf(kinds: NonNullable<DataPlaneStatus['unavailable']>): Pick<Heartbeat, 'unavailable'> {
+  if (kinds.length === 0) return {};
+  const named = kinds.slice(0, MAX_UNAVAILABLE).map((each) => ({
+    ...each,
+    kind: each.kind.slice(0, MAX_RESOURCE_NAME),
+    message: shortened(each.message, MAX_NOTE),
+  }));
+  return { unavailable: { total: kinds.length, kinds: named } };
+}
+
+/** Cut in its middle: what is to be done stands at its end. */
+function shortened(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const end = Math.floor(most / 2);
+  return `${text.slice(0, most - end - 3)} … ${text.slice(-end)}`;
 }
 
 /** JSON has no infinity: a feed without any proof yet is as old as can be said. */

@@ -5,5 +5,5 @@ export type { Capacity } from './load-ratio.ts';
 export { type HeartbeatOutcome, NatsPresence } from './nats-presence.ts';
 export { NatsProof } from './nats-proof.ts';
 export { Pacemaker } from './pacemaker.ts';
-export { showedEverything } from './shard-instance-status.ts';
+export { showedEverything, unavailableIn } from './shard-instance-status.ts';
 export { StatusWriter } from './status-writer.ts';

@@ -1,10 +1,11 @@
 import {
   API_VERSION,
+  type Condition,
   type ReplicaStatus,
   SHARD_INSTANCE_KIND,
   type ShardInstanceStatus,
 } from '@shard-controller/shared/api';
-import type { Heartbeat } from '@shard-controller/shared/contracts';
+import type { Heartbeat, UnavailableKind } from '@shard-controller/shared/contracts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 
 const MAX_RESOURCES = 500;
@@ -17,6 +18,7 @@ export function statusObject(
   heartbeat: Heartbeat,
   load: number | undefined,
   active: boolean,
+  conditions: Condition[],
 ): {
   readonly apiVersion: string;
   readonly kind: string;
@@ -25,7 +27,8 @@ export function statusObject(
 } {
   const replica = replicaStatus(heartbeat, load);
   const { phase, lastHeartbeat, assignedResources } = replica;
-  const top = active ? { phase, lastHeartbeat, assignedResources, ...(load === undefined ? {} : { load }) } : {};
+  const figures = load === undefined ? {} : { load };
+  const top = active ? { phase, lastHeartbeat, assignedResources, conditions, ...figures } : {};
   return {
     apiVersion: API_VERSION,
     kind: SHARD_INSTANCE_KIND,
@@ -41,14 +44,20 @@ export function showedEverything(status: Pick<ReplicaStatus, 'phase' | 'gateway'
   return status.phase === 'Running' || /^(serving|draining)\b/.test(status.gateway ?? '');
 }
 
+/** The kinds that a worker that said this last could not read. */
+export function unavailableIn(status: Pick<ReplicaStatus, 'unavailable'> | undefined): readonly UnavailableKind[] {
+  return (status?.unavailable ?? []).map(({ since, ...kind }) => ({ ...kind, since: Date.parse(since) }));
+}
+
 /** What a change of makes the status be written at once; everything else can wait for the next regular write. */
-export function statusSignature({ phase, generation, epoch, slots, gateway, refused, handovers }: Heartbeat): string {
+export function statusSignature(heartbeat: Heartbeat): string {
+  const { phase, generation, epoch, slots, gateway, refused, handovers, unavailable } = heartbeat;
   const moves = handovers.map(({ migration, role, state }) => [migration, role, state]);
-  return JSON.stringify([phase, generation, epoch, slots, gateway.state, refused, moves]);
+  return JSON.stringify([phase, generation, epoch, slots, gateway.state, refused, moves, unavailable]);
 }
 
 function replicaStatus(heartbeat: Heartbeat, load: number | undefined): ReplicaStatus {
-  const { gateway, refused, handovers, slots } = heartbeat;
+  const { gateway, refused, handovers, slots, unavailable } = heartbeat;
   return {
     replica: heartbeat.replica,
     pod: heartbeat.pod,
@@ -69,13 +78,17 @@ function replicaStatus(heartbeat: Heartbeat, load: number | undefined): ReplicaS
     ...(refused === undefined
       ? {}
       : { refused: `${refused.generation}/${refused.epoch}: ${refused.reason}`.slice(0, MAX_REFUSED) }),
-    handovers: handovers.map(({ migration, role, state, objects, acknowledgedAt, error }) => ({
+    ...(unavailable === undefined
+      ? {}
+      : { unavailable: unavailable.kinds.map(({ since, ...kind }) => ({ ...kind, since: time(since) })) }),
+    handovers: handovers.map(({ migration, role, state, objects, acknowledgedAt, error, without }) => ({
       migration,
       role,
       state,
       objects,
       ...(acknowledgedAt === undefined ? {} : { acknowledgedAt: time(acknowledgedAt) }),
       ...(error === undefined ? {} : { error }),
+      ...(without === undefined ? {} : { without }),
     })),
   };
 }

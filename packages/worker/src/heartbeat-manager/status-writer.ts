@@ -6,6 +6,7 @@ import type { Clock } from '@shard-controller/shared/runtime';
 import type { WorkerIdentity } from '../worker-identity.ts';
 import { type Capacity, loadRatio } from './load-ratio.ts';
 import { Pacemaker } from './pacemaker.ts';
+import { ShardConditions } from './shard-conditions.ts';
 import { statusObject, statusSignature } from './shard-instance-status.ts';
 
 export interface StatusWriterOptions {
@@ -39,6 +40,7 @@ export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #path: string;
   readonly #pacemaker: Pacemaker;
+  readonly #conditions = new ShardConditions();
   #signal: AbortSignal | undefined;
   #written = '';
   #problem = '';
@@ -89,7 +91,7 @@ export class StatusWriter {
   async #write(signal: AbortSignal | undefined): Promise<void> {
     const { client, identity, heartbeat, capacity, active, onWrite } = this.#options;
     const now = heartbeat();
-    const object = statusObject(identity, now, loadRatio(now.load, capacity), active());
+    const object = statusObject(identity, now, loadRatio(now.load, capacity), active(), this.#conditions.of(now));
     try {
       await client.patch(this.#path, object, {
         contentType: 'application/apply-patch+yaml',

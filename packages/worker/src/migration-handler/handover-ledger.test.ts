@@ -12,9 +12,15 @@ const assignment: SlotAssignment = {
   release: [{ migration: 'out', slots: [3] }],
 };
 
-function progress(parts: Partial<Record<'acknowledged' | 'released', boolean>> & { problem?: string }): SlotProgress {
+interface Parts extends Partial<Record<'acknowledged' | 'released' | 'mending', boolean>> {
+  readonly problem?: string;
+  readonly leftOut?: number;
+}
+
+function progress(parts: Parts): SlotProgress {
   return {
-    acknowledged: () => parts.acknowledged ?? false,
+    acknowledged: (_, goesWithout) => (parts.acknowledged ?? false) || (parts.mending === true && goesWithout === true),
+    leftOut: parts.leftOut ?? 0,
     released: () => parts.released ?? false,
     objects: (slots) => slots.length * 10,
     problem: () => parts.problem,
@@ -46,4 +52,17 @@ test('a source releases until nothing is shown any more', () => {
   const ledger = new HandoverLedger();
   expect(ledger.handovers(assignment, progress({}), 1)[1]).toMatchObject({ role: 'source', state: 'releasing' });
   expect(ledger.handovers(assignment, progress({ released: true }), 1)[1]?.state).toBe('released');
+});
+
+test('says how many kinds the slots go without, and stays acknowledged while these are mended', () => {
+  const ledger = new HandoverLedger();
+  const without = { state: 'acknowledged', acknowledgedAt: 7, without: 2 };
+  expect(ledger.handovers(assignment, progress({ acknowledged: true, leftOut: 2 }), 7)[0]).toMatchObject(without);
+  expect(ledger.handovers(assignment, progress({ mending: true, leftOut: 1 }), 9)[0]).toMatchObject(without);
+  expect(ledger.handovers(assignment, progress({ released: true, leftOut: 1 }), 9)[1]).toMatchObject({ without: 1 });
+});
+
+test('waits for a kind that is mended before anything was acknowledged', () => {
+  const ledger = new HandoverLedger();
+  expect(ledger.handovers(assignment, progress({ mending: true, leftOut: 1 }), 1)[0]?.state).toBe('warming');
 });

@@ -1,4 +1,4 @@
-import type { Handover, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
+import type { Handover, UnavailableKind, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
@@ -46,8 +46,8 @@ export interface DataPlaneStatus {
   readonly objectsByResource: Readonly<Record<string, number>>;
   /** Slots that an assignment dropped without asking for their release: exposed until told otherwise. */
   readonly keptSlots?: number;
-  /** Feeds that the API server refuses (missing right or kind), with the reason: they do not hold readiness back. */
-  readonly refusedFeeds?: readonly { readonly feed: string; readonly reason: string }[];
+  /** Kinds that cannot be read now although others can (missing right or kind, a broken server): they hold nothing back. */
+  readonly unavailable?: readonly UnavailableKind[];
   /** Feeds that heard nothing of the API server for longer than STALE_MS; what they show may be out of date. */
   readonly staleFeeds?: readonly string[];
 }
@@ -62,6 +62,11 @@ export interface DataPlane {
    * shows is partial until it has acknowledged all of it. To be said before the first assignment.
    */
   distrustExporter(): void;
+  /**
+   * The process before this one could not read these kinds: an exporter that goes on from there holds nothing of them, and
+   * is none that has just started when it asks for them. To be said before the first assignment.
+   */
+  presumeUnavailable(kinds: readonly UnavailableKind[]): void;
   applyAssignment(assignment: SlotAssignment): void;
   status(): DataPlaneStatus;
   /** Calls back on every change of handovers, acknowledged slots or warmth; returns the way to stop that. */

@@ -25,8 +25,8 @@ export interface FeedDirectory {
   isAssigned(): boolean;
   roles(): SlotRoles | undefined;
   find(key: FeedKey): Feed | undefined;
-  /** The exporter asks from nothing: it has just started. */
-  noteStart(): void;
+  /** The exporter asks from nothing: it has just started, unless it has never got anything of this kind. */
+  noteStart(key: FeedKey): void;
   /** What becomes of a watch that the exporter asked for, from nothing, at `askedAt`; monotonic ms. */
   outlook(askedAt: number): StartOutlook;
   /** The exporter has left a watch that was kept silent. */
@@ -197,7 +197,7 @@ export class ExporterApi {
     const startsAnew = holdsNothing(read);
     // Whoever holds something and meets a worker that knows nothing yet has to keep it and come back.
     if (!startsAnew && !this.#options.feeds.isAssigned()) return tooEarly(response, 'the worker has no assignment yet');
-    if (startsAnew && !isDefinitions) this.#options.feeds.noteStart();
+    if (startsAnew && !isDefinitions) this.#options.feeds.noteStart(key);
     if (isWatch && !startsAnew && !wantsInitialEvents) return this.#resume(response, key, version, signal);
     await this.#options.feeds.assigned(signal);
     if (signal.aborted) return;

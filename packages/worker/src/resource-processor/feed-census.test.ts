@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../migration-handler/index.ts';
 import { type CensusFeed, STALE_MS, takeFeedCensus, definitionsPause } from './feed-census.ts';
+import type { Outage } from './kind-outages.ts';
 import { SlotState } from './subscription.ts';
 
 const NOW = 100_000;
@@ -18,6 +19,7 @@ function watch(over: Partial<Watch> & { readonly states?: readonly number[] } = 
     initialPending: false,
     resumed: false,
     queuedFrames: 0,
+    collecting: false,
     ...rest,
   };
 }
@@ -54,6 +56,7 @@ function feed(over: FeedOver = {}): CensusFeed {
     startedBeforeAt: -Infinity,
     leftAt: -Infinity,
     problem: undefined,
+    outage: undefined,
     refusal: undefined,
     proofAt: (probedAt) => Math.max(provenAt, probedAt),
     state:
@@ -99,27 +102,79 @@ describe('an exposition is warm', () => {
   test('not before the exporter has asked for anything', () => {
     expect(reason([])).toMatch(/has not asked for any resource/);
   });
-
-  test('whatever a feed does that the API server refuses', () => {
-    const refused = feed({ watches: undefined, refusal: { message: '403' }, name: '/api/v1/secrets' });
-    const taken = census([feed(), refused]);
-    expect(taken.warmth(true).warm).toBe(true);
-    expect([taken.total, taken.refused]).toEqual([1, [{ feed: '/api/v1/secrets', reason: '403' }]]);
-  });
 });
 
-describe('a kind whose server is broken', () => {
-  const broken = (ageMs: number): CensusFeed =>
-    feed({ watches: undefined, createdAt: NOW - ageMs, problem: '503', name: '/apis/broken/v1/things' });
+const outage = (over: Partial<Outage> = {}): Outage => ({
+  since: NOW - 5_000,
+  at: 1_000,
+  cause: 'forbidden',
+  problem: 'pods is forbidden',
+  isMending: false,
+  ...over,
+});
 
-  test('keeps the exposition cold for a minute, and is named as refused afterwards', () => {
-    expect(reason([feed(), broken(59_000)])).toMatch(/things is not open: 503/);
-    expect(reason([feed(), broken(61_000)])).toBe('');
-    expect(census([feed(), broken(61_000)]).refused).toEqual([{ feed: '/apis/broken/v1/things', reason: '503' }]);
+describe('a kind that cannot be read', () => {
+  const loading = [SlotState.Loading, SlotState.Shown, SlotState.Shown, SlotState.Shown];
+  const broken: readonly [string, CensusFeed][] = [
+    ['was never open', feed({ watches: undefined, outage: outage() })],
+    ['has lost its list', feed({ filled: false, outage: outage() })],
+    ['the exporter has to start anew', feed({ watches: [watch({ initialPending: true })], outage: outage() })],
+    ['does not load a slot', feed({ watches: [watch({ states: loading })], outage: outage() })],
+    ['the exporter does not get', feed({ watches: [], outage: outage() })],
+    ['has been silent', feed({ provenAt: 0, outage: outage({ cause: 'silent' }) })],
+  ];
+
+  test.each(broken)('and %s, holds nothing back', (_, out) => {
+    const taken = census([feed({ resource: 'nodes' }), out]);
+    expect(taken.warmth(true)).toMatchObject({ warm: true, warmReason: '' });
+    expect([taken.total, taken.synced, taken.stale(0), taken.leftOut]).toEqual([1, 1, [], 1]);
+    expect(taken.acknowledgedSlots([0, 1, 2, 3])).toBe(4);
+    expect([taken.acknowledged([0]), taken.acknowledged([0], true)]).toEqual([true, true]);
+    expect(taken.unavailable).toMatchObject([{ kind: 'pods', message: 'pods is forbidden', since: 1_000 }]);
   });
 
-  test('is none while no kind can be opened: that is the API server', () => {
-    expect(reason([broken(61_000)])).toMatch(/things is not open: 503/);
+  test('is waited for by slots that move once it is mended, but by nothing else', () => {
+    const mending = feed({ watches: [watch({ states: loading })], outage: outage({ isMending: true }) });
+    const taken = census([feed({ resource: 'nodes' }), mending]);
+    expect([taken.warmth(true).warm, taken.acknowledgedSlots([0, 1])]).toEqual([true, 2]);
+    expect([taken.acknowledged([0]), taken.acknowledged([1])]).toEqual([false, true]);
+    expect(taken.acknowledged([0], true)).toBe(true);
+    expect(taken.unavailable).toMatchObject([{ mending: true }]);
+  });
+
+  test('is not waited for while the exporter has yet to come back to it', () => {
+    const mending = feed({ watches: [], outage: outage({ isMending: true }) });
+    expect(census([feed({ resource: 'nodes' }), mending]).acknowledged([0])).toBe(true);
+  });
+
+  test('lets go of slots as any other, unless the exporter waits for a list that does not come', () => {
+    const leaving = { states: [SlotState.Leaving, SlotState.Hidden, SlotState.Hidden, SlotState.Hidden] };
+    const release = (over: Partial<Watch>): boolean =>
+      census([
+        feed({ watches: [watch({ states: [0, 0, 0, 0] })] }),
+        feed({ outage: outage(), watches: [watch({ ...leaving, ...over })] }),
+      ]).released([0]);
+    expect([release({}), release({ collecting: true })]).toEqual([false, true]);
+  });
+
+  test('still counts with what the exporter shows of it', () => {
+    const roles = new Uint8Array(SLOTS).fill(SlotRole.None);
+    const taken = census([feed({ outage: outage() })]);
+    expect([taken.objectCount(), taken.exposedSlots(roles)]).toEqual([3, 4]);
+  });
+
+  test('is named once, however many namespaces it is read in', () => {
+    const out = [outage(), outage({ at: 500, problem: 'older' })].map((each) =>
+      feed({ watches: undefined, outage: each }),
+    );
+    expect(census([feed(), ...out]).unavailable).toMatchObject([{ kind: 'pods', message: 'older', since: 500 }]);
+  });
+
+  test('is not named when the exporter has started over without it', () => {
+    const definitions = feed({ isQuiet: true, name: 'definitions', startedAt: -Infinity, toldAt: NOW - 4_000 });
+    const again = feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 1_500 });
+    const gone = feed({ name: 'gone', startedAt: NOW - 60_000, watches: [], outage: outage() });
+    expect(census([definitions, again, gone]).unavailable).toEqual([]);
   });
 });
 
@@ -290,7 +345,7 @@ describe('a feed that hears nothing', () => {
     expect(census([]).oldestProofMs(0)).toBe(0);
   });
 
-  test('does not count while it is refused', () => {
-    expect(census([feed({ watches: undefined, refusal: { message: '403' }, provenAt: 0 })]).stale(0)).toEqual([]);
+  test('does not count when it alone cannot be read', () => {
+    expect(census([feed({ watches: undefined, outage: outage(), provenAt: 0 })]).stale(0)).toEqual([]);
   });
 });

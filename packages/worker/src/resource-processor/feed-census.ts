@@ -1,3 +1,4 @@
+import type { UnavailableKind } from '@shard-controller/shared/contracts';
 import { isExposedRole, type SlotProgress, type SlotRoles } from '../migration-handler/index.ts';
 import {
   awaitsRestart,
@@ -27,12 +28,9 @@ const RESUME_MS = 10_000;
  */
 export const STALE_MS = 12_000;
 
-/** A kind that could not be opened for so long, while others could, does not count any more. ms. */
-const OPEN_PATIENCE_MS = 60_000;
-
 type CensusWatch = Pick<
   Subscription,
-  'id' | 'slots' | 'attached' | 'attachedAt' | 'initialPending' | 'resumed' | 'queuedFrames'
+  'id' | 'slots' | 'attached' | 'attachedAt' | 'initialPending' | 'resumed' | 'queuedFrames' | 'collecting'
 >;
 
 /** What is looked at of a feed. */
@@ -49,6 +47,7 @@ export interface CensusFeed
     | 'startedBeforeAt'
     | 'leftAt'
     | 'problem'
+    | 'outage'
     | 'proofAt'
   > {
   readonly refusal: { readonly message: string } | undefined;
@@ -62,11 +61,12 @@ export interface CensusFeed
 
 /** What all feeds together say at one moment. */
 export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
-  /** Feeds that count: sharded, and not refused by the API server. */
+  /** Feeds that count: sharded, and of no kind that is broken. */
   readonly feeds: readonly F[];
   readonly total: number;
   readonly synced: number;
-  readonly refused: readonly { readonly feed: string; readonly reason: string }[];
+  /** Kinds that the exporter wants and cannot be read now, by name. */
+  readonly unavailable: readonly UnavailableKind[];
   oldestProofMs(probedAt: number): number;
   /** Names of the feeds that have had no proof of life for STALE_MS, sorted. */
   stale(probedAt: number): string[];
@@ -92,31 +92,35 @@ export function takeFeedCensus<F extends CensusFeed>(
 ): FeedCensus<F> {
   const sharded = all.filter(({ isQuiet }) => !isQuiet);
   const isRestarting = expectsRestart(all, now);
-  const feeds = sharded.filter(
-    (feed) => refusalOf(feed, sharded, now) === undefined && (isRestarting || !isLeft(feed, all)),
-  );
-  const refused = sharded.flatMap((feed) => {
-    const reason = refusalOf(feed, sharded, now);
-    return reason === undefined ? [] : [{ feed: feed.name, reason }];
-  });
+  const wanted = sharded.filter((feed) => isRestarting || !isLeft(feed, all));
+  const feeds = wanted.filter(({ outage }) => outage === undefined);
+  const out = wanted.filter(({ outage }) => outage !== undefined);
+  // One that is mended is waited for: its objects are on their way, unless the exporter has yet to come for them.
+  const mending = out.filter((feed) => feed.outage?.isMending === true && watchesOf(feed).length > 0);
   const isSettled = feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !isRestarting;
-  const everySubscription = feeds.flatMap((feed) => [...(feed.state?.subscriptions ?? [])]);
+  // A list that a broken kind has yet to answer can be told nothing.
+  const isTellable = (feed: F, { collecting }: CensusWatch): boolean => feed.outage === undefined || !collecting;
+  const everySubscription = wanted.flatMap((feed) =>
+    (feed.state?.subscriptions ?? []).filter((subscription) => isTellable(feed, subscription)),
+  );
   const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
   const isThere = isSettled || (resumedAt !== undefined && !isRestarting);
   const isKept = wasWhole && feeds.every((feed) => feed.wasWhole);
   const exporter = isThere && (isBack || isKept) ? (isBack ? 'settled' : 'returning') : 'opening';
-  const isComplete =
-    isSettled && isBack && feeds.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
-  const watches = feeds.flatMap(watchesOf);
-  const isShown = (slot: number): boolean => watches.every(({ slots }) => slots[slot] === SlotState.Shown);
+  const shownOf = (some: readonly F[]): ((slot: number) => boolean) => {
+    const isComplete =
+      isSettled && isBack && some.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
+    const watches = some.flatMap(watchesOf);
+    return (slot) => isComplete && watches.every(({ slots }) => slots[slot] === SlotState.Shown);
+  };
 
-  const acknowledgedSlots = (slots: readonly number[]): number => (isComplete ? slots.filter(isShown).length : 0);
+  const acknowledgedSlots = (slots: readonly number[]): number => slots.filter(shownOf(feeds)).length;
 
   return {
     feeds,
     total: feeds.length,
     synced: feeds.filter(({ state }) => state?.filled === true).length,
-    refused,
+    unavailable: unavailableKinds(out),
     oldestProofMs: (probedAt) => Math.max(0, ...feeds.map((feed) => Math.round(now - feed.proofAt(probedAt)))),
     stale: (probedAt) =>
       feeds
@@ -127,36 +131,38 @@ export function takeFeedCensus<F extends CensusFeed>(
       const { warm, warmReason } = warmth(feeds, isAssigned, exporter);
       return { warm, warmReason, startsOver: !warm && isStartingOver(all, now) };
     },
-    acknowledged: (slots) => isComplete && slots.every(isShown),
+    acknowledged: (slots, goesWithout = false) => slots.every(shownOf(goesWithout ? feeds : [...feeds, ...mending])),
     acknowledgedSlots,
     // One that is coming back shows what it had.
     shownSlots: (slots) => (exporter === 'returning' ? slots.length : acknowledgedSlots(slots)),
+    leftOut: new Set(out.map(({ resource }) => resource)).size,
     released: (slots) =>
       isBack &&
       everySubscription.every((subscription) => slots.every((slot) => subscription.slots[slot] === SlotState.Hidden)),
-    objects: (slots) => sum(feeds, (feed) => sum(slots, (slot) => feed.state?.index.sentInSlot(slot) ?? 0)),
+    objects: (slots) => sum(wanted, (feed) => sum(slots, (slot) => feed.state?.index.sentInSlot(slot) ?? 0)),
     problem: () => feeds.find(({ problem }) => problem !== undefined)?.problem,
     exposedSlots: (roles) => exposedSlots(roles, everySubscription),
     queueDepth: () => sum(everySubscription, ({ queuedFrames }) => queuedFrames),
-    objectCount: () => sum(feeds, ({ state }) => state?.index.sentCount ?? 0),
+    objectCount: () => sum(wanted, ({ state }) => state?.index.sentCount ?? 0),
     objectsByResource: () => {
       const counts: Record<string, number> = {};
-      for (const { resource, state } of feeds)
+      for (const { resource, state } of wanted)
         counts[resource] = (counts[resource] ?? 0) + (state?.index.sentCount ?? 0);
       return counts;
     },
   };
 }
 
-/**
- * Why the API server does not serve a feed that it has never served; undefined while it does, or may yet. One kind whose
- * server is broken must not keep the others from being scraped for ever.
- */
-function refusalOf(feed: CensusFeed, all: readonly CensusFeed[], now: number): string | undefined {
-  if (feed.state !== undefined) return undefined;
-  if (feed.refusal !== undefined) return feed.refusal.message;
-  const othersAreOpen = all.some(({ state }) => state !== undefined);
-  return othersAreOpen && now - feed.createdAt >= OPEN_PATIENCE_MS ? (feed.problem ?? 'no answer') : undefined;
+/** One entry per kind: with several namespaces an exporter has several feeds of each. */
+function unavailableKinds(out: readonly CensusFeed[]): UnavailableKind[] {
+  const kinds = new Map<string, UnavailableKind>();
+  for (const { resource, outage } of out) {
+    const before = kinds.get(resource);
+    if (outage === undefined || (before !== undefined && before.since <= outage.at)) continue;
+    const { cause, problem: message, at: since, isMending } = outage;
+    kinds.set(resource, { kind: resource, cause, message, since, ...(isMending ? { mending: true } : {}) });
+  }
+  return [...kinds.values()].sort((a, b) => (a.kind < b.kind ? -1 : 1));
 }
 
 /** Whether the exporter is about to start all its watches again, because it was told of a CustomResourceDefinition. */

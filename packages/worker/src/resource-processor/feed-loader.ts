@@ -8,6 +8,7 @@ import { abandonLoad, beginLoad, completeLoad, type LoadCoverage, offerItem } fr
 import { fetchEach, type KnownObject, MAX_SINGLE_GETS } from './feed-relist.ts';
 import { loadingSlots } from './feed-scope.ts';
 import type { FeedState } from './feed-state.ts';
+import type { FeedTrouble } from './feed-trouble.ts';
 import { codecOf, type FrameCodec } from './frame-codec.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
@@ -39,8 +40,7 @@ export interface LoadedFeed {
   readonly openings: number;
   /** Asks whether the API server has gone back. */
   checkHistory(): void;
-  /** What keeps the feed from getting on right now. */
-  problem: string | undefined;
+  readonly trouble: FeedTrouble;
 }
 
 /**
@@ -94,7 +94,8 @@ export class FeedLoader {
     this.#abort = new AbortController();
     const either = AbortSignal.any([signal, this.#abort.signal]);
     const coverage = beginLoad(state);
-    const { openings } = this.#feed;
+    const { openings, trouble } = this.#feed;
+    const startedAt = this.#context.clock.monotonic();
     const isFirst = !state.filled;
     try {
       const known = this.#singles(state);
@@ -106,12 +107,12 @@ export class FeedLoader {
       // Nobody has asked about the first watch; and whoever asked about a later one did not know what was being loaded.
       if (isFirst || this.#feed.openings !== openings) this.#feed.checkHistory();
       this.#backoff.reset();
-      this.#feed.problem = undefined;
+      trouble.worked('load');
     } catch (error) {
       abandonLoad(state);
       state.flush();
       if (either.aborted) return;
-      this.#note(error);
+      this.#note(error, startedAt);
       this.#context.metrics?.loadFailure?.(this.#feed.resource, causeOf(error));
       await this.#context.clock.sleep(pauseAfter(error, this.#backoff), either);
     }
@@ -150,7 +151,7 @@ export class FeedLoader {
       state.codec.readWhole(frame, framed);
       // A single read knows no selector: the object may be there still, and have left the collection.
       if (state.index.get(framed.uid()) === undefined) return undefined;
-      offerItem(state, coverage, framed, 0, frame.length);
+      this.#offer(state, coverage, framed, 0, frame.length);
       state.flush();
       return state.room();
     });
@@ -192,7 +193,7 @@ export class FeedLoader {
           }
           // A deletion here comes by the watch as well, which alone says when.
           if (view.type === 'ADDED' || view.type === 'MODIFIED') {
-            offerItem(state, coverage, view, start, end);
+            this.#offer(state, coverage, view, start, end);
             piece += end - start;
           }
           return true;
@@ -217,19 +218,25 @@ export class FeedLoader {
       const object = view.bytes.subarray(view.objectStart, view.objectEnd);
       const frame = codec.event('ADDED', state.kind, object);
       codec.readWhole(frame, framed);
-      offerItem(state, coverage, framed, 0, frame.length);
+      this.#offer(state, coverage, framed, 0, frame.length);
       state.flush();
       return state.room();
     };
     return this.#feed.reader.objects(signal, offer, slotsToList(state));
   }
 
-  #note(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
-    if (message !== this.#feed.problem) {
-      this.#context.logger.warn({ feed: this.#feed.name, problem: message }, 'a list failed and is tried again');
+  #offer(state: FeedState, coverage: LoadCoverage, view: FrameView, wireStart: number, wireEnd: number): void {
+    offerItem(state, coverage, view, wireStart, wireEnd);
+    this.#feed.trouble.gotOn(this.#context.clock.monotonic());
+  }
+
+  #note(error: unknown, startedAt: number): void {
+    const { name, trouble } = this.#feed;
+    const before = trouble.problem;
+    trouble.failed('load', error, this.#context.clock.monotonic(), startedAt);
+    if (trouble.problem !== before) {
+      this.#context.logger.warn({ feed: name, problem: trouble.problem }, 'a list failed and is tried again');
     }
-    this.#feed.problem = message;
     this.#context.onChange();
   }
 }

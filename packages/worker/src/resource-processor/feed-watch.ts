@@ -10,13 +10,11 @@ import type { FeedLoader } from './feed-loader.ts';
 import type { FeedPushdown } from './feed-pushdown.ts';
 import { relist } from './feed-relist.ts';
 import type { FeedState } from './feed-state.ts';
+import { type FeedTrouble, STEADY_MS } from './feed-trouble.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 import { isNewer } from './version-order.ts';
-
-/** A watch that lived for so long was no failed attempt. ms. */
-const STEADY_MS = 1_000;
 
 /** What a watch needs of its feed. */
 export interface WatchedFeed {
@@ -24,8 +22,7 @@ export interface WatchedFeed {
   readonly name: string;
   readonly resource: string;
   readonly reader: CollectionReader;
-  /** What keeps the feed from getting on right now. */
-  problem: string | undefined;
+  readonly trouble: FeedTrouble;
   readonly state: Pick<FeedState, 'horizon'> | undefined;
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void;
@@ -274,6 +271,7 @@ export class FeedWatch {
         },
         chunk: () => {
           this.lastFrameAt = clock.monotonic();
+          this.#feed.trouble.worked('watch');
           state.flush();
           return state.room();
         },
@@ -335,6 +333,7 @@ export class FeedWatch {
             onRewound: (lost, version) => this.#rewound(lost, version),
           });
         await relists.run(() => this.#loader.exclusively(compare));
+        this.#feed.trouble.worked('watch');
         this.#context.logger.debug({ feed: this.#feed.name }, 'compared with the cluster');
         this.#loader.wake();
         return;
@@ -366,8 +365,8 @@ export class FeedWatch {
   /** The watch is open. */
   succeed(): void {
     this.connected = true;
-    this.#feed.problem = undefined;
     this.lastFrameAt = this.#context.clock.monotonic();
+    this.#feed.trouble.opened(this.lastFrameAt);
   }
 
   #disconnect(): void {

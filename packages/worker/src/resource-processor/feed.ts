@@ -11,8 +11,10 @@ import { FeedPushdown } from './feed-pushdown.ts';
 import { FeedScope, neededSlots, type SlotSet } from './feed-scope.ts';
 import { awaitsDeletions, completeEmpty, narrowScope, reconcileSlots, widenScope } from './feed-slots.ts';
 import { FeedState } from './feed-state.ts';
+import { FeedTrouble } from './feed-trouble.ts';
 import { FeedWatch } from './feed-watch.ts';
 import { codecOf, type FrameCodec, type ObjectKind } from './frame-codec.ts';
+import type { Outage } from './kind-outages.ts';
 import { SlotState, type Subscription } from './subscription.ts';
 import { headerOf, UpstreamFailure } from './upstream-failure.ts';
 import { isBehind, isNewer, newerOf } from './version-order.ts';
@@ -37,8 +39,9 @@ export class Feed implements VerifiableFeed {
   state: FeedState | undefined;
   /** Why the API server refuses this feed, while it does and has never done otherwise. */
   refusal: UpstreamFailure | undefined;
-  /** What keeps the feed from getting on right now. */
-  problem: string | undefined;
+  readonly trouble = new FeedTrouble();
+  /** Since when its kind cannot be read while others can, and why; undefined while it can. */
+  outage: Outage | undefined;
   /** Requests of the exporter that wait for the feed to open. */
   waiting = 0;
   /** The exporter that it was opened for had been there before this process. */
@@ -100,6 +103,16 @@ export class Feed implements VerifiableFeed {
     this.#loader = new FeedLoader(this, context);
     this.#pushdown = new FeedPushdown(this, slots, context);
     this.#watch = new FeedWatch(this, context, this.#loader, this.#pushdown, this.#backoff);
+  }
+
+  /** What keeps the feed from getting on right now. */
+  get problem(): string | undefined {
+    return this.trouble.problem ?? this.outage?.problem;
+  }
+
+  /** Since when it cannot be followed; monotonic ms. Undefined while it can, or may soon. */
+  get problemSince(): number | undefined {
+    return this.outage?.since ?? this.trouble.at(this.#context.clock.monotonic())[0]?.since;
   }
 
   get connected(): boolean {
@@ -327,13 +340,14 @@ export class Feed implements VerifiableFeed {
 
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const before = this.problem;
+    this.trouble.failed('watch', error, this.#context.clock.monotonic());
+    const { problem } = this;
     // A refusal concerns this feed alone and needs a person; an interruption mostly concerns all, who report it as one.
     const isRefusal = error instanceof UpstreamFailure && [401, 403, 404, 405, 406].includes(error.status);
-    if (message !== this.problem) {
-      this.#context.logger[isRefusal ? 'warn' : 'debug']({ feed: this.name, code: codeOf(error) }, message);
+    if (problem !== undefined && problem !== before) {
+      this.#context.logger[isRefusal ? 'warn' : 'debug']({ feed: this.name, code: codeOf(error) }, problem);
     }
-    this.problem = message;
     if (this.state === undefined) {
       this.refusal = error instanceof UpstreamFailure && error.status < 500 && error.status !== 429 ? error : undefined;
       this.#context.onChange();

@@ -10,22 +10,31 @@ export class UpstreamFailure extends Error {
   /** HTTP status, or the `code` of a Status inside the stream. */
   readonly status: number;
   readonly reason: string;
+  /** The API server's own sentence. */
+  readonly said: string;
+  /** What a person can do about it; '' where nobody knows. */
+  readonly remedy: string;
   readonly retryAfterMs: number | undefined;
 
   constructor(path: string, summary: StatusSummary, retryAfterMs?: number) {
-    super(
-      `GET ${path} was answered ${summary.code} ${summary.reason}: ${summary.message}${remedyOf(summary.code, path)}`,
-    );
+    const remedy = remedyOf(summary, path);
+    const text = `GET ${path} was answered ${summary.code} ${summary.reason}: ${summary.message}`;
+    super(remedy === '' ? text : `${text}. Remedy: ${remedy}`);
     this.status = summary.code;
     this.reason = summary.reason;
+    this.said = summary.message;
+    this.remedy = remedy;
     this.retryAfterMs = retryAfterMs;
   }
 }
 
-function remedyOf(status: number, path: string): string {
-  if (status === 403) return `. Remedy: grant the worker's ServiceAccount get, list and watch on ${path}`;
-  if (status === 401) return ". Remedy: check the worker's ServiceAccount token";
-  if (status === 404) return ". Remedy: install the kind, or take it out of the exporter's resources";
+function remedyOf({ code, message }: StatusSummary, path: string): string {
+  if (code === 403) return `grant the worker's ServiceAccount get, list and watch on ${path}`;
+  if (code === 401) return "check the worker's ServiceAccount token";
+  if (code === 404) return "install the kind, or take it out of the exporter's resources";
+  if (code >= 500 && message.includes('conversion webhook')) {
+    return 'bring back the conversion webhook of the CustomResourceDefinition';
+  }
   return '';
 }
 

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { rangesToSlots } from '@shard-controller/shared/hashing';
-import type { VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
+import type { UnavailableKind, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
 import { HandoverLedger, planSlots, SlotRole, type SlotRoles, verifySlots } from '../migration-handler/index.ts';
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus, SlotAssignment } from './data-plane.ts';
 import { definitionSlots } from './definition-slots.ts';
@@ -18,6 +18,7 @@ import { definitionsPause, type FeedCensus, outlookOf, takeFeedCensus } from './
 import { plainUpstream } from './gzip.ts';
 import { Inspection } from './inspection.ts';
 import { KindCatalog } from './kind-catalog.ts';
+import { KindOutages, type Outage } from './kind-outages.ts';
 import { pacedUpstream } from './paced-upstream.ts';
 import { readRequestLine } from './request-line.ts';
 import { Semaphore } from './semaphore.ts';
@@ -38,6 +39,8 @@ const STALL_LIMIT_MS = 60_000;
 const IDLE_LIMIT_MS = 3_000;
 /** The same when the exporter has left all feeds, or never got this one: it may be starting again. ms. */
 const LONG_IDLE_LIMIT_MS = 60_000;
+/** Of a kind that cannot be read: client-go waits for up to 60 s between two lists that fail. ms. */
+const OUTAGE_IDLE_LIMIT_MS = 150_000;
 const PARALLEL_RELISTS = 4;
 
 /** The data plane of a worker: all feeds of one exporter, the slots it owns, and the endpoint that it talks to. */
@@ -49,6 +52,9 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     { readonly feed: Feed; readonly abort: AbortController; readonly done: Promise<void> }
   >();
   readonly #ledger = new HandoverLedger();
+  readonly #outages = new KindOutages<Feed>();
+  /** Kinds that the process before this one could not read, by name, until their feeds are opened. */
+  readonly #presumed = new Map<string, UnavailableKind>();
   readonly #context: FeedContext;
   readonly #definitionsContext: FeedContext;
   readonly #api: ExporterApi;
@@ -113,6 +119,10 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     this.#wasWhole = false;
   }
 
+  presumeUnavailable(kinds: readonly UnavailableKind[]): void {
+    for (const unavailable of kinds) this.#presumed.set(unavailable.kind, unavailable);
+  }
+
   applyAssignment(assignment: SlotAssignment): void {
     const before = this.#roles;
     this.#roles = planSlots(before, assignment);
@@ -167,7 +177,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       objects: census.objectCount(),
       objectsByResource: census.objectsByResource(),
       keptSlots: this.#keptSlots(),
-      refusedFeeds: census.refused,
+      unavailable: census.unavailable,
       staleFeeds: census.stale(this.#probedAt),
     };
   }
@@ -239,7 +249,9 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     return this.#assignment !== undefined;
   }
 
-  noteStart(): void {
+  noteStart(key: FeedKey): void {
+    // Of a kind that cannot be read an exporter asks for everything again and again, however long it has been there.
+    if (this.find(key)?.outage !== undefined || this.#presumed.has(resourceName(key))) return;
     this.#resumedAt = undefined;
     this.#wasWhole = false;
   }
@@ -281,6 +293,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       : { slotCount, shardBy, slotHash: slotHashOf(shardBy, slotCount) };
     const context = isDefinitions ? this.#definitionsContext : this.#context;
     const feed = new Feed(key, slots, context, resumeFrom, resumeFrom !== undefined && this.#wasWhole);
+    feed.outage = this.#presumedOutage(feed.resource);
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {
       this.#options.logger.error({ feed: feed.name, err: error }, 'a feed failed and is given up: its watches end');
@@ -304,17 +317,45 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
         feed.tidy();
       }
       this.inspection.observe();
+      this.#observeOutages();
       this.#closeIdle(clock.monotonic());
       this.#reportInterruptions();
       this.#changed();
     }
   }
 
+  #observeOutages(): void {
+    const { clock, logger } = this.#options;
+    const before = new Map(this.#everyFeed().map((feed) => [feed, feed.outage]));
+    this.#outages.observe([...before.keys()], clock.monotonic(), clock.now(), this.#probedAt);
+    for (const [{ name, resource, outage }, was] of before) {
+      if (outage !== undefined && was === undefined) {
+        const { cause, problem } = outage;
+        logger.warn({ feed: name, cause, problem }, 'a kind cannot be read: the others go on without it');
+      } else if (outage === undefined && was !== undefined) {
+        this.#presumed.delete(resource);
+        logger.info({ feed: name }, 'a kind is whole again');
+      }
+    }
+  }
+
+  /** What the process before this one said of a kind. It has to prove the contrary. */
+  #presumedOutage(kind: string): Outage | undefined {
+    const presumed = this.#presumed.get(kind);
+    if (presumed === undefined) return undefined;
+    const { cause, message: problem, since: at, mending: isMending = false } = presumed;
+    const { clock } = this.#options;
+    return { since: clock.monotonic() - Math.max(0, clock.now() - at), at, cause, problem, isMending };
+  }
+
   /** One line when feeds are cut off or deaf, one when all are back: an API server that restarts cuts them all. */
   #reportInterruptions(): void {
     const stale = new Set(this.#census().stale(this.#probedAt));
     const cut = this.#everyFeed().filter(
-      (feed) => !feed.halted && ((!feed.connected && feed.problem !== undefined) || stale.has(feed.name)),
+      (feed) =>
+        !feed.halted &&
+        feed.outage === undefined &&
+        ((!feed.connected && feed.problem !== undefined) || stale.has(feed.name)),
     );
     if (cut.length > 0 === this.#isInterrupted) return;
     this.#isInterrupted = cut.length > 0;
@@ -352,7 +393,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
         continue;
       }
       const isLeft = someUsed && feed.state?.everSubscribed === true;
-      const limit = isLeft ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
+      const usual = isLeft ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
+      const limit = feed.outage === undefined ? usual : OUTAGE_IDLE_LIMIT_MS;
       if (now - feed.idleSince < limit) continue;
       this.#options.logger.info({ feed: feed.name }, 'the exporter has left this feed: closed');
       this.#feeds.delete(feed.id);
@@ -419,8 +461,8 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   /** Everything whose change is worth a notice. */
   #signature(status: DataPlaneStatus): string {
-    const { handovers, slots, warmReason, exposedSlots, feeds, refusedFeeds, staleFeeds } = status;
-    const states = handovers.map(({ migration, state, error }) => [migration, state, error]);
+    const { handovers, slots, warmReason, exposedSlots, feeds, unavailable, staleFeeds } = status;
+    const states = handovers.map(({ migration, state, error, without }) => [migration, state, error, without]);
     return JSON.stringify([
       states,
       slots,
@@ -428,7 +470,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       exposedSlots,
       feeds.synced,
       feeds.total,
-      refusedFeeds,
+      unavailable,
       staleFeeds,
     ]);
   }

@@ -1,4 +1,4 @@
-import type { Assignment, Heartbeat } from '@shard-controller/shared/contracts';
+import type { Assignment, Heartbeat, UnavailableKind } from '@shard-controller/shared/contracts';
 import type { WorkerSnapshot } from '../heartbeat-manager/index.ts';
 import type { DataPlaneStatus } from '../resource-processor/data-plane.ts';
 import type { FeedReport } from '../resource-processor/index.ts';
@@ -92,6 +92,10 @@ export function snapshotOver(over: Partial<WorkerSnapshot> = {}): WorkerSnapshot
     terminated: false,
     ...over,
   };
+}
+
+export function unavailableKind(kind: string, message: string): UnavailableKind {
+  return { kind, cause: 'forbidden', message, since: 5_000 };
 }
 
 export function handover(index: number, error?: string): Heartbeat['handovers'][number] {

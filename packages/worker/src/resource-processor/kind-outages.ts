@@ -1,0 +1,137 @@
+import type { UnavailableKind } from '@shard-controller/shared/contracts';
+import type { Feed } from './feed.ts';
+import { STALE_MS } from './feed-census.ts';
+import type { FeedState } from './feed-state.ts';
+import type { FeedTrouble, Trouble, TroubleNature } from './feed-trouble.ts';
+import { SlotState, type Subscription } from './subscription.ts';
+import { UpstreamFailure } from './upstream-failure.ts';
+
+/** A kind that this worker cannot read, although the API server is well otherwise. */
+export interface Outage {
+  /** Monotonic ms. */
+  readonly since: number;
+  /** The same as ms since the epoch. */
+  readonly at: number;
+  readonly cause: UnavailableKind['cause'];
+  /** The API server's own sentence, and what a person can do. */
+  readonly problem: string;
+  /** It can be read again, and the exporter does not show all of it yet. */
+  readonly isMending: boolean;
+}
+
+/**
+ * How long a kind has to fail while most others are well before it is left out. An answer of the API server that all
+ * others contradict needs little; a conversion webhook may be restarting; and who says nothing may be busy. ms.
+ */
+export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = { refused: 4_000, failing: 10_000, slow: 20_000 };
+
+/** What is looked at of a feed. */
+export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'proofAt'> {
+  readonly trouble: Pick<FeedTrouble, 'at'>;
+  readonly state:
+    | (Pick<FeedState, 'filled'> & {
+        readonly subscriptions: readonly Pick<Subscription, 'attached' | 'initialPending' | 'slots'>[];
+      })
+    | undefined;
+  outage: Outage | undefined;
+}
+
+/**
+ * Tells a kind that is broken from an API server that is: a kind whose reads go on failing while those of most others have
+ * been well for as long. While nothing is well, or others are still coming back, nobody is judged. A judgement stands until
+ * the exporter shows all of the kind again: what is half mended must not hold back the rest.
+ */
+export class KindOutages<F extends JudgedFeed> {
+  #wellSince = new Map<F, number>();
+
+  /**
+   * Looks at all feeds of the exporter, twice a second or so.
+   *
+   * @param now monotonic ms.
+   * @param wallNow ms since the epoch.
+   * @param probedAt when the API server last answered a probe; monotonic ms.
+   */
+  observe(feeds: readonly F[], now: number, wallNow: number, probedAt: number): void {
+    const sharded = feeds.filter(({ isQuiet }) => !isQuiet);
+    const isStale = (feed: F): boolean => now - feed.proofAt(probedAt) > STALE_MS;
+    const isWell = (feed: F): boolean =>
+      feed.state !== undefined && feed.trouble.at(now).length === 0 && !isStale(feed);
+    const well = sharded.filter(isWell);
+    this.#wellSince = new Map(well.map((feed) => [feed, this.#wellSince.get(feed) ?? now]));
+    const othersSince = median([...this.#wellSince.values()]);
+    for (const feed of sharded) {
+      if (this.#wellSince.has(feed)) {
+        if (feed.outage !== undefined) feed.outage = isWhole(feed) ? undefined : { ...feed.outage, isMending: true };
+        continue;
+      }
+      const seen = othersSince === undefined ? undefined : this.#broken(feed, now, probedAt, othersSince);
+      const found = seen ?? (feed.outage === undefined ? undefined : this.#newest(feed, now, probedAt));
+      if (found === undefined) continue;
+      const since = feed.outage?.since ?? found.since;
+      const at = feed.outage?.at ?? Math.round(wallNow - (now - since));
+      feed.outage = { since, at, cause: found.cause, problem: found.problem, isMending: false };
+    }
+  }
+
+  /** Why the kind of a feed counts as broken, if it does. @param othersSince since when most others are well. */
+  #broken(feed: F, now: number, probedAt: number, othersSince: number): Finding | undefined {
+    // The newest failure says it, not the clock: a process that stood still has asked nobody meanwhile.
+    const isLasting = ({ since, failedAt, nature }: Trouble): boolean =>
+      failedAt - Math.max(since, othersSince) >= PATIENCE_MS[nature];
+    const trouble = feed.trouble.at(now).find(isLasting);
+    if (trouble !== undefined) return findingOf(trouble);
+    // One that was never filled may simply be large.
+    const proofAt = feed.proofAt(probedAt);
+    const isDeaf = feed.state?.filled === true && now - Math.max(proofAt, othersSince) > STALE_MS;
+    return isDeaf ? silence(proofAt) : undefined;
+  }
+
+  /** What is known at this moment of a kind that is broken already. */
+  #newest(feed: F, now: number, probedAt: number): Finding | undefined {
+    const [trouble] = feed.trouble.at(now);
+    if (trouble !== undefined) return findingOf(trouble);
+    return feed.state?.filled === true ? silence(feed.proofAt(probedAt)) : undefined;
+  }
+}
+
+interface Finding {
+  readonly since: number;
+  readonly cause: UnavailableKind['cause'];
+  readonly problem: string;
+}
+
+const silence = (since: number): Finding => ({
+  since,
+  cause: 'silent',
+  problem:
+    'nothing is heard of it, while the API server answers for other kinds. ' +
+    'Remedy: look at what stands between the worker and the API server, and at the log of the API server',
+});
+
+function findingOf({ since, error, problem, nature }: Trouble): Finding {
+  if (!(error instanceof UpstreamFailure)) return { since, cause: 'silent', problem };
+  const { said, remedy, status, reason } = error;
+  const sentence = said === '' ? `${status} ${reason}` : said;
+  const text = remedy === '' ? sentence : `${sentence}. Remedy: ${remedy}`;
+  return { since, cause: causeOf(status, nature), problem: text };
+}
+
+function causeOf(status: number, nature: TroubleNature): UnavailableKind['cause'] {
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
+  if (nature === 'refused') return 'not-served';
+  return nature === 'failing' ? 'failing' : 'silent';
+}
+
+/** Whether the exporter shows all that it shall of the kind. */
+function isWhole({ state }: JudgedFeed): boolean {
+  const watches = state?.subscriptions.filter(({ attached }) => attached) ?? [];
+  const isShown = ({ initialPending, slots }: (typeof watches)[number]): boolean =>
+    !initialPending && !slots.includes(SlotState.Loading) && !slots.includes(SlotState.Sent);
+  return state?.filled === true && watches.length > 0 && watches.every(isShown);
+}
+
+/** The later of the middle ones where there are two; undefined of nothing. */
+function median(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
