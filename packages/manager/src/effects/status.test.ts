@@ -3,7 +3,7 @@ import type { ApplyRequest, KubernetesClient } from '@shard-controller/shared/ku
 import { describe, expect, it } from 'vitest';
 import type { DesiredCondition } from '../aggregate/index.ts';
 import { SteppingClock } from '../observation/testing.ts';
-import { StatusWriter, withNotes, withObstacle } from './status.ts';
+import { type KindReport, StatusWriter, withNotes, withObstacle, withUnavailableKinds } from './status.ts';
 
 const signal = new AbortController().signal;
 const ready = (status: 'True' | 'False', message = ''): DesiredCondition => ({
@@ -99,8 +99,54 @@ describe('withNotes', () => {
     ]);
   });
 
-  it('leaves a worse reason alone, and all as it is when nobody says anything', () => {
-    expect(withNotes([degraded('True')], notes)).toEqual([degraded('True')]);
+  it('stands behind a reason that is known, and changes nothing when nobody says anything', () => {
+    const both = `${degraded('True').message}; shard-001: nothing is heard from the API server for pods`;
+    expect(withNotes([degraded('True')], notes)).toEqual([{ ...degraded('True'), message: both }]);
     expect(withNotes([degraded('False')], [])).toEqual([degraded('False')]);
+  });
+});
+
+describe('withUnavailableKinds', () => {
+  const fine: DesiredCondition = { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'well' };
+  const report = (shardId: string, kinds: KindReport['unavailable']['kinds'], total = kinds.length): KindReport => ({
+    shardId,
+    unavailable: { total, kinds },
+  });
+  const pods = { kind: 'pods', cause: 'forbidden' as const, message: 'pods is forbidden', since: 2_000 };
+
+  it('names each kind once, with its cause, its remedy and the shards that cannot read it', () => {
+    const widgets = { kind: 'widgets.x', cause: 'failing' as const, message: 'no webhook', since: 0, mending: true };
+    const shards = ['shard-000', 'shard-001', 'shard-002', 'shard-003'];
+    const reports = shards.map((shardId, i) => report(shardId, [{ ...pods, since: 2_000 + i }, widgets]));
+    expect(withUnavailableKinds([ready('True'), fine], reports)).toEqual([
+      ready('True'),
+      {
+        type: 'Degraded',
+        status: 'True',
+        reason: 'KindUnavailable',
+        message:
+          'pods: forbidden since 1970-01-01T00:00:02.000Z for shard-000, shard-001, shard-002 and 1 more: pods is forbidden; ' +
+          'widgets.x: can be read again and is being loaded, was failing since 1970-01-01T00:00:00.000Z for shard-000, ' +
+          'shard-001, shard-002 and 1 more: no webhook',
+      },
+    ]);
+  });
+
+  it('stands behind a reason that is known', () => {
+    const failed = { ...fine, status: 'True' as const, reason: 'ShardFailed', message: 'shard-002 is Failed' };
+    expect(withUnavailableKinds([failed], [report('shard-000', [pods])])).toMatchObject([
+      { reason: 'ShardFailed', message: expect.stringMatching(/^shard-002 is Failed; pods: forbidden/) },
+    ]);
+  });
+
+  it('names a bounded number of kinds, and says how many more there are', () => {
+    const many = Array.from({ length: 16 }, (_, i) => ({ ...pods, kind: `kind${String(i).padStart(2, '0')}` }));
+    const [condition] = withUnavailableKinds([fine], [report('shard-000', many, 600)]);
+    expect(condition?.message.match(/kind\d+: forbidden/g)).toHaveLength(8);
+    expect(condition?.message).toMatch(/; and 592 more kinds$/);
+  });
+
+  it('changes nothing when all kinds can be read', () => {
+    expect(withUnavailableKinds([fine], [])).toEqual([fine]);
   });
 });

@@ -1,4 +1,5 @@
 import { API_VERSION, type Condition, SHARD_CONFIG_KIND, type ShardConfigStatus } from '@shard-controller/shared/api';
+import type { Heartbeat, UnavailableKind } from '@shard-controller/shared/contracts';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { DesiredCondition, DesiredStatus, ShardConfigState } from '../aggregate/index.ts';
@@ -64,18 +65,63 @@ export interface WorkerNote {
   readonly note: string;
 }
 
-/** Adds what workers say of themselves, unless something worse is known. */
+/** Adds what workers say of themselves; a reason that is known already stays, and this stands behind it. */
 export function withNotes(
   conditions: readonly DesiredCondition[],
   notes: readonly WorkerNote[],
 ): readonly DesiredCondition[] {
-  if (notes.length === 0) return conditions;
   const message = notes.map(({ shardId, note }) => `${shardId}: ${note}`).join('; ');
-  return conditions.map((condition) =>
-    condition.type === 'Degraded' && condition.status !== 'True'
-      ? { type: 'Degraded', status: 'True', reason: 'WorkersReport', message }
-      : condition,
-  );
+  return alsoDegraded(conditions, 'WorkersReport', message);
+}
+
+/** Kinds that a worker cannot read although its API server is well otherwise: `unavailable` of its heartbeat. */
+export interface KindReport {
+  readonly shardId: string;
+  readonly unavailable: NonNullable<Heartbeat['unavailable']>;
+}
+
+/** Most kinds that a condition names, each with its cause and remedy, and most shards per kind. */
+const MAX_KINDS = 8;
+const MAX_SHARDS = 3;
+
+/** Names the kinds that workers cannot read: each once, with the shards that say so. */
+export function withUnavailableKinds(
+  conditions: readonly DesiredCondition[],
+  reports: readonly KindReport[],
+): readonly DesiredCondition[] {
+  const groups = new Map<string, { readonly kind: UnavailableKind; readonly shards: string[] }>();
+  for (const { shardId, unavailable } of reports) {
+    for (const kind of unavailable.kinds) {
+      const key = `${kind.kind} ${kind.cause}`;
+      const { kind: before, shards } = groups.get(key) ?? { kind, shards: [] };
+      groups.set(key, { kind: kind.since < before.since ? kind : before, shards: [...shards, shardId] });
+    }
+  }
+  const named = [...groups.values()].sort((a, b) => (a.kind.kind < b.kind.kind ? -1 : 1));
+  const total = Math.max(named.length, ...reports.map(({ unavailable }) => unavailable.total));
+  const texts = named.slice(0, MAX_KINDS).map(({ kind, shards }) => describeKind(kind, shards));
+  if (total > texts.length) texts.push(`and ${total - texts.length} more kinds`);
+  return alsoDegraded(conditions, 'KindUnavailable', texts.join('; '));
+}
+
+function describeKind({ kind, cause, since, message, mending }: UnavailableKind, shards: readonly string[]): string {
+  const more = shards.length > MAX_SHARDS ? ` and ${shards.length - MAX_SHARDS} more` : '';
+  const state = mending === true ? `can be read again and is being loaded, was ${cause}` : cause;
+  const where = `${shards.slice(0, MAX_SHARDS).join(', ')}${more}`;
+  return `${kind}: ${state} since ${new Date(since).toISOString()} for ${where}: ${message}`;
+}
+
+function alsoDegraded(
+  conditions: readonly DesiredCondition[],
+  reason: string,
+  message: string,
+): readonly DesiredCondition[] {
+  if (message === '') return conditions;
+  return conditions.map((condition): DesiredCondition => {
+    if (condition.type !== 'Degraded') return condition;
+    if (condition.status !== 'True') return { type: 'Degraded', status: 'True', reason, message };
+    return { ...condition, message: `${condition.message}; ${message}` };
+  });
 }
 
 /** Adds what keeps the manager from deciding or acting to what its decisions say. */

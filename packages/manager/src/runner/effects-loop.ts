@@ -4,11 +4,13 @@ import type { Clock } from '@shard-controller/shared/runtime';
 import { desired, type DesiredStatus, type ShardConfigState } from '../aggregate/index.ts';
 import type { ConfigIdentity } from '../effects/owner.ts';
 import {
+  type KindReport,
   type Obstacle,
   type StatusWriter,
   statusOf,
   withNotes,
   withObstacle,
+  withUnavailableKinds,
   type WorkerNote,
 } from '../effects/status.ts';
 import type { World, WorldInput, WorldOutcome } from '../effects/world.ts';
@@ -33,6 +35,8 @@ export interface EffectsLoopOptions {
   readonly describe: (state: ShardConfigState) => DesiredStatus;
   /** What workers say is wrong with them. */
   readonly notes: (state: ShardConfigState) => readonly WorkerNote[];
+  /** Which kinds workers cannot read. */
+  readonly unavailable: (state: ShardConfigState) => readonly KindReport[];
   /** Why no decision can be made, if so. */
   readonly obstacle: () => Obstacle | undefined;
   readonly onSuperseded: () => void;
@@ -111,7 +115,7 @@ export class EffectsLoop {
   }
 
   async #writeStatus(state: ShardConfigState | undefined, signal: AbortSignal): Promise<void> {
-    const { statusWriter, describe, notes, logger, config, onStatus } = this.#options;
+    const { statusWriter, describe, notes, unavailable, logger, config, onStatus } = this.#options;
     const obstacle = this.#obstacle();
     try {
       if (state === undefined || (state.settings === null && state.rejected === null)) {
@@ -121,7 +125,8 @@ export class EffectsLoop {
       const described = describe(state);
       onStatus(described, state);
       const status = statusOf(described, state, config.name);
-      await statusWriter.write(status, withObstacle(withNotes(described.conditions, notes(state)), obstacle), signal);
+      const withKinds = withUnavailableKinds(described.conditions, unavailable(state));
+      await statusWriter.write(status, withObstacle(withNotes(withKinds, notes(state)), obstacle), signal);
       this.#statusProblem = '';
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);

@@ -23,7 +23,7 @@ import {
 import { AssignmentPublisher, assignmentValues } from '../effects/assignments.ts';
 import { CONFIG_LABEL } from '../effects/labels.ts';
 import type { ConfigIdentity } from '../effects/owner.ts';
-import { type Obstacle, StatusWriter, type WorkerNote } from '../effects/status.ts';
+import { type KindReport, type Obstacle, StatusWriter, type WorkerNote } from '../effects/status.ts';
 import { World } from '../effects/world.ts';
 import { Aggregate, type ConfigHead, type ConfigLog, type Execution, lostLog, recoveryCommand } from './aggregate.ts';
 import type { RunnerContext } from './context.ts';
@@ -367,6 +367,13 @@ export class LeadingTerm {
     });
   }
 
+  #unavailable(state: ShardConfigState): readonly KindReport[] {
+    return shardsOf(state).flatMap(({ shardId, active }) => {
+      const unavailable = this.#worker(shardId, active).worker?.heartbeat.unavailable;
+      return unavailable === undefined ? [] : [{ shardId, unavailable }];
+    });
+  }
+
   /** Number of events stored; false when nothing more can be decided before the log is read again. */
   async #execute(aggregate: Aggregate, command: CommandBody, signal: AbortSignal): Promise<number | false> {
     const { identity, leadership } = this.#context;
@@ -450,6 +457,7 @@ export class LeadingTerm {
       surroundings: () => ({ instances: cluster.instances(config.name), pods: cluster.pods(config.name) }),
       describe: (state) => describeStatus(state, this.#figures(state)),
       notes: (state) => this.#notes(state),
+      unavailable: (state) => this.#unavailable(state),
       obstacle: () => this.#obstacle,
       onSuperseded: () => this.doubtLog(),
       onFailure: () => metrics.effectsFailed(config),
