@@ -22,8 +22,9 @@ export interface FeedContext {
   readonly metrics: Partial<DataPlaneMetrics> | undefined;
   /** Whether the API server has gone back to older data. */
   readonly history: History;
-  /** Bounds relists that run at the same time. */
+  /** Bounds relists that run at the same time; those of kinds that are broken, and may hang, have a bound of their own. */
   readonly relists: Semaphore;
+  readonly brokenRelists: Semaphore;
   readonly roles: () => SlotRoles | undefined;
   /** `auto`: the API server is asked for the objects of the needed slots only, where it narrows lists and watches. */
   readonly pushdown: 'auto' | 'off';

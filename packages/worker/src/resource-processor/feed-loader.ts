@@ -21,6 +21,9 @@ import { Wakeup } from './wakeup.ts';
 /** A stream of what is there that says nothing for so long is opened again. ms. */
 const LOAD_SILENCE_MS = 15_000;
 
+/** Pause before it is looked again whether a list would work that nobody waits for; added to the back-off. ms. */
+const LOOK_AGAIN_MS = 3_000;
+
 /** A list of everything is taken rather than single reads of more than one object in so many. */
 const LIST_SHARE = 3;
 /** Objects of a list are passed on in pieces of this size: one write to the exporter each, not one per TLS record. Bytes. */
@@ -54,6 +57,8 @@ export class FeedLoader {
   readonly #turn = new Semaphore(1);
   readonly #backoff: Backoff;
   #abort = new AbortController();
+  /** Ends a pause that nobody has to keep. */
+  #idle = new AbortController();
 
   constructor(feed: LoadedFeed, context: FeedContext) {
     this.#feed = feed;
@@ -63,6 +68,7 @@ export class FeedLoader {
 
   wake(): void {
     this.#wakeup.raise();
+    this.#idle.abort();
   }
 
   /** Runs `work` while no load is under way; one that is gets stopped and starts over afterwards. */
@@ -76,7 +82,29 @@ export class FeedLoader {
       await this.#wakeup.wait(signal);
       // Requests that waited for the feed to open subscribe in this turn: a load before them would be for nobody.
       await nextTurn();
-      while (!signal.aborted && this.#isNeeded()) await this.#turn.run(() => this.#attempt(signal));
+      while (!signal.aborted && (this.#isNeeded() || this.#feed.trouble.has('load'))) {
+        await this.#turn.run(() => (this.#isNeeded() ? this.#attempt(signal) : this.#lookAgain(signal)));
+      }
+    }
+  }
+
+  /** Nothing has to be listed any more, but the last list failed: whether another one would is worth to know. */
+  async #lookAgain(signal: AbortSignal): Promise<void> {
+    const { clock, onChange } = this.#context;
+    this.#abort = new AbortController();
+    this.#idle = new AbortController();
+    const either = AbortSignal.any([signal, this.#abort.signal]);
+    const startedAt = clock.monotonic();
+    try {
+      await this.#feed.reader.position(either);
+      this.#backoff.reset();
+      this.#feed.trouble.worked('load');
+      onChange();
+    } catch (error) {
+      if (either.aborted) return;
+      this.#note(error, startedAt);
+      const pause = LOOK_AGAIN_MS + pauseAfter(error, this.#backoff);
+      await clock.sleep(pause, AbortSignal.any([either, this.#idle.signal]));
     }
   }
 

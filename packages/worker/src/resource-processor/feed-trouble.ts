@@ -1,13 +1,14 @@
-import { UpstreamFailure } from './upstream-failure.ts';
+import { UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 
 /** A watch that lived for so long was no failed attempt. ms. */
 export const STEADY_MS = 1_000;
 
 /**
- * How a kind fails. `refused`: the API server knows the answer, and it is no (a missing right, no such kind). `failing`:
- * it cannot answer (a conversion webhook that is gone). `slow`: no answer, or one that says to come back later.
+ * How a kind fails. `unknown`: this version of Kubernetes does not have it. `refused`: the API server knows the answer, and
+ * it is no (a missing right, no such kind). `failing`: it cannot answer (a conversion webhook that is gone). `slow`: no
+ * answer, or one that says to come back later.
  */
-export type TroubleNature = 'refused' | 'failing' | 'slow';
+export type TroubleNature = 'unknown' | 'refused' | 'failing' | 'slow';
 
 /** Attempts that failed one after the other, none between them that got on. Monotonic ms. */
 export interface Trouble {
@@ -51,6 +52,11 @@ export class FeedTrouble {
     this.#troubles.set(way, { problem, nature, error, since, failedAt: now });
   }
 
+  /** Whether the newest attempt on this way has failed. */
+  has(way: Way): boolean {
+    return this.#troubles.has(way);
+  }
+
   /** The API server has accepted the watch. */
   opened(now: number): void {
     if (this.#troubles.has('watch')) this.#openedAt = now;
@@ -77,6 +83,7 @@ const REFUSED = new Set([401, 403, 404, 405, 406]);
 
 function natureOf(error: unknown): TroubleNature {
   if (!(error instanceof UpstreamFailure)) return 'slow';
+  if (error instanceof UnknownKindFailure) return 'unknown';
   if (REFUSED.has(error.status)) return 'refused';
   // 504: the API server, too, has waited in vain.
   return error.status >= 500 && error.status !== 504 ? 'failing' : 'slow';

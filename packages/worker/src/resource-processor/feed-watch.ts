@@ -13,6 +13,7 @@ import type { FeedState } from './feed-state.ts';
 import { type FeedTrouble, STEADY_MS } from './feed-trouble.ts';
 import { readFrames } from './frame-stream.ts';
 import { FrameView } from './frame-view.ts';
+import type { Outage } from './kind-outages.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 import { isNewer } from './version-order.ts';
 
@@ -23,6 +24,7 @@ export interface WatchedFeed {
   readonly resource: string;
   readonly reader: CollectionReader;
   readonly trouble: FeedTrouble;
+  readonly outage: Outage | undefined;
   readonly state: Pick<FeedState, 'horizon'> | undefined;
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void;
@@ -323,7 +325,7 @@ export class FeedWatch {
   }
 
   async #relist(state: FeedState, signal: AbortSignal): Promise<void> {
-    const { clock, relists, history } = this.#context;
+    const { clock, history } = this.#context;
     while (!signal.aborted && !this.halted) {
       try {
         const mayHaveGoneBack = this.#hasGoneBack || this.#returns !== history.returns;
@@ -332,7 +334,9 @@ export class FeedWatch {
             mayHaveGoneBack,
             onRewound: (lost, version) => this.#rewound(lost, version),
           });
-        await relists.run(() => this.#loader.exclusively(compare));
+        const { relists, brokenRelists } = this.#context;
+        const turns = this.#feed.outage === undefined ? relists : brokenRelists;
+        await turns.run(() => this.#loader.exclusively(compare));
         this.#feed.trouble.worked('watch');
         this.#context.logger.debug({ feed: this.#feed.name }, 'compared with the cluster');
         this.#loader.wake();

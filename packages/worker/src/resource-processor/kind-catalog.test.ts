@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
+import { UnknownKindFailure } from './upstream-failure.ts';
 import { KindCatalog } from './kind-catalog.ts';
 
 test('a kind is asked for once, and again when it may have become another', async () => {
@@ -18,4 +19,21 @@ test('a kind is asked for once, and again when it may have become another', asyn
   expect([await find(), asked]).toMatchObject([{ kind: 'Widget' }, 1]);
   catalog.forget('example.com', 'v1', 'widgets');
   expect([await find(), asked]).toMatchObject([{ kind: 'Gadget' }, 2]);
+});
+
+test.each([
+  ['storage.k8s.io', true],
+  ['apps', true],
+  ['snapshot.storage.k8s.io', false],
+  ['example.com', false],
+])('that a kind of %s is missing is final: %s', async (group, isFinal) => {
+  const catalog = new KindCatalog({
+    stream: async () => ({
+      status: 200,
+      headers: { 'content-type': 'application/json' },
+      body: Readable.from([Buffer.from('{"resources":[]}')]),
+    }),
+  });
+  const error: unknown = await catalog.find(group, 'v1', 'things', AbortSignal.timeout(5_000)).catch((e: unknown) => e);
+  expect([error instanceof UnknownKindFailure, error]).toMatchObject([isFinal, { status: 404 }]);
 });

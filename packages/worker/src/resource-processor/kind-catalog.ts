@@ -1,7 +1,7 @@
 import type { Upstream } from './data-plane.ts';
 import { readBody } from './answer-body.ts';
 import type { ObjectKind } from './frame-codec.ts';
-import { failureOf, UpstreamFailure } from './upstream-failure.ts';
+import { failureOf, UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 
 /** Kinds by resource, from discovery: synthetic events have to name the kind of the objects that they stand for. */
 export class KindCatalog {
@@ -40,7 +40,8 @@ export class KindCatalog {
       await this.#discover(group === '' ? `/api/${version}` : `/apis/${apiVersion}`, apiVersion, signal);
     const found = this.#known.get(key);
     if (found !== undefined) return { apiVersion, ...found };
-    throw new UpstreamFailure(key, {
+    const Failure = isBuiltIn(group) ? UnknownKindFailure : UpstreamFailure;
+    throw new Failure(key, {
       code: 404,
       reason: 'NotFound',
       message: `the API server serves no resource ${resource} in ${apiVersion}`,
@@ -61,6 +62,21 @@ export class KindCatalog {
     }
   }
 }
+
+/** Groups that only kube-apiserver itself serves; those of definitions have a dot, and `k8s.io` is theirs, too. */
+const OWN_GROUPS = new Set([
+  'admissionregistration.k8s.io',
+  'certificates.k8s.io',
+  'coordination.k8s.io',
+  'discovery.k8s.io',
+  'networking.k8s.io',
+  'rbac.authorization.k8s.io',
+  'resource.k8s.io',
+  'scheduling.k8s.io',
+  'storage.k8s.io',
+]);
+
+const isBuiltIn = (group: string): boolean => !group.includes('.') || OWN_GROUPS.has(group);
 
 const apiVersionOf = (group: string, version: string): string => (group === '' ? version : `${group}/${version}`);
 

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { FeedTrouble } from './feed-trouble.ts';
 import { type JudgedFeed, KindOutages, PATIENCE_MS } from './kind-outages.ts';
 import { SlotState } from './subscription.ts';
-import { UpstreamFailure } from './upstream-failure.ts';
+import { UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 
 /** The wall clock is so far ahead of the monotonic one. ms. */
 const EPOCH = 1_000_000;
@@ -97,6 +97,13 @@ describe('a kind that fails while the others are well', () => {
       pass(500);
     }
     expect(one.outage?.cause).toBe('forbidden');
+  });
+
+  test('because Kubernetes itself does not have it is left out at once', () => {
+    const missing = { code: 404, reason: 'NotFound', message: 'the API server serves no resource ys in apps/v1' };
+    kinds = [kind(), kind({ state: undefined })];
+    pass(500, (each) => (each === kinds[1] ? new UnknownKindFailure('apps/v1/ys', missing) : undefined));
+    expect(kinds[1]?.outage?.cause).toBe('not-served');
   });
 
   test('and works again in between is not left out', () => {

@@ -20,10 +20,16 @@ export interface Outage {
 }
 
 /**
- * How long a kind has to fail while most others are well before it is left out. An answer of the API server that all
- * others contradict needs little; a conversion webhook may be restarting; and who says nothing may be busy. ms.
+ * How long a kind has to fail while most others are well before it is left out. One that discovery does not have needs
+ * none; an answer of the API server that all others contradict needs little; a conversion webhook may be restarting; and
+ * who says nothing may be busy. ms.
  */
-export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = { refused: 4_000, failing: 10_000, slow: 20_000 };
+export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = {
+  unknown: 0,
+  refused: 4_000,
+  failing: 10_000,
+  slow: 20_000,
+};
 
 /** What is looked at of a feed. */
 export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'proofAt'> {
@@ -119,7 +125,7 @@ function findingOf({ since, error, problem, nature }: Trouble): Finding {
 function causeOf(status: number, nature: TroubleNature): UnavailableKind['cause'] {
   if (status === 401) return 'unauthorized';
   if (status === 403) return 'forbidden';
-  if (nature === 'refused') return 'not-served';
+  if (nature === 'refused' || nature === 'unknown') return 'not-served';
   return nature === 'failing' ? 'failing' : 'silent';
 }
 

@@ -28,6 +28,9 @@ export class UpstreamFailure extends Error {
   }
 }
 
+/** Kubernetes itself would serve the kind, and this version of it does not: its own kinds do not come and go. */
+export class UnknownKindFailure extends UpstreamFailure {}
+
 function remedyOf({ code, message }: StatusSummary, path: string): string {
   if (code === 403) return `grant the worker's ServiceAccount get, list and watch on ${path}`;
   if (code === 401) return "check the worker's ServiceAccount token";

@@ -88,6 +88,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       metrics: options.metrics,
       history: new History(),
       relists: new Semaphore(PARALLEL_RELISTS),
+      brokenRelists: new Semaphore(PARALLEL_RELISTS),
       roles: () => this.#roles,
       pushdown: options.pushdown ?? 'auto',
       withholds: options.fault === 'omit-one' ? (uid, slot) => this.#omitsOne(uid, slot) : undefined,

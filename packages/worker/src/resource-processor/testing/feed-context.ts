@@ -30,6 +30,7 @@ export function testContext(upstream: Upstream, over: Partial<FeedContext> & Pic
     metrics: undefined,
     history: new History(),
     relists: new Semaphore(4),
+    brokenRelists: new Semaphore(4),
     pushdown: 'auto',
     withholds: undefined,
     diet: () => undefined,
