@@ -110,9 +110,9 @@ export class Feed implements VerifiableFeed {
     return this.trouble.problem ?? this.outage?.problem;
   }
 
-  /** Since when it cannot be followed; monotonic ms. Undefined while it can, or may soon. */
+  /** Since when its kind is broken; monotonic ms. Undefined while it is not, though it may have a problem for a moment. */
   get problemSince(): number | undefined {
-    return this.outage?.since ?? this.trouble.at(this.#context.clock.monotonic())[0]?.since;
+    return this.outage?.since;
   }
 
   get connected(): boolean {
