@@ -13,11 +13,14 @@ interface Kind extends JudgedFeed {
 }
 
 let now = 0;
+/** When the API server last answered a probe; undefined: at every moment. */
+let probedAt: number | undefined;
 let kinds: Kind[];
 let outages: KindOutages<Kind>;
 
 beforeEach(() => {
   now = 100_000;
+  probedAt = undefined;
   outages = new KindOutages();
 });
 
@@ -55,7 +58,7 @@ function pass(ms: number, fails: (each: Kind, at: number) => unknown = () => und
         each.provenAt = now;
       } else if (error !== 'deaf') each.trouble.failed('watch', error, now);
     }
-    outages.observe(kinds, now, now + EPOCH, 0);
+    outages.observe(kinds, now, now + EPOCH, probedAt ?? now);
   }
 }
 
@@ -136,6 +139,14 @@ describe('an open watch that hears nothing', () => {
     pass(1_000, (each) => (each === one ? 'deaf' : undefined));
     expect(left()).toEqual([false, false, true]);
     expect(one.outage).toMatchObject({ cause: 'silent' });
+  });
+
+  test('is not judged while the API server answers nobody: other kinds may just be busy', () => {
+    kinds = [kind(), kind(), kind()];
+    pass(20_000);
+    probedAt = now;
+    pass(60_000, (each) => (each === kinds[0] ? undefined : 'deaf'));
+    expect(left()).toEqual([false, false, false]);
   });
 
   test('is not judged before it was filled: it may be large', () => {

@@ -86,9 +86,10 @@ export class KindOutages<F extends JudgedFeed> {
       failedAt - Math.max(since, othersSince) >= PATIENCE_MS[nature];
     const trouble = feed.trouble.at(now).find(isLasting);
     if (trouble !== undefined) return findingOf(trouble);
-    // One that was never filled may simply be large.
+    // One that was never filled may simply be large; and where the API server answers nobody, quiet kinds prove nothing.
+    const isAnswered = now - probedAt <= STALE_MS;
     const proofAt = feed.proofAt(probedAt);
-    const isDeaf = feed.state?.filled === true && now - Math.max(proofAt, othersSince) > STALE_MS;
+    const isDeaf = feed.state?.filled === true && isAnswered && now - Math.max(proofAt, othersSince) > STALE_MS;
     return isDeaf ? silence(proofAt) : undefined;
   }
 

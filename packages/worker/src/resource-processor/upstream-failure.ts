@@ -1,7 +1,8 @@
 import { parseRetryAfter, type StreamResponse } from '@shard-controller/shared/kubernetes';
 import { readBody } from './answer-body.ts';
-import type { StatusSummary } from './protobuf-frame.ts';
+import { FrameView } from './frame-view.ts';
 import { readJsonStatus } from './json-frame.ts';
+import { readEnvelope, readProtobufStatus, type StatusSummary } from './protobuf-frame.ts';
 
 /** The API server answered a read of a feed with something else than the stream that was asked for. */
 export class UpstreamFailure extends Error {
@@ -41,14 +42,27 @@ function remedyOf({ code, message }: StatusSummary, path: string): string {
   return '';
 }
 
+/** A Status in the encoding that was asked for, or in JSON, or the text of whoever stands in between. */
+function readStatus(body: Buffer): StatusSummary {
+  if (!body.subarray(0, 4).equals(PROTOBUF_MAGIC)) return readJsonStatus(body.toString('utf8'));
+  try {
+    const { start, end } = readEnvelope(body, new FrameView());
+    return readProtobufStatus(body, start, end);
+  } catch {
+    return { code: 0, reason: '', message: '' };
+  }
+}
+
+const PROTOBUF_MAGIC = Buffer.from('k8s\0');
+
 /** Longest text of an answer that is kept for a message. Bytes. */
 const MAX_MESSAGE = 64 * 1024;
 
 /** Turns an answer with an error status into an UpstreamFailure, its text included. */
 export async function failureOf(path: string, response: StreamResponse): Promise<UpstreamFailure> {
   // The status alone says enough when its text does not come.
-  const text = await readBody(response, MAX_MESSAGE).then(String, () => '');
-  const summary = readJsonStatus(text);
+  const body = await readBody(response, MAX_MESSAGE).catch(() => Buffer.alloc(0));
+  const summary = readStatus(body);
   const retryAfterMs = parseRetryAfter(response.headers['retry-after'], Date.now());
   return new UpstreamFailure(path, { ...summary, code: response.status }, retryAfterMs);
 }
