@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FeedTrouble } from './feed-trouble.ts';
-import { type JudgedFeed, KindOutages, PATIENCE_MS } from './kind-outages.ts';
+import { type JudgedFeed, KindOutages, PATIENCE_MS, RECOVERY_MS } from './kind-outages.ts';
 import { SlotState } from './subscription.ts';
 import { UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 
@@ -172,6 +172,17 @@ describe('an API server that is broken itself', () => {
     pass(9_000, (each, at) => (kinds.indexOf(each) * 3_000 < at - 190_000 ? undefined : forbidden));
     pass(20_000);
     expect(left()).toEqual([false, false, false, false]);
+  });
+
+  test('is given time when it comes back, whatever it says of the slower kinds', () => {
+    const one = kind();
+    kinds = [kind(), kind(), one];
+    pass(30_000);
+    pass(20_000, () => silent);
+    pass(RECOVERY_MS - 1_000, (each) => (each === one ? forbidden : undefined));
+    expect(left()).toEqual([false, false, false]);
+    pass(1_500, (each) => (each === one ? forbidden : undefined));
+    expect(left()).toEqual([false, false, true]);
   });
 
   test('leaves those left out that were before', () => {

@@ -31,6 +31,9 @@ export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = {
   slow: 20_000,
 };
 
+/** So long after most kinds got no answer nobody is judged: an API server that restarts comes back kind by kind. ms. */
+export const RECOVERY_MS = 30_000;
+
 /** What is looked at of a feed. */
 export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'proofAt'> {
   readonly trouble: Pick<FeedTrouble, 'at'>;
@@ -49,6 +52,7 @@ export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'proofAt'> {
  */
 export class KindOutages<F extends JudgedFeed> {
   #wellSince = new Map<F, number>();
+  #recoversUntil = -Infinity;
 
   /**
    * Looks at all feeds of the exporter, twice a second or so.
@@ -62,6 +66,11 @@ export class KindOutages<F extends JudgedFeed> {
     const isStale = (feed: F): boolean => now - feed.proofAt(probedAt) > STALE_MS;
     const isWell = (feed: F): boolean =>
       feed.state !== undefined && feed.trouble.at(now).length === 0 && !isStale(feed);
+    // Answers, whatever they say, are of the kind; no answer for most kinds is of the server.
+    const isSilent = (feed: F): boolean =>
+      (feed.state?.filled === true && isStale(feed)) || feed.trouble.at(now).some(({ nature }) => nature === 'slow');
+    const left = sharded.filter(({ outage }) => outage === undefined);
+    if (2 * left.filter(isSilent).length > left.length) this.#recoversUntil = now + RECOVERY_MS;
     const well = sharded.filter(isWell);
     this.#wellSince = new Map(well.map((feed) => [feed, this.#wellSince.get(feed) ?? now]));
     const othersSince = median([...this.#wellSince.values()]);
@@ -70,7 +79,8 @@ export class KindOutages<F extends JudgedFeed> {
         if (feed.outage !== undefined) feed.outage = isWhole(feed) ? undefined : { ...feed.outage, isMending: true };
         continue;
       }
-      const seen = othersSince === undefined ? undefined : this.#broken(feed, now, probedAt, othersSince);
+      const mayJudge = othersSince !== undefined && now >= this.#recoversUntil;
+      const seen = mayJudge ? this.#broken(feed, now, probedAt, othersSince) : undefined;
       const found = seen ?? (feed.outage === undefined ? undefined : this.#newest(feed, now, probedAt));
       if (found === undefined) continue;
       const since = feed.outage?.since ?? found.since;
