@@ -110,6 +110,11 @@ export class Feed implements VerifiableFeed {
     return this.trouble.problem ?? this.outage?.problem;
   }
 
+  /** Why its kind cannot be counted now, and is not to be waited for. */
+  get unavailable(): string | undefined {
+    return this.outage?.problem;
+  }
+
   /** Since when its kind is broken; monotonic ms. Undefined while it is not, though it may have a problem for a moment. */
   get problemSince(): number | undefined {
     return this.outage?.since;
