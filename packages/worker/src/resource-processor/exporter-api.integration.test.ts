@@ -1,7 +1,7 @@
 import { PassThrough, Readable } from 'node:stream';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import { elapse } from '@shard-controller/shared/testing';
+import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { DataPlane, DataPlaneOptions, SlotAssignment } from './data-plane.ts';
 import { protobufCodec } from './frame-codec.ts';
@@ -52,7 +52,7 @@ afterEach(async () => {
 });
 
 const get = (path: string, init: RequestInit = {}): Promise<Response> =>
-  fetch(`${url}${path}`, { headers: PROTOBUF, signal: AbortSignal.timeout(5_000), ...init });
+  fetch(`${url}${path}`, { headers: PROTOBUF, signal: AbortSignal.timeout(PATIENCE_MS), ...init });
 
 /** Reads a watch until the worker ends it. */
 async function wholeWatch(query: string): Promise<ReturnType<typeof readEvents>> {
@@ -282,5 +282,7 @@ test('a port in use is named together with the remedy', async () => {
     port: Number(new URL(url).port),
     firstList: 'Streamed',
   });
-  await expect(other.run(AbortSignal.timeout(1_000))).rejects.toThrow(/cannot listen on 127.0.0.1:\d+.*PROXY_PORT/);
+  await expect(other.run(AbortSignal.timeout(PATIENCE_MS))).rejects.toThrow(
+    /cannot listen on 127.0.0.1:\d+.*PROXY_PORT/,
+  );
 });

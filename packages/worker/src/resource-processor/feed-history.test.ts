@@ -1,3 +1,4 @@
+import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { History } from './feed-history.ts';
 import { resumeExporter } from './feed-difference.ts';
@@ -35,7 +36,7 @@ describe('a feed whose API server went back to an older state', () => {
     expect(relists(rig)).toEqual(['relist restored']);
     api.change('MODIFIED', 'kept');
     await until(() => peer.store.get('kept') === '104');
-    expect(await feed.prove(AbortSignal.timeout(3_000))).toBe('104');
+    expect(await feed.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('104');
   });
 
   test('sends an object again that looks the same, for a version names something else now', async () => {
@@ -66,7 +67,7 @@ describe('a feed whose API server went back to an older state', () => {
     const { api, feed } = await newRig('a');
     const restore = api.backup();
     api.version = 500;
-    await feed.prove(AbortSignal.timeout(3_000));
+    await feed.prove(AbortSignal.timeout(PATIENCE_MS));
     api.change('MODIFIED', 'a');
     await until(() => feed.state?.position === '501');
     restore();
@@ -80,10 +81,10 @@ describe('a feed whose API server went back to an older state', () => {
     await until(() => feed.connected && feed.state?.position === '103');
     const { state } = feed;
     if (state === undefined) throw new Error('the feed is not open');
-    expect(await feed.reaches('106', AbortSignal.timeout(3_000))).toBe(false);
+    expect(await feed.reaches('106', AbortSignal.timeout(PATIENCE_MS))).toBe(false);
     for (let i = 0; i < 5; i++) api.change('MODIFIED', 'kept');
     await until(() => state.position === '108');
-    expect(await feed.reaches('106', AbortSignal.timeout(3_000))).toBe(true);
+    expect(await feed.reaches('106', AbortSignal.timeout(PATIENCE_MS))).toBe(true);
     expect(resumeExporter(state, '106', everything)).toBeUndefined();
     expect(resumeExporter(state, '107', everything)).toBeDefined();
   });
@@ -107,7 +108,7 @@ describe('a feed whose API server went back to an older state', () => {
     const { feed } = newFeed(api, '900');
     await until(() => feed.state?.filled === true);
     expect(feed.state?.position).toBe('101');
-    expect(await feed.reaches('900', AbortSignal.timeout(3_000))).toBe(false);
+    expect(await feed.reaches('900', AbortSignal.timeout(PATIENCE_MS))).toBe(false);
   });
 });
 

@@ -1,4 +1,5 @@
 import { PassThrough, Readable } from 'node:stream';
+import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { resumeExporter } from './feed-difference.ts';
 import { awaitsDeletions } from './feed-slots.ts';
@@ -24,7 +25,7 @@ describe('a feed that opens', () => {
     const api = new ScriptedApiServer();
     api.next(() => status(404, 'NotFound'));
     const { feed } = newFeed(api);
-    expect(await feed.opened(AbortSignal.timeout(3_000))).toBe(false);
+    expect(await feed.opened(AbortSignal.timeout(PATIENCE_MS))).toBe(false);
     expect(feed.refusal?.status).toBe(404);
     await until(() => feed.state !== undefined);
     expect(feed.refusal).toBeUndefined();
@@ -37,7 +38,7 @@ describe('a feed that opens', () => {
     const { feed } = newFeed(api);
     await until(() => feed.refusal !== undefined);
     expect(feed.refusal?.message).toContain("grant the worker's ServiceAccount get, list and watch on /api/v1/pods");
-    expect(await feed.opened(AbortSignal.timeout(3_000))).toBe(true);
+    expect(await feed.opened(AbortSignal.timeout(PATIENCE_MS))).toBe(true);
   });
 
   test('after a restart follows from where its exporter stands, and knows what was deleted since', async () => {
@@ -162,19 +163,19 @@ describe('the proof of a feed', () => {
   test('holds as soon as its watch has passed the consistent read', async () => {
     const { api, feed } = await newRig('a');
     api.change('ADDED', 'b');
-    expect(await feed.prove(AbortSignal.timeout(3_000))).toBe('102');
+    expect(await feed.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('102');
   });
 
   test('holds for an idle watch when it knows as many objects as the server', async () => {
     const { api, feed } = await newRig('a');
     api.version = 500;
-    expect(await feed.prove(AbortSignal.timeout(3_000))).toBe('500');
+    expect(await feed.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('500');
   });
 
   test('is not asked for again for a position that is proved already', async () => {
     const { api, feed } = await newRig('a');
     api.version = 500;
-    await feed.prove(AbortSignal.timeout(3_000));
+    await feed.prove(AbortSignal.timeout(PATIENCE_MS));
     feed.halt();
     expect(await feed.prove(AbortSignal.timeout(300), '400')).toBe('400');
     await expect(feed.prove(AbortSignal.timeout(300), '501')).rejects.toThrow('it is not connected');

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { expect, test } from 'vitest';
 import { UnknownKindFailure } from './upstream-failure.ts';
 import { KindCatalog } from './kind-catalog.ts';
@@ -13,7 +14,7 @@ test('a kind is asked for once, and again when it may have become another', asyn
       return { status: 200, headers: { 'content-type': 'application/json' }, body: Readable.from([Buffer.from(body)]) };
     },
   });
-  const find = () => catalog.find('example.com', 'v1', 'widgets', AbortSignal.timeout(5_000));
+  const find = () => catalog.find('example.com', 'v1', 'widgets', AbortSignal.timeout(PATIENCE_MS));
   expect(await find()).toEqual({ apiVersion: 'example.com/v1', kind: 'Widget' });
   kind = 'Gadget';
   expect([await find(), asked]).toMatchObject([{ kind: 'Widget' }, 1]);

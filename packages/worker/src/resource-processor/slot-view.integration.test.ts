@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
+import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { DataPlane } from './data-plane.ts';
 import { ScriptedApiServer, status } from './testing/scripted-api-server.ts';
@@ -68,7 +69,7 @@ afterEach(async () => {
   await running;
 });
 
-const get = (path: string, signal = AbortSignal.timeout(10_000)): Promise<Response> =>
+const get = (path: string, signal = AbortSignal.timeout(PATIENCE_MS)): Promise<Response> =>
   fetch(`${url}${path}`, { headers: ACCEPT, signal });
 
 /** A watch whose events are read as they come. */

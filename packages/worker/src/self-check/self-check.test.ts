@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { createLogger } from '@shard-controller/shared/observability';
-import { elapse } from '@shard-controller/shared/testing';
+import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, expect, it } from 'vitest';
 import type { FeedReport } from '../resource-processor/index.ts';
 import { feedReport } from '../testing/facts.ts';
@@ -116,7 +116,7 @@ it('answers when asked, also without a schedule', async () => {
   const { check, clock, world } = await checking(0);
   await clock.advance(1_000_000);
   expect(world.scrapes).toBe(0);
-  const asked = check.now(AbortSignal.timeout(5_000));
+  const asked = check.now(AbortSignal.timeout(PATIENCE_MS));
   await clock.advance(6_000);
   expect(await asked).toEqual([{ resource: 'pods', verdict: 'equal', objects: 20, series: 20, reason: '' }]);
   expect(world.scrapes).toBe(1);
