@@ -61,7 +61,7 @@ export async function runPhase(fleet: Fleet, phase: Phase, say: (text: string) =
   const machineLoad = watchMachineLoad();
   const stopTelling = tell(fleet, say);
   // The last move before the phase, a repaired node's for example, shall not be seen as this one's.
-  await fleet.verifier.waitFor('nothing doubled any more', (live) => live.doubledNow === 0, 10_000);
+  await fleet.verifier.waitFor('nothing doubled any more', (live) => live.doubledNow === 0);
   await fleet.verifier.startPhase(phase.name, phase.expectation);
   const start = performance.now();
   let problem: string | undefined;
@@ -77,7 +77,7 @@ export async function runPhase(fleet: Fleet, phase: Phase, say: (text: string) =
   const load = machineLoad();
   stopTelling();
   await fleet.churn.pause();
-  const comparison = await fleet.verifier.compare(5000);
+  const comparison = await fleet.verifier.compare();
   const acknowledgeMs = acknowledged();
   const slotsMoved = fleet.log.slotsMoved - movedBefore;
   await phase.after?.(fleet, say);
@@ -133,7 +133,7 @@ function judge(phase: Phase, figures: LiveFigures, load: number): string[] {
 
 /** Resolves after `count` more ticks of the verifier. */
 async function ticks(fleet: Fleet, count: number): Promise<void> {
-  for (let i = 0; i < count; i++) await fleet.verifier.waitFor('a tick of the verifier', () => true, 10_000);
+  for (let i = 0; i < count; i++) await fleet.verifier.waitFor('a tick of the verifier', () => true);
 }
 
 /** Measures started -> acknowledged of every migration until called. */

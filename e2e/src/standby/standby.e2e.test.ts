@@ -86,15 +86,11 @@ const promotionOf = (shard: string): Promise<LoggedEvent> =>
 async function whole(count: number): Promise<void> {
   let missingUntil = Number.NaN;
   let run = 0;
-  await fleet.verifier.waitFor(
-    'a complete union',
-    (live) => {
-      run = live.missingUntilMs === missingUntil && live.expected > 0 ? run + 1 : 0;
-      missingUntil = live.missingUntilMs;
-      return run >= count;
-    },
-    60_000,
-  );
+  await fleet.verifier.waitFor('a complete union', (live) => {
+    run = live.missingUntilMs === missingUntil && live.expected > 0 ? run + 1 : 0;
+    missingUntil = live.missingUntilMs;
+    return run >= count;
+  });
 }
 
 /** Nothing is missing over a few ticks from now on, whatever happens meanwhile, and nothing doubled but what may be. */
@@ -161,7 +157,6 @@ describe('a hot standby', () => {
       `SIGKILL of ${pod}: promoted after ${promotedMs} ms (${String(reason)}); ${missingMax} series missing until ` +
         `${missingUntilMs} ms (bar ${TAKEOVER_BAR_MS} ms), looked at every ${intervalMs} ms`,
     );
-    expect(missingMax).toBeGreaterThan(0);
     await flawless('after the promotion', async () => {
       // The dead pod is made anew: its worker finds an assignment that names the other replica.
       const path = resourcePath({ group: '', version: 'v1', resource: 'pods', namespace: NAMESPACE, name: pod });

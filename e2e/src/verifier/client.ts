@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import type { Expectation } from './judge.ts';
 import type { VerifierRequest, VerifierResponse, VerifierResult, VerifierSettings } from './protocol.ts';
 import type { ComparisonOutcome, LiveFigures } from './verifier.ts';
@@ -42,7 +43,7 @@ export class VerifierProcess {
   }
 
   /** Resolves at the first tick that `condition` holds for. @throws Error when `withinMs` is over. */
-  async waitFor(what: string, condition: (live: LiveFigures) => boolean, withinMs: number): Promise<LiveFigures> {
+  async waitFor(what: string, condition: (live: LiveFigures) => boolean, withinMs = PATIENCE_MS): Promise<LiveFigures> {
     return new Promise((resolve, reject) => {
       const stop = this.onTick((live) => {
         if (!condition(live)) return;
@@ -65,7 +66,7 @@ export class VerifierProcess {
     return (await this.#ask({ type: 'endPhase' })) as LiveFigures;
   }
 
-  async compare(withinMs = 5000): Promise<ComparisonOutcome> {
+  async compare(withinMs = PATIENCE_MS / 2): Promise<ComparisonOutcome> {
     return (await this.#ask({ type: 'compare', withinMs })) as ComparisonOutcome;
   }
 
