@@ -8,8 +8,14 @@ export interface ExporterAddress {
 
 /** The exporter did not begin an answer. */
 export class ExporterError extends Error {
-  override readonly name = 'ExporterError';
-  readonly code = 'SC_EXPORTER_UNREACHABLE';
+  override readonly name: string = 'ExporterError';
+  readonly code: string = 'SC_EXPORTER_UNREACHABLE';
+}
+
+/** Not within the scraper's time: that says as much about the scraper, who chose the time, as about the exporter. */
+export class ExporterLateError extends ExporterError {
+  override readonly name = 'ExporterLateError';
+  override readonly code = 'SC_EXPORTER_LATE';
 }
 
 /** Headers of a scrape that the exporter decides upon. */
@@ -43,7 +49,7 @@ export interface ExpositionRequest {
  * scrape has a connection of its own: over loopback that costs nothing, and a kept connection that the exporter has
  * closed would look like an exporter that is gone.
  *
- * @throws ExporterError that says what happened and where to look.
+ * @throws ExporterError, ExporterLateError that say what happened and where to look.
  */
 export async function openExposition(address: ExporterAddress, wanted: ExpositionRequest): Promise<IncomingMessage> {
   const headers: Record<string, string> = {};
@@ -62,7 +68,7 @@ export async function openExposition(address: ExporterAddress, wanted: Expositio
       signal: wanted.signal,
     });
     const timer = setTimeout(() => {
-      outgoing.destroy(new ExporterError(`did not answer within ${Math.round(wanted.answerTimeoutMs)} ms`));
+      outgoing.destroy(new ExporterLateError(`did not answer within ${Math.round(wanted.answerTimeoutMs)} ms`));
     }, wanted.answerTimeoutMs);
     outgoing.once('response', (answer) => {
       clearTimeout(timer);
@@ -89,8 +95,8 @@ export function passedHeaders(answer: IncomingMessage): string[] {
 
 function explain({ host, port }: ExporterAddress, cause: Error): ExporterError {
   const where = `kube-state-metrics at ${host}:${port}`;
-  if (cause instanceof ExporterError) {
-    return new ExporterError(`${where} ${cause.message}: it is overloaded or stopped; see its container's log`, {
+  if (cause instanceof ExporterLateError) {
+    return new ExporterLateError(`${where} ${cause.message}: it is overloaded or stopped; see its container's log`, {
       cause,
     });
   }

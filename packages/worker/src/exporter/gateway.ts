@@ -5,7 +5,13 @@ import { pipeline } from 'node:stream/promises';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { ChangeNotifier } from '../change-notifier.ts';
-import { type ExporterAddress, ExporterError, openExposition, passedHeaders } from './exposition-source.ts';
+import {
+  type ExporterAddress,
+  ExporterError,
+  ExporterLateError,
+  openExposition,
+  passedHeaders,
+} from './exposition-source.ts';
 import { answerPage, say } from './gateway-pages.ts';
 import type { GatewayState } from './gateway-state.ts';
 import { ListenError } from './listen-error.ts';
@@ -285,7 +291,8 @@ export class Gateway {
       return answer;
     } catch (error) {
       if (!(error instanceof ExporterError)) throw error;
-      if (!scrape.gone.aborted) reports.exporterReachable(false);
+      // No answer in the scraper's own time is no sign that the exporter is gone: its monitor asks on a time of its own.
+      if (!scrape.gone.aborted && !(error instanceof ExporterLateError)) reports.exporterReachable(false);
       return error;
     }
   }
