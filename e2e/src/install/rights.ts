@@ -65,8 +65,12 @@ export function exportedKindsRules(more: readonly ResourceGroup[] = []): readonl
   }));
 }
 
-/** What a worker may do in its own namespace: follow its ShardInstance and report in its status. */
+/**
+ * What a worker may do in its own namespace: follow its ShardInstance and report in its status; see whether its
+ * ShardConfig is still there when it ends.
+ */
 export const workerRules: readonly PolicyRule[] = [
+  { apiGroups: ['shard.io'], resources: ['shardconfigs'], verbs: ['get'] },
   { apiGroups: ['shard.io'], resources: ['shardinstances'], verbs: READ },
   { apiGroups: ['shard.io'], resources: ['shardinstances/status'], verbs: ['patch'] },
 ];

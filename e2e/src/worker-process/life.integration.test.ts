@@ -92,6 +92,40 @@ describe('the end of a worker', () => {
   });
 });
 
+describe('the end of a worker whose ShardConfig is over', () => {
+  const end = async (pod: WorkerPod): Promise<number> => {
+    const began = performance.now();
+    pod.worker.signal('SIGTERM');
+    expect(await pod.worker.exit).toBe(0);
+    return performance.now() - began;
+  };
+
+  it('is no reason to hurry when only its ShardInstance is gone: the manager makes it anew', async () => {
+    const pod = await readyPod(20, { DRAIN_TIMEOUT_MS: '6000' });
+    await fixture.deleteInstance('shard-020');
+    await pod.eventually(async () => (pod.worker.output.includes('ShardInstance is gone') ? undefined : 'not seen'));
+    expect(await end(pod)).toBeGreaterThan(5900);
+    expect(pod.worker.output).toMatch(/time to drain is over/);
+  });
+
+  it('comes at once, with its exporter’s, when the ShardConfig is gone; one made again is another one', async () => {
+    const pods = [await readyPod(21), await readyPod(22)];
+    const [first, second] = pods;
+    if (first === undefined || second === undefined) throw new Error('no pods');
+    await fixture.deleteConfig();
+    try {
+      const hook = first.health('/drain/wait');
+      expect(await end(first)).toBeLessThan(5000);
+      expect((await hook).text).toBe('drained\n');
+      expect(first.worker.output).toMatch(/nobody can take the slots: ShardConfig default\/main is gone/);
+    } finally {
+      await fixture.createConfig();
+    }
+    expect(await end(second)).toBeLessThan(5000);
+    expect(second.worker.output).toMatch(/was deleted and made again/);
+  });
+});
+
 describe('a worker that has stalled', () => {
   it('answers no scrape until its assignment was read again', async () => {
     const pod = await readyPod(13, { SCRAPE_HOLD_MS: '60000' });

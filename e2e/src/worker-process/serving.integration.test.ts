@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   assignment,
   CONFIG,
-  CONFIG_UID,
+  configUid,
   NAMESPACE,
   namesIn,
   SLOT_COUNT,
@@ -42,7 +42,7 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     await expect
       .poll(() => heard.at(-1))
       .toMatchObject({
-        uid: CONFIG_UID,
+        uid: configUid(),
         generation: 1,
         epoch: 5,
         slots: { assigned: 128, acknowledged: 128 },
@@ -130,7 +130,7 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     expect(pong).toMatchObject({ shardId: 'shard-003', phase: 'Running' });
     const request = {
       v: 'shard.verify.v1',
-      uid: CONFIG_UID,
+      uid: configUid(),
       migration: 'm1',
       ranges: slotsToRanges(slots(0, 64), SLOT_COUNT),
       at: [],

@@ -26,12 +26,15 @@ import { LocalProcess } from './local-process.ts';
 
 export const NAMESPACE = 'default';
 export const CONFIG = 'main';
-export const CONFIG_UID = '6d1e9c5e-0000-4000-8000-000000000001';
 export const SLOT_COUNT = 256;
 
 const ACCOUNT = `system:serviceaccount:${NAMESPACE}:shard-controller-worker`;
 const WORKER_MAIN = join(import.meta.dirname, '../../../packages/worker/src/main.ts');
 const quiet = createLogger({ name: 'test', level: 'silent' });
+
+/** uid of the ShardConfig that a fixture has made; test files run in processes of their own and make one each. */
+let uid = '';
+export const configUid = (): string => uid;
 
 /** A real API server with our CRDs and rights, and a real NATS with the assignment stream. */
 export class WorkerFixture {
@@ -49,6 +52,7 @@ export class WorkerFixture {
     const link = await connectNats({ servers: nats.url, name: 'test', logger: quiet, requestTimeoutMs: 30_000 });
     const fixture = new WorkerFixture(crds, nats, link);
     await fixture.ensureAssignmentStream();
+    await fixture.createConfig();
     await fixture.grant('shard-controller-worker', [...exportedKindsRules(), ...workerRules]);
     return fixture;
   }
@@ -93,6 +97,21 @@ export class WorkerFixture {
     const pod = await WorkerPod.create(this, options);
     this.#pods.push(pod);
     return pod;
+  }
+
+  /** The ShardConfig that all pods from now on are of; an assignment, too. */
+  async createConfig(): Promise<void> {
+    const made = await this.admin.create<{ metadata: { uid: string } }>(configPath(), {
+      apiVersion: 'shard.io/v1',
+      kind: 'ShardConfig',
+      metadata: { name: CONFIG, namespace: NAMESPACE },
+      spec: { mode: 'Paused', minShards: 1, maxShards: 64 },
+    });
+    uid = made.metadata.uid;
+  }
+
+  async deleteConfig(): Promise<void> {
+    await this.admin.delete(configPath(CONFIG));
   }
 
   /** What the manager writes: the spec of the ShardInstance. */
@@ -181,6 +200,9 @@ export class WorkerFixture {
   }
 }
 
+const configPath = (name?: string): string =>
+  resourcePath({ group: 'shard.io', version: 'v1', resource: 'shardconfigs', namespace: NAMESPACE, name });
+
 const instancePath = (shardId: string): string =>
   resourcePath({
     group: 'shard.io',
@@ -249,7 +271,7 @@ export class WorkerPod {
       POD_NAMESPACE: NAMESPACE,
       NODE_NAME: 'node-1',
       SHARD_CONFIG: CONFIG,
-      SHARD_CONFIG_UID: CONFIG_UID,
+      SHARD_CONFIG_UID: configUid(),
       REVISION: 'r1',
       NATS_URL: fixture.nats.url,
       KUBERNETES_SERVICE_HOST: server.hostname,
@@ -388,7 +410,7 @@ export function assignment(
 ): Assignment {
   return {
     v: 'shard.assignment.v1',
-    shardConfig: { namespace: NAMESPACE, name: CONFIG, uid: CONFIG_UID },
+    shardConfig: { namespace: NAMESPACE, name: CONFIG, uid: configUid() },
     shardId,
     generation: 1,
     epoch,

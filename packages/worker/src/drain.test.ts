@@ -11,13 +11,14 @@ afterEach(() => {
   for (const end of ends.splice(0)) end();
 });
 
-function draining(slots: { left: number }, timeoutMs = 10 * PATIENCE_MS) {
+function draining(slots: { left: number; over?: string }, timeoutMs = 10 * PATIENCE_MS) {
   const changes = new ChangeNotifier();
   const drain = new Drain({
     clock: systemClock,
     logger: createLogger({ name: 'test', level: 'silent' }),
     timeoutMs,
     needed: () => (slots.left === 0 ? undefined : `exposing ${slots.left}`),
+    over: () => slots.over,
     changes,
   });
   return { drain, changes };
@@ -69,6 +70,17 @@ it('notices a release that nobody announced', async () => {
   const running = drain.run();
   slots.left = 0;
   await expect(running).resolves.toBeUndefined();
+});
+
+it('ends at once when nobody is left to take its slots, and lets the exporter go', async () => {
+  const slots: { left: number; over?: string } = { left: 2 };
+  const { drain, changes } = draining(slots);
+  const asked = hook(drain);
+  const running = drain.run();
+  slots.over = 'ShardConfig monitoring/main is gone';
+  changes.notify();
+  await running;
+  expect(await asked).toBe('drained\n');
 });
 
 it('ends when its time is over', async () => {

@@ -10,7 +10,9 @@ export interface DrainOptions {
   readonly timeoutMs: number;
   /** Why slots still depend on this worker, or undefined when none does. */
   readonly needed: () => string | undefined;
-  /** Announces every possible change of `needed`. */
+  /** Why nobody will ever take the slots that depend on this worker, or undefined as long as somebody may. */
+  readonly over: () => string | undefined;
+  /** Announces every possible change of `needed` and `over`. */
   readonly changes: ChangeNotifier;
 }
 
@@ -18,8 +20,8 @@ export interface DrainOptions {
 const NOTICE_MS = 3000;
 
 /**
- * The end of a worker: it goes on serving until the manager has moved its slots away, or its time is over. The exporter
- * must live as long; its container's preStop hook waits here.
+ * The end of a worker: it goes on serving until the manager has moved its slots away, nobody is left who could, or its
+ * time is over. The exporter must live as long; its container's preStop hook waits here.
  */
 export class Drain {
   readonly #options: DrainOptions;
@@ -43,18 +45,21 @@ export class Drain {
 
   /** Resolves when this worker may end. */
   async run(): Promise<void> {
-    const { clock, logger, timeoutMs, needed, changes } = this.#options;
+    const { clock, logger, timeoutMs, needed, over, changes } = this.#options;
+    const mayEnd = (): boolean => needed() === undefined || over() !== undefined;
     const began = clock.monotonic();
     this.#draining = true;
     this.#own.notify();
     const first = needed();
     if (first !== undefined) logger.info({ timeoutMs }, `draining: ${first}`);
     const left = (): number => timeoutMs - (clock.monotonic() - began);
-    let free = needed() === undefined;
+    let free = mayEnd();
     // Looked at now and then too: an end must not hang on one lost notice.
-    while (!free && left() > 0) free = await changes.until(() => needed() === undefined, Math.min(1000, left()));
+    while (!free && left() > 0) free = await changes.until(mayEnd, Math.min(1000, left()));
     const ms = Math.round(clock.monotonic() - began);
-    if (free) logger.info({ ms }, 'drained: no slot depends on this worker');
+    if (free && needed() === undefined) logger.info({ ms }, 'drained: no slot depends on this worker');
+    else if (free)
+      logger.info({ ms, needed: needed() }, `ending without a drain, nobody can take the slots: ${over()}`);
     else
       logger.warn({ ms, needed: needed() }, 'the time to drain is over: ending although slots depend on this worker');
     this.#drained = true;

@@ -13,6 +13,7 @@ import { type Clock, type Component, type Environment, runComponents, task } fro
 import { AssignmentKeeper, followAssignments, ShardInstanceSource } from './assignment/index.ts';
 import { ChangeNotifier } from './change-notifier.ts';
 import type { WorkerConfig } from './config.ts';
+import { ConfigEnd } from './config-end.ts';
 import { shardEndpoint } from './debug/index.ts';
 import { Drain } from './drain.ts';
 import { ExporterMonitor, Gateway, ScraperTracker, StallGuard } from './exporter/index.ts';
@@ -103,6 +104,7 @@ class Worker {
   readonly #exporter: ExporterMonitor;
   readonly #selfCheck: SelfCheck;
   readonly #drain: Drain;
+  readonly #configEnd: ConfigEnd;
   readonly #source: ShardInstanceSource;
   readonly #guard: StallGuard;
   readonly #presence: NatsPresence;
@@ -127,11 +129,19 @@ class Worker {
     this.#dataPlane = this.#newDataPlane();
     this.#exporter = this.#newExporterMonitor();
     this.#selfCheck = this.#newSelfCheck();
+    this.#configEnd = new ConfigEnd({
+      client: this.#client,
+      identity,
+      clock,
+      instanceEnded: () => this.#source.ended,
+      onChange: this.#changes.notify,
+    });
     this.#drain = new Drain({
       clock,
       logger,
       timeoutMs: config.DRAIN_TIMEOUT_MS,
       needed: () => this.#state.needed(),
+      over: () => this.#configEnd.reason,
       changes: this.#changes,
     });
     const keeper = new AssignmentKeeper({
@@ -243,9 +253,12 @@ class Worker {
     ];
   }
 
-  /** Serves until nothing depends on this worker, then says goodbye. */
+  /** Serves until nothing depends on this worker, or nobody will take it, then says goodbye. */
   async drain(): Promise<void> {
+    const drained = new AbortController();
+    void this.#configEnd.run(drained.signal);
     await this.#drain.run();
+    drained.abort();
     this.#state.terminate();
     this.#presence.beat(this.#nats.link);
     if (this.#statusWriter.writtenAt !== undefined) await this.#statusWriter.last();

@@ -31,7 +31,7 @@ export interface ShardInstanceSourceOptions {
    * containers may be older than this process.
    */
   readonly onPast: (status: ReplicaStatus | undefined) => void;
-  /** The reason for waiting has changed. */
+  /** The reason for waiting, or for the ShardInstance's end, has changed. */
   readonly onChange: () => void;
 }
 
@@ -53,6 +53,7 @@ export class ShardInstanceSource {
   #waiting = 'the ShardInstance has not been read yet';
   #lastReadMs: number | undefined;
   #isTaken = false;
+  #ended: string | undefined;
 
   constructor(options: ShardInstanceSourceOptions) {
     this.#options = options;
@@ -89,6 +90,11 @@ export class ShardInstanceSource {
   /** Why there is no assignment from here yet. */
   get waiting(): string {
     return this.#waiting;
+  }
+
+  /** Why the ShardInstance is no longer one to work for: gone, going, or another ShardConfig's. */
+  get ended(): string | undefined {
+    return this.#ended;
   }
 
   /** Monotonic time of the API server's newest sign of life here, ms; undefined before the first. */
@@ -148,6 +154,13 @@ export class ShardInstanceSource {
   #take(instance: ShardInstance): void {
     this.#waiting = '';
     const { identity, onPast } = this.#options;
+    this.#end(
+      instance.spec.shardConfigRef.uid !== identity.uid
+        ? `ShardInstance ${this.#name()} belongs to another ShardConfig`
+        : instance.metadata.deletionTimestamp === undefined
+          ? undefined
+          : `ShardInstance ${this.#name()} is being deleted`,
+    );
     if (!this.#isTaken) {
       this.#isTaken = true;
       onPast(
@@ -163,6 +176,13 @@ export class ShardInstanceSource {
       { shardInstance: this.#name() },
       'the ShardInstance is gone; the assignment in force stays',
     );
+    this.#end(`ShardInstance ${this.#name()} is gone`);
+  }
+
+  #end(reason: string | undefined): void {
+    if (reason === this.#ended) return;
+    this.#ended = reason;
+    this.#options.onChange();
   }
 
   #wait(reason: string): void {
