@@ -92,6 +92,7 @@ export class WorkerState {
       dataPlane: this.#dataPlane(),
       gateway: this.gateway(),
       scrapers: tracker.scrapers(),
+      readSince: tracker.readSince,
       exporter: exporter.state,
       exporterUnreachableMs: exporter.unreachableMs,
       exposition: this.#exposition,

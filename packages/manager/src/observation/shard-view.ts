@@ -86,7 +86,7 @@ export function hasShown(
 ): boolean {
   if (worker?.shown === undefined || now - worker.heardAt >= suspectMs) return false;
   const { heartbeat, shown } = worker;
-  return scraperProgress(heartbeat, heartbeat, shown.sentAt, scraperTtlMs).moved || now - shown.at >= maxOverlapMs;
+  return scraperProgress(heartbeat, heartbeat, [], shown.sentAt, scraperTtlMs).moved || now - shown.at >= maxOverlapMs;
 }
 
 const isTerminating = ({ worker, pod }: WorkerSources): boolean =>

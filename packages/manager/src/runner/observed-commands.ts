@@ -135,15 +135,15 @@ export function scraperCommands(state: ShardConfigState, sourcesOf: SourcesOf, n
     // Nobody has read a source that was promoted a moment ago, but those who read its predecessor still read the shard.
     const before = source.other.worker;
     const served = [source.worker, ...(before !== undefined && now - before.heardAt < ttl ? [before] : [])];
-    const moved = served.every(({ heartbeat }) => scraperProgress(heartbeat, target, since, ttl).moved);
-    const scrapers = new Set(served.flatMap(({ heartbeat }) => heartbeat.gateway.scrapers.map((one) => one.id))).size;
+    const others = Object.keys(state.shards)
+      .filter((shardId) => shardId !== migration.source && shardId !== migration.target)
+      .flatMap((shardId) => sourcesOf(shardId).worker ?? [])
+      .filter(({ heardAt }) => now - heardAt < suspectMs)
+      .map(({ heartbeat }) => heartbeat);
+    const moved = served.every(({ heartbeat }) => scraperProgress(heartbeat, target, others, since, ttl).moved);
     if (!moved) return [];
     return [
-      {
-        type: 'ScrapersMoved',
-        migration: id,
-        detail: `all ${scrapers} scrapers of ${migration.source} were at the target`,
-      },
+      { type: 'ScrapersMoved', migration: id, detail: `the scrapers of ${migration.source} have read the target` },
     ];
   });
 }

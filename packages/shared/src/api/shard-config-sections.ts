@@ -95,7 +95,9 @@ export const handover = () =>
   z.object({
     scraperTTL: duration(SECOND, 24 * HOUR)
       .default('5m')
-      .describe('A client that read /metrics within this time counts as a scraper that must see the target first.'),
+      .describe(
+        'A scraper of the old worker must read the new one first, unless it has not come for so long, or for three of its usual intervals.',
+      ),
     maxOverlap: duration(SECOND, 24 * HOUR)
       .default('2m')
       .describe('Longest time that two shards expose a slot while waiting for scrapers.'),

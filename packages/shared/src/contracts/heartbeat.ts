@@ -11,6 +11,13 @@ export const scraperSchema = z.object({
   lastStart: ms,
   /** End of the newest completed scrape, ms since the epoch. */
   lastEnd: ms,
+  /** Whether it says that it is a scraper, as Prometheus does; absent: the worker does not look at that yet. */
+  announced: z.boolean().optional(),
+  /**
+   * Longest time between the starts of its newest scrapes, ms: how often it comes. Absent until that is known: for one
+   * that announces itself after five scrapes, for another one after two.
+   */
+  intervalMs: ms.optional(),
 });
 
 /**
@@ -79,6 +86,8 @@ export const heartbeatSchema = z.object({
     /** `warming` only until the exporter has started over: scrapes are held back meanwhile, longer than otherwise. */
     startsOver: z.boolean().optional(),
     scrapers: z.array(scraperSchema).max(64),
+    /** Start of the first scrape that this process completed, ms on its clock; absent before that. */
+    readSince: ms.optional(),
   }),
   /** What is wrong although everything looks well, for people: deaf feeds, an exposition that lacks objects. */
   note: z.string().max(500).optional(),

@@ -23,7 +23,7 @@ import {
   scrapeBudget,
 } from './scrape-limits.ts';
 import { ScrapeTurns } from './scrape-turns.ts';
-import { type ScraperTracker, scraperId } from './scraper-tracker.ts';
+import { announcesScraper, type ScraperTracker, scraperId } from './scraper-tracker.ts';
 
 /** How a scrape ended; the label `outcome` of the scrape counter. */
 export type ScrapeOutcome =
@@ -244,7 +244,7 @@ export class Gateway {
       if (scrape.method === 'HEAD') return 'complete';
       if (scrape.search === '') reports.exposition(bytes, clock.monotonic() - asked);
       const id = scraperId(request.socket.remoteAddress, request.headers['user-agent'], scrape.search);
-      tracker.completed(id, startedAt, clock.now());
+      tracker.completed({ id, startedAt, endedAt: clock.now(), announced: announcesScraper(request.headers) });
       return 'complete';
     }
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Scraper } from '@shard-controller/shared/contracts';
 
 /** Most scrapers that are remembered and reported; contracts/heartbeat.ts allows no more. */
@@ -28,43 +29,86 @@ export function scraperId(remoteAddress: string | undefined, userAgent: string |
 }
 
 /**
- * Remembers the newest completed scrape of each scraper: what the manager needs in order to know that all consumers
- * of moved slots have seen them at their new place. A scrape that was refused or cut is not recorded, because its
- * consumer does not have the series.
+ * User agents of programs that scrape: Prometheus, vmagent, the OpenTelemetry collector, Grafana Agent and Alloy, Telegraf,
+ * the Datadog agent. The first four, and whatever is made of Prometheus' scrape loop, announce a time-out as well.
+ */
+const SCRAPING_AGENT = /^(prometheus|vm_promscrape|vmagent|otelcol|opentelemetry|grafana|alloy|telegraf|datadog)/i;
+
+/** Whether a request says that it comes from a scraper, which will come again, and not from a person who looks. */
+export function announcesScraper(headers: IncomingHttpHeaders): boolean {
+  return (
+    headers['x-prometheus-scrape-timeout-seconds'] !== undefined ||
+    SCRAPING_AGENT.test(headers['user-agent']?.trim() ?? '')
+  );
+}
+
+/** One completed scrape. */
+export interface CompletedScrape {
+  readonly id: string;
+  /**
+   * When the exporter was asked, ms since the epoch: everything that it had rendered before is in the scrape.
+   */
+  readonly startedAt: number;
+  /** When the last byte was handed to the network, ms since the epoch. */
+  readonly endedAt: number;
+  readonly announced: boolean;
+}
+
+/** So many of a scraper's newest intervals are looked at: a reload of its configuration makes single ones short. */
+const INTERVALS = 4;
+
+interface Known {
+  readonly lastStart: number;
+  readonly lastEnd: number;
+  readonly announced: boolean;
+  /** The newest ones, ms. */
+  readonly intervals: readonly number[];
+}
+
+/**
+ * Remembers the newest completed scrape of each client and how often it comes: what the manager needs in order to know
+ * that all consumers of moved slots have seen them at their new place. A scrape that was refused or cut is not recorded,
+ * because its consumer does not have the series.
  */
 export class ScraperTracker {
-  readonly #byId = new Map<string, Scraper>();
-  /** Ids that were seen more than once. */
-  readonly #regulars = new Set<string>();
+  readonly #byId = new Map<string, Known>();
+  #readSince: number | undefined;
 
-  /**
-   * @param startedAt when the exporter was asked, ms since the epoch: everything that it had rendered before is in the
-   *   scrape.
-   * @param endedAt when the last byte was handed to the network, ms since the epoch.
-   */
-  completed(id: string, startedAt: number, endedAt: number): void {
+  completed({ id, startedAt, endedAt, announced }: CompletedScrape): void {
+    this.#readSince ??= startedAt;
     const known = this.#byId.get(id);
-    // Two scrapes of one scraper may overlap; the one that began later shows the newer state.
-    const lastStart = Math.max(startedAt, known?.lastStart ?? 0);
-    const lastEnd = Math.max(endedAt, known?.lastEnd ?? 0);
-    if (known !== undefined) this.#regulars.add(id);
+    const interval = startedAt - (known?.lastStart ?? startedAt);
+    const intervals = known?.intervals ?? [];
     this.#byId.delete(id);
-    this.#byId.set(id, { id, lastStart, lastEnd });
+    this.#byId.set(id, {
+      // Two scrapes of one scraper may overlap; the one that began later shows the newer state.
+      lastStart: Math.max(startedAt, known?.lastStart ?? 0),
+      lastEnd: Math.max(endedAt, known?.lastEnd ?? 0),
+      announced: announced || known?.announced === true,
+      intervals: interval <= 0 ? intervals : [...intervals, interval].slice(-INTERVALS),
+    });
     if (this.#byId.size > MAX_SCRAPERS) this.#forgetOne(id);
+  }
+
+  /** Start of the first completed scrape, ms since the epoch; undefined before it. */
+  get readSince(): number | undefined {
+    return this.#readSince;
   }
 
   /** Who came once goes before who comes again: a crowd of passers-by must not push a Prometheus out. */
   #forgetOne(newest: string): void {
-    const others = [...this.#byId.values()].filter(({ id }) => id !== newest);
-    const passersBy = others.filter(({ id }) => !this.#regulars.has(id));
+    const others = [...this.#byId].filter(([id]) => id !== newest);
+    const passersBy = others.filter(([, { announced, intervals }]) => !announced && intervals.length === 0);
     const candidates = passersBy.length > 0 ? passersBy : others;
-    const { id } = candidates.reduce((a, b) => (b.lastEnd < a.lastEnd ? b : a));
+    const [id] = candidates.reduce((a, b) => (b[1].lastEnd < a[1].lastEnd ? b : a));
     this.#byId.delete(id);
-    this.#regulars.delete(id);
   }
 
   /** At most 64, the one that finished last at the end. */
   scrapers(): Scraper[] {
-    return [...this.#byId.values()];
+    return [...this.#byId].map(([id, { lastStart, lastEnd, announced, intervals }]) => {
+      const isKnown = intervals.length >= (announced ? INTERVALS : 1);
+      return { id, lastStart, lastEnd, announced, ...(isKnown ? { intervalMs: Math.max(...intervals) } : {}) };
+    });
   }
 }

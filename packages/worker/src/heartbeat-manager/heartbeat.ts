@@ -13,6 +13,8 @@ export interface WorkerSnapshot {
   readonly dataPlane: DataPlaneStatus;
   readonly gateway: GatewayState;
   readonly scrapers: readonly Scraper[];
+  /** Start of the first scrape that was completed, ms since the epoch; undefined before it. */
+  readonly readSince: number | undefined;
   readonly exporter: Heartbeat['exporter'];
   /** How long the exporter has not answered, ms. */
   readonly exporterUnreachableMs: number;
@@ -65,6 +67,7 @@ export function heartbeatOf(
       reason: snapshot.gateway.reason.slice(0, MAX_REASON),
       ...(snapshot.gateway.startsOver === true ? { startsOver: true } : {}),
       scrapers: [...snapshot.scrapers],
+      ...(snapshot.readSince === undefined ? {} : { readSince: snapshot.readSince }),
     },
     ...(note === '' ? {} : { note: note.slice(0, MAX_NOTE) }),
     ...unavailableOf(dataPlane.unavailable ?? []),

@@ -82,6 +82,7 @@ export function snapshotOver(over: Partial<WorkerSnapshot> = {}): WorkerSnapshot
     dataPlane: dataPlaneStatus(),
     gateway: { state: 'serving', reason: '', open: true },
     scrapers: [],
+    readSince: undefined,
     exporter: { state: 'running', since: 1 },
     exporterUnreachableMs: 0,
     exposition: { bytes: 1000, durationMs: 5 },
