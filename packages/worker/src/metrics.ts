@@ -1,5 +1,5 @@
 import type { Metrics } from '@shard-controller/shared/observability';
-import type { AssignmentSource, Verdict } from './assignment/index.ts';
+import type { AssignmentSource, Outcome } from './assignment/index.ts';
 import type { GatewayReports, ScrapeOutcome } from './exporter/index.ts';
 import type { HeartbeatOutcome, WorkerSnapshot } from './heartbeat-manager/index.ts';
 import type { FeedReport } from './resource-processor/index.ts';
@@ -7,7 +7,7 @@ import type { DataPlaneMetrics } from './resource-processor/data-plane.ts';
 
 /** What the worker counts about itself; the exporter's series are not among it. */
 export interface WorkerMetrics extends Pick<GatewayReports, 'scrape' | 'held'> {
-  offer(source: AssignmentSource, kind: Verdict['kind']): void;
+  offer(source: AssignmentSource, outcome: Outcome): void;
   heartbeat(outcome: HeartbeatOutcome): void;
   statusWrite(outcome: 'written' | 'failed'): void;
   stall(): void;
@@ -52,7 +52,7 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   });
   const offers = metrics.counter<'source' | 'verdict'>({
     name: `${P}assignments_total`,
-    help: 'Assignments received, by source and by what the fence said: accepted, current, older, refused, garbage.',
+    help: 'Assignments in the ShardInstance by what the fence said (accepted, current, older, refused, garbage), and notices of them on NATS: current, confirmed or unconfirmed by the ShardInstance, garbage.',
     labelNames: ['source', 'verdict'],
   });
   const heartbeats = metrics.counter<'outcome'>({

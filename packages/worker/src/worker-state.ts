@@ -1,6 +1,6 @@
 import { activeReplicaOf } from '@shard-controller/shared/contracts';
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { AssignmentKeeper, ShardInstanceSource } from './assignment/index.ts';
+import type { AssignmentKeeper, AssignmentNotices, ShardInstanceSource } from './assignment/index.ts';
 import type { Drain } from './drain.ts';
 import {
   type ExporterMonitor,
@@ -23,6 +23,7 @@ export interface WorkerStateParts {
   readonly dataPlane: DataPlane;
   readonly keeper: AssignmentKeeper;
   readonly source: ShardInstanceSource;
+  readonly notices: Pick<AssignmentNotices, 'unconfirmed'>;
   readonly guard: StallGuard;
   readonly exporter: ExporterMonitor;
   readonly selfCheck: Pick<SelfCheck, 'problem'>;
@@ -85,10 +86,11 @@ export class WorkerState {
   };
 
   readonly snapshot = (): WorkerSnapshot => {
-    const { keeper, tracker, exporter, drain, selfCheck, dataPlane } = this.#parts;
+    const { keeper, notices, tracker, exporter, drain, selfCheck, dataPlane } = this.#parts;
     return {
       assignment: keeper.current,
       refusal: keeper.refusal,
+      unconfirmed: notices.unconfirmed,
       dataPlane: this.#dataPlane(),
       gateway: this.gateway(),
       scrapers: tracker.scrapers(),

@@ -10,7 +10,7 @@ import {
   type Metrics,
 } from '@shard-controller/shared/observability';
 import { type Clock, type Component, type Environment, runComponents, task } from '@shard-controller/shared/runtime';
-import { AssignmentKeeper, followAssignments, ShardInstanceSource } from './assignment/index.ts';
+import { AssignmentKeeper, AssignmentNotices, ShardInstanceSource } from './assignment/index.ts';
 import { ChangeNotifier } from './change-notifier.ts';
 import type { WorkerConfig } from './config.ts';
 import { ConfigEnd } from './config-end.ts';
@@ -106,6 +106,7 @@ class Worker {
   readonly #drain: Drain;
   readonly #configEnd: ConfigEnd;
   readonly #source: ShardInstanceSource;
+  readonly #notices: AssignmentNotices;
   readonly #guard: StallGuard;
   readonly #presence: NatsPresence;
   readonly #nats: NatsConnection;
@@ -164,6 +165,14 @@ class Worker {
       },
       onChange: this.#changes.notify,
     });
+    this.#notices = new AssignmentNotices({
+      identity,
+      keeper,
+      source: this.#source,
+      clock,
+      logger,
+      onChange: this.#changes.notify,
+    });
     this.#guard = this.#newStallGuard(keeper);
     this.#state = new WorkerState({
       identity,
@@ -172,6 +181,7 @@ class Worker {
       dataPlane: this.#dataPlane,
       keeper,
       source: this.#source,
+      notices: this.#notices,
       guard: this.#guard,
       exporter: this.#exporter,
       selfCheck: this.#selfCheck,
@@ -189,7 +199,7 @@ class Worker {
       onHeartbeat: (outcome) => this.#counts.heartbeat(outcome),
       mute: config.SHARD_CONTROLLER_TEST_FAULT === 'mute',
     });
-    this.#nats = this.#newNatsConnection(keeper);
+    this.#nats = this.#newNatsConnection();
     this.#natsProof = new NatsProof({
       clock,
       onChange: (delivers) => {
@@ -350,7 +360,7 @@ class Worker {
     });
   }
 
-  #newNatsConnection(keeper: AssignmentKeeper): NatsConnection {
+  #newNatsConnection(): NatsConnection {
     const { config, logger, clock, identity } = this.#options;
     return new NatsConnection({
       link: { ...natsConfig(config), name: identity.pod, logger, clock },
@@ -359,7 +369,7 @@ class Worker {
       onLink: (link) => {
         this.#presence.join(link);
         // Before the first consistent read of the ShardInstance there is nothing to compare a message with.
-        void this.#source.loaded.then(() => followAssignments(link, identity, keeper, link.closed));
+        void this.#source.loaded.then(() => this.#notices.follow(link, link.closed));
       },
       onStatus: (connected) => {
         if (connected) this.#heart.hurry();

@@ -22,19 +22,19 @@ function keeping() {
   return { keeper, applied, lines, offers };
 }
 
-it('hands an accepted assignment on as slots, once, whatever source repeats it', () => {
+it('hands an accepted assignment on as slots, once, however often it is repeated', () => {
   const { keeper, applied, offers } = keeping();
-  keeper.offer(assignmentOver(), 'shardinstance');
-  keeper.offer(assignmentOver(), 'nats');
+  keeper.offer(assignmentOver());
+  keeper.offer(assignmentOver());
   expect(applied).toEqual([expect.objectContaining({ epoch: 10, owned: [0, 1, 2] })]);
-  expect(offers).toEqual(['shardinstance accepted', 'changed', 'nats current']);
+  expect(offers).toEqual(['shardinstance accepted', 'changed', 'shardinstance current']);
 });
 
 it('keeps the data plane as it is for a refused, an older and a broken one, and says so once each', () => {
   const { keeper, applied, lines, offers } = keeping();
-  keeper.offer(assignmentOver(), 'shardinstance');
-  for (let i = 0; i < 3; i++) keeper.offer(assignmentOver({ epoch: 11, slotCount: 512 }), 'nats');
-  for (let i = 0; i < 3; i++) keeper.offer(assignmentOver({ epoch: 3 }), 'nats');
+  keeper.offer(assignmentOver());
+  for (let i = 0; i < 3; i++) keeper.offer(assignmentOver({ epoch: 11, slotCount: 512 }));
+  for (let i = 0; i < 3; i++) keeper.offer(assignmentOver({ epoch: 3 }));
   for (let i = 0; i < 3; i++) keeper.garbage('nats', 'not JSON');
   expect(applied).toHaveLength(1);
   expect(keeper.refusal).toMatchObject({ generation: 1, epoch: 11 });
@@ -42,5 +42,5 @@ it('keeps the data plane as it is for a refused, an older and a broken one, and 
   expect(lines[1]).toMatch(/assignment refused; the one in force is kept/);
   expect(lines[2]).toMatch(/older assignment ignored/);
   expect(lines[3]).toMatch(/not an assignment/);
-  expect(offers.filter((offer) => offer === 'nats refused')).toHaveLength(3);
+  expect(offers.filter((offer) => offer === 'shardinstance refused')).toHaveLength(3);
 });

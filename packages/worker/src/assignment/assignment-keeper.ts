@@ -5,8 +5,11 @@ import type { WorkerIdentity } from '../worker-identity.ts';
 import { Fence, label, type Refusal, type Verdict } from './fence.ts';
 import { slotAssignment } from './slot-assignment.ts';
 
-/** Where an assignment came from. */
+/** Where something about assignments came from. */
 export type AssignmentSource = 'shardinstance' | 'nats';
+
+/** What became of it. A notice on NATS is `current`, or of a newer one that a read of the ShardInstance confirms or not. */
+export type Outcome = Verdict['kind'] | 'confirmed' | 'unconfirmed';
 
 export interface AssignmentKeeperOptions {
   readonly identity: WorkerIdentity;
@@ -14,15 +17,15 @@ export interface AssignmentKeeperOptions {
   readonly logger: Logger;
   /** The assignment in force or the refusal has changed. */
   readonly onChange: () => void;
-  /** Counts every offer. */
-  readonly onOffer: (source: AssignmentSource, kind: Verdict['kind']) => void;
+  /** Counts every offer and every notice. */
+  readonly onOffer: (source: AssignmentSource, outcome: Outcome) => void;
 }
 
-/** The assignment in force: lets offers from all sources through the fence and hands accepted ones to the data plane. */
+/** The assignment in force: lets what the ShardInstance says through the fence and hands it to the data plane. */
 export class AssignmentKeeper {
   readonly #options: AssignmentKeeperOptions;
   readonly #fence: Fence;
-  /** The newest refused or ignored offer that was logged: a source may repeat it for ever. */
+  /** The newest refused or ignored offer that was logged: it may be repeated for ever. */
   #logged = '';
 
   constructor(options: AssignmentKeeperOptions) {
@@ -38,16 +41,21 @@ export class AssignmentKeeper {
     return this.#fence.refusal;
   }
 
-  offer(raw: unknown, source: AssignmentSource): Verdict {
+  offer(raw: unknown): Verdict {
     const options = this.#options;
     const verdict = this.#fence.offer(raw);
-    options.onOffer(source, verdict.kind);
-    this.#log(verdict, source);
+    options.onOffer('shardinstance', verdict.kind);
+    this.#log(verdict, 'shardinstance');
     if (verdict.kind === 'accepted') {
       options.dataPlane.applyAssignment(slotAssignment(verdict.assignment, options.identity.replica));
     }
     if (verdict.kind === 'accepted' || verdict.kind === 'refused') options.onChange();
     return verdict;
+  }
+
+  /** A notice that changes nothing by itself. */
+  heard(source: AssignmentSource, outcome: Outcome): void {
+    this.#options.onOffer(source, outcome);
   }
 
   /** Something arrived that cannot even be offered. */

@@ -1,4 +1,4 @@
-export { AssignmentKeeper, type AssignmentSource } from './assignment-keeper.ts';
-export type { Refusal, Verdict } from './fence.ts';
-export { followAssignments } from './nats-source.ts';
+export { AssignmentKeeper, type AssignmentSource, type Outcome } from './assignment-keeper.ts';
+export type { Refusal } from './fence.ts';
+export { AssignmentNotices } from './nats-source.ts';
 export { ShardInstanceSource } from './shard-instance-source.ts';

@@ -7,6 +7,7 @@ import {
   type ShardInstance,
   VERSION,
 } from '@shard-controller/shared/api';
+import type { Assignment } from '@shard-controller/shared/contracts';
 import {
   isAborted,
   type KubernetesClient,
@@ -54,6 +55,7 @@ export class ShardInstanceSource {
   #lastReadMs: number | undefined;
   #isTaken = false;
   #ended: string | undefined;
+  #held: Pick<Assignment, 'generation' | 'epoch'> | undefined;
 
   constructor(options: ShardInstanceSourceOptions) {
     this.#options = options;
@@ -90,6 +92,11 @@ export class ShardInstanceSource {
   /** Why there is no assignment from here yet. */
   get waiting(): string {
     return this.#waiting;
+  }
+
+  /** The assignment that the ShardInstance held when it was last read, whatever the fence said to it. */
+  get held(): Pick<Assignment, 'generation' | 'epoch'> | undefined {
+    return this.#held;
   }
 
   /** Why the ShardInstance is no longer one to work for: gone, going, or another ShardConfig's. */
@@ -154,6 +161,7 @@ export class ShardInstanceSource {
   #take(instance: ShardInstance): void {
     this.#waiting = '';
     const { identity, onPast } = this.#options;
+    this.#held = { generation: instance.spec.generation, epoch: instance.spec.epoch };
     this.#end(
       instance.spec.shardConfigRef.uid !== identity.uid
         ? `ShardInstance ${this.#name()} belongs to another ShardConfig`
@@ -167,7 +175,7 @@ export class ShardInstanceSource {
         instance.status?.replicas?.find(({ replica, pod }) => replica === identity.replica && pod === identity.pod),
       );
     }
-    this.#options.keeper.offer(assignmentOf(instance), 'shardinstance');
+    this.#options.keeper.offer(assignmentOf(instance));
   }
 
   /** The ShardConfig is being deleted, or somebody made a mistake: what is served stays, nothing was reassigned. */

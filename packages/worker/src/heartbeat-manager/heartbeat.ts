@@ -10,6 +10,8 @@ import { phaseOf } from './phase.ts';
 export interface WorkerSnapshot {
   readonly assignment: Assignment | undefined;
   readonly refusal: Refusal | undefined;
+  /** An assignment that NATS names and the ShardInstance does not hold, for people. */
+  readonly unconfirmed: string | undefined;
   readonly dataPlane: DataPlaneStatus;
   readonly gateway: GatewayState;
   readonly scrapers: readonly Scraper[];
@@ -44,7 +46,9 @@ export function heartbeatOf(
   sentAt: number,
 ): Heartbeat {
   const { dataPlane, assignment, refusal } = snapshot;
-  const note = [staleness(dataPlane), snapshot.mismatch].filter((each) => each !== undefined).join('; ');
+  const note = [staleness(dataPlane), snapshot.mismatch, snapshot.unconfirmed]
+    .filter((each) => each !== undefined)
+    .join('; ');
   return {
     v: 'shard.heartbeat.v1',
     uid: identity.uid,

@@ -79,6 +79,7 @@ export function snapshotOver(over: Partial<WorkerSnapshot> = {}): WorkerSnapshot
   return {
     assignment: assignmentOver(),
     refusal: undefined,
+    unconfirmed: undefined,
     dataPlane: dataPlaneStatus(),
     gateway: { state: 'serving', reason: '', open: true },
     scrapers: [],
