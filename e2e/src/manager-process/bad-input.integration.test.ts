@@ -133,7 +133,7 @@ describe('bad input to a manager', () => {
     const manager = await fixture.manager({ token: fixture.tokenOf(user) });
     await fixture.createConfig(config(), SPEC);
     await hasCondition('Degraded', 'MissingRight');
-    const remedy = /grant `patch` on `services` in namespace default to user almost-a-manager/;
+    const remedy = /grant `get` on `services` in namespace default to user almost-a-manager/;
     expect((await condition(name, 'Degraded'))?.message).toMatch(remedy);
     await expect.poll(() => manager.output).toMatch(remedy);
     await fixture.grant(`${user}-services`, managerRules.filter(isServices), user);

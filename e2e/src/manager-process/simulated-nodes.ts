@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { assignmentOf, parseShardInstance } from '@shard-controller/shared/api';
+import type { Assignment } from '@shard-controller/shared/contracts';
 import { isConflict, isNotFound, type KubernetesClient, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import { z } from 'zod';
@@ -200,6 +202,7 @@ export class SimulatedNodes {
       revision: labels['shard.io/revision'] ?? '',
       natsUrl: this.#options.natsUrl,
       logger: this.#options.logger,
+      assignment: () => this.#assignment(`${config}-${shardOf(name)}`),
       warmMs: this.#options.warmMs ?? 80,
       objects: () => this.objectsPerWorker,
       fault: () => this.faults.get(name),
@@ -207,6 +210,16 @@ export class SimulatedNodes {
     });
     this.#workers.set(name, worker);
     void worker.start().then(async () => this.#reportReady(name, uid));
+  }
+
+  async #assignment(shardInstance: string): Promise<Assignment | undefined> {
+    try {
+      const raw = await this.#options.client.get<unknown>(this.#path('shard.io', 'shardinstances', shardInstance));
+      const parsed = parseShardInstance(raw);
+      return parsed.ok ? assignmentOf(parsed.value) : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   async #reportReady(name: string, uid: string): Promise<void> {

@@ -41,6 +41,8 @@ export interface SimulatedWorkerOptions {
   readonly revision: string;
   readonly natsUrl: string;
   readonly logger: Logger;
+  /** What its ShardInstance says; undefined while it cannot be read. */
+  readonly assignment: () => Promise<Assignment | undefined>;
   /** How long it takes to load slots, ms. */
   readonly warmMs: number;
   /** Objects in all that it claims to export; what its slots hold when absent. */
@@ -101,7 +103,7 @@ export class SimulatedWorker {
     void values.watch(assignmentSubject(address), {
       signal: this.#stop.signal,
       onRecord: ({ body }) => {
-        if (body.ok) this.#accept(body.value);
+        if (body.ok) void this.#look(body.value);
       },
     });
     void this.#beat();
@@ -129,6 +131,16 @@ export class SimulatedWorker {
       .connection.close()
       .catch(() => undefined);
     await this.#link?.close().catch(() => undefined);
+  }
+
+  /** A message is a notice that the ShardInstance has changed. */
+  async #look(notice: Assignment): Promise<void> {
+    const isNews = (): boolean => this.#assignment === undefined || compareEpoch(notice, this.#assignment) > 0;
+    while (this.alive && isNews()) {
+      const held = await this.options.assignment();
+      if (held !== undefined) return this.#accept(held);
+      await sleep(100);
+    }
   }
 
   #accept(next: Assignment): void {

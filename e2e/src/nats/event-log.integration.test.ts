@@ -168,6 +168,32 @@ describe('the event log', () => {
     expect((await appended(again, added(2))).state.total).toBe(2);
   });
 
+  it('folds on from a head that it knows, and reads nothing twice', async () => {
+    let head = await appended(await events.load(), added(1));
+    await written('garbage');
+    const rival = logOn(stream);
+    await rival.append(await rival.load(), decision(added(2, 3)));
+    logger.lines.length = 0;
+    const from = vi.spyOn(stream, 'replay');
+    head = await events.resume(head);
+    expect(from.mock.calls.map(([, options]) => options?.fromSequence)).toEqual([1]);
+    expect(head).toEqual(await logOn(stream).load());
+    logger.lines.length = 0;
+    await written('more garbage');
+    const next = await events.resume(head);
+    expect(next).toMatchObject({ state: head.state, sequence: 4, lastSequence: 3, garbage: 2, decisions: 2 });
+    expect(logger.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+  });
+
+  it('does not fold on where the log is another one than that of the head', async () => {
+    const head = await appended(await events.load(), added(1));
+    const changed: LogHead<State> = { ...head, lastId: 'another decision', state: { ...head.state, total: 99 } };
+    expect(await events.resume(changed)).toEqual(head);
+    await link.session().jsm.streams.delete('LOG');
+    await vi.waitFor(() => ensureStream(link, log), 30_000);
+    expect(await events.resume(head)).toMatchObject({ state: initial, sequence: 0 });
+  });
+
   it('reads old versions through upcasters', async () => {
     await appended(await events.load(), added(1));
     const [stored] = await collect(stream.replay(SUBJECT));

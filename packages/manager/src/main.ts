@@ -77,7 +77,7 @@ interface Parts {
 
 function assemble({ config, logger, client, link, health, decisionMetrics }: Parts): readonly Component[] {
   const clock = systemClock;
-  const leadership = new Leadership();
+  const leadership = new Leadership(() => elector.leading);
   const events = new EventStream({ link, stream: EVENT_STREAM, schema: decisionEnvelopeSchema });
   const recorder = new EventRecorder({
     client,

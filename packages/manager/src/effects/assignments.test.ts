@@ -57,10 +57,21 @@ class Values implements AssignmentValues {
   }
 }
 
+function publishing(values: Values, over: { readonly isNewest?: boolean; readonly leads?: () => boolean } = {}) {
+  const forged: string[] = [];
+  const publisher = new AssignmentPublisher({
+    values,
+    leads: over.leads ?? (() => true),
+    isNewest: () => Promise.resolve(over.isNewest ?? false),
+    onForged: ({ generation, epoch }, by) => forged.push(`${generation}/${epoch} by ${by.generation}/${by.epoch}`),
+  });
+  return { publisher, forged };
+}
+
 describe('AssignmentPublisher', () => {
   it('publishes a newer assignment, and the same one only once', async () => {
     const values = new Values();
-    const publisher = new AssignmentPublisher(values);
+    const { publisher } = publishing(values);
     expect(await publisher.publish(assignment(1, 5))).toBe('published');
     expect(await publisher.publish(assignment(1, 5))).toBe('unchanged');
     expect(values.reads).toBe(1);
@@ -71,7 +82,7 @@ describe('AssignmentPublisher', () => {
   it('never replaces a newer one, of another leader or of a rebuilt log', async () => {
     const values = new Values();
     values.put(assignment(2, 1));
-    expect(await new AssignmentPublisher(values).publish(assignment(1, 99))).toBe('newer');
+    expect(await publishing(values).publisher.publish(assignment(1, 99))).toBe('newer');
     expect(values.value).toEqual(assignment(2, 1));
   });
 
@@ -79,27 +90,63 @@ describe('AssignmentPublisher', () => {
     const values = new Values();
     values.put(assignment(1, 1));
     values.meanwhile = () => values.put(assignment(1, 9));
-    expect(await new AssignmentPublisher(values).publish(assignment(1, 2))).toBe('newer');
+    expect(await publishing(values).publisher.publish(assignment(1, 2))).toBe('newer');
     expect(values.value).toEqual(assignment(1, 9));
   });
 
   it('replaces garbage and what an earlier ShardConfig of the same name left', async () => {
     const values = new Values();
     values.put('garbage');
-    expect(await new AssignmentPublisher(values).publish(assignment(1, 1))).toBe('published');
+    expect(await publishing(values).publisher.publish(assignment(1, 1))).toBe('published');
     values.put(assignment(7, 700, 'uid-of-before'));
-    expect(await new AssignmentPublisher(values).publish(assignment(1, 2))).toBe('published');
+    expect(await publishing(values).publisher.publish(assignment(1, 2))).toBe('published');
     expect(values.value).toEqual(assignment(1, 2));
   });
 
   it('repairs a value that was lost, once it looks again', async () => {
     const values = new Values();
-    const publisher = new AssignmentPublisher(values);
+    const { publisher } = publishing(values);
     await publisher.publish(assignment(1, 5));
     values.put('garbage');
     expect(await publisher.publish(assignment(1, 5))).toBe('unchanged');
     publisher.forget();
     expect(await publisher.publish(assignment(1, 5))).toBe('published');
     expect(values.value).toEqual(assignment(1, 5));
+  });
+
+  it('replaces a newer one that stands there while the own log is the newest: nobody has decided it', async () => {
+    const values = new Values();
+    const { publisher, forged } = publishing(values, { isNewest: true });
+    values.put(assignment(Number.MAX_SAFE_INTEGER, 1));
+    expect(await publisher.publish(assignment(1, 5))).toBe('published');
+    expect(values.value).toEqual(assignment(1, 5));
+    values.put({ ...assignment(1, 5), hashRanges: [{ start: 0, end: 16777215 }] });
+    publisher.forget();
+    expect(await publisher.publish(assignment(1, 5))).toBe('published');
+    expect(values.value).toEqual(assignment(1, 5));
+    expect(forged).toEqual([`${Number.MAX_SAFE_INTEGER}/1 by 1/5`, '1/5 by 1/5']);
+  });
+
+  it('replaces nothing that a really newer leader publishes meanwhile', async () => {
+    const values = new Values();
+    values.put(assignment(1, 900));
+    values.meanwhile = () => values.put(assignment(2, 1));
+    const { publisher, forged } = publishing(values, { isNewest: true });
+    expect(await publisher.publish(assignment(1, 5))).toBe('newer');
+    expect(values.value).toEqual(assignment(2, 1));
+    expect(forged).toEqual([]);
+  });
+
+  it('writes and removes nothing once it leads no more, also when that ends while it looks', async () => {
+    const values = new Values();
+    values.put(assignment(1, 1));
+    let leads = true;
+    values.meanwhile = () => {
+      leads = false;
+    };
+    const { publisher } = publishing(values, { leads: () => leads });
+    expect(await publisher.publish(assignment(1, 2))).toBe('failed');
+    await publisher.remove('monitoring', 'main', '*');
+    expect(values.value).toEqual(assignment(1, 1));
   });
 });

@@ -16,17 +16,30 @@ export type AssignmentValues = Pick<LastValueStream<Assignment>, 'get' | 'publis
 export const assignmentValues = (link: NatsLink): AssignmentValues =>
   new LastValueStream({ link, stream: ASSIGNMENT_STREAM, schema: assignmentSchema, patienceMs: 2000 });
 
+export interface AssignmentPublisherOptions {
+  readonly values: AssignmentValues;
+  /** Whether this manager leads at the moment of the call. */
+  readonly leads: () => boolean;
+  /**
+   * Whether the event log ends where this manager's state does, asked of NATS. Every assignment is decided in the log
+   * before it is published: a value that is newer than the newest log is nobody's decision.
+   */
+  readonly isNewest: () => Promise<boolean>;
+  /** A value that no log holds was replaced. */
+  readonly onForged: (forged: Assignment, by: Assignment) => void;
+}
+
 /**
- * Publishes assignments on NATS, the fast way to the workers. Only newer ones replace what stands there: a deposed
- * leader that wakes up late can therefore not put an old assignment back.
+ * Publishes assignments on NATS, so that workers look at their ShardInstances at once. A deposed leader that wakes up late
+ * puts no old assignment back: it replaces what is newer only where its log is the newest.
  */
 export class AssignmentPublisher {
-  readonly #values: AssignmentValues;
+  readonly #options: AssignmentPublisherOptions;
   /** Subjects whose value is known to be ours, with its generation and epoch. */
   readonly #known = new Map<string, Pick<Assignment, 'generation' | 'epoch'>>();
 
-  constructor(values: AssignmentValues) {
-    this.#values = values;
+  constructor(options: AssignmentPublisherOptions) {
+    this.#options = options;
   }
 
   /** @throws NatsUnavailableError, StreamMissingError when NATS cannot be asked now */
@@ -34,17 +47,23 @@ export class AssignmentPublisher {
     const subject = subjectOf(assignment);
     const known = this.#known.get(subject);
     if (known !== undefined && compareEpoch(known, assignment) === 0) return 'unchanged';
-    const present = await this.#values.get(subject);
+    const { values, leads, isNewest, onForged } = this.#options;
+    const present = await values.get(subject);
+    const standing = present?.body.ok === true ? present.body.value : undefined;
     // Garbage, or a value of an earlier ShardConfig of the same name, is replaced whatever its epoch.
-    const comparable = present?.body.ok === true && present.body.value.shardConfig.uid === assignment.shardConfig.uid;
-    const order = present?.body.ok === true && comparable ? compareEpoch(present.body.value, assignment) : -1;
-    if (order > 0) return 'newer';
-    if (order < 0) {
-      const result = await this.#values.publish(subject, assignment, present?.sequence ?? 0);
+    const comparable = standing?.shardConfig.uid === assignment.shardConfig.uid ? standing : undefined;
+    const order = comparable === undefined ? -1 : compareEpoch(comparable, assignment);
+    const forged = order > 0 || (order === 0 && !isSame(comparable, assignment)) ? comparable : undefined;
+    if (forged !== undefined && !(await isNewest())) return 'newer';
+    const isWritten = order < 0 || forged !== undefined;
+    if (isWritten) {
+      if (!leads()) return 'failed';
+      const result = await values.publish(subject, assignment, present?.sequence ?? 0);
       if (!result.ok) return result.conflict ? 'newer' : 'failed';
+      if (forged !== undefined) onForged(forged, assignment);
     }
     this.#known.set(subject, { generation: assignment.generation, epoch: assignment.epoch });
-    return order === 0 ? 'unchanged' : 'published';
+    return isWritten ? 'published' : 'unchanged';
   }
 
   /** Looks at the stream again for every subject: at a resync, or when NATS was away. */
@@ -58,12 +77,18 @@ export class AssignmentPublisher {
       shardId === '*'
         ? assignmentSubject({ namespace, config, shardId: 'shard-000' }).replace(/shard-000$/, '*')
         : assignmentSubject({ namespace, config, shardId });
-    await this.#values.remove(subject);
+    const { values, leads } = this.#options;
+    if (!leads()) return;
+    await values.remove(subject);
     for (const key of this.#known.keys()) {
       if (key === subject || (shardId === '*' && key.startsWith(subject.slice(0, -1)))) this.#known.delete(key);
     }
   }
 }
+
+/** Both come out of the same schema, so that their keys stand in the same order. */
+const isSame = (a: Assignment | undefined, b: Assignment): boolean =>
+  JSON.stringify(assignmentSchema.parse(a)) === JSON.stringify(assignmentSchema.parse(b));
 
 const subjectOf = ({ shardConfig, shardId }: Assignment): string =>
   assignmentSubject({ namespace: shardConfig.namespace, config: shardConfig.name, shardId });

@@ -29,7 +29,7 @@ function trial(present: readonly Condition[] = []): Trial {
     },
   };
   const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
-  return { clock, writes, writer: new StatusWriter({ client, clock, config, present }) };
+  return { clock, writes, writer: new StatusWriter({ client, leads: () => true, clock, config, present }) };
 }
 
 describe('StatusWriter', () => {

@@ -139,6 +139,8 @@ export function withObstacle(
 
 export interface StatusWriterOptions {
   readonly client: Pick<KubernetesClient, 'apply'>;
+  /** Whether this manager leads at the moment of the call. */
+  readonly leads: () => boolean;
   readonly clock: Clock;
   readonly config: ConfigIdentity;
   /** Conditions as they stand in the resource: their times are kept while their status stays. */
@@ -160,7 +162,7 @@ export class StatusWriter {
 
   /** Returns false when something is left to be written later. @throws KubernetesError */
   async write(status: ShardConfigStatus, desired: readonly DesiredCondition[], signal: AbortSignal): Promise<boolean> {
-    const { client, clock, config } = this.#options;
+    const { client, leads: maySend, clock, config } = this.#options;
     const conditions = this.#timed(desired, status.observedGeneration);
     const full: ShardConfigStatus = { ...status, conditions };
     const content = JSON.stringify(full);
@@ -173,7 +175,7 @@ export class StatusWriter {
       metadata: { name: config.name, namespace: config.namespace, uid: config.uid },
       status: full,
     };
-    await client.apply({ object, fieldManager: FIELD_MANAGER, force: true, subresource: 'status', signal });
+    await client.apply({ object, fieldManager: FIELD_MANAGER, force: true, subresource: 'status', signal, maySend });
     this.#written = content;
     this.#writtenConditions = JSON.stringify(conditions);
     this.#writtenAt = clock.monotonic();

@@ -61,7 +61,9 @@ export function parseWorkerPod(
   const config = metadata.labels[CONFIG_LABEL];
   const replica = metadata.labels[REPLICA_LABEL];
   const ordinal = /-([0-9]+)$/.exec(metadata.name)?.[1];
-  if (config === undefined || ordinal === undefined || (replica !== 'a' && replica !== 'b')) {
+  // A copy of a worker's pod has its labels and another name.
+  const isNamed = [replica, 's'].some((set) => metadata.name === `${config}-${set}-${ordinal}`);
+  if (config === undefined || ordinal === undefined || !isNamed || (replica !== 'a' && replica !== 'b')) {
     return { ok: false, problems: [`pod ${metadata.name} has not the name and labels of a worker`] };
   }
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');

@@ -1,8 +1,9 @@
 import { shardConfigSpecSchema, type ShardInstance } from '@shard-controller/shared/api';
-import type { ApplyRequest } from '@shard-controller/shared/kubernetes';
+import type { ApplyRequest, KubernetesObject } from '@shard-controller/shared/kubernetes';
 import { describe, expect, it } from 'vitest';
 import { desired } from '../aggregate/index.ts';
 import { ModelWorld, testSettings } from '../aggregate/testing/model-world.ts';
+import { configLabels } from './labels.ts';
 import { shardInstanceOf } from './shard-instance.ts';
 import type { WorkerPod } from './worker-pods.ts';
 import { World, type WorldInput } from './world.ts';
@@ -45,17 +46,32 @@ const pod = (over: Partial<WorkerPod>): WorkerPod => ({
   ...over,
 });
 
+interface Around {
+  /** Objects that stand in the cluster, by the end of their path. */
+  readonly present?: Readonly<Record<string, Pick<KubernetesObject, 'metadata'>>>;
+  readonly leads?: () => boolean;
+}
+
 /** Names of what is applied and deleted. */
-async function effectsOf(over: Partial<WorldInput>) {
+async function effectsOf(over: Partial<WorldInput>, { present = {}, leads = () => true }: Around = {}) {
   const changes: string[] = [];
+  const pathOf = async ({ kind, metadata }: KubernetesObject): Promise<string> => `${kind}/${metadata?.name}`;
   const world = new World({
     client: {
-      apply: async <T>({ object }: ApplyRequest): Promise<T> => {
-        changes.push(`apply ${object.kind} ${object.metadata?.name}`);
+      pathOf,
+      find: async <T>(path: string): Promise<T | undefined> => {
+        const found = Object.entries(present).find(([end]) => path.endsWith(end))?.[1];
+        return found === undefined ? undefined : JSON.parse(JSON.stringify(found));
+      },
+      apply: async <T>({ object, force, maySend }: ApplyRequest): Promise<T> => {
+        if (maySend?.() !== true) throw new Error('sent without leading');
+        const how = force === true ? `apply ${object.metadata?.uid ?? ''}` : 'make ';
+        changes.push(`${how}${how.endsWith(' ') ? '' : ' '}${object.kind} ${object.metadata?.name}`);
         return JSON.parse('{}');
       },
       delete: async (path: string) => void changes.push(`delete ${path.split('/').at(-1)}`),
     },
+    leads,
     publisher: {
       publish: async ({ shardId }) => {
         changes.push(`publish ${shardId}`);
@@ -95,7 +111,7 @@ describe('the world', () => {
 
   it('gets assignments, and no pods, while no valid spec is known', async () => {
     const { changes } = await effectsOf({ spec: undefined });
-    expect(changes).toEqual(expect.arrayContaining(['apply ShardInstance main-shard-000', 'publish shard-001']));
+    expect(changes).toEqual(expect.arrayContaining(['make ShardInstance main-shard-000', 'publish shard-001']));
     expect(changes.filter((change) => change.includes('StatefulSet'))).toEqual([]);
   });
 
@@ -112,5 +128,69 @@ describe('the world', () => {
     };
     const { changes } = await effectsOf({ desired: wanted, pods: [pod({ ready })] });
     expect(changes.filter((change) => change.startsWith('delete main-a'))).toEqual(expected);
+  });
+
+  it('is not touched by a manager whose term is over, also when nobody has told it yet', async () => {
+    expect(await effectsOf({}, { leads: () => false })).toMatchObject({ changes: [], outcome: { problems: [] } });
+    // It ends between two effects.
+    let looks = 0;
+    const { changes } = await effectsOf({ pods: [pod({})] }, { leads: () => ++looks <= 4 });
+    expect(changes.filter((change) => !change.includes('ShardInstance') && !change.includes('publish'))).toEqual([]);
+  });
+
+  const owner = (kind: string, name: string, uid: string) => ({
+    ownerReferences: [{ apiVersion: kind === 'ShardConfig' ? 'shard.io/v1' : 'apps/v1', kind, name, uid }],
+  });
+  const labels = configLabels('main');
+
+  it('keeps an object of somebody else that has the name of one of its own, says so, and goes on with the rest', async () => {
+    const present = {
+      'Service/main-metrics': { metadata: { uid: 's' } },
+      'StatefulSet/main-a': { metadata: { uid: 'a', labels, ...owner('Deployment', 'other', 'o') } },
+      'ShardInstance/main-shard-001': { metadata: { uid: 'i' } },
+    };
+    const { changes, outcome } = await effectsOf({}, { present });
+    expect(changes.toSorted()).toEqual(
+      ['make PodDisruptionBudget main', 'make ShardInstance main-shard-000', 'publish shard-000'].toSorted(),
+    );
+    expect(outcome.settled).toBe(false);
+    expect(outcome.problems.map(({ code }) => code)).toEqual(Array(3).fill('SC_FOREIGN_OBJECT'));
+    const texts = outcome.problems.map(({ message }) => message).join();
+    for (const name of ['Service monitoring/main-metrics', 'StatefulSet monitoring/main-a', 'main-shard-001']) {
+      expect(texts).toContain(`${name} exists and does not belong to ShardConfig main`);
+    }
+  });
+
+  it('takes its own objects, and those that were left without an owner, by their uid', async () => {
+    const present = {
+      'Service/main-metrics': { metadata: { uid: 's', ...owner('ShardConfig', 'main', 'uid-1') } },
+      'StatefulSet/main-a': { metadata: { uid: 'a', labels } },
+    };
+    const { changes } = await effectsOf({}, { present });
+    expect(changes).toEqual(expect.arrayContaining(['apply s Service main-metrics', 'apply a StatefulSet main-a']));
+  });
+
+  it('waits for what a deleted ShardConfig of its name has left, and says so', async () => {
+    const present = {
+      'StatefulSet/main-a': { metadata: { uid: 'a', labels, ...owner('ShardConfig', 'main', 'uid-of-before') } },
+    };
+    const { changes, outcome } = await effectsOf({}, { present });
+    expect(changes.filter((change) => change.includes('StatefulSet'))).toEqual([]);
+    expect(outcome.problems).toMatchObject([{ code: 'SC_PREDECESSOR_OBJECT' }]);
+  });
+
+  it('deletes no PodDisruptionBudget and no StatefulSet of somebody else where it wants none', async () => {
+    const without = { ...spec, distribution: { ...spec.distribution, enablePDB: false } };
+    const { changes } = await effectsOf(
+      { spec: without, revision: templateRevision({ config, spec: without, worker }) },
+      { present: { 'poddisruptionbudgets/main': { metadata: {} }, 'statefulsets/main-b': { metadata: {} } } },
+    );
+    expect(changes.filter((change) => change.startsWith('delete'))).toEqual([]);
+    const own = { metadata: { uid: 'p', ...owner('ShardConfig', 'main', 'uid-1') } };
+    const deleting = await effectsOf(
+      { spec: without, revision: templateRevision({ config, spec: without, worker }) },
+      { present: { 'poddisruptionbudgets/main': own } },
+    );
+    expect(deleting.changes.filter((change) => change.startsWith('delete'))).toEqual(['delete main']);
   });
 });

@@ -7,7 +7,14 @@ import {
   VERSION,
 } from '@shard-controller/shared/api';
 import { type Assignment, compareEpoch } from '@shard-controller/shared/contracts';
-import { isNotFound, type KubernetesClient, KubernetesError, resourcePath } from '@shard-controller/shared/kubernetes';
+import {
+  isAborted,
+  isConflict,
+  isNotFound,
+  type KubernetesClient,
+  KubernetesError,
+  resourcePath,
+} from '@shard-controller/shared/kubernetes';
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Desired } from '../aggregate/index.ts';
@@ -16,13 +23,19 @@ import type { AssignmentPublisher } from './assignments.ts';
 import { FIELD_MANAGER } from './labels.ts';
 import { disruptionBudget, metricsService } from './metrics-service.ts';
 import type { ConfigIdentity } from './owner.ts';
+import { belonging, ForeignObjectError, PredecessorObjectError } from './ownership.ts';
 import { needsWrite, shardInstanceOf } from './shard-instance.ts';
 import { statefulSetName, workerStatefulSet } from './stateful-set.ts';
 import { templateRevision } from './worker-pod.ts';
 import type { WorkerPod } from './worker-pods.ts';
 
 export interface WorldOptions {
-  readonly client: Pick<KubernetesClient, 'apply' | 'delete'>;
+  readonly client: Pick<KubernetesClient, 'apply' | 'delete' | 'find' | 'pathOf'>;
+  /**
+   * Whether this manager leads at the moment of the call. StatefulSets, pods and deletions have no epoch that would fence a
+   * former leader that comes to itself late.
+   */
+  readonly leads: () => boolean;
   readonly publisher: Pick<AssignmentPublisher, 'publish' | 'forget' | 'remove'>;
   readonly worker: WorkerSettings;
   readonly logger: Pick<Logger, 'info'>;
@@ -73,6 +86,10 @@ export class World {
   readonly #options: WorldOptions;
   /** JSON of what was applied last, by object. */
   readonly #applied = new Map<string, string>();
+  /** uid of each object that is known to be the ShardConfig's own: nothing else is written. */
+  readonly #own = new Map<string, string>();
+  /** ShardInstances that were seen since they were written: one that is missing then was deleted. */
+  readonly #seen = new Set<string>();
   /** StatefulSets whose controller has seen the applied template. */
   readonly #templateSeen = new Set<string>();
 
@@ -81,7 +98,6 @@ export class World {
   }
 
   async reconcile(input: WorldInput, signal: AbortSignal): Promise<WorldOutcome> {
-    // StatefulSets, pods and deletions have no epoch that would fence a former leader.
     if (isSuperseded(input)) return { settled: false, superseded: true, problems: [] };
     if (input.resync) {
       this.#applied.clear();
@@ -91,12 +107,13 @@ export class World {
     let settled = true;
     let superseded = false;
     const attempt = async (effect: Effect): Promise<void> => {
-      if (signal.aborted) return;
+      if (signal.aborted || !this.#options.leads()) return;
       try {
         if (!(await effect())) settled = false;
       } catch (error) {
         if (signal.aborted) return;
         settled = false;
+        if (isAborted(error)) return;
         const problem = problemOf(error);
         problems.set(problem.message, problem);
       }
@@ -108,7 +125,7 @@ export class World {
     };
     // Assignments first: a failover waits for nothing else.
     await Promise.all(input.desired.assignments.map((assignment) => attempt(() => assign(assignment))));
-    await attempt(() => this.#apply(metricsService(input.config), signal));
+    await attempt(() => this.#apply(metricsService(input.config), input.config, signal));
     await this.#workload(input, attempt, signal);
     await this.#leftovers(input, attempt, signal);
     return { settled, superseded, problems: [...problems.values()] };
@@ -117,20 +134,28 @@ export class World {
   /** The ShardInstance first, then NATS: a worker that hears of an assignment can always read it again. */
   async #assign(
     assignment: Assignment,
-    { instances }: WorldInput,
+    { config, instances }: WorldInput,
     signal: AbortSignal,
   ): Promise<'done' | 'later' | 'superseded'> {
     const existing = instances.get(assignment.shardId);
     if (existing !== undefined && existing.spec.shardConfigRef.uid !== assignment.shardConfig.uid) {
+      if (belonging(existing.metadata, config) === 'foreign') throw new ForeignObjectError(existing, config);
       // Left by a ShardConfig of the same name; its owner reference will take it, too, but later.
       await this.#deleteInstance(existing, signal);
       return 'later';
     }
     const key = `ShardInstance/${shardInstanceName(assignment.shardConfig.name, assignment.shardId)}`;
+    if (existing !== undefined) {
+      // It names this very ShardConfig.
+      this.#own.set(key, existing.metadata.uid);
+      this.#seen.add(key);
+    } else if (this.#seen.delete(key)) {
+      this.#own.delete(key);
+      this.#applied.delete(key);
+    }
     if (needsWrite(existing, assignment) && this.#applied.get(key) !== JSON.stringify(assignment)) {
       try {
-        const object = shardInstanceOf(assignment);
-        await this.#options.client.apply({ object, fieldManager: FIELD_MANAGER, force: true, signal });
+        await this.#write(key, shardInstanceOf(assignment), config, signal);
         this.#applied.set(key, JSON.stringify(assignment));
       } catch (error) {
         if (error instanceof KubernetesError && error.status === 422 && /generation and epoch/.test(error.message)) {
@@ -151,17 +176,16 @@ export class World {
     // A spec that was not accepted must not reach the pods; what runs stays as it is.
     if (desired.statefulSets.length === 0 || templateRevision(pods) !== revision) return;
     for (const { replica, replicas } of desired.statefulSets) {
-      await attempt(() => this.#applyStatefulSet(workerStatefulSet(pods, replica, replicas), signal));
+      await attempt(() => this.#applyStatefulSet(workerStatefulSet(pods, replica, replicas), config, signal));
     }
     if (spec.distribution.enablePDB) {
       const shards = desired.statefulSets[0]?.replicas ?? 1;
       const budget = disruptionBudget(config, shards, spec.distribution.maxUnavailable);
-      await attempt(() => this.#apply(budget, signal));
+      await attempt(() => this.#apply(budget, config, signal));
     } else if (input.resync) {
       const address = { group: 'policy', version: 'v1', resource: 'poddisruptionbudgets' };
-      await attempt(() =>
-        this.#delete(resourcePath({ ...address, namespace: config.namespace, name: config.name }), {}, signal),
-      );
+      const path = resourcePath({ ...address, namespace: config.namespace, name: config.name });
+      await attempt(() => this.#deleteOwn(path, config, signal));
     }
     if (!desired.statefulSets.some(({ replica }) => replica === 'b'))
       await this.#removeStandbys(input, attempt, signal);
@@ -186,7 +210,8 @@ export class World {
     const name = statefulSetName(config.name, 'b');
     this.#applied.delete(`StatefulSet/${name}`);
     const address = { group: 'apps', version: 'v1', resource: 'statefulsets' };
-    await attempt(() => this.#delete(resourcePath({ ...address, namespace: config.namespace, name }), {}, signal));
+    const path = resourcePath({ ...address, namespace: config.namespace, name });
+    await attempt(() => this.#deleteOwn(path, config, signal));
   }
 
   async #leftovers(input: WorldInput, attempt: (e: Effect) => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -196,6 +221,8 @@ export class World {
     const wanted = new Set(desired.assignments.map(({ shardId }) => shardId));
     for (const [shardId, instance] of instances) {
       if (wanted.has(shardId) || instance.metadata.deletionTimestamp !== undefined) continue;
+      if (instance.spec.shardConfigRef.uid !== config.uid && belonging(instance.metadata, config) === 'foreign')
+        continue;
       await attempt(async () => {
         await this.#deleteInstance(instance, signal);
         await this.#options.publisher.remove(config.namespace, config.name, shardId);
@@ -205,31 +232,72 @@ export class World {
     }
   }
 
-  async #apply(object: KubernetesObject, signal: AbortSignal): Promise<boolean> {
+  async #apply(object: KubernetesObject, config: ConfigIdentity, signal: AbortSignal): Promise<boolean> {
     const key = `${object.kind}/${object.metadata?.name}`;
     const content = JSON.stringify(object);
     if (this.#applied.get(key) === content) return true;
-    await this.#options.client.apply({ object, fieldManager: FIELD_MANAGER, force: true, signal });
+    await this.#write(key, object, config, signal);
     this.#applied.set(key, content);
     return true;
   }
 
-  async #applyStatefulSet(object: KubernetesObject, signal: AbortSignal): Promise<boolean> {
+  async #applyStatefulSet(object: KubernetesObject, config: ConfigIdentity, signal: AbortSignal): Promise<boolean> {
     const name = object.metadata?.name ?? '';
     const key = `StatefulSet/${name}`;
     const content = JSON.stringify(object);
     if (this.#applied.get(key) === content && this.#templateSeen.has(name)) return true;
-    const applied = await this.#options.client.apply<StatefulSetSeen>({
-      object,
-      fieldManager: FIELD_MANAGER,
-      force: true,
-      signal,
-    });
+    const applied = await this.#write<StatefulSetSeen>(key, object, config, signal);
     this.#applied.set(key, content);
     const seen = (applied.status?.observedGeneration ?? 0) >= (applied.metadata?.generation ?? 0);
     if (seen) this.#templateSeen.add(name);
     else this.#templateSeen.delete(name);
     return seen;
+  }
+
+  /**
+   * Applies an object that is the ShardConfig's own, or makes it. By force only what is known to be its own: an apply by
+   * name would take over whatever stands there, and the garbage collector would delete it with the ShardConfig.
+   * @throws ForeignObjectError, PredecessorObjectError
+   */
+  async #write<T extends KubernetesObject>(
+    key: string,
+    object: KubernetesObject,
+    config: ConfigIdentity,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { client, leads: maySend } = this.#options;
+    const uid = this.#own.get(key) ?? (await this.#ownUid(object, config, signal));
+    const known = uid === undefined ? object : { ...object, metadata: { ...object.metadata, uid } };
+    try {
+      const force = uid !== undefined;
+      const written = await client.apply<T>({ object: known, fieldManager: FIELD_MANAGER, force, signal, maySend });
+      const now = written.metadata?.uid;
+      if (now !== undefined) this.#own.set(key, now);
+      return written;
+    } catch (error) {
+      // It was deleted, or another one has come: look again.
+      if (isConflict(error)) this.#own.delete(key);
+      throw error;
+    }
+  }
+
+  /** uid of the object that stands under this name, undefined for none. @throws when it is somebody else's */
+  async #ownUid(object: KubernetesObject, config: ConfigIdentity, signal: AbortSignal): Promise<string | undefined> {
+    const { client } = this.#options;
+    const present = await client.find<KubernetesObject>(await client.pathOf(object, undefined, signal), { signal });
+    if (present === undefined) return undefined;
+    const whose = belonging(present.metadata, config);
+    if (whose === 'foreign') throw new ForeignObjectError(object, config);
+    if (whose === 'predecessor') throw new PredecessorObjectError(object, config);
+    return present.metadata?.uid;
+  }
+
+  /** Deletes an object unless it is somebody else's. */
+  async #deleteOwn(path: string, config: ConfigIdentity, signal: AbortSignal): Promise<boolean> {
+    const present = await this.#options.client.find<KubernetesObject>(path, { signal });
+    if (present === undefined || belonging(present.metadata, config) === 'foreign') return true;
+    const uid = present.metadata?.uid;
+    return this.#delete(path, uid === undefined ? {} : { uid }, signal);
   }
 
   /** Only once the StatefulSet's controller knows the new template; else it would make the old pod again. */
@@ -262,7 +330,7 @@ export class World {
 
   async #delete(path: string, preconditions: { readonly uid?: string }, signal: AbortSignal): Promise<boolean> {
     try {
-      await this.#options.client.delete(path, { preconditions, signal });
+      await this.#options.client.delete(path, { preconditions, signal, maySend: this.#options.leads });
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }

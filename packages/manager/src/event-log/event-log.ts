@@ -36,6 +36,8 @@ export interface LogHead<S> extends FoundLog {
   readonly at: number;
   /** Decisions folded so far. */
   readonly decisions: number;
+  /** Id of the newest decision; empty for none. */
+  readonly lastId: string;
   /** Messages that were no decisions and have been skipped. */
   readonly garbage: number;
 }
@@ -83,6 +85,26 @@ export class EventLog<E, S> {
     // A stream that was replaced while it was read gives a mixed state.
     const after = await this.#options.stream.facts();
     return after.created === created ? head : this.load(signal);
+  }
+
+  /**
+   * Folds on from a head that was folded before; the whole log where it is not the one that the head was folded from. So
+   * whoever writes to the log, garbage included, costs the reading of what was written. @throws as `load`
+   */
+  async resume(from: LogHead<S>, signal?: AbortSignal): Promise<LogHead<S>> {
+    const { created } = await this.#options.stream.facts();
+    if (created !== from.created) return this.load(signal);
+    let head = from;
+    let isKnown = from.lastSequence === 0;
+    for await (const record of this.#replay(Math.max(1, from.lastSequence), signal)) {
+      if (!isKnown) {
+        if (record.sequence !== from.lastSequence || this.#read(record)?.id !== from.lastId) return this.load(signal);
+        isKnown = true;
+      }
+      if (record.sequence > from.sequence) head = this.#fold(head, record).head;
+    }
+    const after = await this.#options.stream.facts();
+    return isKnown && after.created === created ? head : this.load(signal);
   }
 
   /** The decisions from a sequence on, for explanations. @throws as `load` */
@@ -162,6 +184,7 @@ export class EventLog<E, S> {
       generation: 0,
       at: 0,
       decisions: 0,
+      lastId: '',
       garbage: 0,
       created,
       writtenUnder: undefined,
@@ -189,6 +212,7 @@ export class EventLog<E, S> {
       generation: decision.generation,
       at: Math.max(head.at, decision.at),
       decisions: head.decisions + 1,
+      lastId: decision.id,
       writtenUnder: decision.stream,
     };
   }

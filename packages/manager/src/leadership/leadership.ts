@@ -7,9 +7,23 @@ export interface Term {
 
 /** Whether this process leads, and a way to wait for a change. */
 export class Leadership {
+  readonly #holdsLease: () => boolean;
   #term: Term | undefined;
   #standby = new AbortController();
   readonly #listeners = new Set<(leading: boolean) => void>();
+
+  /** @param holdsLease whether the Lease is ours at the moment of the call, by the clock and not by what has been told */
+  constructor(holdsLease: () => boolean) {
+    this.#holdsLease = holdsLease;
+  }
+
+  /**
+   * Whether this process leads right now: to be asked before anything is written. After a stall the term is over before
+   * anybody could tell it.
+   */
+  get leads(): boolean {
+    return this.term !== undefined && this.#holdsLease();
+  }
 
   get term(): Term | undefined {
     return this.#term?.signal.aborted === true ? undefined : this.#term;

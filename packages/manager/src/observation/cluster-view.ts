@@ -14,6 +14,7 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { selectorText } from '../effects/labels.ts';
 import { parseWorkerPod, type WorkerPod } from '../effects/worker-pods.ts';
+import type { WorkerWord } from './worker-registry.ts';
 
 /** A ShardConfig that the API server took and our schema does not. */
 export interface InvalidConfig {
@@ -44,6 +45,8 @@ const READ_TIMEOUT_MS = 2_000;
 
 interface SeenEntry {
   readonly text: string | undefined;
+  /** Which process wrote it. */
+  readonly boot: string | undefined;
   /** When `text` was last seen to change. Monotonic, ms. */
   readonly at: number;
 }
@@ -149,6 +152,12 @@ export class ClusterView {
     return entry?.text === undefined ? undefined : entry.at;
   }
 
+  /** What the worker has written in the ShardInstance, which nobody else can; undefined when it has not. */
+  word(config: string, shardId: string, replica: Replica): WorkerWord | undefined {
+    const entry = this.#instances.get(`${config}-${shardId}`)?.entries[replica];
+    return entry?.boot === undefined ? undefined : { boot: entry.boot, at: entry.at };
+  }
+
   /** When the answer to the newest `readInstance` was asked for; undefined when there was none. */
   instanceReadAt(config: string, shardId: string): number | undefined {
     return this.#instances.get(`${config}-${shardId}`)?.readAt;
@@ -180,7 +189,9 @@ export class ClusterView {
       const written = instance.status?.replicas?.find(({ replica }) => replica === of);
       const text = written === undefined ? undefined : JSON.stringify(written);
       const earlier = before?.entries[of];
-      return earlier !== undefined && earlier.text === text ? earlier : { text, at: this.#options.clock.monotonic() };
+      return earlier !== undefined && earlier.text === text
+        ? earlier
+        : { text, boot: written?.boot, at: this.#options.clock.monotonic() };
     };
     return { a: entryOf('a'), b: entryOf('b') };
   }

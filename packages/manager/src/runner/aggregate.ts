@@ -11,7 +11,14 @@ import {
   type ShardEvent,
   type ShardInstanceClaim,
 } from '../aggregate/index.ts';
-import { compareLog, type EventLog, type LogHead, nextGeneration, type SeenEpoch } from '../event-log/index.ts';
+import {
+  compareLog,
+  type EventLog,
+  type LogHead,
+  type NewDecision,
+  nextGeneration,
+  type SeenEpoch,
+} from '../event-log/index.ts';
 
 export type ConfigLog = EventLog<ShardEvent, ShardConfigState>;
 export type ConfigHead = LogHead<ShardConfigState>;
@@ -34,6 +41,9 @@ export type Execution =
   | { readonly kind: 'rejected'; readonly machine: string; readonly reason: string }
   | { readonly kind: 'stale'; readonly problem: string }
   | { readonly kind: 'unavailable'; readonly problem: string };
+
+/** Appends of one decision, when garbage comes in between each time. */
+const MAX_TRIES = 5;
 
 /** One ShardConfig's state and its log: commands go in one at a time, and come out as stored events. */
 export class Aggregate {
@@ -60,26 +70,39 @@ export class Aggregate {
     const decision = decide(before, { ...body, now, objects, progress });
     if (decision.kind === 'rejected') return decision;
     if (decision.events.length === 0) return { kind: 'nothing' };
+    const stored: NewDecision<ShardEvent> = {
+      at: now,
+      manager: context.manager,
+      generation: body.type === 'LogLost' ? body.generation : before.generation,
+      command: commandText(body),
+      reason: reasonOf(decision.events),
+      events: decision.events,
+    };
     try {
-      const result = await this.#log.append(this.#head, {
-        at: now,
-        manager: context.manager,
-        generation: body.type === 'LogLost' ? body.generation : before.generation,
-        command: commandText(body),
-        reason: reasonOf(decision.events),
-        events: decision.events,
-      });
+      return await this.#store(stored, before);
+    } catch (error) {
+      if (error instanceof StreamMissingError) return { kind: 'stale', problem: error.message };
+      throw error;
+    }
+  }
+
+  async #store(decision: NewDecision<ShardEvent>, before: ShardConfigState): Promise<Execution> {
+    for (let tries = 1; ; tries += 1) {
+      const result = await this.#log.append(this.#head, decision);
       if (result.kind === 'appended') {
         this.#head = result.head;
         return { kind: 'decided', events: decision.events, before };
       }
-      if (result.kind === 'conflict') {
-        return { kind: 'stale', problem: `another writer stands at sequence ${result.lastSequence} of the log` };
+      if (result.kind === 'unavailable') {
+        return { kind: result.stored === 'no' ? 'unavailable' : 'stale', problem: result.problem };
       }
-      return { kind: result.stored === 'no' ? 'unavailable' : 'stale', problem: result.problem };
-    } catch (error) {
-      if (error instanceof StreamMissingError) return { kind: 'stale', problem: error.message };
-      throw error;
+      const problem = `another writer stands at sequence ${result.lastSequence} of the log`;
+      if (tries >= MAX_TRIES) return { kind: 'stale', problem };
+      // Garbage changes no state: what was decided on still holds, and whoever writes it does not stop the next decision.
+      const now = await this.#log.resume(this.#head);
+      const isGarbage = now.created === this.#head.created && now.decisions === this.#head.decisions;
+      if (!isGarbage || now.lastId !== this.#head.lastId) return { kind: 'stale', problem };
+      this.#head = now;
     }
   }
 }

@@ -121,7 +121,8 @@ export class ConfigRunner {
   async #standBy(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        this.#head = await this.#log.load(signal);
+        this.#head =
+          this.#head === undefined ? await this.#log.load(signal) : await this.#log.resume(this.#head, signal);
         await this.#follow(this.#head, signal);
       } catch (error) {
         if (signal.aborted) return;

@@ -1,4 +1,5 @@
 import type { ShardConfig } from '@shard-controller/shared/api';
+import { isAborted } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { desired, type DesiredStatus, type ShardConfigState } from '../aggregate/index.ts';
@@ -129,6 +130,7 @@ export class EffectsLoop {
       await statusWriter.write(status, withObstacle(withNotes(withKinds, notes(state)), obstacle), signal);
       this.#statusProblem = '';
     } catch (error) {
+      if (isAborted(error)) return;
       const problem = error instanceof Error ? error.message : String(error);
       if (!signal.aborted && problem !== this.#statusProblem) {
         logger.warn({ problem }, 'the status could not be written; trying again');
@@ -140,6 +142,7 @@ export class EffectsLoop {
 
 function reasonOf({ code }: WorldOutcome['problems'][number]): string {
   if (code === 'SC_KUBERNETES_FORBIDDEN') return 'MissingRight';
+  if (code === 'SC_FOREIGN_OBJECT' || code === 'SC_PREDECESSOR_OBJECT') return 'NameTaken';
   // The deciding half may still wait for an answer when the first assignment fails.
   return code === 'SC_NATS_UNAVAILABLE' ? 'NatsUnavailable' : 'EffectsFailing';
 }

@@ -1,5 +1,5 @@
-import type { ShardConfig } from '@shard-controller/shared/api';
-import { type Heartbeat, pingSubject, type WorkerAddress } from '@shard-controller/shared/contracts';
+import { API_VERSION, SHARD_CONFIG_KIND, type ShardConfig } from '@shard-controller/shared/api';
+import { type Heartbeat, heartbeatSubject, pingSubject, type WorkerAddress } from '@shard-controller/shared/contracts';
 import type { ConfigIdentity } from '../effects/owner.ts';
 import { healthBounds } from '../health-monitor/index.ts';
 import type { ClusterViewHandler, InvalidConfig } from '../observation/cluster-view.ts';
@@ -13,6 +13,11 @@ const PING_TIMEOUT_MS = 1_000;
 /** A round of decisions that takes longer means that this process hangs, ms. Appending waits 10 s at most. */
 const STUCK_MS = 60_000;
 
+/** Who claims to be a worker for so long is no process that was just started, ms. */
+const RIVAL_MS = 5_000;
+/** Said again after so long, ms. */
+const NAME_AGAIN_MS = 60_000;
+
 interface Running {
   readonly runner: ConfigRunner;
   readonly done: Promise<void>;
@@ -23,6 +28,8 @@ export class Fleet implements ClusterViewHandler {
   readonly #context: RunnerContext;
   readonly #running = new Map<string, Running>();
   readonly #pinging = new Set<string>();
+  /** When forged messages were last named, by subject and kind. Monotonic, ms. */
+  readonly #named = new Map<string, number>();
   #signal: AbortSignal | undefined;
 
   constructor(context: RunnerContext) {
@@ -124,9 +131,40 @@ export class Fleet implements ClusterViewHandler {
     if (running === undefined || running.runner.config.name !== address.config) {
       return metrics.garbage('heartbeat of another ShardConfig');
     }
-    const outcome = registry.heard(address, heartbeat, clock.monotonic());
+    const { shardId, replica } = address;
+    const word = this.#context.cluster.word(running.runner.config.name, shardId, replica);
+    const outcome = registry.heard(address, heartbeat, clock.monotonic(), word);
     if (outcome === 'stale') metrics.garbage('heartbeat of a replaced process');
     else if (outcome === 'news') running.runner.wake();
+    else if (outcome !== 'same') this.#forged(running.runner, address, heartbeat, outcome);
+  }
+
+  /** Says who claims on NATS to be a worker and is not; a process that was just started may look so for a moment. */
+  #forged(
+    runner: ConfigRunner,
+    address: WorkerAddress,
+    { pod, boot, sequence }: Heartbeat,
+    outcome: 'rival' | 'foreign' | 'corrected',
+  ): void {
+    const { clock, leadership, logger, metrics, recorder, registry } = this.#context;
+    metrics.garbage('heartbeat of an unknown process');
+    if (outcome === 'corrected') runner.wake();
+    const since = registry.rivalSince(address, clock.monotonic()) ?? clock.monotonic();
+    if (leadership.term === undefined || (outcome === 'rival' && clock.monotonic() - since < RIVAL_MS)) return;
+    const subject = heartbeatSubject(address);
+    const what = {
+      rival: `come from a process (boot ${boot}) that is not the one which its ShardInstance knows: ignored`,
+      foreign: `come from pod ${pod}: ignored`,
+      corrected: `had a count that is not the worker's; it goes on at ${sequence}`,
+    }[outcome];
+    const message = `heartbeats of ${address.shardId}, replica ${address.replica}, on NATS subject ${subject} ${what}. Who else writes to NATS?`;
+    const key = `${subject} ${outcome}`;
+    const now = clock.monotonic();
+    if (now - (this.#named.get(key) ?? Number.NEGATIVE_INFINITY) < NAME_AGAIN_MS) return;
+    this.#named.set(key, now);
+    logger.warn({ subject, pod, boot, outcome }, message);
+    const regarding = { apiVersion: API_VERSION, kind: SHARD_CONFIG_KIND, metadata: { ...runner.config } };
+    recorder.record(regarding, { type: 'Warning', reason: 'ForgedHeartbeat', note: message });
   }
 
   /** Asks workers that have become silent whether they are there. Only the leader needs to know. */

@@ -7,7 +7,13 @@ import {
 } from '@shard-controller/shared/api';
 import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
 import { type KubernetesObject, resourcePath } from '@shard-controller/shared/kubernetes';
-import { eventSubject, type Replica, type WorkerAddress } from '@shard-controller/shared/contracts';
+import {
+  type Assignment,
+  assignmentSubject,
+  eventSubject,
+  type Replica,
+  type WorkerAddress,
+} from '@shard-controller/shared/contracts';
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import {
@@ -91,7 +97,12 @@ export class LeadingTerm {
     this.#logger = options.logger.child({ term: options.term });
     this.#decideWakeup = new Wakeup(context.clock);
     this.#effectsWakeup = new Wakeup(context.clock);
-    this.#publisher = new AssignmentPublisher(assignmentValues(context.link));
+    this.#publisher = new AssignmentPublisher({
+      values: assignmentValues(context.link),
+      leads: () => context.leadership.leads,
+      isNewest: async () => this.#aggregate !== undefined && (await this.#isNewest(this.#aggregate.head)),
+      onForged: (forged, by) => this.#forged(forged, by),
+    });
     this.#lastRoundAt = context.clock.monotonic();
     this.#time = new DecisionTime(context.clock);
     this.#instanceReads = new InstanceReads({
@@ -162,7 +173,9 @@ export class LeadingTerm {
 
   /** One round of looking and deciding; returns the time until the next one, ms. */
   async #round(signal: AbortSignal): Promise<number> {
-    const { link, config } = this.#context;
+    const { link, config, leadership } = this.#context;
+    // The term is over, and its end is about to be told.
+    if (!leadership.leads) return RETRY_MS;
     if (!link.connected) {
       this.#doubt = true;
       this.#blocked('NatsUnavailable', natsProblem(link.status.problem));
@@ -216,7 +229,8 @@ export class LeadingTerm {
     const { log, config, warm } = this.#options;
     await ensureStreams(this.#context.link, this.#context.config.nats.replicas);
     const known = this.#aggregate?.head ?? warm;
-    const head = known !== undefined && (await this.#isNewest(known)) ? known : await log.load(signal);
+    const head = known === undefined ? await log.load(signal) : await log.resume(known, signal);
+    this.#nameGarbage(known, head);
     this.#time.startFrom(head.at);
     const aggregate = new Aggregate(log, head);
     const instances = await this.#listInstances(signal);
@@ -237,6 +251,20 @@ export class LeadingTerm {
       `the event log of ShardConfig ${config.name} is read; deciding from it`,
     );
     this.#effectsWakeup.wake();
+  }
+
+  /** Somebody else has written to the log what is no decision. */
+  #nameGarbage(known: ConfigHead | undefined, head: ConfigHead): void {
+    const more = head.garbage - (known?.created === head.created ? known.garbage : 0);
+    if (more <= 0) return;
+    const { namespace, name, uid } = this.#options.config;
+    this.#context.recorder.record(this.#options.regarding, {
+      type: 'Warning',
+      reason: 'LogGarbage',
+      note:
+        `${more} messages on NATS subject ${eventSubject(namespace, name, uid)}, the newest up to sequence ${head.sequence}, ` +
+        'are no decisions: skipped. Who else writes to NATS?',
+    });
   }
 
   /** A stream that was deleted or put back while nothing is decided shows only when somebody looks. */
@@ -377,11 +405,13 @@ export class LeadingTerm {
   /** Number of events stored; false when nothing more can be decided before the log is read again. */
   async #execute(aggregate: Aggregate, command: CommandBody, signal: AbortSignal): Promise<number | false> {
     const { identity, leadership } = this.#context;
-    if (signal.aborted || leadership.term === undefined) return false;
+    if (signal.aborted || !leadership.leads) return false;
+    const before = aggregate.head;
     const execution = await aggregate.execute(command, {
       ...this.#figures(aggregate.state),
       manager: { identity, term: this.#options.term },
     });
+    this.#nameGarbage(before, aggregate.head);
     return this.#account(execution, command);
   }
 
@@ -418,6 +448,18 @@ export class LeadingTerm {
     }
   }
 
+  /** Somebody else has written to an assignment's subject. */
+  #forged(forged: Assignment, by: Assignment): void {
+    const { recorder } = this.#context;
+    const { regarding } = this.#options;
+    const subject = assignmentSubject({ ...forged.shardConfig, config: forged.shardConfig.name, shardId: by.shardId });
+    const message =
+      `NATS subject ${subject} held assignment ${forged.generation}/${forged.epoch}, which the event log does not: replaced by ` +
+      `${by.generation}/${by.epoch}. Who else writes to NATS?`;
+    this.#logger.warn({ subject, forged: `${forged.generation}/${forged.epoch}` }, message);
+    recorder.record(regarding, { type: 'Warning', reason: 'ForgedAssignment', note: message });
+  }
+
   #rejected(machine: string, reason: string, command: CommandBody): void {
     this.#context.metrics.rejected(this.#options.config, machine, command.type);
     const key = `${machine} ${command.type} ${reason}`;
@@ -442,7 +484,8 @@ export class LeadingTerm {
   }
 
   #effectsLoop(): EffectsLoop {
-    const { client, clock, cluster, config: manager, metrics } = this.#context;
+    const { client, clock, cluster, config: manager, leadership, metrics } = this.#context;
+    const leads = (): boolean => leadership.leads;
     const { config, removed } = this.#options;
     const present = cluster.config(config.uid)?.status?.conditions ?? [];
     return new EffectsLoop({
@@ -450,8 +493,8 @@ export class LeadingTerm {
       clock,
       logger: this.#logger,
       resyncIntervalMs: manager.resyncIntervalMs,
-      world: new World({ client, publisher: this.#publisher, worker: manager.worker, logger: this.#logger }),
-      statusWriter: new StatusWriter({ client, clock, config, present }),
+      world: new World({ client, leads, publisher: this.#publisher, worker: manager.worker, logger: this.#logger }),
+      statusWriter: new StatusWriter({ client, leads, clock, config, present }),
       state: () => (removed.aborted ? undefined : this.#aggregate?.state),
       spec: () => cluster.config(config.uid),
       surroundings: () => ({ instances: cluster.instances(config.name), pods: cluster.pods(config.name) }),

@@ -69,6 +69,7 @@ class LoadingWorker {
     this.#sequence += 1;
     return heartbeatOf({
       shardId: this.#shardId,
+      pod: `main-a-${Number(this.#shardId.slice('shard-'.length))}`,
       boot: `b${this.#boot}`,
       sequence: this.#sequence,
       phase: isDone ? 'Running' : this.isOlder ? 'Pending' : 'Warming',
@@ -131,7 +132,7 @@ class Start {
         const heartbeat = worker.heartbeat(this.state, this.now);
         if (heartbeat === undefined) continue;
         const address = { namespace: 'monitoring', config: 'main', shardId, replica: 'a' } as const;
-        this.#registry.heard(address, heartbeat, this.now);
+        this.#registry.heard(address, heartbeat, this.now, { boot: heartbeat.boot, at: this.now });
       }
       for (const command of observedCommands(this.state, this.#sourcesOf, this.now)) this.#take(command);
       this.#take({ type: 'Tick' });

@@ -217,6 +217,7 @@ describe('a log that is read', () => {
     generation: 0,
     at: 0,
     decisions: 0,
+    lastId: '',
     garbage: 0,
     created: 'c1',
     writtenUnder: undefined,

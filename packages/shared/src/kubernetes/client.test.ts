@@ -49,6 +49,20 @@ afterEach(async () => {
   await server.stop();
 });
 
+describe('a write that may not be sent any more', () => {
+  it('is not sent, and not sent again after the server asked to wait', async () => {
+    const client = clientOf(trusting());
+    server.inject('object', later);
+    let looks = 0;
+    const failure = await failureOf(client.delete(THING, { maySend: () => ++looks <= 1 }));
+    expect(failure.code).toBe('SC_KUBERNETES_ABORTED');
+    expect(looks).toBe(2);
+    expect(await client.find(THING)).toBeDefined();
+    await client.delete(THING, { maySend: () => true });
+    expect(await client.find(THING)).toBeUndefined();
+  });
+});
+
 describe('connections', () => {
   it('500 sequential GETs use two connections at most', async () => {
     const client = clientOf(trusting());

@@ -43,6 +43,8 @@ export interface KubernetesRequest {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
+  /** Asked right before each time that the request is sent, also again; false ends it as an abort does. */
+  readonly maySend?: (() => boolean) | undefined;
 }
 
 export interface StreamRequest {
@@ -67,6 +69,8 @@ export interface CallOptions {
   readonly query?: Query | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
+  /** As in `KubernetesRequest`. */
+  readonly maySend?: (() => boolean) | undefined;
 }
 
 export interface PatchOptions extends CallOptions {
@@ -106,6 +110,12 @@ interface Outgoing extends RequestIdentity {
   readonly body: Uint8Array | undefined;
   readonly signal: AbortSignal | undefined;
   readonly headersTimeoutMs: number;
+  readonly maySend?: (() => boolean) | undefined;
+}
+
+/** `maySend` said no. */
+class NotSentError extends Error {
+  override readonly name = 'NotSentError';
 }
 
 /**
@@ -304,6 +314,7 @@ export class KubernetesClient {
   }
 
   async #dispatch(outgoing: Outgoing): Promise<Answer> {
+    if (outgoing.maySend?.() === false) throw new NotSentError('not sent: its caller may not send it any more');
     const token = this.#endpoint.token();
     const authorization: Record<string, string> =
       token === undefined || token === '' ? {} : { authorization: `Bearer ${token}` };
@@ -337,6 +348,7 @@ export class KubernetesClient {
       body,
       signal: request.signal,
       headersTimeoutMs: 0,
+      maySend: request.maySend,
     };
   }
 
@@ -370,7 +382,7 @@ export class KubernetesClient {
         cause: error,
       });
     }
-    if (deadline?.signal.aborted === true || signal?.aborted === true) {
+    if (error instanceof NotSentError || deadline?.signal.aborted === true || signal?.aborted === true) {
       return new KubernetesError({
         ...identity,
         code: 'SC_KUBERNETES_ABORTED',
@@ -405,5 +417,6 @@ function parseJson(identity: RequestIdentity, text: string): unknown {
 }
 
 function callOf(options: CallOptions): CallOptions {
-  return { query: options.query, signal: options.signal, timeoutMs: options.timeoutMs };
+  const { query, signal, timeoutMs, maySend } = options;
+  return { query, signal, timeoutMs, maySend };
 }
