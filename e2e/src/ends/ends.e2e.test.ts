@@ -1,0 +1,229 @@
+import { resourcePath } from '@shard-controller/shared/kubernetes';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type Cluster, startCluster } from '../cluster/index.ts';
+import { install } from '../install/index.ts';
+
+const NAMESPACE = 'monitoring';
+const SHARDS = 3;
+/** Bar for the time from a deletion to the end of the last pod, ms. */
+const GONE_BAR_MS = 10_000;
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+const configSchema = z.looseObject({
+  metadata: z.looseObject({ uid: z.string(), generation: z.int() }),
+  status: z
+    .looseObject({
+      observedGeneration: z.int().default(0),
+      readyShards: z.int().default(0),
+      updatedShards: z.int().default(0),
+      shards: z.int().default(0),
+      openMigrations: z.int().default(0),
+      conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).default([]),
+    })
+    .prefault({}),
+});
+
+const podSchema = z.looseObject({
+  metadata: z.looseObject({ name: z.string(), uid: z.string(), deletionTimestamp: z.string().optional() }),
+  status: z.looseObject({ podIP: z.string().optional() }).prefault({}),
+});
+
+const eventSchema = z.looseObject({ reason: z.string().default(''), note: z.string().default('') });
+
+let cluster: Cluster;
+
+beforeAll(async () => {
+  cluster = await startCluster({ fakeNodes: false });
+  await Promise.all(['process-node-1', 'process-node-2', 'process-node-3'].map((name) => cluster.addNode(name)));
+  await install(cluster.admin, { namespace: NAMESPACE, natsUrl: cluster.natsUrl });
+});
+
+afterAll(async () => {
+  await cluster?.stop();
+});
+
+const at = (group: string, version: string, resource: string, name?: string): string =>
+  resourcePath({ group, version, resource, namespace: NAMESPACE, name });
+
+const configPath = (name: string): string => at('shard.io', 'v1', 'shardconfigs', name);
+
+async function until(what: string, check: () => Promise<boolean>, withinMs: number): Promise<number> {
+  const began = performance.now();
+  while (!(await check())) {
+    if (performance.now() - began > withinMs) throw new Error(`${what}: not within ${withinMs / 1000} s`);
+    await pause(100);
+  }
+  return performance.now() - began;
+}
+
+async function pods(config: string): Promise<readonly z.infer<typeof podSchema>[]> {
+  const query = { labelSelector: `shard.io/config=${config}` };
+  const { items } = await cluster.admin.list(at('', 'v1', 'pods'), { query });
+  return items.map((item) => podSchema.parse(item));
+}
+
+/** Creates a ShardConfig; resolves with the time until it was Ready, ms. */
+async function create(name: string): Promise<number> {
+  const object = {
+    apiVersion: 'shard.io/v1',
+    kind: 'ShardConfig',
+    metadata: { name, namespace: NAMESPACE },
+    spec: {
+      mode: 'Manual',
+      shards: SHARDS,
+      minShards: 1,
+      maxShards: 4,
+      exporter: { resources: ['pods', 'configmaps', 'namespaces'] },
+    },
+  };
+  await cluster.admin.apply({ object, fieldManager: 'test' });
+  return ready(name);
+}
+
+const ready = (name: string): Promise<number> =>
+  until(
+    `${name} Ready`,
+    async () => {
+      const { metadata, status } = configSchema.parse(await cluster.admin.get(configPath(name)));
+      const is = (type: string, value: string): boolean =>
+        status.conditions.some((condition) => condition.type === type && condition.status === value);
+      const counts = [status.shards, status.readyShards, status.updatedShards];
+      return (
+        status.observedGeneration === metadata.generation &&
+        counts.every((count) => count === SHARDS) &&
+        status.openMigrations === 0 &&
+        is('Ready', 'True') &&
+        is('Progressing', 'False')
+      );
+    },
+    240_000,
+  );
+
+const gone = (name: string): Promise<number> =>
+  until(`no pod of ${name} is left`, async () => (await pods(name)).length === 0, 60_000);
+
+describe('a ShardConfig that is deleted', () => {
+  test.each(['Background', 'Foreground'] as const)(
+    '%s: its pods end at once; made again, it is Ready as usual',
+    async (propagationPolicy) => {
+      const name = propagationPolicy.toLowerCase();
+      const firstMs = await create(name);
+      await cluster.admin.delete(configPath(name), { propagationPolicy });
+      const goneMs = await gone(name);
+      await until('the object is gone', async () => (await cluster.admin.find(configPath(name))) === undefined, 30_000);
+      const againMs = await create(name);
+      say(
+        `${propagationPolicy}: pods gone after ${Math.round(goneMs)} ms; Ready after ${Math.round(firstMs)} and ${Math.round(againMs)} ms`,
+      );
+      expect(goneMs).toBeLessThan(GONE_BAR_MS);
+      expect(againMs).toBeLessThan(2 * firstMs + 10_000);
+      await cluster.admin.delete(configPath(name));
+      // Made again before anything of the first one is gone.
+      const overMs = await create(name);
+      say(`${propagationPolicy}: made again at once, Ready after ${Math.round(overMs)} ms`);
+      expect(overMs).toBeLessThan(2 * firstMs + 20_000);
+      await cluster.admin.delete(configPath(name));
+      await gone(name);
+    },
+  );
+
+  test('Orphan: its workers go on, and end at once when their StatefulSet is deleted', async () => {
+    await create('orphan');
+    const before = (await pods('orphan')).map(({ metadata }) => metadata.uid);
+    await cluster.admin.delete(configPath('orphan'), { propagationPolicy: 'Orphan' });
+    await until(
+      'the object is gone',
+      async () => (await cluster.admin.find(configPath('orphan'))) === undefined,
+      30_000,
+    );
+    await pause(3000);
+    expect((await pods('orphan')).map(({ metadata }) => metadata.uid)).toEqual(before);
+    await cluster.admin.delete(at('apps', 'v1', 'statefulsets', 'orphan-a'));
+    const goneMs = await gone('orphan');
+    say(`orphaned StatefulSet deleted: pods gone after ${Math.round(goneMs)} ms`);
+    expect(goneMs).toBeLessThan(GONE_BAR_MS);
+  });
+});
+
+describe('moves and those who read', () => {
+  beforeAll(async () => {
+    await create('read');
+  });
+
+  const url = ({ status }: z.infer<typeof podSchema>): string => `http://${status.podIP}:8080/metrics`;
+
+  /** Renews all workers; resolves with the time that it took, ms. */
+  async function roll(round: string): Promise<number> {
+    const began = performance.now();
+    const patch = { spec: { podAnnotations: { 'test.shard.io/round': round } } };
+    await cluster.admin.patch(configPath('read'), patch, { contentType: 'application/merge-patch+json' });
+    await ready('read');
+    return performance.now() - began;
+  }
+
+  async function overlapsExpired(): Promise<readonly string[]> {
+    const { items } = await cluster.admin.list(at('events.k8s.io', 'v1', 'events'));
+    return items
+      .map((item) => eventSchema.parse(item))
+      .filter(({ reason }) => reason === 'OverlapExpired')
+      .map(({ note }) => note);
+  }
+
+  test('a person who looks at every worker is waited for by no move of a rolling update', async () => {
+    const withoutMs = await roll('nobody');
+    for (const pod of await pods('read')) {
+      const answer = await fetch(url(pod), { headers: { 'user-agent': 'curl/8.5.0' } });
+      expect(answer.status).toBe(200);
+      await answer.text();
+    }
+    const withMs = await roll('a person');
+    say(
+      `rolling update of ${SHARDS}: ${Math.round(withoutMs)} ms read by nobody, ${Math.round(withMs)} ms after a person has looked`,
+    );
+    expect(withMs).toBeLessThan(1.5 * withoutMs + 5000);
+    expect(await overlapsExpired()).toEqual([]);
+  });
+
+  test('scrapers that share the workers are waited for until one of them has read the target', async () => {
+    const end = new AbortController();
+    /** Reads the workers of even, or of odd ordinals, once a second. */
+    const scraper = async (share: number): Promise<void> => {
+      while (!end.signal.aborted) {
+        const mine = (await pods('read')).filter(
+          ({ metadata }) => Number(metadata.name.split('-').at(-1)) % 2 === share,
+        );
+        const headers = { 'user-agent': `Prometheus/3.5.0 share ${share}`, 'x-prometheus-scrape-timeout-seconds': '5' };
+        await Promise.all(
+          mine.map(async (pod) => {
+            const answer = await fetch(url(pod), { headers }).catch(() => undefined);
+            await answer?.text().catch(() => '');
+          }),
+        );
+        await pause(1000);
+      }
+    };
+    const reading = [scraper(0), scraper(1)];
+    try {
+      await pause(25_000);
+      const ms = await roll('shared');
+      say(`rolling update of ${SHARDS}, read by two that share the workers: ${Math.round(ms)} ms`);
+      expect(await overlapsExpired()).toEqual([]);
+    } finally {
+      end.abort();
+      await Promise.all(reading);
+    }
+  });
+});
+
+describe('a namespace that is deleted', () => {
+  test('takes its workers with it at once', async () => {
+    await create('last');
+    await cluster.admin.delete(resourcePath({ group: '', version: 'v1', resource: 'namespaces', name: NAMESPACE }));
+    const goneMs = await gone('last');
+    say(`namespace deleted: pods gone after ${Math.round(goneMs)} ms`);
+    expect(goneMs).toBeLessThan(GONE_BAR_MS);
+  });
+});
