@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ASSIGNMENT_STREAM,
   assignmentSubject,
@@ -6,6 +5,7 @@ import {
   heartbeatSubject,
 } from '@shard-controller/shared/contracts';
 import { resourcePath } from '@shard-controller/shared/kubernetes';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { ManagerFixture, NAMESPACE } from './manager-fixture.ts';
@@ -16,7 +16,7 @@ const objectSchema = z.looseObject({
   metadata: z.looseObject({ uid: z.string(), generation: z.int().optional(), resourceVersion: z.string() }),
 });
 
-describe('a manager and what is not true', { timeout: 120_000 }, () => {
+describe('a manager and what is not true', () => {
   let fixture: ManagerFixture;
   let count = 0;
   let name = '';
@@ -95,7 +95,7 @@ describe('a manager and what is not true', { timeout: 120_000 }, () => {
     while (Date.now() < until) {
       link.publish(subject, { ...worker?.heartbeat(), boot: 'forged', phase: 'Draining', sequence: 1e9 });
       link.publish(subject, { ...worker?.heartbeat(), pod: 'somebody-0', phase: 'Draining' });
-      await sleep(200);
+      await elapse(200);
     }
     await hasEvent(/ForgedHeartbeat: .*shard-000.*boot forged/);
     await hasEvent(/ForgedHeartbeat: .*shard-000.*come from pod somebody-0/);
@@ -114,7 +114,7 @@ describe('a manager and what is not true', { timeout: 120_000 }, () => {
     const writing = (async () => {
       for (let n = 0; !over.signal.aborted; n++) {
         connection.publish(subject, n % 2 === 0 ? 'garbage' : '{"v":"shard.decision.v1"}');
-        await sleep(20);
+        await elapse(20);
       }
     })();
     try {
@@ -156,7 +156,7 @@ describe('a manager and what is not true', { timeout: 120_000 }, () => {
         }),
       );
     // The simulated StatefulSet controller writes its status.
-    await sleep(500);
+    await elapse(500);
     const before = await look();
     await fixture.manager();
     await fixture.createConfig(taken, SPEC);
@@ -195,7 +195,7 @@ describe('a manager and what is not true', { timeout: 120_000 }, () => {
         namespace: NAMESPACE,
         name: `${name}-a`,
       });
-      await sleep(2_000);
+      await elapse(2_000);
       await fixture.client.patch(set, { spec: { template: { metadata: { annotations: { 'test/by': 'a-person' } } } } });
       await fixture.client.patch(set, { metadata: { labels: { 'shard.io/config': 'changed' } } });
       const before = objectSchema.parse(await fixture.client.get(set)).metadata;
@@ -204,7 +204,7 @@ describe('a manager and what is not true', { timeout: 120_000 }, () => {
       await fixture.eventually(async () =>
         first.output.includes('no longer leading') ? undefined : 'the first one still believes that it leads',
       );
-      await sleep(2_000);
+      await elapse(2_000);
       const after = objectSchema.parse(await fixture.client.get(set)).metadata;
       expect(after['labels']).toMatchObject({ 'shard.io/config': 'changed' });
       expect(after.generation).toBe(before.generation);

@@ -187,7 +187,9 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     await elapse(500);
     expect(await pod.configMaps('map')).toEqual(before);
     expect(before).toEqual(namesIn(uids, owned));
-    await expect.poll(() => heard.at(-1)).toMatchObject({ generation: 1, epoch: 10, phase: 'Running', gateway: { state: 'serving' } });
+    await expect
+      .poll(() => heard.at(-1))
+      .toMatchObject({ generation: 1, epoch: 10, phase: 'Running', gateway: { state: 'serving' } });
     const { text } = await pod.health('/metrics');
     expect(text).toMatch(/assignments_total\{source="nats",verdict="current"\} [1-9]/);
     expect(text).toMatch(/assignments_total\{source="nats",verdict="unconfirmed"\} [6-9]/);

@@ -1,7 +1,7 @@
 import type { Assignment } from '@shard-controller/shared/contracts';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { assignmentOver, identity } from '../testing/facts.ts';
 import { AssignmentNotices } from './nats-source.ts';
 
@@ -42,7 +42,7 @@ function hearing(held: () => Epoch | 'no answer') {
 it('reads the ShardInstance when NATS names a newer assignment', async () => {
   const { hear, counted, notices, reads } = hearing(() => ({ generation: 1, epoch: 11 }));
   hear(assignmentOver({ epoch: 11 }));
-  await vi.waitFor(() => expect(counted).toEqual(['confirmed']));
+  await expect.poll(() => counted).toEqual(['confirmed']);
   hear(assignmentOver({ epoch: 11 }));
   hear(assignmentOver({ epoch: 4 }));
   expect(counted).toEqual(['confirmed', 'current', 'current']);
@@ -53,7 +53,7 @@ it('reads the ShardInstance when NATS names a newer assignment', async () => {
 it('names an assignment that the ShardInstance does not hold, until a true one stands on NATS again', async () => {
   const { hear, counted, notices, lines } = hearing(() => ({ generation: 1, epoch: 10 }));
   hear(assignmentOver({ generation: 1_000_000, epoch: 7 }));
-  await vi.waitFor(() => expect(counted).toEqual(['unconfirmed']));
+  await expect.poll(() => counted).toEqual(['unconfirmed']);
   expect(notices.unconfirmed).toBe('NATS names assignment 1000000/7, which the ShardInstance does not hold: ignored');
   expect(lines.join()).toContain('shard.assignments.monitoring.main.shard-001');
   hear(assignmentOver({ epoch: 10 }));
@@ -64,10 +64,10 @@ it('reads until the API server answers, and once for all that came meanwhile', a
   let answers = false;
   const { hear, counted, reads, notices } = hearing(() => (answers ? { generation: 1, epoch: 30 } : 'no answer'));
   for (let epoch = 11; epoch <= 30; epoch++) hear(assignmentOver({ epoch }));
-  await vi.waitFor(() => expect(reads()).toBeGreaterThan(0));
+  await expect.poll(() => reads()).toBeGreaterThan(0);
   expect(counted).toEqual([]);
   answers = true;
-  await vi.waitFor(() => expect(counted).toEqual(['confirmed']), { timeout: 5000 });
+  await expect.poll(() => counted).toEqual(['confirmed']);
   expect(notices.unconfirmed).toBeUndefined();
 });
 
