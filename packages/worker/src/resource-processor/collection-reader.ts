@@ -16,7 +16,11 @@ const METADATA_LIST = [
 
 /** Until the answer's headers. ms. */
 const HEADERS_TIMEOUT_MS = 10_000;
-const PAGE_SIZE = 500;
+/** Objects of a first page, whose size nobody knows, and of one whose objects are small. */
+const FIRST_PAGE = 50;
+const LARGEST_PAGE = 500;
+/** A page is held unpacked until its objects have been passed on. Bytes. */
+const PAGE_BYTES = 4 * 1024 * 1024;
 /** The server ends a watch after a random time of this span, s: spreads the re-watches of many feeds. */
 const WATCH_SECONDS = { from: 290, to: 590 };
 /** kube-apiserver sends a bookmark 2 s before the end of a watch, if that lasts long enough (8 s do, 5 do not). s. */
@@ -66,7 +70,7 @@ export class CollectionReader {
   ): Promise<StreamResponse> {
     const { from, to } = WATCH_SECONDS;
     const seconds = isBrief ? BRIEF_SECONDS : Math.round(from + this.#random() * (to - from));
-    return this.#open(this.#key.accept, signal, {
+    return this.#open(this.#key.accept, 'identity', signal, {
       watch: 'true',
       allowWatchBookmarks: 'true',
       resourceVersion: version,
@@ -77,7 +81,7 @@ export class CollectionReader {
 
   /** Opens a WatchList that streams everything there is, not older than `version`, and ends with its bookmark. */
   async watchList(version: string, signal: AbortSignal, slots?: readonly number[]): Promise<StreamResponse> {
-    return this.#open(this.#key.accept, signal, {
+    return this.#open(this.#key.accept, 'gzip', signal, {
       watch: 'true',
       allowWatchBookmarks: 'true',
       sendInitialEvents: 'true',
@@ -172,9 +176,12 @@ export class CollectionReader {
     const view = new FrameView();
     let token = '';
     let version = '';
+    let size = FIRST_PAGE;
     do {
       const waits: Promise<void>[] = [];
-      const page = await this.#page(accept, { ...query, ...this.#paging(token) }, signal, view, (codec) => {
+      let objects = 0;
+      const page = await this.#page(accept, { ...query, ...this.#paging(token, size) }, signal, view, (codec) => {
+        objects++;
         const wait = item(codec, view);
         if (wait !== undefined) waits.push(wait);
       }).catch((error: unknown) => {
@@ -183,14 +190,15 @@ export class CollectionReader {
       });
       await Promise.all(waits);
       token = page.continueToken;
+      size = nextPage(objects, page.bytes);
       if (version === '') version = page.resourceVersion;
     } while (token !== '');
     this.#isPaged = true;
     return version;
   }
 
-  #paging(token: string): Record<string, string> {
-    return { ...(this.#isPaged ? { limit: String(PAGE_SIZE) } : {}), ...(token === '' ? {} : { continue: token }) };
+  #paging(token: string, size: number): Record<string, string> {
+    return { ...(this.#isPaged ? { limit: String(size) } : {}), ...(token === '' ? {} : { continue: token }) };
   }
 
   async #page(
@@ -199,22 +207,34 @@ export class CollectionReader {
     signal: AbortSignal,
     view: FrameView,
     item: (codec: FrameCodec) => void,
-  ): Promise<ListPage> {
-    const response = await this.#open(accept, signal, query);
+  ): Promise<ListPage & { readonly bytes: number }> {
+    const response = await this.#open(accept, 'gzip', signal, query);
     const codec = codecOf(headerOf(response, 'content-type'));
     const body = await readBody(response);
-    return codec.readList(body, view, () => item(codec));
+    return { ...codec.readList(body, view, () => item(codec)), bytes: body.length };
   }
 
-  async #open(accept: string, signal: AbortSignal, query: Record<string, string>): Promise<StreamResponse> {
+  /** @param encoding `gzip` for what is there, a twelfth of the bytes; live events come one by one. */
+  async #open(
+    accept: string,
+    encoding: 'gzip' | 'identity',
+    signal: AbortSignal,
+    query: Record<string, string>,
+  ): Promise<StreamResponse> {
     const response = await this.#upstream.stream({
       path: this.#key.path,
       query: { ...selectorQuery(this.#key), ...query },
-      headers: { accept, 'accept-encoding': 'identity' },
+      headers: { accept, 'accept-encoding': encoding },
       signal,
       headersTimeoutMs: HEADERS_TIMEOUT_MS,
     });
     if (response.status !== 200) throw await failureOf(this.#key.path, response);
     return response;
   }
+}
+
+/** Objects of the next page, after one with so many objects of so many bytes. */
+function nextPage(objects: number, bytes: number): number {
+  if (objects === 0) return LARGEST_PAGE;
+  return Math.min(LARGEST_PAGE, Math.max(1, Math.floor((PAGE_BYTES * objects) / bytes)));
 }

@@ -49,7 +49,7 @@ describe('a feed whose API server went back to an older state', () => {
     const rig = await restored();
     const { api, feed, peer } = rig;
     api.next((_, query) => {
-      if (query.get('limit') !== '500') return undefined;
+      if (query.get('limit') !== '50') return undefined;
       // Under a version that named another state of it before.
       api.change('MODIFIED', 'changed');
       for (let i = 0; i < 5; i++) api.change('MODIFIED', 'kept');

@@ -169,7 +169,7 @@ describe('a feed whose resourceVersion is gone', () => {
   test('takes everything in one answer when the pages come too late for their tokens', async () => {
     const { api, peer, counted } = await newRig('a', 'b');
     const page = protobufList('200', [protobufObject({ uid: 'a', name: 'a', namespace: 'ns', version: '101' })], 1);
-    api.next((_, query) => (query.get('limit') === '500' ? protobuf(page) : undefined));
+    api.next((_, query) => (query.get('limit') === '50' ? protobuf(page) : undefined));
     api.next((_, query) => (query.has('continue') ? status(410, 'Expired') : undefined));
     api.cut();
     api.objects.delete('a');

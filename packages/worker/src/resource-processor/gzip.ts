@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable, Writable } from 'node:stream';
+import { pipeline, type Readable, type Writable } from 'node:stream';
 import { constants, createGunzip, createGzip } from 'node:zlib';
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Upstream } from './data-plane.ts';
@@ -28,9 +28,12 @@ export function gzipInto(response: ServerResponse): Writable {
 }
 
 /**
- * The upstream with every body decompressed: the worker asks for identity (on a CPU bound of microseconds per frame,
- * unpacking costs more than the bytes), but something between may compress all the same.
+ * Most bytes that are unpacked at a time. With 16 KiB, the default, unpacking costs four times as much CPU: each piece is
+ * a task of its own.
  */
+const UNPACKED_BYTES = 128 * 1024;
+
+/** The upstream with every body decompressed: that of a list that was asked for so, and what something between did. */
 export function plainUpstream(upstream: Upstream): Upstream {
   return { stream: async (request) => plainResponse(await upstream.stream(request)) };
 }
@@ -43,10 +46,11 @@ function plainResponse(response: StreamResponse): StreamResponse {
 
 /** Unpacks as bytes come, over as many members as there are. */
 function gunzip(body: Readable): Readable {
-  const plain = createGunzip({ flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_FINISH });
-  body.on('error', (error) => plain.destroy(error));
-  body.on('aborted', () => plain.destroy());
-  plain.on('close', () => body.destroy());
-  plain.on('error', () => body.destroy());
-  return body.pipe(plain);
+  const plain = createGunzip({
+    chunkSize: UNPACKED_BYTES,
+    flush: constants.Z_SYNC_FLUSH,
+    finishFlush: constants.Z_FINISH,
+  });
+  // Whoever reads `plain` is told of its errors, those of `body` and its early end among them.
+  return pipeline(body, plain, () => undefined);
 }

@@ -237,7 +237,7 @@ export class SlotView {
         const answer = await this.#options.upstream.stream({
           path: address.path,
           query: page,
-          headers: { accept: listForms(forms.header), 'accept-encoding': 'identity' },
+          headers: { accept: listForms(forms.header), 'accept-encoding': 'gzip' },
           signal,
           headersTimeoutMs: HEADERS_TIMEOUT_MS,
         });
@@ -302,7 +302,7 @@ export class SlotView {
     accept: string,
     query: Readonly<Record<string, string>>,
   ): Promise<StreamResponse | undefined> {
-    const headers = { accept, 'accept-encoding': 'identity' };
+    const headers = { accept, 'accept-encoding': 'gzip' };
     try {
       return await this.#options.upstream.stream({
         path,

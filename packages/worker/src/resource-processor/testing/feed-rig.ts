@@ -112,4 +112,4 @@ export const protobuf = (body: Buffer): StreamResponse => ({
 export const plainWatches = (api: ScriptedApiServer): string[] =>
   api.requests.filter((query) => query.startsWith('watch=true') && !query.includes('sendInitialEvents'));
 
-export const lists = (api: ScriptedApiServer): string[] => api.requests.filter((query) => query.includes('limit=500'));
+export const lists = (api: ScriptedApiServer): string[] => api.requests.filter((query) => query.includes('limit=50'));
