@@ -59,6 +59,8 @@ export class FeedLoader {
   #abort = new AbortController();
   /** Ends a pause that nobody has to keep. */
   #idle = new AbortController();
+  /** The load under way fills the index alone. */
+  #servesNobody = false;
 
   constructor(feed: LoadedFeed, context: FeedContext) {
     this.#feed = feed;
@@ -67,6 +69,8 @@ export class FeedLoader {
   }
 
   wake(): void {
+    // A first list that began before any slot was wanted would be followed by another one: that one is begun at once.
+    if (this.#servesNobody && this.#isWaitedFor()) this.#abort.abort();
     this.#wakeup.raise();
     this.#idle.abort();
   }
@@ -112,8 +116,11 @@ export class FeedLoader {
     const { state } = this.#feed;
     // What happens to objects of new slots after they are listed has to come by the watch.
     if (state === undefined || this.#feed.isChanging) return false;
-    if (!state.filled) return true;
-    return state.subscriptions.some(({ slots }) => slots.includes(SlotState.Loading));
+    return !state.filled || this.#isWaitedFor();
+  }
+
+  #isWaitedFor(): boolean {
+    return this.#feed.state?.subscriptions.some(({ slots }) => slots.includes(SlotState.Loading)) === true;
   }
 
   async #attempt(signal: AbortSignal): Promise<void> {
@@ -125,6 +132,7 @@ export class FeedLoader {
     const { openings, trouble } = this.#feed;
     const startedAt = this.#context.clock.monotonic();
     const isFirst = !state.filled;
+    this.#servesNobody = coverage.size === 0;
     try {
       const known = this.#singles(state);
       const version =
@@ -137,12 +145,15 @@ export class FeedLoader {
       this.#backoff.reset();
       trouble.worked('load');
     } catch (error) {
+      this.#servesNobody = false;
       abandonLoad(state);
       state.flush();
       if (either.aborted) return;
       this.#note(error, startedAt);
       this.#context.metrics?.loadFailure?.(this.#feed.resource, causeOf(error));
       await this.#context.clock.sleep(pauseAfter(error, this.#backoff), either);
+    } finally {
+      this.#servesNobody = false;
     }
   }
 

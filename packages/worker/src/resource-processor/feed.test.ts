@@ -12,8 +12,10 @@ import {
   plainWatches,
   protobuf,
   stopFeeds,
+  subscribe,
   until,
 } from './testing/feed-rig.ts';
+import { SlotState } from './subscription.ts';
 import { ScriptedApiServer, status } from './testing/scripted-api-server.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 import { protobufBookmark, protobufFrame } from './testing/wire.ts';
@@ -133,6 +135,22 @@ describe('a feed that opens', () => {
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  test('gives up a first list that is for nobody once an exporter waits for one', async () => {
+    const api = new ScriptedApiServer();
+    api.change('ADDED', 'a');
+    const headers = { 'content-type': 'application/vnd.kubernetes.protobuf;stream=watch' };
+    api.next((_, query) =>
+      query.has('sendInitialEvents') ? { status: 200, headers, body: new PassThrough() } : undefined,
+    );
+    const { feed, slept } = newFeed(api);
+    await until(() => api.requests.some((query) => query.includes('sendInitialEvents')));
+    const peer = new WatchPeer();
+    const subscription = subscribe(feed, peer);
+    await until(() => subscription.slots.every((slot) => slot === SlotState.Shown));
+    expect([...peer.store.keys()]).toEqual(['a']);
+    expect(slept).toEqual([]);
   });
 
   test('lists page by page where the server knows no WatchList', async () => {
