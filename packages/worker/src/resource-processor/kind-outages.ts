@@ -53,6 +53,8 @@ export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'proofAt'> {
 export class KindOutages<F extends JudgedFeed> {
   #wellSince = new Map<F, number>();
   #recoversUntil = -Infinity;
+  /** When the API server was last seen to answer nobody, or most kinds to hear nothing; monotonic ms. */
+  #staleUntil = -Infinity;
 
   /**
    * Looks at all feeds of the exporter, twice a second or so.
@@ -63,25 +65,24 @@ export class KindOutages<F extends JudgedFeed> {
    */
   observe(feeds: readonly F[], now: number, wallNow: number, probedAt: number): void {
     const sharded = feeds.filter(({ isQuiet }) => !isQuiet);
-    const isStale = (feed: F): boolean => now - feed.proofAt(probedAt) > STALE_MS;
-    const isWell = (feed: F): boolean =>
-      feed.state !== undefined && feed.trouble.at(now).length === 0 && !isStale(feed);
     // Answers, whatever they say, are of the kind; no answer for most kinds is of the server.
-    const isSilent = (feed: F): boolean =>
-      (feed.state?.filled === true && isStale(feed)) || feed.trouble.at(now).some(({ nature }) => nature === 'slow');
-    const left = sharded.filter(({ outage }) => outage === undefined);
-    if (2 * left.filter(isSilent).length > left.length) this.#recoversUntil = now + RECOVERY_MS;
-    const well = sharded.filter(isWell);
+    const isSilent = (feed: F): boolean => feed.trouble.at(now).some(({ nature }) => nature === 'slow');
+    const isStale = (feed: F): boolean => feed.state?.filled === true && now - feed.proofAt(probedAt) > STALE_MS;
+    const judged = sharded.filter(({ outage }) => outage === undefined);
+    if (isMost(judged, isSilent)) this.#recoversUntil = now + RECOVERY_MS;
+    if (now - probedAt > STALE_MS || isMost(judged, isStale)) this.#staleUntil = now;
+    const well = sharded.filter((feed) => feed.state !== undefined && feed.trouble.at(now).length === 0);
     this.#wellSince = new Map(well.map((feed) => [feed, this.#wellSince.get(feed) ?? now]));
     const othersSince = median([...this.#wellSince.values()]);
     for (const feed of sharded) {
-      if (this.#wellSince.has(feed)) {
+      if (this.#wellSince.has(feed) && !isStale(feed)) {
         if (feed.outage !== undefined) feed.outage = isWhole(feed) ? undefined : { ...feed.outage, isMending: true };
         continue;
       }
       const mayJudge = othersSince !== undefined && now >= this.#recoversUntil;
       const seen = mayJudge ? this.#broken(feed, now, probedAt, othersSince) : undefined;
-      const found = seen ?? (feed.outage === undefined ? undefined : this.#newest(feed, now, probedAt));
+      const [trouble] = feed.outage === undefined ? [] : feed.trouble.at(now);
+      const found = seen ?? (trouble === undefined ? undefined : findingOf(trouble));
       if (found === undefined) continue;
       const since = feed.outage?.since ?? found.since;
       const at = feed.outage?.at ?? Math.round(wallNow - (now - since));
@@ -97,17 +98,9 @@ export class KindOutages<F extends JudgedFeed> {
     const trouble = feed.trouble.at(now).find(isLasting);
     if (trouble !== undefined) return findingOf(trouble);
     // One that was never filled may simply be large; and where the API server answers nobody, quiet kinds prove nothing.
-    const isAnswered = now - probedAt <= STALE_MS;
     const proofAt = feed.proofAt(probedAt);
-    const isDeaf = feed.state?.filled === true && isAnswered && now - Math.max(proofAt, othersSince) > STALE_MS;
+    const isDeaf = feed.state?.filled === true && now - Math.max(proofAt, othersSince, this.#staleUntil) > STALE_MS;
     return isDeaf ? silence(proofAt) : undefined;
-  }
-
-  /** What is known at this moment of a kind that is broken already. */
-  #newest(feed: F, now: number, probedAt: number): Finding | undefined {
-    const [trouble] = feed.trouble.at(now);
-    if (trouble !== undefined) return findingOf(trouble);
-    return feed.state?.filled === true ? silence(feed.proofAt(probedAt)) : undefined;
   }
 }
 
@@ -147,6 +140,9 @@ function isWhole({ state }: JudgedFeed): boolean {
     !initialPending && !slots.includes(SlotState.Loading) && !slots.includes(SlotState.Sent);
   return state?.filled === true && watches.length > 0 && watches.every(isShown);
 }
+
+const isMost = <T>(all: readonly T[], holds: (each: T) => boolean): boolean =>
+  2 * all.filter(holds).length > all.length;
 
 /** The later of the middle ones where there are two; undefined of nothing. */
 function median(values: readonly number[]): number | undefined {
