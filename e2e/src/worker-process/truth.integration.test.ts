@@ -361,7 +361,8 @@ async function settledCheck(of: WorkerPod): Promise<readonly KindCheck[]> {
   let kinds: readonly KindCheck[] = [];
   await of.eventually(async () => {
     ({ kinds } = JSON.parse((await of.health('/debug/shard?check=now')).text) as { kinds: KindCheck[] });
-    return kinds.some(({ verdict }) => verdict === 'unsettled') ? 'unsettled' : undefined;
+    const unsettled = kinds.filter(({ verdict }) => verdict === 'unsettled');
+    return unsettled.length === 0 ? undefined : JSON.stringify(unsettled);
   });
   return kinds;
 }
