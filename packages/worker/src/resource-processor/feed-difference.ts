@@ -139,6 +139,7 @@ export function rewind(state: FeedState, version: string): void {
   state.horizon = version;
   // Nothing can be counted until the difference is written: `position` is ahead of that.
   state.censusFloor = FAR_VERSION;
+  state.past.forget();
   state.knownFrom = state.filled ? version : FAR_VERSION;
   state.ring.reset(version);
 }

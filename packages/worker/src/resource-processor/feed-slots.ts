@@ -1,4 +1,5 @@
 import { isExposedRole, type SlotRoles } from '../migration-handler/index.ts';
+import { LATE_MS, lateObjects } from './feed-late.ts';
 import { isAtRest, neededSlots } from './feed-scope.ts';
 import type { FeedState } from './feed-state.ts';
 import { SlotState, type Subscription } from './subscription.ts';
@@ -24,6 +25,8 @@ function reconcileSubscription(feed: FeedState, subscription: Subscription, role
     const wanted = feed.unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
     const state = slots[slot] as number;
     if (wanted && state < SlotState.Loading) {
+      // What was verified before it left says nothing of what it brings.
+      if (state === SlotState.Hidden) feed.past.forget([slot]);
       slots[slot] = SlotState.Loading;
       marks[slot] = feed.nextMark();
     } else if (!wanted && state >= SlotState.Loading) {
@@ -35,22 +38,68 @@ function reconcileSubscription(feed: FeedState, subscription: Subscription, role
     }
     if (slots[slot] === SlotState.Loading) load = true;
   }
-  if (leaving !== undefined) withdraw(feed, subscription, leaving);
+  if (leaving !== undefined) withdraw(feed, subscription, leaving, roles);
   // No load will complete the state that its exporter waits for.
   if (givesUp && !load) completeEmpty(feed, subscription);
   return load;
 }
 
-function withdraw(state: FeedState, subscription: Subscription, leaving: readonly number[]): void {
+function withdraw(
+  state: FeedState,
+  subscription: Subscription,
+  leaving: readonly number[],
+  roles: SlotRoles | undefined,
+): void {
   const { bit, slots, marks } = subscription;
+  const late = lateObjects(state, leaving, roles, state.now);
+  const kept: string[] = [];
   // An exporter from before this process may hold what has not been sent again yet.
   const mayHoldAny = subscription.resumedUntil === FAR_VERSION;
   for (const [uid, entry] of state.index.entries()) {
     if (!(mayHoldAny || (entry.sent & bit) !== 0) || slots[entry.slot] !== SlotState.Leaving) continue;
+    if (late === undefined || late.has(uid)) {
+      kept.push(uid);
+      continue;
+    }
     state.index.clearSent(entry, bit);
     state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
   }
   const taken = leaving.map((slot) => marks[slot] as number);
+  if (kept.length === 0) hide(state, subscription, leaving, taken);
+  else
+    state.late = [
+      ...state.late,
+      { subscription, uids: kept, slots: leaving, marks: taken, until: state.now + LATE_MS },
+    ];
+}
+
+/** Withdraws objects of released slots that were kept for a while, when that is over. */
+export function withdrawLate(state: FeedState, now: number): void {
+  if (state.late.length === 0) return;
+  const due = state.late.filter(({ until, subscription }) => now >= until || subscription.closed);
+  state.late = state.late.filter((each) => !due.includes(each));
+  for (const { subscription, uids, slots, marks } of due) {
+    if (subscription.closed) continue;
+    const leaving = slots.filter((slot, i) => subscription.marks[slot] === marks[i]);
+    for (const uid of uids) {
+      const entry = state.index.get(uid);
+      if (entry === undefined || !leaving.includes(entry.slot)) continue;
+      state.index.clearSent(entry, subscription.bit);
+      state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+    }
+    hide(state, subscription, slots, marks);
+  }
+  state.flush();
+}
+
+/** Counts released slots as hidden once the exporter has taken all that was sent. */
+function hide(
+  state: FeedState,
+  subscription: Subscription,
+  leaving: readonly number[],
+  taken: readonly number[],
+): void {
+  const { slots, marks } = subscription;
   void subscription.acknowledge(state.position).then((acknowledged) => {
     if (!acknowledged) return;
     for (const [i, slot] of leaving.entries()) {

@@ -1,5 +1,6 @@
 import { MembershipRing, type SlotCensus } from '../migration-handler/index.ts';
 import type { Diet } from './diet.ts';
+import { FeedPast, type LateObjects } from './feed-late.ts';
 import type { FrameCodec, ObjectIdentity, ObjectKind } from './frame-codec.ts';
 import type { FrameView } from './frame-view.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
@@ -83,6 +84,10 @@ export class FeedState {
   wasWhole: boolean;
   received = 0;
   kept = 0;
+  /** Where it stood of late, and up to where its slots were verified. */
+  readonly past = new FeedPast();
+  /** Released objects that are still shown. */
+  late: readonly LateObjects[] = [];
   /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
   toldAt: number | undefined;
   receivedBytes = 0;
@@ -181,6 +186,11 @@ export class FeedState {
     return ++this.#markSequence;
   }
 
+  /** Monotonic, ms. */
+  get now(): number {
+    return this.#now();
+  }
+
   /** Something has changed that is reported of the feed. */
   changed(): void {
     this.#onChange();
@@ -254,7 +264,9 @@ export class FeedState {
 
   /** Objects of `slots` in the exporter, as of `version`. Throws when it cannot say. */
   census(slots: ReadonlySet<number>, version: string): SlotCensus {
-    return takeCensus(this, slots, version);
+    const census = takeCensus(this, slots, version);
+    this.past.verified(slots, version);
+    return census;
   }
 
   /** Passes on what was pushed; after objects of a list the exporter's resume point is the live position again. */

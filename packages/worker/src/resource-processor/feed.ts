@@ -1,5 +1,5 @@
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
-import type { SlotCensus, VerifiableFeed } from '../migration-handler/index.ts';
+import { type SlotCensus, SlotRole, type VerifiableFeed } from '../migration-handler/index.ts';
 import { Backoff } from './backoff.ts';
 import { CollectionReader } from './collection-reader.ts';
 import { causeOf, codeOf, pauseAfter } from './failure-cause.ts';
@@ -9,7 +9,7 @@ import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
 import { FeedPushdown } from './feed-pushdown.ts';
 import { FeedScope, neededSlots, type SlotSet } from './feed-scope.ts';
-import { awaitsDeletions, completeEmpty, narrowScope, reconcileSlots, widenScope } from './feed-slots.ts';
+import { awaitsDeletions, completeEmpty, narrowScope, reconcileSlots, widenScope, withdrawLate } from './feed-slots.ts';
 import { FeedState } from './feed-state.ts';
 import { FeedTrouble } from './feed-trouble.ts';
 import { FeedWatch } from './feed-watch.ts';
@@ -210,7 +210,11 @@ export class Feed implements VerifiableFeed {
    * is not needed any more, where the API server does that, once things have settled.
    */
   tidy(): void {
-    if (this.state === undefined || !this.connected) return;
+    if (this.state === undefined) return;
+    const now = this.#context.clock.monotonic();
+    this.state.past.note(this.state.position, now);
+    withdrawLate(this.state, now);
+    if (!this.connected) return;
     this.#hasten(this.state);
     const isSettled = this.#context.clock.monotonic() - this.#plannedAt >= NARROW_AFTER_MS;
     if (!this.#pushdown.narrows || !isSettled) return;
@@ -249,11 +253,35 @@ export class Feed implements VerifiableFeed {
   }
 
   async prove(signal: AbortSignal, version?: string): Promise<string> {
+    const position = await this.#prove(signal, version);
+    await this.#rendered(signal);
+    return position;
+  }
+
+  async #prove(signal: AbortSignal, version?: string): Promise<string> {
     const known =
       this.#proven === undefined ? this.#require().position : newerOf(this.#proven, this.#require().position);
     if (version !== undefined && !isNewer(version, known)) return version;
     this.#proven = await proveFeed(this, this.#context.clock, signal);
     return this.#proven;
+  }
+
+  /**
+   * Resolves once the exporter has rendered everything that it was sent until now. Only for slots that come: what it is
+   * yet to render of them, nobody may show when the other shard lets go. Throws when that is not so before `signal` aborts.
+   */
+  async #rendered(signal: AbortSignal): Promise<void> {
+    const { state } = this;
+    if (state === undefined || this.#context.roles()?.includes(SlotRole.Warm) !== true) return;
+    const open = state.subscriptions.filter(({ attached, isRendered }) => attached && !isRendered);
+    if (open.length === 0) return;
+    const { promise, resolve } = Promise.withResolvers<false>();
+    const abort = (): void => resolve(false);
+    signal.addEventListener('abort', abort, { once: true });
+    const all = Promise.all(open.map((subscription) => subscription.acknowledge(state.position)));
+    const isRendered = await Promise.race([all.then((each) => each.every(Boolean)), promise]);
+    signal.removeEventListener('abort', abort);
+    if (!isRendered) throw new Error('its exporter has not rendered everything yet');
   }
 
   count(slots: ReadonlySet<number>): number {

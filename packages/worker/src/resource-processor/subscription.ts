@@ -112,6 +112,9 @@ export class Subscription {
   #collected: Map<string, Buffer> | undefined;
   #collectedDone: ((objects: readonly Buffer[], version: string) => void) | undefined;
   #closed = false;
+  /** Objects and deletions so far, and how many of them are known to be rendered. */
+  #pushed = 0;
+  #rendered = 0;
   #drainWaiters: (() => void)[] = [];
 
   constructor(options: SubscriptionOptions) {
@@ -126,6 +129,10 @@ export class Subscription {
     this.#onClosed = options.onClosed;
   }
 
+  /** Whether the exporter has rendered all objects and deletions that were pushed until now. */
+  get isRendered(): boolean {
+    return this.#rendered === this.#pushed;
+  }
   get closed(): boolean {
     return this.#closed;
   }
@@ -205,6 +212,7 @@ export class Subscription {
       this.#collected.set(uid, this.#diet?.object(view) ?? whole());
       return;
     }
+    this.#pushed++;
     this.#endWithdrawals();
     const type = asAdded ? 'ADDED' : view.type;
     const lean = this.#diet?.event(type, view);
@@ -225,6 +233,7 @@ export class Subscription {
       this.#collected.delete(uid);
       return;
     }
+    this.#pushed++;
     this.#endWithdrawals();
     this.#batch.push(frame);
   }
@@ -235,6 +244,7 @@ export class Subscription {
       this.#collected.delete(identity.uid);
       return;
     }
+    this.#pushed++;
     this.#endFrames();
     this.#withdrawals.push({ identity, version });
   }
@@ -286,7 +296,12 @@ export class Subscription {
   acknowledge(version: string): Promise<boolean> {
     this.flush();
     if (this.#closed) return Promise.resolve(false);
-    return new Promise((resolve) => {
+    const pushed = this.#pushed;
+    return new Promise<boolean>((settle) => {
+      const resolve = (isRendered: boolean): void => {
+        if (isRendered) this.#rendered = Math.max(this.#rendered, pushed);
+        settle(isRendered);
+      };
       const last = this.#queue.at(-1);
       if (last?.type === 'acknowledge') last.settle.push(resolve);
       else if (this.#queue.length === 0 && this.#awaited !== undefined) this.#awaited.settle.push(resolve);
