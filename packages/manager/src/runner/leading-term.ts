@@ -39,6 +39,7 @@ import { InstanceReads } from './instance-reads.ts';
 import { narrate } from './narration.ts';
 import {
   isNewConfig,
+  moveEnds,
   observedCommands,
   observedConfig,
   scraperCommands,
@@ -77,6 +78,8 @@ export class LeadingTerm {
   readonly #decideWakeup: Wakeup;
   readonly #effectsWakeup: Wakeup;
   readonly #verifications: Verifications;
+  /** Of migrations whose scrapers have moved: the last look before the source is told to release. */
+  readonly #lastVerifications: Verifications;
   readonly #instanceReads: InstanceReads;
   readonly #publisher: AssignmentPublisher;
   #aggregate: Aggregate | undefined;
@@ -111,11 +114,13 @@ export class LeadingTerm {
       clock: context.clock,
       onAnswer: () => this.#decideWakeup.wake(),
     });
-    this.#verifications = new Verifications({
+    const verification = {
       link: context.link,
       clock: context.clock,
       onResult: () => this.#decideWakeup.wake(),
-    });
+    };
+    this.#verifications = new Verifications(verification);
+    this.#lastVerifications = new Verifications(verification);
   }
 
   get head(): ConfigHead | undefined {
@@ -154,6 +159,7 @@ export class LeadingTerm {
     } finally {
       ended.abort();
       this.#verifications.stop();
+      this.#lastVerifications.stop();
       this.#instanceReads.stop();
       await effects;
       this.#context.metrics.forget(this.#options.config);
@@ -328,9 +334,18 @@ export class LeadingTerm {
       ...this.#configCommands(state),
       ...observedCommands(state, sourcesOf, clock.monotonic()),
       ...this.#verifications.update(state, this.#time.now()),
-      ...scraperCommands(state, sourcesOf, clock.monotonic()),
+      ...this.#moveEnds(state, sourcesOf),
       { type: 'Tick' },
     ];
+  }
+
+  #moveEnds(state: ShardConfigState, sourcesOf: (shardId: string) => ShardSources): CommandBody[] {
+    const moved = scraperCommands(state, sourcesOf, this.#context.clock.monotonic());
+    const ids = new Set(moved.map(({ migration }) => migration));
+    return moveEnds(
+      moved,
+      this.#lastVerifications.update(state, this.#time.now(), ({ id }) => ids.has(id)),
+    );
   }
 
   #configCommands(state: ShardConfigState): CommandBody[] {

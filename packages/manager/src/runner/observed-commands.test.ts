@@ -6,7 +6,7 @@ import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
 import { loadMarks } from '../observation/load-progress.ts';
 import { heartbeatOf } from '../observation/testing.ts';
 import { lostLog, recoveryCommand } from './aggregate.ts';
-import { isNewConfig, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
+import { isNewConfig, moveEnds, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
 
 const identity = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
 const worker = { image: 'worker:1', serviceAccount: 'worker', natsUrl: 'nats://nats:4222', logLevel: 'info' };
@@ -272,5 +272,17 @@ describe('a log that is read', () => {
 
   it('has nothing to do with ShardInstances of an earlier ShardConfig of the same name', () => {
     expect(rebuilt(head({}), [instance(3, 70, 'uid-of-before')], config)).toBeUndefined();
+  });
+});
+
+describe('moveEnds', () => {
+  const moved = { type: 'ScrapersMoved', migration: 'm1', detail: 'all 2 scrapers moved' } as const;
+  const verified = (equal: boolean) =>
+    ({ type: 'VerificationFinished', migration: 'm1', equal, detail: equal ? 'same' : 'differs' }) as const;
+
+  it('tells of moved scrapers once the two sides were found equal after that, or of what differs', () => {
+    expect(moveEnds([moved], [])).toEqual([]);
+    expect(moveEnds([moved], [verified(true)])).toEqual([moved]);
+    expect(moveEnds([moved], [verified(false)])).toEqual([verified(false)]);
   });
 });

@@ -26,6 +26,7 @@ import {
   standbySignals,
 } from '../observation/shard-view.ts';
 import { settingsOf } from './settings.ts';
+import type { VerificationFinished } from './verifications.ts';
 
 /** What is seen of the shards of one ShardConfig, by shard. */
 export type SourcesOf = (shardId: string) => ShardSources;
@@ -116,12 +117,24 @@ function isLeftOver(state: ShardConfigState, shard: ShardState): boolean {
   return !isWanted(state, shard) && !isMoving && slotsOf(state, shardId).length === 0;
 }
 
+export type ScrapersMoved = Extract<CommandBody, { type: 'ScrapersMoved' }>;
+
+/**
+ * Commands for migrations whose scrapers have moved and that were verified once more after that: what was created since
+ * the first verification may be shown by the source alone.
+ */
+export function moveEnds(moved: readonly ScrapersMoved[], verified: readonly VerificationFinished[]): CommandBody[] {
+  return verified.flatMap((each): CommandBody[] =>
+    each.equal ? moved.filter(({ migration }) => migration === each.migration) : [each],
+  );
+}
+
 /** Commands for migrations whose scrapers have all been at the target. `now` is monotonic, ms. */
-export function scraperCommands(state: ShardConfigState, sourcesOf: SourcesOf, now: number): CommandBody[] {
+export function scraperCommands(state: ShardConfigState, sourcesOf: SourcesOf, now: number): ScrapersMoved[] {
   if (state.settings === null) return [];
   const ttl = state.settings.handover.scraperTtlMs;
   const { suspectMs } = healthBounds(state.settings.health.intervalMs);
-  return Object.values(state.migrations).flatMap((migration): CommandBody[] => {
+  return Object.values(state.migrations).flatMap((migration): ScrapersMoved[] => {
     const { id, step, committed, acknowledgedAt } = migration;
     if (step !== 'Cleanup' || committed || acknowledgedAt === null) return [];
     const source = sourcesOf(migration.source);

@@ -8,6 +8,8 @@ import { verifyMigration, type VerificationResult } from '../observation/verific
 /** An answer that says why comes a little before the step's own time-out, which could not. */
 const BEFORE_DEADLINE_MS = 300;
 
+export type VerificationFinished = Extract<CommandBody, { type: 'VerificationFinished' }>;
+
 interface Running {
   readonly controller: AbortController;
   /** The replicas that are asked: a promotion meanwhile makes the question a new one. */
@@ -22,7 +24,9 @@ export interface VerificationsOptions {
   readonly onResult: () => void;
 }
 
-/** Runs one verification for every migration in step Verification, and none for any other. */
+const isInVerification = ({ step, committed }: MigrationState): boolean => step === 'Verification' && !committed;
+
+/** Runs one verification for every migration that wants it, and none for any other. */
 export class Verifications {
   readonly #options: VerificationsOptions;
   readonly #running = new Map<string, Running>();
@@ -32,10 +36,12 @@ export class Verifications {
   }
 
   /** Starts and ends verifications so that they fit the state; returns what has come out. */
-  update(state: ShardConfigState, now: number): Extract<CommandBody, { type: 'VerificationFinished' }>[] {
-    const wanted = Object.values(state.migrations).filter(
-      ({ step, committed }) => step === 'Verification' && !committed,
-    );
+  update(
+    state: ShardConfigState,
+    now: number,
+    isWanted: (migration: MigrationState) => boolean = isInVerification,
+  ): VerificationFinished[] {
+    const wanted = Object.values(state.migrations).filter(isWanted);
     const ids = new Set(wanted.map(({ id }) => id));
     for (const [id, { controller, asked }] of this.#running) {
       if (ids.has(id) && asked === replicasAsked(state, id)) continue;

@@ -371,6 +371,21 @@ function sayOfTarget(world: ModelWorld, state: 'failed' | 'warming'): void {
 
 const steps: readonly HeldStep[] = ['Preparation', 'Transfer', 'Verification', 'Cleanup', 'Releasing'];
 
+const lateMismatch: Scenario = {
+  name: 'the two sides of a verified migration differ when its scrapers have moved',
+  run: (w) => {
+    w.settle();
+    w.configure({ shards: 3 });
+    w.holdAt = 'Cleanup';
+    w.run(6);
+    for (const { id } of Object.values(w.state.migrations)) {
+      w.send({ type: 'VerificationFinished', migration: id, equal: false, detail: 'told to' });
+    }
+    w.holdAt = undefined;
+    w.settle();
+  },
+};
+
 /** Every blow at every step. With one migration at a time, the second one is hit in Planning. */
 const migrations: readonly Scenario[] = steps.flatMap((step) =>
   blows.map(([what, strike]): Scenario => {
@@ -415,5 +430,6 @@ export const scenarios: readonly Scenario[] = [
   ...observations,
   ...unexpected,
   ...migrations,
+  lateMismatch,
   waiting,
 ];
