@@ -3,6 +3,8 @@ import { slotsToRanges } from '@shard-controller/shared/hashing';
 import { readFileSync } from 'node:fs';
 import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { NatsFront } from '../nats/nats-front.ts';
 import {
   assignment,
   CONFIG,
@@ -13,6 +15,10 @@ import {
   slots,
   WorkerFixture,
 } from './worker-fixture.ts';
+
+const statusSchema = z.looseObject({
+  status: z.looseObject({ replicas: z.array(z.looseObject({ lastHeartbeat: z.string() })) }),
+});
 
 let fixture: WorkerFixture;
 let uids: ReadonlyMap<string, string>;
@@ -122,6 +128,34 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
       await pod.eventually(async () => (heard.length > 0 ? undefined : 'no heartbeat'));
     } finally {
       await fixture.nats.restart().catch(() => undefined);
+    }
+  });
+
+  it.each([
+    ['its connection to NATS is closed', (front: NatsFront) => front.block()],
+    ['NATS answers nothing any more', (front: NatsFront) => front.swallowAnswers()],
+  ])('renews its ShardInstance status every 2 s once %s', async (_, lose) => {
+    await fixture.writeInstance(assignment('shard-004', 1, slots(0, 4)));
+    const front = await NatsFront.start(fixture.nats.url);
+    try {
+      const pod = await fixture.pod({ ordinal: 4, env: { NATS_URL: front.url } });
+      await pod.ready();
+      const heard = fixture.heartbeats('shard-004');
+      await pod.eventually(async () => (heard.length > 0 ? undefined : 'no heartbeat'));
+      lose(front);
+      const written = new Set<string>();
+      await pod.eventually(async () => {
+        const { status } = statusSchema.parse(await fixture.instance('shard-004'));
+        for (const { lastHeartbeat } of status.replicas) written.add(lastHeartbeat);
+        return written.size >= 6 ? undefined : `${written.size} renewals`;
+      });
+      // The first may be from before, the second came at once.
+      const times = [...written].map((time) => Date.parse(time)).slice(1);
+      const waits = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+      const [median = 0] = waits.toSorted((a, b) => a - b).slice(1);
+      expect(median).toBeLessThan(5_000);
+    } finally {
+      await front.close();
     }
   });
 
