@@ -104,7 +104,7 @@ describe('a slot is released only when its new shard shows all that the old one 
             else if (what === 'time') {
               behindMs += n;
               // Nobody is behind for longer than is waited for.
-              if (behindMs > LATE_MS - 2_000) {
+              if (behindMs > LATE_MS - 2_500) {
                 w.target.upstream.catchUp();
                 w.target.peer.drain();
                 await new Promise((resolve) => setTimeout(resolve, 10));

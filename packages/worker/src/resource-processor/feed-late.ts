@@ -7,8 +7,8 @@ import type { Subscription } from './subscription.ts';
  * watch of its own, which may be behind: on a busy machine by seconds. They are withdrawn a while after the others.
  */
 
-/** So far behind the watch of another worker may be, ms. */
-export const LATE_MS = 10_000;
+/** So much further behind than in its verification the watch of another worker may fall, ms. */
+export const LATE_MS = 5_000;
 /** Distance between two noted positions, ms. */
 const NOTE_EVERY_MS = 500;
 
@@ -26,15 +26,21 @@ export interface LateObjects {
 
 /** Where the feed stood of late, and up to where its slots were verified. */
 export class FeedPast {
+  /** How long late objects stay, ms. */
+  readonly lateMs: number;
   #positions: { readonly at: number; readonly position: string }[] = [];
   readonly #verified = new Map<number, string>();
+
+  constructor(lateMs = LATE_MS) {
+    this.lateMs = lateMs;
+  }
 
   note(position: string, now: number): void {
     const newest = this.#positions.at(-1);
     if (newest !== undefined && now - newest.at < NOTE_EVERY_MS) return;
     this.#positions.push({ at: now, position });
     // The newest of those that are old enough stays.
-    const old = this.#positions.filter(({ at }) => now - at >= LATE_MS).length;
+    const old = this.#positions.filter(({ at }) => now - at >= this.lateMs).length;
     if (old > 1) this.#positions = this.#positions.slice(old - 1);
   }
 
@@ -51,7 +57,7 @@ export class FeedPast {
 
   /** What came into `slot` up to here is no news to anybody. */
   knownUntil(slot: number, now: number): string | undefined {
-    const earlier = this.#positions.findLast(({ at }) => now - at >= LATE_MS) ?? this.#positions[0];
+    const earlier = this.#positions.findLast(({ at }) => now - at >= this.lateMs) ?? this.#positions[0];
     return this.#verified.get(slot) ?? earlier?.position;
   }
 }

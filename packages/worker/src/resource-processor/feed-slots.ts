@@ -1,5 +1,5 @@
 import { isExposedRole, type SlotRoles } from '../migration-handler/index.ts';
-import { LATE_MS, lateObjects } from './feed-late.ts';
+import { lateObjects } from './feed-late.ts';
 import { isAtRest, neededSlots } from './feed-scope.ts';
 import type { FeedState } from './feed-state.ts';
 import { SlotState, type Subscription } from './subscription.ts';
@@ -69,7 +69,7 @@ function withdraw(
   else
     state.late = [
       ...state.late,
-      { subscription, uids: kept, slots: leaving, marks: taken, until: state.now + LATE_MS },
+      { subscription, uids: kept, slots: leaving, marks: taken, until: state.now + state.past.lateMs },
     ];
 }
 

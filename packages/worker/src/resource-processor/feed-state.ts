@@ -40,6 +40,8 @@ export interface FeedStateOptions {
   readonly diet?: Diet | undefined;
   /** The exporter had shown all of it before. */
   readonly wasWhole?: boolean;
+  /** How long an object that came after the verification of its slot is shown after the release, ms; a default when absent. */
+  readonly lateMs?: number | undefined;
   readonly now: () => number;
   readonly onChange: () => void;
   /** A subscription was ended because too much waited for its exporter. */
@@ -85,7 +87,7 @@ export class FeedState {
   received = 0;
   kept = 0;
   /** Where it stood of late, and up to where its slots were verified. */
-  readonly past = new FeedPast();
+  readonly past: FeedPast;
   /** Released objects that are still shown. */
   late: readonly LateObjects[] = [];
   /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
@@ -129,6 +131,7 @@ export class FeedState {
     this.#novelty = options.novelty;
     this.scope = new FeedScope(options.scope, options.position);
     this.#withholds = options.withholds;
+    this.past = new FeedPast(options.lateMs);
     this.#now = options.now;
     this.#onChange = options.onChange;
     this.#onShed = options.onShed;

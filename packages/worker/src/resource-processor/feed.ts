@@ -359,6 +359,7 @@ export class Feed implements VerifiableFeed {
       ...this.#slots,
       withholds,
       diet: diet(this.key, kind, codec.encoding),
+      lateMs: this.#context.lateMs,
       now: () => clock.monotonic(),
       onChange,
       wasWhole: this.#wasWhole,

@@ -97,6 +97,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
         return diet === undefined ? undefined : exporterDiet(diet, customResources, key, kind, encoding);
       },
       silenceMs: options.silenceMs,
+      lateMs: options.lateMs,
       onChange: () => this.#changed(),
     };
     const paced = pacedUpstream(upstream, () => this.#definitionsPause());
