@@ -61,7 +61,7 @@ export interface StreamRequest {
 export interface StreamResponse {
   readonly status: number;
   readonly headers: ResponseHeaders;
-  /** As received: not decompressed, not decoded. Destroy it, or read it to the end. */
+  /** As received: not decompressed, not decoded. Read it to the end, or `discard` the answer. */
   readonly body: Readable;
 }
 

@@ -11,6 +11,7 @@ export {
   type StreamRequest,
   type StreamResponse,
 } from './client.ts';
+export { discard } from './discard.ts';
 export {
   EndpointError,
   inClusterEndpoint,

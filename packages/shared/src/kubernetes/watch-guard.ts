@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Clock } from '../runtime/index.ts';
+import { discard } from './discard.ts';
 
 /** Ends one watch when the caller stops, when it is silent for too long, or when it is disposed. */
 export class WatchGuard implements Disposable {
@@ -47,7 +48,7 @@ export class WatchGuard implements Disposable {
   [Symbol.dispose](): void {
     this.#outer.removeEventListener('abort', this.#stop);
     this.#controller.abort();
-    this.#body?.destroy();
+    if (this.#body !== undefined) discard({ body: this.#body });
   }
 
   async #guard(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
 import { readBody } from './answer-body.ts';
 import type { Upstream } from './data-plane.ts';
 import { type FeedKey, selectorQuery } from './feed-key.ts';
@@ -152,7 +152,7 @@ export class CollectionReader {
       headersTimeoutMs: HEADERS_TIMEOUT_MS,
     });
     if (response.status === 404) {
-      response.body.resume();
+      discard(response);
       return undefined;
     }
     if (response.status === 403) this.readsSingles = false;

@@ -343,3 +343,24 @@ test('lists where its role may not read single objects', async () => {
   expect(rig.peer.store.has(moved)).toBe(true);
   expect(rig.feed.reader.readsSingles).toBe(false);
 });
+
+test('a wider watch that is given up is no end of the process, although its answer was through: expired', async () => {
+  const rig = await new Rig(300, true).start();
+  const { api, feed } = rig;
+  api.refusesExpired = 'in the stream';
+  api.version += 10;
+  api.forget();
+  const { promise: opening, resolve: open } = Promise.withResolvers<void>();
+  api.opening = opening;
+  const before = rig.selectors().length;
+  rig.roles = owned(0, 24);
+  feed.plan();
+  await until(() => rig.selectors().length > before);
+  // Once more while it is being opened: its answer, complete by then, is of no use.
+  rig.roles = owned(0, 32);
+  feed.plan();
+  open();
+  api.opening = Promise.resolve();
+  await rig.settled();
+  await rig.complete(0, 32);
+});

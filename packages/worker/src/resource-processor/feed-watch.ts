@@ -1,4 +1,4 @@
-import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
 import { Backoff } from './backoff.ts';
 import type { CollectionReader } from './collection-reader.ts';
 import { causeOf, pauseAfter } from './failure-cause.ts';
@@ -93,7 +93,7 @@ export class FeedWatch {
       while (!signal.aborted && !this.halted) {
         if (this.#isDoubtful) {
           this.#isDoubtful = false;
-          response?.body.destroy();
+          if (response !== undefined) discard(response);
           response = undefined;
           this.#dropSuccessor();
           this.#disconnect();
@@ -150,7 +150,7 @@ export class FeedWatch {
     try {
       do {
         this.#isOutdated = false;
-        response?.body.destroy();
+        if (response !== undefined) discard(response);
         response = this.#followed && (await this.#open(this.#followed.state, this.#followed.signal));
       } while (this.#isOutdated);
     } catch {
@@ -171,7 +171,7 @@ export class FeedWatch {
   }
 
   #dropSuccessor(): void {
-    void this.#successor?.then((unused) => unused?.body.destroy());
+    void this.#successor?.then((unused) => unused && discard(unused));
     this.#successor = undefined;
     // A load that waits for it needs not to any more.
     this.#loader.wake();

@@ -1,4 +1,4 @@
-import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { FrameCodec } from './frame-codec.ts';
 import { FrameSplitter } from './frame-splitter.ts';
 import type { FrameView } from './frame-view.ts';
@@ -49,13 +49,12 @@ export interface FrameStreamOptions {
 
 /** Reads a watch response to its end. Throws what the socket throws, WireFormatError, SilentWatchError, TruncatedWatchError. */
 export async function readFrames(options: FrameStreamOptions): Promise<void> {
-  const { body } = options.response;
   const reading = new FrameReading(options);
   try {
     await reading.done;
   } finally {
     reading.stop();
-    body.destroy();
+    discard(options.response);
   }
 }
 

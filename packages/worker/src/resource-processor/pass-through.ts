@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { Backoff } from './backoff.ts';
 import type { Upstream } from './data-plane.ts';
@@ -91,7 +91,7 @@ async function withPatience(
     try {
       const answer = await open();
       if (!isRepeatable || !isPassing(answer.status) || clock.monotonic() > deadline) return answer;
-      answer.body.on('error', () => {}).resume();
+      discard(answer);
       await clock.sleep(backoff.next(), signal);
     } catch (error) {
       if (!isRepeatable || signal.aborted || clock.monotonic() > deadline) throw error;

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Exposure } from './exposure.ts';
 import { FrameSplitter } from './frame-splitter.ts';
 import { FrameView } from './frame-view.ts';
@@ -97,7 +97,7 @@ export class ViewWatch {
     } finally {
       this.#ended = true;
       clearTimeout(timer);
-      answer.body.destroy();
+      discard(answer);
     }
   }
 

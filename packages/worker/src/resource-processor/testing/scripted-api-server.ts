@@ -2,6 +2,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Upstream } from '../data-plane.ts';
+import { asPooled } from './pooled-answer.ts';
 import { protobufBookmark, protobufFrame, protobufList, protobufObject } from './wire.ts';
 
 interface Change {
@@ -129,13 +130,7 @@ export class ScriptedApiServer implements Upstream {
     return this.#watches.size;
   }
 
-  /** As the pooled client does: the signal ends the body too. */
-  async stream(request: StreamRequest): Promise<StreamResponse> {
-    const response = await this.#answer(request);
-    response.body.on('error', () => {});
-    request.signal?.addEventListener('abort', () => response.body.destroy(new Error('aborted')), { once: true });
-    return response;
-  }
+  readonly stream = asPooled((request) => this.#answer(request));
 
   async #answer(request: StreamRequest): Promise<StreamResponse> {
     await Promise.resolve();
@@ -197,7 +192,6 @@ export class ScriptedApiServer implements Upstream {
       return { status: 200, headers: WATCH, body: Readable.from([expiredFrame()]) };
     }
     const body = new PassThrough();
-    body.on('error', () => {});
     const isWanted = this.#wanted(query);
     const wants = ({ version, uid }: Change): boolean => version > from && isWanted(uid);
     for (const change of this.#history) {

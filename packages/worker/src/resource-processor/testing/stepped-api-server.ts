@@ -1,6 +1,7 @@
 import { PassThrough, Readable } from 'node:stream';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Upstream } from '../data-plane.ts';
+import { asPooled } from './pooled-answer.ts';
 import { protobufBookmark, protobufFrame, protobufList, protobufObject } from './wire.ts';
 
 /** What happens to the cluster; the first change has resourceVersion `START + 1`. */
@@ -117,23 +118,21 @@ export class SteppedApiServer implements Upstream {
     ];
   }
 
-  async stream(request: StreamRequest): Promise<StreamResponse> {
+  readonly stream = asPooled((request) => this.#answer(request));
+
+  async #answer(request: StreamRequest): Promise<StreamResponse> {
     const query = new URLSearchParams();
     for (const [key, value] of Object.entries(request.query ?? {})) query.set(key, String(value));
     const asked = query.get('resourceVersion');
     const since = asked === null ? this.#known : Number(asked) - START;
-    const { promise, resolve, reject } = Promise.withResolvers<StreamResponse>();
+    const { promise, resolve } = Promise.withResolvers<StreamResponse>();
     const pending = { request, query, since, answer: resolve };
     request.signal?.addEventListener('abort', () => {
       this.#pending = this.#pending.filter((each) => each !== pending);
-      reject(new Error('aborted'));
     });
     if (this.#stepped) this.#pending.push(pending);
     else resolve(this.#answerTo(pending, 0).make());
-    const response = await promise;
-    response.body.on('error', () => {});
-    request.signal?.addEventListener('abort', () => response.body.destroy(new Error('aborted')), { once: true });
-    return response;
+    return promise;
   }
 
   #answerTo({ request, query }: Pending, count: number): { what: string; make: () => StreamResponse } {

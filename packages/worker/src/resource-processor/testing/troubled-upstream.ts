@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Upstream } from '../data-plane.ts';
+import { asPooled } from './pooled-answer.ts';
 import { status } from './scripted-api-server.ts';
 
 /** What a request is for, as the feed makes them. */
@@ -48,24 +49,18 @@ export class TroubledUpstream implements Upstream {
     this.#troubles = [];
   }
 
-  async stream(request: StreamRequest): Promise<StreamResponse> {
+  readonly stream = asPooled((request) => this.#answer(request));
+
+  async #answer(request: StreamRequest): Promise<StreamResponse> {
     const kind = kindOf(request);
     const at = this.#troubles.findIndex(({ on }) => on === kind);
     const [trouble] = at < 0 ? [] : this.#troubles.splice(at, 1);
     if (trouble?.does.what === 'refuse') return status(trouble.does.code, trouble.does.reason);
     const response = await this.#upstream.stream(request);
     if (trouble?.does.what === 'delay') await turns(trouble.does.turns, request.signal);
-    // As the pooled client does: the signal ends a request that waits for its answer.
-    if (request.signal?.aborted === true) {
-      response.body.destroy();
-      throw new Error('aborted');
-    }
     const isEndless = kind === 'watch';
     if (trouble === undefined || trouble.does.what === 'delay' || isEndless) return response;
-    const body = Readable.from(troubled(response.body, trouble.does));
-    body.on('error', () => {});
-    request.signal?.addEventListener('abort', () => body.destroy(new Error('aborted')), { once: true });
-    return { ...response, body };
+    return { ...response, body: Readable.from(troubled(response.body, trouble.does)) };
   }
 }
 
