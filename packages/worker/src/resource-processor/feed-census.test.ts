@@ -307,6 +307,18 @@ describe('slots', () => {
     expect(census([feed({ watches: [watch({ attached: false })] })]).released([0])).toBe(false);
   });
 
+  test('are not released before an exporter has started, or come back with all that it had', () => {
+    expect(census([]).released([0])).toBe(false);
+    expect(census([feed({ isQuiet: true })]).released([0])).toBe(false);
+    expect(census([feed({ watches: undefined })]).released([0])).toBe(true);
+    const hidden = feed({ watches: [watch({ states: [0, 0, 0, 0] })] });
+    const late = feed({ isResumed: true, watches: [], everSubscribed: false });
+    const unopened = feed({ isResumed: true, watches: undefined, createdAt: NOW - 5_000 });
+    const lost = feed({ watches: [], everSubscribed: true });
+    for (const other of [late, unopened, lost]) expect(census([hidden, other]).released([0])).toBe(false);
+    expect(census([hidden, feed({ watches: [], everSubscribed: false })]).released([0])).toBe(true);
+  });
+
   test('are exposed by role, and for as long as a watch has some of it', () => {
     const roles = Uint8Array.from([SlotRole.Owned, SlotRole.None, SlotRole.Release, SlotRole.None]);
     expect(census([feed({ watches: [half] })]).exposedSlots(roles)).toBe(3);

@@ -138,6 +138,8 @@ export function takeFeedCensus<F extends CensusFeed>(
     leftOut: new Set(out.map(({ resource }) => resource)).size,
     released: (slots) =>
       isBack &&
+      sharded.length > 0 &&
+      !feeds.some(isOutOfSight) &&
       everySubscription.every((subscription) => slots.every((slot) => subscription.slots[slot] === SlotState.Hidden)),
     objects: (slots) => sum(wanted, (feed) => sum(slots, (slot) => feed.state?.index.sentInSlot(slot) ?? 0)),
     problem: () => feeds.find(({ problem }) => problem !== undefined)?.problem,
@@ -217,6 +219,11 @@ const definitionsOf = (all: readonly CensusFeed[]): CensusFeed | undefined => al
 
 function watchedOf(all: readonly CensusFeed[]): readonly CensusFeed[] {
   return all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
+}
+
+/** Whether an exporter may show objects of the feed, and no watch tells which: it has yet to come, or to come back. */
+function isOutOfSight(feed: CensusFeed): boolean {
+  return (feed.isResumed || feed.state?.everSubscribed === true) && (feed.state?.subscriptions ?? []).length === 0;
 }
 
 /** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */
