@@ -286,6 +286,10 @@ export class ExporterApi {
       subscription.expect(state.position);
       answer([], state.position);
     } else subscription.collect(answer);
+    // A list that is given up leaves nobody who would come for the rest.
+    response.on('close', () => {
+      if (!response.writableFinished) subscription.close();
+    });
     feed.adopt(subscription);
   }
 

@@ -24,6 +24,10 @@ export function gzipInto(response: ServerResponse): Writable {
   gzip.pipe(response);
   gzip.on('error', () => response.destroy());
   response.on('close', () => gzip.destroy());
+  // Who gives it up before its end would leave a response that never ends.
+  gzip.on('close', () => {
+    if (!gzip.readableEnded) response.destroy();
+  });
   return gzip;
 }
 

@@ -98,3 +98,14 @@ describe('the object index', () => {
     expect(index.sentCount).toBe(25_000);
   });
 });
+
+test('forgets a namespace with its last object, as in a cluster where thousands come and go a day', () => {
+  const index = new ObjectIndex(SLOTS);
+  for (let i = 0; i < 100; i++) {
+    for (const uid of ['a', 'b']) index.add(`${uid}${i}`, 0, `ns-${i}`, uid, '1');
+    index.remove(`a${i}`);
+    expect(index.namespaceCount).toBe(1);
+    index.remove(`b${i}`);
+  }
+  expect(index.namespaceCount).toBe(0);
+});

@@ -14,8 +14,8 @@ export interface IndexEntry {
 /** All objects of a feed, owned or not, by uid, with the cost per slot of those that were sent to the exporter. */
 export class ObjectIndex {
   readonly #entries = new Map<string, IndexEntry>();
-  /** Each namespace once: objects are many, namespaces few. Those without objects are kept. */
-  readonly #namespaces = new Map<string, string>();
+  /** Each namespace once, for as long as it has objects: objects are many, namespaces few. */
+  readonly #namespaces = new Map<string, { readonly name: string; objects: number }>();
   readonly #sentPerSlot: Int32Array;
   readonly #bytesPerSlot: Float64Array;
   readonly #churnPerSlot: Float64Array;
@@ -27,6 +27,11 @@ export class ObjectIndex {
     this.#sentPerSlot = new Int32Array(slotCount);
     this.#bytesPerSlot = new Float64Array(slotCount);
     this.#churnPerSlot = new Float64Array(slotCount);
+  }
+
+  /** Namespaces with objects. */
+  get namespaceCount(): number {
+    return this.#namespaces.size;
   }
 
   get slotCount(): number {
@@ -81,6 +86,8 @@ export class ObjectIndex {
     if (entry === undefined) return;
     this.clearSent(entry, ~0);
     this.#entries.delete(uid);
+    const namespace = this.#namespaces.get(entry.namespace);
+    if (namespace !== undefined && --namespace.objects === 0) this.#namespaces.delete(entry.namespace);
   }
 
   markSent(entry: IndexEntry, bit: number): void {
@@ -99,10 +106,9 @@ export class ObjectIndex {
   }
 
   #shared(namespace: string): string {
-    const known = this.#namespaces.get(namespace);
-    if (known !== undefined) return known;
-    this.#namespaces.set(namespace, namespace);
-    return namespace;
+    const known = this.#namespaces.get(namespace) ?? { name: namespace, objects: 0 };
+    if (known.objects++ === 0) this.#namespaces.set(namespace, known);
+    return known.name;
   }
 
   /** Notes the size of an object that has just been sent, in bytes. */
