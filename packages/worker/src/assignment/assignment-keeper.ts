@@ -30,7 +30,7 @@ export class AssignmentKeeper {
 
   constructor(options: AssignmentKeeperOptions) {
     this.#options = options;
-    this.#fence = new Fence(options.identity, () => options.dataPlane.status().exposedSlots);
+    this.#fence = new Fence(options.identity);
   }
 
   get current(): Assignment | undefined {

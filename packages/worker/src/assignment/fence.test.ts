@@ -22,13 +22,13 @@ function assignment(over: Partial<Assignment> = {}): Assignment {
   };
 }
 
-function fence(exposed = 0): Fence {
-  return new Fence(scope, () => exposed);
+function fence(): Fence {
+  return new Fence(scope);
 }
 
 describe('the fence', () => {
   it('accepts the first assignment and each newer one', () => {
-    const f = fence(3);
+    const f = fence();
     expect(f.offer(assignment()).kind).toBe('accepted');
     expect(f.offer(assignment({ epoch: 11 })).kind).toBe('accepted');
     expect(f.offer(assignment({ generation: 2, epoch: 1 })).kind).toBe('accepted');
@@ -70,10 +70,10 @@ describe('the fence', () => {
       /slot 0 is in hashRanges and in warmRanges/,
     ],
     ['ranges off the borders', { hashRanges: [{ start: 1, end: 16777215 }] }, /borders/],
-    ['another numbering of slots', { slotCount: 512 }, /3 of 256 slots by uid are exposed/],
+    ['another numbering of slots', { slotCount: 512 }, /512 slots by uid, the one in force 256 by uid/],
     ['another hash key', { shardBy: 'namespace' as const }, /by namespace/],
   ])('refuses %s, says why, and keeps the one in force', (_, over, reason) => {
-    const f = fence(3);
+    const f = fence();
     f.offer(assignment());
     const verdict = f.offer(assignment({ epoch: 11, ...over }));
     expect(verdict).toMatchObject({ kind: 'refused', generation: 1, epoch: 11, reason: expect.stringMatching(reason) });
@@ -96,10 +96,10 @@ describe('the fence', () => {
     expect(f.refusal).toBeUndefined();
   });
 
-  it('takes another numbering of slots while nothing is exposed', () => {
-    const f = fence(0);
-    f.offer(assignment());
-    expect(f.offer(assignment({ epoch: 11, slotCount: 512, hashRanges: [] })).kind).toBe('accepted');
+  it('takes no other numbering of slots, also while this shard has none', () => {
+    const f = fence();
+    f.offer(assignment({ hashRanges: [] }));
+    expect(f.offer(assignment({ epoch: 11, slotCount: 512, hashRanges: [] })).kind).toBe('refused');
   });
 
   it.each([null, 7, 'text', [], {}, { generation: 'x', epoch: 1 }, { generation: -1, epoch: 0 }])(

@@ -41,14 +41,11 @@ const identifiable = z.looseObject({
  */
 export class Fence {
   readonly #scope: FenceScope;
-  readonly #exposedSlots: () => number;
   #current: Assignment | undefined;
   #refusal: Refusal | undefined;
 
-  /** @param exposedSlots slots that the exporter shows right now: while there are any, their numbering is fixed. */
-  constructor(scope: FenceScope, exposedSlots: () => number) {
+  constructor(scope: FenceScope) {
     this.#scope = scope;
-    this.#exposedSlots = exposedSlots;
   }
 
   get current(): Assignment | undefined {
@@ -99,11 +96,9 @@ export class Fence {
   #renumbering(next: Assignment): string | undefined {
     const now = this.#current;
     if (now === undefined || (now.slotCount === next.slotCount && now.shardBy === next.shardBy)) return undefined;
-    const exposed = this.#exposedSlots();
-    if (exposed === 0) return undefined;
     return (
-      `it counts ${next.slotCount} slots by ${next.shardBy}, but ${exposed} of ${now.slotCount} slots by ` +
-      `${now.shardBy} are exposed: both are fixed for the life of a ShardConfig`
+      `it counts ${next.slotCount} slots by ${next.shardBy}, the one in force ${now.slotCount} by ${now.shardBy}: ` +
+      'both are fixed for the life of a ShardConfig'
     );
   }
 
