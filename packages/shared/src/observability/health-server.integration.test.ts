@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net';
 import { request } from 'undici';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HealthServer, HealthServerError } from './health-server.ts';
@@ -104,4 +105,19 @@ describe('HealthServer', () => {
     const second = await started({ port });
     expect(await get(second, '/livez')).toMatchObject({ status: 200 });
   });
+});
+
+it('takes no more connections than it can serve, and makes room when one says nothing', { timeout: 60_000 }, async () => {
+  const server = await started();
+  const sockets: Socket[] = [];
+  const closed: Promise<void>[] = [];
+  for (let i = 0; i < 300; i++) {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => {}).resume();
+    closed.push(new Promise((resolve) => socket.on('close', () => resolve())));
+    sockets.push(socket);
+  }
+  // Those beyond the limit at once, the silent ones when their time is over.
+  await Promise.all(closed);
+  expect(await get(server, '/livez')).toMatchObject({ status: 200 });
 });

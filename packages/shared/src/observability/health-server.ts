@@ -9,6 +9,11 @@ export type HealthCheck = () => Promise<string | undefined>;
 /** A check that has not answered by then has failed; the endpoints answer within 100 ms whatever the checks do. */
 const CHECK_TIMEOUT_MS = 80;
 
+/** Probes, scrapers and people; more are refused, so that none of them can use up the process's file descriptors. */
+const MAX_CONNECTIONS = 256;
+/** A connection that does not say what it wants makes room for others. ms. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
 export type HealthServerErrorCode = 'SC_PORT_IN_USE' | 'SC_LISTEN';
 
 /** The port could not be opened. */
@@ -127,17 +132,24 @@ export class HealthServer {
 
   /** @throws HealthServerError */
   async start(): Promise<void> {
-    const server = createServer((request, response) => {
+    const timeouts = {
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+    };
+    const server = createServer(timeouts, (request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
         this.#options.logger.error({ err: error, path: request.url }, 'health endpoint failed');
         if (!response.headersSent) send(response, 500, 'internal error\n');
         else response.destroy();
       });
     });
+    server.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(listenError(error, this.#options)));
       server.listen(this.#options.port, this.#options.host, resolve);
     });
+    server.removeAllListeners('error');
     server.on('error', (err) => this.#options.logger.error({ err }, 'health server failed'));
     this.#server = server;
   }

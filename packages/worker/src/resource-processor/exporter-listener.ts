@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Logger } from '@shard-controller/shared/observability';
 
 /** Request line and headers of one request; selectors and continue tokens are the long ones. Bytes. */
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -21,8 +22,8 @@ export class ExporterApiListenError extends Error {
   readonly code = 'SC_EXPORTER_API_LISTEN';
 }
 
-/** Resolves with the port. @throws ExporterApiListenError */
-export async function listen(server: Server, host: string, port: number): Promise<number> {
+/** Resolves with the port; what goes wrong later, such as too many open files, is logged. @throws ExporterApiListenError */
+export async function listen(server: Server, host: string, port: number, logger: Logger): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       reject(
@@ -34,5 +35,7 @@ export async function listen(server: Server, host: string, port: number): Promis
     });
     server.listen(port, host, resolve);
   });
+  server.removeAllListeners('error');
+  server.on('error', (err) => logger.error({ err }, "the exporter's API endpoint failed to take a connection"));
   return (server.address() as AddressInfo).port;
 }

@@ -201,12 +201,12 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const { host, port, firstList, clientPort, onListening, onClientListening, logger } = this.#options;
     const own = this.#server(firstList === 'Streamed' ? 'exporter' : 'client');
     const servers = [own];
-    const at = await listen(own, host, port);
+    const at = await listen(own, host, port, logger);
     logger.info({ host, port: at }, 'the exporter can reach its API endpoint');
     try {
       if (clientPort !== undefined) {
         const clients = this.#server('client');
-        const clientsAt = await listen(clients, host, clientPort);
+        const clientsAt = await listen(clients, host, clientPort, logger);
         servers.push(clients);
         logger.info({ host, port: clientsAt }, 'other clients can read the slots of this shard');
         onListening?.(at);
