@@ -107,7 +107,9 @@ describe('HealthServer', () => {
   });
 });
 
-it('takes no more connections than it can serve, and makes room when one says nothing', { timeout: 60_000 }, async () => {
+it('takes no more connections than it can serve, and makes room when one says nothing', {
+  timeout: 60_000,
+}, async () => {
   const server = await started();
   const sockets: Socket[] = [];
   const closed: Promise<void>[] = [];

@@ -363,4 +363,5 @@ test('a wider watch that is given up is no end of the process, although its answ
   api.opening = Promise.resolve();
   await rig.settled();
   await rig.complete(0, 32);
+  expect(feed.problem).toBeUndefined();
 });

@@ -111,7 +111,11 @@ describe.each([
   ['the troubled upstream', () => Promise.resolve(double((api) => new TroubledUpstream(api)))],
 ])('%s', (_name, open) => {
   /** An answer that has begun, and has sent `text`. */
-  async function begun(text: string, signal?: AbortSignal, length?: number): Promise<{ far: FarEnd; response: StreamResponse }> {
+  async function begun(
+    text: string,
+    signal?: AbortSignal,
+    length?: number,
+  ): Promise<{ far: FarEnd; response: StreamResponse }> {
     const far = await open();
     ends.push(far);
     const coming = far.upstream.stream({ ...PODS, signal });
