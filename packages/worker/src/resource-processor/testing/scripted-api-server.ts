@@ -130,7 +130,7 @@ export class ScriptedApiServer implements Upstream {
     return this.#watches.size;
   }
 
-  readonly stream = asPooled((request) => this.#answer(request));
+  stream = asPooled((request) => this.#answer(request));
 
   async #answer(request: StreamRequest): Promise<StreamResponse> {
     await Promise.resolve();

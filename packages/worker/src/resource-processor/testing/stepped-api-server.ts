@@ -118,7 +118,7 @@ export class SteppedApiServer implements Upstream {
     ];
   }
 
-  readonly stream = asPooled((request) => this.#answer(request));
+  stream = asPooled((request) => this.#answer(request));
 
   async #answer(request: StreamRequest): Promise<StreamResponse> {
     const query = new URLSearchParams();

@@ -49,7 +49,7 @@ export class TroubledUpstream implements Upstream {
     this.#troubles = [];
   }
 
-  readonly stream = asPooled((request) => this.#answer(request));
+  stream = asPooled((request) => this.#answer(request));
 
   async #answer(request: StreamRequest): Promise<StreamResponse> {
     const kind = kindOf(request);
