@@ -39,7 +39,11 @@ export async function proveFeed(feed: ProvableFeed, clock: Clock, signal: AbortS
       const agrees = !isCountable || read.total === state.index.size;
       if (clock.monotonic() - quietSince >= QUIET_MS) {
         if (agrees) return read.version;
-        read = await readNow(feed, signal);
+        // Out of time within the read: what is missing is said at once.
+        read = await readNow(feed, signal).catch((error: unknown) => {
+          if (signal.aborted) return read;
+          throw error;
+        });
         readAt = clock.monotonic();
       }
     }
