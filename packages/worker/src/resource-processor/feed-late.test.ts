@@ -99,8 +99,10 @@ describe('a slot is released only when its new shard shows all that the old one 
             const uid = w.there.find((each) => each.startsWith(`o${n}#`));
             if (what === 'create' && uid === undefined) api.change('ADDED', `o${n}#${generation++}`);
             else if (what === 'delete' && uid !== undefined) api.change('DELETED', uid);
-            else if (what === 'lag') n === 1 ? w.target.upstream.lag() : w.target.upstream.catchUp();
-            else if (what === 'stall') n === 1 ? (w.target.peer.stalls = true) : w.target.peer.drain();
+            else if (what === 'lag' && n === 1) w.target.upstream.lag();
+            else if (what === 'lag') w.target.upstream.catchUp();
+            else if (what === 'stall' && n === 1) w.target.peer.stalls = true;
+            else if (what === 'stall') w.target.peer.drain();
             else if (what === 'time') {
               behindMs += n;
               // Nobody is behind for longer than is waited for.
