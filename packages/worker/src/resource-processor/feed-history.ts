@@ -31,23 +31,23 @@ export async function readPresent({ reader, state }: Follower, signal: AbortSign
 }
 
 /**
- * Whether the API server has gone back. Asked whenever a watch is opened again: one from a version that is yet to come is
- * accepted by kube-apiserver, and says nothing until that version is there. Asks until there is an answer.
+ * Where the collection stands, and whether the API server has gone back. Asked whenever a watch is opened again: one from a version that is yet to come is
+ * accepted by kube-apiserver, and says nothing until that version is there. Asks until there is an answer; undefined when `signal` aborts before.
  */
-export async function hasGoneBack(
+export async function askForPresent(
   feed: Follower,
   clock: Clock,
   backoff: Backoff,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<PresentPosition | undefined> {
   while (!signal.aborted) {
     try {
-      return (await readPresent(feed, signal)).isRewound;
+      return await readPresent(feed, signal);
     } catch (error) {
       await clock.sleep(pauseAfter(error, backoff), signal);
     }
   }
-  return false;
+  return undefined;
 }
 
 /**

@@ -4,7 +4,8 @@ import type { CollectionReader } from './collection-reader.ts';
 import { causeOf, pauseAfter } from './failure-cause.ts';
 import type { FeedContext } from './feed-context.ts';
 import { applyEvent } from './feed-events.ts';
-import { hasGoneBack } from './feed-history.ts';
+import { FeedFreshness } from './feed-freshness.ts';
+import { askForPresent } from './feed-history.ts';
 import type { FeedKey } from './feed-key.ts';
 import type { FeedLoader } from './feed-loader.ts';
 import type { FeedPushdown } from './feed-pushdown.ts';
@@ -17,6 +18,12 @@ import type { Outage } from './kind-outages.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 import { isNewer } from './version-order.ts';
 
+/** A watch is open and says nothing, although there is something to say. */
+class DeafWatchError extends Error {
+  override readonly name = 'DeafWatchError';
+  readonly code = 'SC_DEAF_WATCH';
+}
+
 /** What a watch needs of its feed. */
 export interface WatchedFeed {
   readonly key: FeedKey;
@@ -25,7 +32,7 @@ export interface WatchedFeed {
   readonly reader: CollectionReader;
   readonly trouble: FeedTrouble;
   readonly outage: Outage | undefined;
-  readonly state: Pick<FeedState, 'horizon'> | undefined;
+  readonly state: Pick<FeedState, 'horizon' | 'position' | 'scope' | 'index' | 'filled' | 'unsharded'> | undefined;
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void;
   /** The API server has gone back: what was proved is not there any more. */
@@ -49,8 +56,7 @@ export class FeedWatch {
   readonly #loader: FeedLoader;
   readonly #pushdown: FeedPushdown;
   readonly #backoff: Backoff;
-  /** When the newest watch ended; monotonic ms. */
-  #disconnectedAt = -Infinity;
+  readonly #freshness: FeedFreshness;
   /** Ends the open watch, so that another one follows from the same position. */
   #abort = new AbortController();
   /** The next watch is to be a brief one. */
@@ -76,6 +82,7 @@ export class FeedWatch {
     this.#backoff = backoff;
     this.#returns = context.history.returns;
     this.lastFrameAt = context.clock.monotonic();
+    this.#freshness = new FeedFreshness(this.lastFrameAt);
   }
 
   /** Follows the API server from `first` on, until `signal` aborts or the watch is halted. */
@@ -184,12 +191,24 @@ export class FeedWatch {
     this.#abort.abort();
   }
 
-  /**
-   * Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. Probes count until the
-   * watch ends: a quiet one that is opened again as usual was not deaf before.
-   */
+  /** As of when everything is known to have come, given when the newest answered probe was sent; monotonic ms. */
   proofAt(probedAt: number): number {
-    return Math.max(this.lastFrameAt, this.connected ? probedAt : Math.min(probedAt, this.#disconnectedAt));
+    return this.#freshness.proofAt(this.#context.clock.monotonic(), probedAt);
+  }
+
+  /** When a consistent read was last asked for to compare the watch with; monotonic ms. */
+  get comparedAt(): number {
+    return this.#freshness.askedAt;
+  }
+
+  /** Opens a deaf watch again: on a connection of its own, it may well meet another server. To be called now and then. */
+  tend(): void {
+    const { state } = this.#feed;
+    if (state === undefined || !this.connected) return;
+    this.#freshness.look(this.#context.clock.monotonic(), state.index.size);
+    if (!this.#freshness.isDeaf || this.#successor !== undefined) return;
+    this.#feed.fail(new DeafWatchError(`the watch of ${this.#feed.name} does not bring what a consistent read shows`));
+    this.#abort.abort();
   }
 
   async #reopen(state: FeedState, signal: AbortSignal): Promise<StreamResponse> {
@@ -220,7 +239,17 @@ export class FeedWatch {
     this.#historyCheck.abort();
     this.#historyCheck = new AbortController();
     const either = AbortSignal.any([signal, this.#historyCheck.signal]);
-    if (!(await hasGoneBack(this.#feed, clock, new Backoff(random), either)) || either.aborted) return;
+    const askedAt = clock.monotonic();
+    const present = await askForPresent(this.#feed, clock, new Backoff(random), either);
+    const { state } = this.#feed;
+    if (present === undefined || either.aborted || state === undefined) return;
+    if (!present.isRewound) {
+      // News of definitions may be held back on purpose: what is missing of them proves nothing.
+      const isCountable = state.filled && state.scope.isEverything && !state.unsharded;
+      const total = isCountable ? present.total : undefined;
+      this.#freshness.read(askedAt, clock.monotonic(), { version: present.version, total }, state.position);
+      return;
+    }
     this.#hasGoneBack = true;
     this.#doubt();
   }
@@ -274,8 +303,11 @@ export class FeedWatch {
         chunk: () => {
           this.lastFrameAt = clock.monotonic();
           this.#feed.trouble.worked('watch');
+          this.#freshness.heard(this.lastFrameAt, state.position);
           state.flush();
-          return state.room();
+          const room = state.room();
+          if (room !== undefined) this.#freshness.paused(this.lastFrameAt);
+          return room?.then(() => this.#freshness.resumed(clock.monotonic()));
         },
       });
     } finally {
@@ -371,10 +403,11 @@ export class FeedWatch {
     this.connected = true;
     this.lastFrameAt = this.#context.clock.monotonic();
     this.#feed.trouble.opened(this.lastFrameAt);
+    this.#freshness.opened(this.lastFrameAt);
   }
 
   #disconnect(): void {
-    if (this.connected) this.#disconnectedAt = this.#context.clock.monotonic();
+    if (this.connected) this.#freshness.closed(this.#context.clock.monotonic());
     this.connected = false;
   }
 }

@@ -215,6 +215,7 @@ export class Feed implements VerifiableFeed {
     this.state.past.note(this.state.position, now);
     withdrawLate(this.state, now);
     if (!this.connected) return;
+    this.#watch.tend();
     this.#hasten(this.state);
     const isSettled = this.#context.clock.monotonic() - this.#plannedAt >= NARROW_AFTER_MS;
     if (!this.#pushdown.narrows || !isSettled) return;
@@ -232,7 +233,12 @@ export class Feed implements VerifiableFeed {
     this.#watch.hasten();
   }
 
-  /** Newest sign that this feed hears the server, given the newest answered probe; monotonic ms. */
+  /** When the watch was last compared with a consistent read; monotonic ms. */
+  get comparedAt(): number {
+    return this.#watch.comparedAt;
+  }
+
+  /** As of when everything is known to have come, given when the newest answered probe was sent; monotonic ms. */
   proofAt(probedAt: number): number {
     return this.#watch.proofAt(probedAt);
   }

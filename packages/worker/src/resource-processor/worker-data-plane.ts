@@ -42,6 +42,8 @@ const LONG_IDLE_LIMIT_MS = 60_000;
 /** Of a kind that cannot be read: client-go waits for up to 60 s between two lists that fail. ms. */
 const OUTAGE_IDLE_LIMIT_MS = 150_000;
 const PARALLEL_RELISTS = 4;
+/** A feed that says nothing is compared with a consistent read so often; one feed at a time, each TICK_MS. ms. */
+const COMPARE_EVERY_MS = 8_000;
 
 /** The data plane of a worker: all feeds of one exporter, the slots it owns, and the endpoint that it talks to. */
 class WorkerDataPlane implements DataPlane, FeedDirectory {
@@ -318,6 +320,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
         this.#dropLost(feed.state?.subscriptions ?? []);
         feed.tidy();
       }
+      this.#compareOne(clock.monotonic());
       this.inspection.observe();
       this.#observeOutages();
       this.#closeIdle(clock.monotonic());
@@ -348,6 +351,15 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const { cause, message: problem, since: at, mending: isMending = false } = presumed;
     const { clock } = this.#options;
     return { since: clock.monotonic() - Math.max(0, clock.now() - at), at, cause, problem, isMending };
+  }
+
+  /** Asks for where the collection stands whose feed has been quiet, and was not compared, for the longest time. */
+  #compareOne(now: number): void {
+    const quietSince = (feed: Feed): number => Math.max(feed.comparedAt, feed.lastFrameAt);
+    const [next] = this.#everyFeed()
+      .filter((feed) => feed.connected && !feed.halted && now - quietSince(feed) >= COMPARE_EVERY_MS)
+      .sort((a, b) => quietSince(a) - quietSince(b));
+    next?.checkHistory();
   }
 
   /** One line when feeds are cut off or deaf, one when all are back: an API server that restarts cuts them all. */
