@@ -8,6 +8,7 @@ import { UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 const EPOCH = 1_000_000;
 
 interface Kind extends JudgedFeed {
+  connected: boolean;
   readonly trouble: FeedTrouble;
   provenAt: number;
 }
@@ -29,6 +30,7 @@ const shown = { attached: true, initialPending: false, slots: Uint8Array.of(Slot
 function kind(over: Partial<Kind> = {}): Kind {
   const made: Kind = {
     isQuiet: false,
+    connected: true,
     trouble: new FeedTrouble(),
     state: { filled: true, subscriptions: [shown] },
     outage: undefined,
@@ -172,6 +174,16 @@ describe('an API server that is broken itself', () => {
     pass(9_000, (each, at) => (kinds.indexOf(each) * 3_000 < at - 190_000 ? undefined : forbidden));
     pass(20_000);
     expect(left()).toEqual([false, false, false, false]);
+  });
+
+  test('is told by watches that are cut, before any attempt to open them has failed', () => {
+    kinds = [kind(), kind(), kind()];
+    pass(30_000);
+    for (const each of kinds) each.connected = false;
+    pass(500);
+    for (const each of kinds) each.connected = true;
+    pass(RECOVERY_MS - 2_000, (each) => (each === kinds[0] ? forbidden : undefined));
+    expect(left()).toEqual([false, false, false]);
   });
 
   test('is given time when it comes back, whatever it says of the slower kinds', () => {

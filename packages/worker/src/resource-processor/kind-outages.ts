@@ -35,7 +35,7 @@ export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = {
 export const RECOVERY_MS = 30_000;
 
 /** What is looked at of a feed. */
-export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'proofAt'> {
+export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'proofAt'> {
   readonly trouble: Pick<FeedTrouble, 'at'>;
   readonly state:
     | (Pick<FeedState, 'filled'> & {
@@ -66,7 +66,8 @@ export class KindOutages<F extends JudgedFeed> {
   observe(feeds: readonly F[], now: number, wallNow: number, probedAt: number): void {
     const sharded = feeds.filter(({ isQuiet }) => !isQuiet);
     // Answers, whatever they say, are of the kind; no answer for most kinds is of the server.
-    const isSilent = (feed: F): boolean => feed.trouble.at(now).some(({ nature }) => nature === 'slow');
+    const isCut = (feed: F): boolean => feed.state !== undefined && !feed.connected;
+    const isSilent = (feed: F): boolean => isCut(feed) || feed.trouble.at(now).some(({ nature }) => nature === 'slow');
     const isStale = (feed: F): boolean => feed.state?.filled === true && now - feed.proofAt(probedAt) > STALE_MS;
     const judged = sharded.filter(({ outage }) => outage === undefined);
     if (isMost(judged, isSilent)) this.#recoversUntil = now + RECOVERY_MS;
