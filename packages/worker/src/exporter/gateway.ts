@@ -133,11 +133,13 @@ export class Gateway {
 
   /** @throws ListenError when the port is taken. */
   async start(): Promise<void> {
-    const { host, port } = this.#options;
+    const { host, port, logger } = this.#options;
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (cause) => reject(new ListenError('metrics gateway', port, 'GATEWAY_PORT', cause)));
       this.#server.listen(port, host, resolve);
     });
+    this.#server.removeAllListeners('error');
+    this.#server.on('error', (err) => logger.error({ err }, 'the metrics gateway failed to take a connection'));
   }
 
   /** The port in use, also when 0 was asked for. */
