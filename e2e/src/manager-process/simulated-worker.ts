@@ -17,12 +17,12 @@ import {
   verifySubject,
   type WorkerAddress,
 } from '@shard-controller/shared/contracts';
-import { rangesToSlots } from '@shard-controller/shared/hashing';
+import { rangesToSlots, textToSlots } from '@shard-controller/shared/hashing';
 import { connectNats, LastValueStream, type NatsLink } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import { z } from 'zod';
 
-const FEED = '/v1/pods';
+const KIND = 'configmaps';
 /** The worlds of all simulated workers stand still: one position is as good as any. */
 const POSITION = '1000';
 const MASK = 0xffff_ffff_ffff_ffffn;
@@ -220,19 +220,20 @@ export class SimulatedWorker {
     report('released');
   }
 
-  #verify({ migration, ranges }: VerifyRequest): VerifyReply {
-    const slots = rangesToSlots(ranges, this.#assignment?.slotCount ?? 256).filter((slot) => this.exposed.has(slot));
+  #verify({ v, migration, slots: asked, question }: VerifyRequest): VerifyReply {
+    const slots = textToSlots(asked, this.#assignment?.slotCount ?? 256).filter((slot) => this.exposed.has(slot));
     // Only as a target it leaves one out.
     const isTarget = this.#handovers.get(migration)?.role === 'target';
     const omitted = this.options.fault() === 'omit-one' && isTarget ? 1 : 0;
     const digest = slots.reduce((sum, slot) => (sum + digestOf(slot)) & MASK, 0n);
-    const feed = {
-      feed: FEED,
+    const kind = {
+      kind: KIND,
+      scope: '',
       at: POSITION,
-      count: count(slots) - omitted,
+      count: Math.max(0, count(slots) - omitted),
       digest: digest.toString(16).padStart(16, '0'),
     };
-    return { v: 'shard.verify.v1', migration, feeds: [{ ...feed, count: Math.max(0, feed.count) }] };
+    return { v, migration, settled: true, kinds: question.ask === 'scope' ? [] : [kind] };
   }
 
   #owned(): number[] {

@@ -1,4 +1,10 @@
-import { heartbeatSchema, pingSubject, verifyReplySchema, verifySubject } from '@shard-controller/shared/contracts';
+import {
+  heartbeatSchema,
+  isCounted,
+  pingSubject,
+  verifyReplySchema,
+  verifySubject,
+} from '@shard-controller/shared/contracts';
 import { slotsToRanges } from '@shard-controller/shared/hashing';
 import { readFileSync } from 'node:fs';
 import { elapse } from '@shard-controller/shared/testing';
@@ -166,19 +172,19 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     const pong = heartbeatSchema.parse(await fixture.request(pingSubject(address('shard-003')), '{}'));
     expect(pong).toMatchObject({ shardId: 'shard-003', phase: 'Running' });
     const request = {
-      v: 'shard.verify.v1',
+      v: 'shard.verify.v2',
       uid: configUid(),
       migration: 'm1',
-      ranges: slotsToRanges(slots(0, 64), SLOT_COUNT),
-      at: [],
+      slots: '0-63',
+      slotCount: SLOT_COUNT,
+      question: { ask: 'kinds' },
     };
     const reply = verifyReplySchema.parse(
       await fixture.request(verifySubject(address('shard-003')), JSON.stringify(request)),
     );
     expect(reply.error).toBeUndefined();
-    expect(reply.feeds.find(({ feed }) => feed.includes('configmaps'))?.count).toBeGreaterThanOrEqual(
-      namesIn(uids, slots(0, 64)).length,
-    );
+    const { count = 0 } = reply.kinds.filter(isCounted).find(({ kind }) => kind === 'configmaps') ?? {};
+    expect(count).toBeGreaterThanOrEqual(namesIn(uids, slots(0, 64)).length);
     const foreign = JSON.stringify({ ...request, uid: 'another' });
     expect(await fixture.request(verifySubject(address('shard-003')), foreign)).toMatchObject({
       error: expect.stringContaining('not another'),

@@ -1,20 +1,14 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { DataPlaneFault } from '@shard-controller/worker/resource-processor';
-import { elapse, PATIENCE_MS, waitUntil } from '@shard-controller/shared/testing';
+import { waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { Workload } from '../workload/index.ts';
 import { clientOf, slots, WorkerRig } from './exporter-rig.ts';
+import { verifyMove } from './verified-move.ts';
 
 const MOVED = slots(0, 64);
-const request = {
-  v: 'shard.verify.v1' as const,
-  uid: 'u',
-  migration: 'm',
-  ranges: [{ start: 0, end: 64 * 2 ** 24 - 1 }],
-};
-
 let api: StandaloneApiServer;
 let client: KubernetesClient;
 let source: WorkerRig;
@@ -53,47 +47,28 @@ async function withTarget(fault: DataPlaneFault, check: (target: WorkerRig) => P
   }
 }
 
-async function positions(): Promise<{ feed: string; resourceVersion: string }[]> {
-  const { feeds, error } = await source.plane.verify({ ...request, at: [] }, AbortSignal.timeout(PATIENCE_MS));
-  expect(error).toBeUndefined();
-  return positionsOf(feeds);
-}
-
-/** Where the source stands on the feeds that hold something. */
-function positionsOf(
-  feeds: readonly { readonly feed: string; readonly at: string }[],
-): { feed: string; resourceVersion: string }[] {
-  return feeds.filter(({ at }) => at !== '').map(({ feed, at }) => ({ feed, resourceVersion: at }));
-}
-
 describe('a faulty target is found out by verification', () => {
   test('when it omits one object', async () => {
     await withTarget('omit-one', async (target) => {
-      const asked = await source.plane.verify({ ...request, at: [] }, AbortSignal.timeout(PATIENCE_MS));
-      const at = positionsOf(asked.feeds);
-      const answered = await target.plane.verify({ ...request, at }, AbortSignal.timeout(PATIENCE_MS));
-      const counts = (feeds: typeof asked.feeds): number => feeds.reduce((sum, { count }) => sum + count, 0);
-      expect(counts(asked.feeds) - counts(answered.feeds)).toBe(1);
-      const differing = asked.feeds.filter(
-        ({ feed, at: proven, digest }) =>
-          proven !== '' && answered.feeds.find((other) => other.feed === feed)?.digest !== digest,
-      );
-      expect(differing).toHaveLength(1);
+      const result = await verifyMove(source.plane, target.plane, MOVED);
+      expect(result).toMatchObject({ kind: 'different', reason: expect.stringMatching(/source has .* target/) });
     });
   });
 
-  test('when one of its feeds stops after the warm', async () => {
+  test('when one of its feeds stops after the warm; only a source that ends gives its slots away all the same', async () => {
     await withTarget('stop-feed', async (target) => {
-      await elapse(1_000);
-      const answered = await target.plane.verify({ ...request, at: [] }, AbortSignal.timeout(2_000));
-      expect(answered.error).toMatch(/it does not follow the API server|it is not connected/);
+      const result = await verifyMove(source.plane, target.plane, MOVED, { timeoutMs: 10_000 });
+      expect(result).toMatchObject({ kind: 'unanswered', reason: expect.stringMatching(/^pods: /) });
+      const drained = await verifyMove(source.plane, target.plane, MOVED, { sourceEnds: true });
+      expect(drained).toMatchObject({ kind: 'verified', leftOut: { sourceOnly: [], uncounted: [{ kind: 'pods' }] } });
+      expect(drained.kind === 'verified' && drained.kinds).toBeGreaterThan(20);
     });
   });
 
   test('when it never answers', async () => {
     await withTarget('mute', async (target) => {
-      const at = await positions();
-      await expect(target.plane.verify({ ...request, at }, AbortSignal.timeout(500))).rejects.toThrow('mute');
+      const result = await verifyMove(source.plane, target.plane, MOVED, { timeoutMs: 1_000 });
+      expect(result).toEqual({ kind: 'unanswered', reason: 'shard-001: timeout' });
     });
   });
 });

@@ -7,10 +7,10 @@ import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-
 import { Churn, Workload } from '../workload/index.ts';
 import { clientOf, Exporter, kubeconfigOf, slots, WorkerRig } from './exporter-rig.ts';
 import { seriesKey, SeriesSampler } from './series-sampler.ts';
+import { verifyMove } from './verified-move.ts';
 
 const PODS = 400;
 const MOVED = slots(96, 128);
-const MOVED_RANGES = [{ start: 96 * 2 ** 24, end: 128 * 2 ** 24 - 1 }];
 
 let api: StandaloneApiServer;
 let client: KubernetesClient;
@@ -72,19 +72,6 @@ const isWarm = (rig: WorkerRig): boolean => {
   return warm && count.assigned === count.acknowledged;
 };
 
-async function verify(source: WorkerRig, target: WorkerRig): Promise<{ equal: boolean; error: string | undefined }> {
-  const request = { v: 'shard.verify.v1', uid: 'u', migration: 'm', ranges: MOVED_RANGES } as const;
-  const asked = await source.plane.verify({ ...request, at: [] }, AbortSignal.timeout(PATIENCE_MS));
-  const proven = asked.feeds.filter(({ at }) => at !== '');
-  const at = proven.map(({ feed, at: resourceVersion }) => ({ feed, resourceVersion }));
-  const answered = await target.plane.verify({ ...request, at }, AbortSignal.timeout(PATIENCE_MS));
-  const text = (feeds: typeof asked.feeds): string =>
-    JSON.stringify(feeds.toSorted((a, b) => (a.feed < b.feed ? -1 : 1)));
-  expect(asked.error).toBeUndefined();
-  expect(asked.feeds.length).toBeGreaterThan(20);
-  return { equal: text(proven) === text(answered.feeds), error: answered.error };
-}
-
 /** Per kind, how long after the exporter first asked for it the exporter shows everything of `owned` slots, ms. */
 async function completions(rig: WorkerRig, owned: number): Promise<readonly { resource: string; ms: number }[]> {
   const times = new Map<string, number>();
@@ -112,9 +99,9 @@ async function move(
   epoch++;
   target.assign({ epoch, owned: has, warm: [{ migration: 'm', slots: MOVED }] });
   await until('the target acknowledges', () => stateOf(target) === 'acknowledged');
-  let equal = false;
-  for (let attempt = 0; attempt < 3 && !equal; attempt++) ({ equal } = await verify(source, target));
-  expect(equal).toBe(true);
+  const verified = await verifyMove(source.plane, target.plane, MOVED);
+  expect(verified).toMatchObject({ kind: 'verified', leftOut: { sourceOnly: [], uncounted: [] } });
+  expect(verified.kind === 'verified' && verified.kinds).toBeGreaterThan(20);
   epoch++;
   target.assign({ epoch, owned: [...has, ...MOVED] });
   source.assign({ epoch, owned: keeps, release: [{ migration: 'm', slots: MOVED }] });

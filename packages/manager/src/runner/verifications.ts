@@ -1,9 +1,9 @@
 import type { Replica } from '@shard-controller/shared/contracts';
-import { slotsToRanges } from '@shard-controller/shared/hashing';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { CommandBody, MigrationState, ShardConfigState } from '../aggregate/index.ts';
 import type { MessageLink } from '../observation/message-link.ts';
-import { verifyMigration, type VerificationResult } from '../observation/verification.ts';
+import { type VerificationResult, verifyMigration } from '../observation/verification.ts';
+import { verificationText } from '../observation/verification-text.ts';
 
 /** An answer that says why comes a little before the step's own time-out, which could not. */
 const BEFORE_DEADLINE_MS = 300;
@@ -56,8 +56,8 @@ export class Verifications {
             {
               type: 'VerificationFinished' as const,
               migration,
-              equal: result.kind === 'equal',
-              detail: detailOf(result),
+              equal: result.kind === 'verified' || result.kind === 'unasked',
+              detail: verificationText(result),
             },
           ],
     );
@@ -84,12 +84,18 @@ export class Verifications {
       migration: migration.id,
       source: { shardId: migration.source, replica: activeOf(state, migration.source) },
       target: { shardId: migration.target, replica: activeOf(state, migration.target) },
-      ranges: slotsToRanges(migration.slots, state.owners.length),
+      slots: migration.slots,
+      slotCount: state.owners.length,
+      sourceEnds: state.shards[migration.source]?.draining ?? true,
+      sameTemplate: state.shards[migration.source]?.revision === state.shards[migration.target]?.revision,
       deadline: clock.monotonic() + patience,
     };
-    void verifyMigration(task, { link, clock, signal: running.controller.signal }).then((result) => {
+    const finished = (result: VerificationResult): void => {
       running.result = result;
       if (!running.controller.signal.aborted) onResult();
+    };
+    verifyMigration(task, { link, clock, signal: running.controller.signal }).then(finished, (error: unknown) => {
+      finished({ kind: 'unanswered', reason: error instanceof Error ? error.message : String(error) });
     });
   }
 }
@@ -99,9 +105,4 @@ const activeOf = ({ shards }: ShardConfigState, shardId: string): Replica => sha
 function replicasAsked(state: ShardConfigState, id: string): string {
   const { source = '', target = '' } = state.migrations[id] ?? {};
   return `${activeOf(state, source)}>${activeOf(state, target)}`;
-}
-
-function detailOf(result: VerificationResult): string {
-  if (result.kind === 'equal') return `${result.objects} objects of ${result.feeds} feeds are equal on both sides`;
-  return result.reason.slice(0, 500);
 }

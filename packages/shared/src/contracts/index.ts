@@ -35,4 +35,17 @@ export {
   verifySubject,
   type WorkerAddress,
 } from './subjects.ts';
-export { type VerifyReply, type VerifyRequest, verifyReplySchema, verifyRequestSchema } from './verify.ts';
+export {
+  EARLIER_VERIFY,
+  isCounted,
+  type KindAnswer,
+  MAX_KIND_NAME,
+  MAX_KINDS_ASKED,
+  MAX_NAMESPACES_ASKED,
+  type NamespaceScope,
+  type VerifyQuestion,
+  type VerifyReply,
+  verifyReplySchema,
+  type VerifyRequest,
+  verifyRequestSchema,
+} from './verify.ts';

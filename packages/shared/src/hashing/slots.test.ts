@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fnv1a64 } from './fnv1a64.ts';
-import { HashRangeError, isSlotCount, rangesToSlots, slotOf, slotsToRanges } from './slots.ts';
+import {
+  HashRangeError,
+  isSlotCount,
+  MAX_SLOT_TEXT,
+  rangesToSlots,
+  slotOf,
+  slotsToRanges,
+  slotsToText,
+  textToSlots,
+} from './slots.ts';
 
 const slotCounts = fc.constantFrom(64, 128, 256, 512, 1024, 2048, 4096);
 
@@ -60,4 +69,24 @@ test('ranges that are no set of whole slots are refused', () => {
 
 test('slot counts are powers of two from 64 to 4096', () => {
   expect([32, 64, 100, 256, 4096, 8192].map(isSlotCount)).toEqual([false, true, false, true, true, false]);
+});
+
+test('slots and their text convert both ways without loss, and the text is bounded', () => {
+  fc.assert(
+    fc.property(
+      slotCounts.chain((n) => fc.tuple(fc.constant(n), fc.uniqueArray(fc.nat(n - 1), { maxLength: n }))),
+      ([n, slots]) => {
+        const text = slotsToText(slots);
+        expect(textToSlots(text, n)).toEqual([...slots].sort((a, b) => a - b));
+        expect(text.length).toBeLessThanOrEqual(MAX_SLOT_TEXT);
+      },
+    ),
+  );
+  const everySecond = Array.from({ length: 2048 }, (_, i) => 2 * i + 1);
+  expect(slotsToText(everySecond).length).toBeLessThanOrEqual(MAX_SLOT_TEXT);
+  expect(slotsToText([3, 0, 1, 2, 7])).toBe('0-3,7');
+});
+
+test.each(['x', '0,', '5-3', '3,2', '3,3', '256', '0-256', '-1', '1.5', '99999'])('%s names no slots', (text) => {
+  expect(() => textToSlots(text, 256)).toThrow(HashRangeError);
 });

@@ -65,3 +65,38 @@ export function rangesToSlots(ranges: readonly HashRange[], slotCount: number): 
   }
   return [...slots].sort((x, y) => x - y);
 }
+
+/** Longest text of a set of slots: at most five characters a slot, and no more than every second one stands alone. */
+export const MAX_SLOT_TEXT = 2048 * 5;
+
+/**
+ * A set of slots as short text, `0-3,7`: the form of messages, because it is bounded whatever the slots are
+ * (`MAX_SLOT_TEXT`), which ranges over the hash are not. Any order, duplicates allowed.
+ */
+export function slotsToText(slots: Iterable<number>): string {
+  const runs: { first: number; last: number }[] = [];
+  for (const slot of [...new Set(slots)].sort((x, y) => x - y)) {
+    const run = runs.at(-1);
+    if (run !== undefined && run.last + 1 === slot) run.last = slot;
+    else runs.push({ first: slot, last: slot });
+  }
+  return runs.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
+}
+
+/**
+ * The slots that `text` names, ascending; none for the empty text.
+ * @throws HashRangeError when it is no such text, not in order, or names a slot that does not exist.
+ */
+export function textToSlots(text: string, slotCount: number): number[] {
+  if (text === '') return [];
+  const slots: number[] = [];
+  for (const run of text.split(',')) {
+    const match = /^([0-9]{1,4})(?:-([0-9]{1,4}))?$/.exec(run);
+    const first = Number(match?.[1] ?? Number.NaN);
+    const last = match?.[2] === undefined ? first : Number(match[2]);
+    const isInOrder = first > (slots.at(-1) ?? -1) && last >= first && last < slotCount;
+    if (!isInOrder) throw new HashRangeError(`"${run.slice(0, 20)}" names no slots of 0 to ${slotCount - 1}, in order`);
+    for (let slot = first; slot <= last; slot++) slots.push(slot);
+  }
+  return slots;
+}

@@ -88,5 +88,5 @@ export class NatsPresence {
 }
 
 function refusal(migration: string, error: string): VerifyReply {
-  return { v: 'shard.verify.v1', migration, feeds: [], error: error.slice(0, MAX_ERROR) };
+  return { v: 'shard.verify.v2', migration, settled: false, kinds: [], error: error.slice(0, MAX_ERROR) };
 }

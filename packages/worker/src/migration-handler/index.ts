@@ -1,4 +1,5 @@
+export { namespacesOf, type Selection } from './exported-kinds.ts';
 export { HandoverLedger, type SlotProgress } from './handover-ledger.ts';
 export { MembershipRing } from './membership-ring.ts';
 export { isExposedRole, planSlots, SlotRole, type SlotRoles } from './slot-plan.ts';
-export { type SlotCensus, type VerifiableFeed, verifySlots } from './verification.ts';
+export { type SlotCensus, type VerifiableFeed, Verifier } from './verification.ts';

@@ -3,7 +3,8 @@ import { MembershipRing } from './membership-ring.ts';
 
 function ringOf(count: number, capacity: number): MembershipRing {
   const ring = new MembershipRing('1', capacity);
-  for (let i = 2; i <= count; i++) ring.push({ version: String(i), uid: `u${i}`, slot: 0, joined: true });
+  for (let i = 2; i <= count; i++)
+    ring.push({ version: String(i), uid: `u${i}`, slot: 0, namespace: '', joined: true });
   return ring;
 }
 

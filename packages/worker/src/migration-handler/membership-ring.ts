@@ -5,6 +5,7 @@ export interface MembershipChange {
   readonly version: string;
   readonly uid: string;
   readonly slot: number;
+  readonly namespace: string;
   readonly joined: boolean;
 }
 

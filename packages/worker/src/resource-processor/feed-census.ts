@@ -67,6 +67,10 @@ export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
   readonly synced: number;
   /** Kinds that the exporter wants and cannot be read now, by name. */
   readonly unavailable: readonly UnavailableKind[];
+  /** Sharded feeds that the exporter has not left, also those that the API server refuses. */
+  readonly exported: readonly F[];
+  /** The exporter is not about to open further watches. */
+  readonly settled: boolean;
   oldestProofMs(probedAt: number): number;
   /** Names of the feeds that have had no proof of life for STALE_MS, sorted. */
   stale(probedAt: number): string[];
@@ -118,6 +122,8 @@ export function takeFeedCensus<F extends CensusFeed>(
 
   return {
     feeds,
+    exported: wanted,
+    settled: isSettled && isBack,
     total: feeds.length,
     synced: feeds.filter(({ state }) => state?.filled === true).length,
     unavailable: unavailableKinds(out),

@@ -25,6 +25,8 @@ export interface FeedContext {
   /** Bounds relists that run at the same time; those of kinds that are broken, and may hang, have a bound of their own. */
   readonly relists: Semaphore;
   readonly brokenRelists: Semaphore;
+  /** Reads by which feeds prove their positions. */
+  readonly proofs: Semaphore;
   readonly roles: () => SlotRoles | undefined;
   /** `auto`: the API server is asked for the objects of the needed slots only, where it narrows lists and watches. */
   readonly pushdown: 'auto' | 'off';

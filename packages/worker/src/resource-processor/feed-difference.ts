@@ -69,7 +69,7 @@ export function compareWithList(
       if ((!mayHold && (entry.sent & subscription.bit) === 0) || state.isQuiet(subscription, entry.slot)) continue;
       state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
     }
-    state.ring.push({ uid, version, slot: entry.slot, joined: false });
+    state.ring.push({ uid, version, slot: entry.slot, namespace: entry.namespace, joined: false });
     state.index.remove(uid);
   }
   const stale = new Map<string, { readonly namespace: string; readonly name: string }>();

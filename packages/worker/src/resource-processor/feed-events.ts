@@ -37,7 +37,7 @@ function remove(
     return;
   }
   state.tombstones?.set(uid, version);
-  state.ring.push({ uid, version, slot, joined: false });
+  state.ring.push({ uid, version, slot, namespace: entry?.namespace ?? view.namespace(), joined: false });
   let frame: Buffer | undefined;
   if (entry !== undefined && entry.sent !== 0) state.index.noteEvent(slot, wireEnd - wireStart);
   for (const subscription of state.subscriptions) {
@@ -70,7 +70,7 @@ export function upsert(
     }
     entry = state.index.add(uid, slot, view.namespace(), view.name(), version);
     // One that changes was there before: the load that is to bring it is under way, and counts it.
-    if (view.type === 'ADDED') state.ring.push({ uid, version, slot, joined: true });
+    if (view.type === 'ADDED') state.ring.push({ uid, version, slot, namespace: entry.namespace, joined: true });
   } else if (isNewer(version, entry.version)) entry.version = version;
   else return;
   const novelty = state.judge(entry, view);

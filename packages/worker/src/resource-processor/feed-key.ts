@@ -1,3 +1,5 @@
+import { namespacesOf, type Selection } from '../migration-handler/index.ts';
+import { acceptedForms } from './accept.ts';
 import { pathOf } from './request-line.ts';
 
 /** What an exporter's list or watch asks for; equal keys share one upstream watch. */
@@ -85,8 +87,36 @@ export function feedName(key: FeedKey): string {
 
 /** Name of the resource in counts: `pods`, or `widgets.example.com` where the group is not one of Kubernetes' own. */
 export function resourceName(key: Pick<FeedKey, 'group' | 'resource'>): string {
-  const builtIn = key.group === '' || !key.group.includes('.') || key.group.endsWith('.k8s.io');
-  return builtIn ? key.resource : `${key.resource}.${key.group}`;
+  return isBuiltIn(key) ? key.resource : `${key.resource}.${key.group}`;
+}
+
+function isBuiltIn({ group }: Pick<FeedKey, 'group'>): boolean {
+  return group === '' || !group.includes('.') || group.endsWith('.k8s.io');
+}
+
+/** What the feed selects, as another worker would name it. */
+export function selectionOf(key: FeedKey): Selection {
+  const { namespaces, rest } = namespacesOf(key.namespace, key.fieldSelector);
+  const { group, resource, version } = key;
+  const selector = [
+    rest === '' ? '' : `fields(${rest})`,
+    key.labelSelector === '' ? '' : `labels(${key.labelSelector})`,
+  ];
+  return {
+    resource: group === '' ? resource : `${resource}.${group}`,
+    version,
+    encoding: encodingOf(key),
+    namespaces,
+    selector: selector.filter((part) => part !== '').join(' '),
+  };
+}
+
+/** kube-state-metrics reads Kubernetes' own kinds as protobuf, and as JSON once more for custom-resource-state. */
+function encodingOf(key: FeedKey): string {
+  const [shape] = acceptedForms(key.accept).shapes;
+  const isJson = !key.accept.startsWith('application/vnd.kubernetes.protobuf');
+  const usual = isJson === !isBuiltIn(key) ? '' : isJson ? 'json' : 'protobuf';
+  return shape === 'Object' || shape === undefined ? usual : `${usual}${shape}`;
 }
 
 /** Query that narrows a request to the feed's objects. */

@@ -2,6 +2,7 @@ import type { Clock } from '@shard-controller/shared/runtime';
 import type { CollectionReader } from './collection-reader.ts';
 import { type PresentPosition, readPresent } from './feed-history.ts';
 import type { FeedState } from './feed-state.ts';
+import type { Semaphore } from './semaphore.ts';
 import { isNewer } from './version-order.ts';
 
 const POLL_MS = 10;
@@ -21,9 +22,16 @@ interface ProvableFeed {
  * Proves that a feed misses nothing older than a consistent read. Either its watch has passed that position, or it is
  * open, has been quiet since the read, and knows exactly as many objects as the server counted. Throws when neither
  * comes true before `signal` aborts.
+ *
+ * @param reads lets so many read at the same time: there may be hundreds of feeds to prove.
  */
-export async function proveFeed(feed: ProvableFeed, clock: Clock, signal: AbortSignal): Promise<string> {
-  let read = await readNow(feed, signal);
+export async function proveFeed(
+  feed: ProvableFeed,
+  clock: Clock,
+  reads: Semaphore,
+  signal: AbortSignal,
+): Promise<string> {
+  let read = await readNow(feed, reads, signal);
   let readAt = clock.monotonic();
   for (;;) {
     const { state } = feed;
@@ -40,7 +48,7 @@ export async function proveFeed(feed: ProvableFeed, clock: Clock, signal: AbortS
       if (clock.monotonic() - quietSince >= QUIET_MS) {
         if (agrees) return read.version;
         // Out of time within the read: what is missing is said at once.
-        read = await readNow(feed, signal).catch((error: unknown) => {
+        read = await readNow(feed, reads, signal).catch((error: unknown) => {
           if (signal.aborted) return read;
           throw error;
         });
@@ -51,8 +59,8 @@ export async function proveFeed(feed: ProvableFeed, clock: Clock, signal: AbortS
   }
 }
 
-async function readNow(feed: ProvableFeed, signal: AbortSignal): Promise<PresentPosition> {
-  const present = await readPresent(feed, signal);
+async function readNow(feed: ProvableFeed, reads: Semaphore, signal: AbortSignal): Promise<PresentPosition> {
+  const present = await reads.run(() => readPresent(feed, signal));
   if (present.isRewound) throw new Error(`it has yet to follow the API server back to position ${present.version}`);
   return present;
 }

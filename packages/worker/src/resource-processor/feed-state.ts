@@ -265,9 +265,9 @@ export class FeedState {
     else this.offPosition.add(subscription);
   }
 
-  /** Objects of `slots` in the exporter, as of `version`. Throws when it cannot say. */
-  census(slots: ReadonlySet<number>, version: string): SlotCensus {
-    const census = takeCensus(this, slots, version);
+  /** Objects of `slots`, and of `namespaces`, in the exporter as of `version`. Throws when it cannot say. */
+  census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus {
+    const census = takeCensus(this, slots, version, namespaces);
     this.past.verified(slots, version);
     return census;
   }

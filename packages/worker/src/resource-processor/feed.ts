@@ -1,10 +1,10 @@
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
-import { type SlotCensus, SlotRole, type VerifiableFeed } from '../migration-handler/index.ts';
+import { type Selection, type SlotCensus, SlotRole, type VerifiableFeed } from '../migration-handler/index.ts';
 import { Backoff } from './backoff.ts';
 import { CollectionReader } from './collection-reader.ts';
 import { causeOf, codeOf, pauseAfter } from './failure-cause.ts';
 import type { FeedContext, FeedSlots } from './feed-context.ts';
-import { type FeedKey, feedId, feedName, resourceName } from './feed-key.ts';
+import { type FeedKey, feedId, feedName, resourceName, selectionOf } from './feed-key.ts';
 import { FeedLoader } from './feed-loader.ts';
 import { proveFeed } from './feed-proof.ts';
 import { FeedPushdown } from './feed-pushdown.ts';
@@ -33,6 +33,7 @@ export class Feed implements VerifiableFeed {
   readonly id: string;
   readonly name: string;
   readonly resource: string;
+  readonly selection: Selection;
   readonly isQuiet: boolean;
   readonly reader: CollectionReader;
   /** Set once the first watch is open. */
@@ -83,6 +84,7 @@ export class Feed implements VerifiableFeed {
     this.id = feedId(key);
     this.name = feedName(key);
     this.resource = resourceName(key);
+    this.selection = selectionOf(key);
     this.isQuiet = slots.unsharded === true;
     this.#slots = slots;
     this.#context = context;
@@ -258,6 +260,11 @@ export class Feed implements VerifiableFeed {
     this.#proven = undefined;
   }
 
+  hasReached(version: string): boolean {
+    const { position } = this.#require();
+    return !isNewer(version, this.#proven === undefined ? position : newerOf(this.#proven, position));
+  }
+
   async prove(signal: AbortSignal, version?: string): Promise<string> {
     const position = await this.#prove(signal, version);
     await this.#rendered(signal);
@@ -265,10 +272,9 @@ export class Feed implements VerifiableFeed {
   }
 
   async #prove(signal: AbortSignal, version?: string): Promise<string> {
-    const known =
-      this.#proven === undefined ? this.#require().position : newerOf(this.#proven, this.#require().position);
-    if (version !== undefined && !isNewer(version, known)) return version;
-    this.#proven = await proveFeed(this, this.#context.clock, signal);
+    if (version !== undefined && this.hasReached(version)) return version;
+    const { clock, proofs } = this.#context;
+    this.#proven = await proveFeed(this, clock, proofs, signal);
     return this.#proven;
   }
 
@@ -298,9 +304,8 @@ export class Feed implements VerifiableFeed {
     return count;
   }
 
-  census(slots: ReadonlySet<number>, version: string): SlotCensus {
-    if (this.state === undefined) throw new Error('the feed is not open');
-    return this.state.census(slots, version);
+  census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus {
+    return this.#require().census(slots, version, namespaces);
   }
 
   /** A missing kind is final for this request; a missing right is not, because RBAC caches fill late. */

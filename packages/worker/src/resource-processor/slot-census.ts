@@ -13,9 +13,14 @@ export interface CensusSource {
 
 /**
  * Objects of `slots` that every open subscription was sent, as of `version`: what was sent until now, less what joined
- * and plus what left since then. Throws when the feed cannot say.
+ * and plus what left since then; with `namespaces` those of these. Throws when the feed cannot say.
  */
-export function takeCensus(feed: CensusSource, slots: ReadonlySet<number>, version: string): SlotCensus {
+export function takeCensus(
+  feed: CensusSource,
+  slots: ReadonlySet<number>,
+  version: string,
+  namespaces?: ReadonlySet<string>,
+): SlotCensus {
   if (isNewer(feed.censusFloor, version)) {
     throw new Error(`position ${version} is older than the newest load at ${feed.censusFloor}`);
   }
@@ -27,11 +32,12 @@ export function takeCensus(feed: CensusSource, slots: ReadonlySet<number>, versi
   let digest = 0n;
   for (const [uid, entry] of feed.index.entries()) {
     if (!slots.has(entry.slot) || (entry.sent & everyone) !== everyone) continue;
+    if (namespaces?.has(entry.namespace) === false) continue;
     count++;
     digest += hashToBigInt(fnv1a64(uid));
   }
   for (const change of changes) {
-    if (!slots.has(change.slot)) continue;
+    if (!slots.has(change.slot) || namespaces?.has(change.namespace) === false) continue;
     const hash = hashToBigInt(fnv1a64(change.uid));
     count += change.joined ? -1 : 1;
     digest += change.joined ? -hash : hash;

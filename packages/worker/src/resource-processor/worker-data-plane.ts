@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
-import { rangesToSlots } from '@shard-controller/shared/hashing';
+import { textToSlots } from '@shard-controller/shared/hashing';
 import type { UnavailableKind, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
-import { HandoverLedger, planSlots, SlotRole, type SlotRoles, verifySlots } from '../migration-handler/index.ts';
+import { HandoverLedger, planSlots, SlotRole, type SlotRoles, Verifier } from '../migration-handler/index.ts';
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus, SlotAssignment } from './data-plane.ts';
 import { definitionSlots } from './definition-slots.ts';
 import { type Caller, ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
@@ -44,6 +44,7 @@ const OUTAGE_IDLE_LIMIT_MS = 150_000;
 const PARALLEL_RELISTS = 4;
 /** A feed that says nothing is compared with a consistent read so often; one feed at a time, each TICK_MS. ms. */
 const COMPARE_EVERY_MS = 8_000;
+const PARALLEL_PROOFS = 16;
 
 /** The data plane of a worker: all feeds of one exporter, the slots it owns, and the endpoint that it talks to. */
 class WorkerDataPlane implements DataPlane, FeedDirectory {
@@ -57,6 +58,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
   readonly #outages = new KindOutages<Feed>();
   /** Kinds that the process before this one could not read, by name, until their feeds are opened. */
   readonly #presumed = new Map<string, UnavailableKind>();
+  readonly #verifier: Verifier;
   readonly #context: FeedContext;
   readonly #definitionsContext: FeedContext;
   readonly #api: ExporterApi;
@@ -78,6 +80,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
+    this.#verifier = new Verifier(options.clock);
     this.#probedAt = options.clock.monotonic();
     const upstream = plainUpstream(options.upstream);
     const random = options.random ?? Math.random;
@@ -91,6 +94,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       history: new History(),
       relists: new Semaphore(PARALLEL_RELISTS),
       brokenRelists: new Semaphore(PARALLEL_RELISTS),
+      proofs: new Semaphore(PARALLEL_PROOFS),
       roles: () => this.#roles,
       pushdown: options.pushdown ?? 'auto',
       withholds: options.fault === 'omit-one' ? (uid, slot) => this.#omitsOne(uid, slot) : undefined,
@@ -191,12 +195,16 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       throw new Error('verification is not answered: test fault `mute`');
     }
+    const { v, migration, slotCount } = request;
     const assignment = this.#assignment;
-    if (assignment === undefined) {
-      return { v: 'shard.verify.v1', migration: request.migration, feeds: [], error: 'this worker has no assignment' };
+    const refusal = { v, migration, settled: false, kinds: [] };
+    if (assignment === undefined) return { ...refusal, error: 'this worker has no assignment' };
+    if (assignment.slotCount !== slotCount) {
+      return { ...refusal, error: `this worker has ${assignment.slotCount} slots, not ${slotCount}` };
     }
-    const slots = new Set(rangesToSlots(request.ranges, assignment.slotCount));
-    return verifySlots(request, slots, this.#census().feeds, signal);
+    const { exported, settled } = this.#census();
+    const slots = new Set(textToSlots(request.slots, slotCount));
+    return this.#verifier.answer(request, slots, { feeds: exported, settled }, signal);
   }
 
   async run(signal: AbortSignal): Promise<void> {

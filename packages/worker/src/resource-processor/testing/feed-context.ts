@@ -31,6 +31,7 @@ export function testContext(upstream: Upstream, over: Partial<FeedContext> & Pic
     history: new History(),
     relists: new Semaphore(4),
     brokenRelists: new Semaphore(4),
+    proofs: new Semaphore(4),
     pushdown: 'auto',
     withholds: undefined,
     diet: () => undefined,
