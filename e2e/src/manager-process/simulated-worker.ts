@@ -4,7 +4,7 @@ import {
   ASSIGNMENT_STREAM,
   activeReplicaOf,
   type Assignment,
-  assignmentSchema,
+  assignmentMessageSchema,
   assignmentSubject,
   compareEpoch,
   type Handover,
@@ -99,7 +99,7 @@ export class SimulatedWorker {
       const { body } = message;
       if (body.ok && this.options.fault() !== 'mute') message.respond(this.#verify(body.value));
     });
-    const values = new LastValueStream({ link, stream: ASSIGNMENT_STREAM, schema: assignmentSchema });
+    const values = new LastValueStream({ link, stream: ASSIGNMENT_STREAM, schema: assignmentMessageSchema });
     void values.watch(assignmentSubject(address), {
       signal: this.#stop.signal,
       onRecord: ({ body }) => {

@@ -136,6 +136,53 @@ describe('the event log', () => {
     expect((await events.load()).state.total).toBe(2);
   });
 
+  /** More than one message holds. */
+  const large = (n: number): Event => added(...Array.from({ length: 30_000 }, (_, i) => i + n));
+
+  it('stores a decision that is too large for a message in several, as one', async () => {
+    const before = await appended(await events.load(), added(1));
+    const head = await appended(before, large(0), { type: 'shard.renamed.v1', name: 'x' });
+    expect(head.sequence).toBeGreaterThan(before.sequence + 1);
+    expect(head).toMatchObject({ decisions: 2, lastSequence: head.sequence, garbage: 0 });
+    expect(head.state).toEqual({ total: 30_001, name: 'x', epochs: [1, head.sequence, head.sequence] });
+    expect(await logOn(stream).load()).toEqual(head);
+    const decisions = await collect(events.decisions());
+    expect(decisions.map(({ sequence }) => sequence)).toEqual([1, head.sequence]);
+    expect((await appended(head, added(7))).state.total).toBe(30_002);
+  });
+
+  it('takes nothing of a decision whose last part was never written, and goes on after it', async () => {
+    const head = await appended(await events.load(), added(1));
+    let left = 2;
+    const dying = {
+      facts: () => stream.facts(),
+      append: (subject: string, message: DecisionEnvelope, expected: number) =>
+        left-- > 0 ? stream.append(subject, message, expected) : Promise.reject(new Error('killed')),
+    };
+    const log = logOn(Object.assign(Object.create(stream), dying));
+    await expect(log.append(head, decision(large(0)))).rejects.toThrow('killed');
+    const found = await events.load();
+    expect(found).toMatchObject({ decisions: 1, sequence: 3, lastSequence: 1, state: { total: 1 } });
+    expect(await events.append(head, decision(added(2)))).toMatchObject({ kind: 'conflict' });
+    const next = await appended(found, added(2));
+    expect(await logOn(stream).load()).toMatchObject({ decisions: 2, state: { total: 2 }, sequence: next.sequence });
+    expect((await collect(events.decisions())).map(({ sequence }) => sequence)).toEqual([1, 4]);
+  });
+
+  it('is not led astray by a message between the parts, and says whose decision it was', async () => {
+    const head = await appended(await events.load(), added(1));
+    let parts = 0;
+    const disturbed = {
+      append: async (subject: string, message: DecisionEnvelope, expected: number) => {
+        if (++parts === 2) await written('garbage');
+        return stream.append(subject, message, expected);
+      },
+    };
+    const log = logOn(Object.assign(Object.create(stream), disturbed));
+    expect(await log.append(head, decision(large(0)))).toMatchObject({ kind: 'conflict' });
+    expect(await events.load()).toMatchObject({ decisions: 1, garbage: 1, state: { total: 1 } });
+  });
+
   it('two managers that race for 60 decisions lose none and double none', async () => {
     const rivals = [
       events,
@@ -214,10 +261,10 @@ describe('the event log', () => {
       sequence: 2,
     });
     const other = 'shard.events.ns.config.other';
-    link.publish(other, { v: 'shard.decision.v2', id: 'newer', anything: true });
+    link.publish(other, { v: 'shard.decision.v9', id: 'newer', anything: true });
     await expect.poll(() => stream.lastSequence(other)).toBe(3);
     const newer = new EventLog({ stream, subject: other, schema, initial, evolve, logger });
-    await expect(newer.load()).rejects.toMatchObject({ code: 'SC_EVENT_UNKNOWN', type: 'shard.decision.v2' });
+    await expect(newer.load()).rejects.toMatchObject({ code: 'SC_EVENT_UNKNOWN', type: 'shard.decision.v9' });
   });
 
   it('a decision over the size bound is refused whole, with the remedy', async () => {

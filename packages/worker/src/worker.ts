@@ -369,7 +369,9 @@ class Worker {
       onLink: (link) => {
         this.#presence.join(link);
         // Before the first consistent read of the ShardInstance there is nothing to compare a message with.
-        void this.#source.loaded.then(() => this.#notices.follow(link, link.closed));
+        this.#source.loaded
+          .then(() => this.#notices.follow(link, link.closed))
+          .catch((error: unknown) => logger.error({ err: error }, 'assignments on NATS are not followed any more'));
       },
       onStatus: (connected) => {
         if (connected) this.#heart.hurry();

@@ -7,6 +7,9 @@ import { settingsSchema } from './settings.ts';
  * sequence. A released type is never changed: a new form gets a new version and an upcaster.
  */
 
+/** Twice what a ShardConfig may want: surge workers, and shards that are leaving, come on top. */
+const MAX_SHARDS = 2000;
+
 const at = z.number().min(0);
 const slot = z.int().min(0).max(4095);
 const slots = z.array(slot).min(1).max(4096);
@@ -116,7 +119,7 @@ const slotsAssigned = z.strictObject({
     .min(1)
     .max(4096),
   /** Release id for each former owner. */
-  releases: z.array(z.strictObject({ shardId, id })).max(1000),
+  releases: z.array(z.strictObject({ shardId, id })).max(MAX_SHARDS),
   releaseWhen,
   reason,
 });
@@ -136,7 +139,7 @@ const slotsShown = z.strictObject({
 const failoverHeld = z.strictObject({
   type: z.literal('shard.failover.held.v1'),
   at,
-  shards: z.array(shardId).min(1).max(1000),
+  shards: z.array(shardId).min(1).max(MAX_SHARDS),
   until: deadline,
   reason,
 });
@@ -261,7 +264,7 @@ const logRecovered = z.strictObject({
         active: replica.optional(),
       }),
     )
-    .max(1000),
+    .max(MAX_SHARDS),
   reason,
 });
 

@@ -1,20 +1,31 @@
 import {
   type Assignment,
   ASSIGNMENT_STREAM,
+  assignmentMessage,
+  assignmentMessageSchema,
   assignmentSchema,
   assignmentSubject,
   compareEpoch,
 } from '@shard-controller/shared/contracts';
-import { LastValueStream, type NatsLink } from '@shard-controller/shared/nats';
+import { fitsMessage, LastValueStream, type NatsLink } from '@shard-controller/shared/nats';
 
-/** What became of a publication. `newer`: another writer's newer assignment stands there, ours is obsolete. */
-export type Publication = 'published' | 'unchanged' | 'newer' | 'failed';
+/**
+ * What became of a publication. `newer`: another writer's newer assignment stands there, ours is obsolete. `unsent`: no
+ * message could hold it; the worker has it from its ShardInstance.
+ */
+export type Publication = 'published' | 'unchanged' | 'newer' | 'failed' | 'unsent';
 
 /** The part of the assignment stream that publishing needs. */
 export type AssignmentValues = Pick<LastValueStream<Assignment>, 'get' | 'publish' | 'remove'>;
 
 export const assignmentValues = (link: NatsLink): AssignmentValues =>
-  new LastValueStream({ link, stream: ASSIGNMENT_STREAM, schema: assignmentSchema, patienceMs: 2000 });
+  new LastValueStream({
+    link,
+    stream: ASSIGNMENT_STREAM,
+    schema: assignmentMessageSchema,
+    encode: assignmentMessage,
+    patienceMs: 2000,
+  });
 
 export interface AssignmentPublisherOptions {
   readonly values: AssignmentValues;
@@ -57,6 +68,7 @@ export class AssignmentPublisher {
     if (forged !== undefined && !(await isNewest())) return 'newer';
     const isWritten = order < 0 || forged !== undefined;
     if (isWritten) {
+      if (!fitsMessage(assignmentMessage(assignment))) return 'unsent';
       if (!leads()) return 'failed';
       const result = await values.publish(subject, assignment, present?.sequence ?? 0);
       if (!result.ok) return result.conflict ? 'newer' : 'failed';
@@ -86,9 +98,10 @@ export class AssignmentPublisher {
   }
 }
 
-/** Both come out of the same schema, so that their keys stand in the same order. */
-const isSame = (a: Assignment | undefined, b: Assignment): boolean =>
-  JSON.stringify(assignmentSchema.parse(a)) === JSON.stringify(assignmentSchema.parse(b));
+/** Both come out of the same schema, so that their keys stand in the same order; so do their ranges as they are sent. */
+const isSame = (a: Assignment | undefined, b: Assignment): boolean => a !== undefined && sent(a) === sent(b);
+
+const sent = (assignment: Assignment): string => JSON.stringify(assignmentMessage(assignmentSchema.parse(assignment)));
 
 const subjectOf = ({ shardConfig, shardId }: Assignment): string =>
   assignmentSubject({ namespace: shardConfig.namespace, config: shardConfig.name, shardId });

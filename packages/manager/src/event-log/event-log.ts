@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { EventStream, NatsLogger, StoredRecord, StreamReset } from '@shard-controller/shared/nats';
+import {
+  type AppendResult,
+  type EventStream,
+  fitsMessage,
+  type NatsLogger,
+  type StoredRecord,
+  type StreamReset,
+} from '@shard-controller/shared/nats';
 import type { z } from 'zod';
 import {
   DECISION_V1,
@@ -10,6 +17,14 @@ import {
   type StoredDecision,
   shortText,
 } from './decision.ts';
+import {
+  DECISION_PART,
+  decisionPartSchema,
+  inParts,
+  type OpenDecision,
+  wholeText,
+  withPart,
+} from './decision-parts.ts';
 import { UnknownEventError } from './errors.ts';
 import { EventCodec, type Upcasters } from './event-codec.ts';
 import type { FoundLog } from './log-comparison.ts';
@@ -40,6 +55,8 @@ export interface LogHead<S> extends FoundLog {
   readonly lastId: string;
   /** Messages that were no decisions and have been skipped. */
   readonly garbage: number;
+  /** A decision that is stored in parts, until the last one of them. */
+  readonly open?: OpenDecision | undefined;
 }
 
 /**
@@ -61,6 +78,12 @@ export interface LogFollowOptions<E, S> {
   /** A decision that cannot be read; following has ended, because nothing after it can be folded. */
   readonly onUnreadable: (error: Error) => void;
   readonly probeMs?: number;
+}
+
+/** What a message is: the end of a decision, a part of one that is open, or neither. */
+interface Reading<E> {
+  readonly decision?: Decision<E>;
+  readonly open?: OpenDecision;
 }
 
 /** The log of one ShardConfig: decisions in, state out. It keeps no state itself; heads are passed in and out. */
@@ -109,15 +132,17 @@ export class EventLog<E, S> {
 
   /** The decisions from a sequence on, for explanations. @throws as `load` */
   async *decisions(fromSequence = 1, signal?: AbortSignal): AsyncGenerator<Decision<E>, void, void> {
+    let open: OpenDecision | undefined;
     for await (const record of this.#replay(fromSequence, signal)) {
-      const decision = this.#read(record);
-      if (decision !== undefined) yield decision;
+      const read = this.#read(record, open);
+      open = read.open;
+      if (read.decision !== undefined) yield read.decision;
     }
   }
 
   /**
-   * Stores one decision after `head`, whole or not at all.
-   * @throws MessageTooLargeError (SC_MESSAGE_TOO_LARGE): decide about less at a time
+   * Stores one decision after `head`: in one message, or where it does not fit in several, of which the last one makes it
+   * count.
    * @throws InvalidEventError (SC_EVENT_INVALID): a bug, nothing is stored
    * @throws StreamMissingError
    */
@@ -134,12 +159,25 @@ export class EventLog<E, S> {
       reason: shortText(decision.reason),
       events: decision.events.map((event) => this.#codec.encode(event, { subject })),
     };
-    const result = await this.#options.stream.append(subject, decisionSchema.parse(stored), head.sequence);
+    const result = await this.#store(decisionSchema.parse(stored), head.sequence);
     if (result.ok) {
       return { kind: 'appended', head: this.#advance(head, this.#decode(stored, result.sequence)) };
     }
     if (result.conflict) return { kind: 'conflict', lastSequence: result.lastSequence };
     return { kind: 'unavailable', stored: result.stored, problem: result.problem };
+  }
+
+  async #store(stored: StoredDecision, expected: number): Promise<AppendResult> {
+    const { subject, stream } = this.#options;
+    if (fitsMessage(stored)) return stream.append(subject, stored, expected);
+    let result: AppendResult = { ok: true, sequence: expected };
+    for (const part of inParts(stored)) {
+      result = await stream.append(subject, part, result.sequence);
+      if (result.ok) continue;
+      // With its first part the log is not what it was, whatever became of the others.
+      return part.part === 1 || result.conflict ? result : { ...result, stored: 'unknown' };
+    }
+    return result;
   }
 
   /** Folds on from a head as the log grows, for a warm standby; resolves when the signal ends it. */
@@ -195,11 +233,10 @@ export class EventLog<E, S> {
     head: LogHead<S>,
     record: StoredRecord<DecisionEnvelope>,
   ): { readonly head: LogHead<S>; readonly decision: Decision<E> | undefined } {
-    const decision = this.#read(record);
-    if (decision === undefined) {
-      return { head: { ...head, sequence: record.sequence, garbage: head.garbage + 1 }, decision };
-    }
-    return { head: this.#advance(head, decision), decision };
+    const { decision, open } = this.#read(record, head.open);
+    if (decision !== undefined) return { head: this.#advance(head, decision), decision };
+    const garbage = head.garbage + (open === undefined ? 1 : 0);
+    return { head: { ...head, sequence: record.sequence, garbage, open }, decision };
   }
 
   #advance(head: LogHead<S>, decision: Decision<E>): LogHead<S> {
@@ -214,27 +251,39 @@ export class EventLog<E, S> {
       decisions: head.decisions + 1,
       lastId: decision.id,
       writtenUnder: decision.stream,
+      open: undefined,
     };
   }
 
-  /** The decision in a message; undefined for garbage, which is logged. @throws UnknownEventError, InvalidEventError */
-  #read(record: StoredRecord<DecisionEnvelope>): Decision<E> | undefined {
+  /** The decision that a message completes; neither that nor an open one for garbage, which is logged. @throws UnknownEventError, InvalidEventError */
+  #read(record: StoredRecord<DecisionEnvelope>, open: OpenDecision | undefined): Reading<E> {
     if (!record.body.ok) return this.#skip(record, record.body.problem);
-    if (record.body.value.v !== DECISION_V1) {
-      throw new UnknownEventError(record.body.value.v, record.subject, record.sequence);
+    const message = record.body.value;
+    if (message.v === DECISION_PART) {
+      const part = decisionPartSchema.safeParse(message);
+      if (!part.success) return this.#skip(record, part.error.issues[0]?.message ?? 'not a part of a decision');
+      const next = withPart(open, part.data);
+      if (next === undefined) return this.#skip(record, 'the parts of this decision before are not there');
+      const text = wholeText(next);
+      return text === undefined ? { open: next } : this.#parse(record, parsedJson(text));
     }
-    const stored = decisionSchema.safeParse(record.body.value);
-    if (!stored.success) return this.#skip(record, stored.error.issues[0]?.message ?? 'not a decision');
-    return this.#decode(stored.data, record.sequence);
+    if (message.v !== DECISION_V1) throw new UnknownEventError(message.v, record.subject, record.sequence);
+    return this.#parse(record, message);
   }
 
-  #skip(record: StoredRecord<DecisionEnvelope>, problem: string): undefined {
+  #parse(record: StoredRecord<DecisionEnvelope>, message: unknown): Reading<E> {
+    const stored = decisionSchema.safeParse(message);
+    if (!stored.success) return this.#skip(record, stored.error.issues[0]?.message ?? 'not a decision');
+    return { decision: this.#decode(stored.data, record.sequence) };
+  }
+
+  #skip(record: StoredRecord<DecisionEnvelope>, problem: string): Reading<E> {
     const { subject, sequence } = record;
     this.#options.logger.warn(
       { code: 'SC_EVENT_GARBAGE', subject, sequence, problem },
       'message in the event log is not a decision: skipped',
     );
-    return undefined;
+    return {};
   }
 
   #decode(stored: StoredDecision, sequence: number): Decision<E> {
@@ -242,5 +291,13 @@ export class EventLog<E, S> {
     const { id, at, manager, generation, stream, command, reason } = stored;
     const events = stored.events.map((event) => this.#codec.decode(event, place));
     return { id, at, manager, generation, stream, command, reason, events, sequence };
+  }
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

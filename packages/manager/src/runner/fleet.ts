@@ -187,7 +187,10 @@ export class Fleet implements ClusterViewHandler {
       const address = { namespace: config.namespace, config: config.name, shardId, replica };
       const view = registry.view(address, config.uid);
       const isSilent = view === undefined || clock.monotonic() - view.heardAt >= silentMs;
-      if (isSilent) void this.#ping(address, config.uid);
+      if (!isSilent) continue;
+      this.#ping(address, config.uid).catch((error: unknown) => {
+        this.#context.logger.warn({ shard: shardId, err: error }, 'a worker could not be asked whether it is there');
+      });
     }
   }
 

@@ -1,3 +1,4 @@
+export { assignmentMessage, assignmentMessageSchema } from './assignment-message.ts';
 export {
   activeReplicaOf,
   type Assignment,

@@ -23,7 +23,7 @@ export type {
   RequestResult,
   SubscriptionOptions,
 } from './link-types.ts';
-export { encodeMessage, MAX_MESSAGE_BYTES, type Parsed, parseMessage } from './message.ts';
+export { encodeMessage, fitsMessage, MAX_MESSAGE_BYTES, type Parsed, parseMessage } from './message.ts';
 export type { StoredRecord } from './stored-record.ts';
 export {
   appendOnlyStream,

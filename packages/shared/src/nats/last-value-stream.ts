@@ -12,7 +12,10 @@ import { readLast } from './stream-reader.ts';
 export interface LastValueStreamOptions<T> {
   readonly link: NatsLink;
   readonly stream: string;
+  /** Reads what `encode` writes. */
   readonly schema: z.ZodType<T>;
+  /** The form in which a value is sent; as it is by default. */
+  readonly encode?: (value: T) => unknown;
   /** How long `publish` goes on after a lost answer, ms. Default 5000. */
   readonly patienceMs?: number;
 }
@@ -24,12 +27,14 @@ export class LastValueStream<T> {
   readonly #link: NatsLink;
   readonly #stream: string;
   readonly #schema: z.ZodType<T>;
+  readonly #encode: (value: T) => unknown;
   readonly #patienceMs: number;
 
   constructor(options: LastValueStreamOptions<T>) {
     this.#link = options.link;
     this.#stream = options.stream;
     this.#schema = options.schema;
+    this.#encode = options.encode ?? ((value) => value);
     this.#patienceMs = options.patienceMs ?? 5000;
   }
 
@@ -42,7 +47,7 @@ export class LastValueStream<T> {
       stream: this.#stream,
       subject,
       id: randomUUID(),
-      data: encodeMessage(subject, value),
+      data: encodeMessage(subject, this.#encode(value)),
       ...(expectedLast === undefined ? {} : { expected: expectedLast }),
       patienceMs: this.#patienceMs,
     });

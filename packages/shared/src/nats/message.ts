@@ -10,6 +10,11 @@ export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
+/** Whether `body` can be sent as one message. */
+export function fitsMessage(body: unknown): boolean {
+  return Buffer.byteLength(JSON.stringify(body)) <= MAX_MESSAGE_BYTES;
+}
+
 /** JSON as bytes. @throws MessageTooLargeError beyond `limit` bytes. */
 export function encodeMessage(subject: string, body: unknown, limit: number = MAX_MESSAGE_BYTES): Uint8Array {
   const bytes = encoder.encode(JSON.stringify(body));

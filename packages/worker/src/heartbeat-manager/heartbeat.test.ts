@@ -87,6 +87,34 @@ describe('a heartbeat', () => {
     const heartbeat = beat({ dataPlane: dataPlaneStatus({ handovers, objectsByResource, unavailable }) });
     expect(Buffer.byteLength(JSON.stringify(heartbeat))).toBeLessThanOrEqual(MAX_MESSAGE_BYTES);
     expect(heartbeatSchema.parse(heartbeat).handovers.map(({ state }) => state)).toHaveLength(256);
+    // The counts of the kinds go last, and those of most objects last of all.
+    const kinds = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`${'r'.repeat(100)}${i}`, i]));
+    const many = beat({ dataPlane: dataPlaneStatus({ objectsByResource: kinds }) }).load.objectsByResource;
+    expect(Object.values(many)).toHaveLength(100);
+    expect(Math.min(...Object.values(many))).toBe(500);
+  });
+
+  it('fits where everything is as long as it may be', () => {
+    const long = '€'.repeat(500);
+    const handovers = Array.from({ length: 256 }, (_, i) => ({
+      ...handover(i, long),
+      migration: `${'m'.repeat(60)}${i}`.slice(-63),
+    }));
+    const scrapers = Array.from({ length: 64 }, (_, i) => ({
+      id: `${i}${'€'.repeat(190)}`,
+      lastStart: 1.5,
+      lastEnd: 2.5,
+    }));
+    const objectsByResource = Object.fromEntries(
+      Array.from({ length: 600 }, (_, i) => [`${i}${'r'.repeat(110)}`, 1e9]),
+    );
+    const heartbeat = beat({
+      dataPlane: dataPlaneStatus({ handovers, objectsByResource, staleFeeds: [long] }),
+      scrapers,
+      mismatch: long,
+    });
+    expect(Buffer.byteLength(JSON.stringify(heartbeat))).toBeLessThanOrEqual(MAX_MESSAGE_BYTES);
+    expect(heartbeatSchema.parse(heartbeat).handovers.length).toBeGreaterThanOrEqual(128);
   });
 });
 
