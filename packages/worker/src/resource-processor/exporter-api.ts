@@ -8,7 +8,7 @@ import { acceptedForms } from './accept.ts';
 import { type ApiTarget, type CollectionAddress, type FeedKey, feedKeyOf, parseApiPath } from './feed-key.ts';
 import { resumeExporter } from './feed-difference.ts';
 import type { StartOutlook } from './exporter-restart.ts';
-import { type FeedState, SubscriptionLimitError } from './feed-state.ts';
+import type { FeedState } from './feed-state.ts';
 import { jsonCodec } from './frame-codec.ts';
 import { type PassedRequest, passThrough } from './pass-through.ts';
 import { holdsNothing, isExporterForm, type ReadQuery, readQuery } from './read-query.ts';
@@ -98,7 +98,6 @@ export class ExporterApi {
     } catch (error) {
       if (gone.signal.aborted) return;
       const said = error instanceof Error ? error.message : String(error);
-      if (error instanceof SubscriptionLimitError) return tooEarly(response, said);
       this.#options.logger.error({ url: request.url, err: error }, 'a request of the exporter failed');
       sendStatus(response, 500, 'InternalError', `shard-controller worker: ${said}`);
     }

@@ -32,7 +32,7 @@ export function resumeExporter(
   for (const [uid, entry] of state.index.entries()) {
     if (state.unsharded) {
       if (entry.slot === state.quietSlot || !isNewer(entry.version, version)) {
-        state.index.markSent(entry, subscription.bit);
+        state.index.markSent(entry, subscription.mark);
       }
     } else if (roles === undefined || !isExposedRole(roles[entry.slot] ?? 0)) {
       state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name }, version);
@@ -66,7 +66,8 @@ export function compareWithList(
     for (const subscription of state.subscriptions) {
       // What was deleted since the watch stood still concerns it, too, if that was before its first load.
       const mayHold = isNewer(subscription.resumedUntil, state.position) || (isRewound && subscription.resumed);
-      if ((!mayHold && (entry.sent & subscription.bit) === 0) || state.isQuiet(subscription, entry.slot)) continue;
+      if ((!mayHold && !state.index.isSent(entry, subscription.mark)) || state.isQuiet(subscription, entry.slot))
+        continue;
       state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
     }
     state.ring.push({ uid, version, slot: entry.slot, namespace: entry.namespace, joined: false });

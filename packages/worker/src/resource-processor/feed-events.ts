@@ -41,7 +41,7 @@ function remove(
   let frame: Buffer | undefined;
   if (entry !== undefined && entry.sent !== 0) state.index.noteEvent(slot, wireEnd - wireStart);
   for (const subscription of state.subscriptions) {
-    const isSent = entry !== undefined && (entry.sent & subscription.bit) !== 0;
+    const isSent = entry !== undefined && state.index.isSent(entry, subscription.mark);
     // An exporter from before this process may hold what was not sent by it.
     if (!isSent && isNewer(version, subscription.resumedUntil)) continue;
     if (state.isQuiet(subscription, slot)) continue;

@@ -54,7 +54,7 @@ export function offerItem(
   const isAhead = known === undefined || isNewer(version, known.version);
   const takers: Subscription[] = [];
   for (const [subscription, marks] of coverage) {
-    const has = known !== undefined && (known.sent & subscription.bit) !== 0;
+    const has = known !== undefined && state.index.isSent(known, subscription.mark);
     if (!has && covers(subscription, marks, slot)) takers.push(subscription);
   }
   if (takers.length === 0 && (state.filled || !isAhead)) return;
@@ -97,7 +97,7 @@ export function abandonLoad(state: FeedState): void {
   state.tombstones = undefined;
 }
 
-/** A subscription that ended during the load is served no more: its bit may be another one's by now. */
+/** A subscription that ended during the load is served no more: its mark may be another one's by now. */
 function covers(subscription: Subscription, marks: Uint32Array, slot: number): boolean {
   return (
     !subscription.closed &&

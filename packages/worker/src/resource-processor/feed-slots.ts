@@ -50,18 +50,18 @@ function withdraw(
   leaving: readonly number[],
   roles: SlotRoles | undefined,
 ): void {
-  const { bit, slots, marks } = subscription;
+  const { mark, slots, marks } = subscription;
   const late = lateObjects(state, leaving, roles, state.now);
   const kept: string[] = [];
   // An exporter from before this process may hold what has not been sent again yet.
   const mayHoldAny = subscription.resumedUntil === FAR_VERSION;
   for (const [uid, entry] of state.index.entries()) {
-    if (!(mayHoldAny || (entry.sent & bit) !== 0) || slots[entry.slot] !== SlotState.Leaving) continue;
+    if (!(mayHoldAny || state.index.isSent(entry, mark)) || slots[entry.slot] !== SlotState.Leaving) continue;
     if (late === undefined || late.has(uid)) {
       kept.push(uid);
       continue;
     }
-    state.index.clearSent(entry, bit);
+    state.index.clearSent(entry, mark);
     state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
   }
   const taken = leaving.map((slot) => marks[slot] as number);
@@ -84,7 +84,7 @@ export function withdrawLate(state: FeedState, now: number): void {
     for (const uid of uids) {
       const entry = state.index.get(uid);
       if (entry === undefined || !leaving.includes(entry.slot)) continue;
-      state.index.clearSent(entry, subscription.bit);
+      state.index.clearSent(entry, subscription.mark);
       state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
     }
     hide(state, subscription, slots, marks);

@@ -35,6 +35,20 @@ describe('counting', () => {
     expect(() => feed.census(all, '99')).toThrow('older than the newest load');
   });
 
+  test('of some namespaces is of what was there in them', () => {
+    const feed = newFeed();
+    feed.subscribe().attach(new WatchPeer().response());
+    reconcileSlots(feed, everything);
+    completeLoad(feed, beginLoad(feed), '100');
+    live(feed, 'ADDED', 'a', '101');
+    live(feed, 'ADDED', 'b', '102');
+    live(feed, 'DELETED', 'a', '103');
+    const namespaces = new Set([...feed.index.entries()].map(([, { namespace }]) => namespace));
+    const count = (version: string, of: ReadonlySet<string>): number => feed.census(new Set(ALL), version, of).count;
+    expect(['101', '102', '103'].map((version) => count(version, namespaces))).toEqual([1, 2, 1]);
+    expect(['101', '102', '103'].map((version) => count(version, new Set(['other'])))).toEqual([0, 0, 0]);
+  });
+
   test('misses an object that was withheld', () => {
     const count = (omit: boolean): number => {
       const feed = newFeed('100', () => omit);
@@ -127,7 +141,7 @@ describe('a subscription', () => {
     const peer = new WatchPeer();
     feed.subscribe().attach(peer.response());
     reconcileSlots(feed, everything);
-    // The load of the one that left goes on: nothing of it may count as sent to its successor, which has its bit.
+    // The load of the one that left goes on: nothing of it may count as sent to its successor, which has its mark.
     offer(interrupted, 'after');
     completeLoad(feed, interrupted, '100');
     expect(feed.subscriptions[0]?.slots.every((state) => state === SlotState.Loading)).toBe(true);
@@ -136,6 +150,33 @@ describe('a subscription', () => {
     for (const uid of uids) offer(coverage, uid);
     completeLoad(feed, coverage, '100');
     expect([...peer.store.keys()].sort()).toEqual(['after', 'before']);
+  });
+
+  test('is one of any number: a kind of the whole cluster may be watched once per namespace', () => {
+    const feed = newFeed();
+    const peers = Array.from({ length: 60 }, () => new WatchPeer());
+    const subscriptions = peers.map((peer) => {
+      const subscription = feed.subscribe();
+      subscription.attach(peer.response());
+      return subscription;
+    });
+    reconcileSlots(feed, everything);
+    completeLoad(feed, beginLoad(feed), '100');
+    for (const [i, subscription] of subscriptions.entries()) peers[i]?.rewatch(subscription);
+    live(feed, 'ADDED', 'a', '101');
+    live(feed, 'ADDED', 'b', '102');
+    live(feed, 'DELETED', 'b', '103');
+    feed.flush();
+    for (const peer of peers) expect([...peer.store.keys()]).toEqual(['a']);
+    const [left, ...others] = peers;
+    expect(feed.census(new Set(ALL), '102').count).toBe(2);
+    left?.leave();
+    expect([feed.subscriptions.length, feed.index.sentCount]).toEqual([59, 1]);
+    const late = new WatchPeer();
+    feed.subscribe().attach(late.response());
+    expect(feed.census(new Set(ALL), '103').count).toBe(0);
+    for (const peer of others) peer.leave();
+    expect([feed.subscriptions.length, feed.index.sentCount]).toEqual([1, 0]);
   });
 
   test('passes bookmarks on, so that the resume point of an idle exporter stays fresh', () => {

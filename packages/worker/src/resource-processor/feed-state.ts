@@ -48,14 +48,6 @@ export interface FeedStateOptions {
   readonly onShed?: () => void;
 }
 
-const MAX_SUBSCRIPTIONS = 31;
-
-/** A feed has more open watches than it can tell apart. */
-export class SubscriptionLimitError extends Error {
-  override readonly name = 'SubscriptionLimitError';
-  readonly code = 'SC_SUBSCRIPTION_LIMIT';
-}
-
 /**
  * What a feed knows, and what it has sent to whom. Synchronous and free of I/O, as are the rules by which this changes:
  * `feed-slots.ts` (handover of slots), `feed-events.ts` (the watch), `feed-load.ts` (lists), `feed-difference.ts` (gaps).
@@ -138,17 +130,12 @@ export class FeedState {
   }
 
   subscribe(): Subscription {
-    const used = this.subscriptions.reduce((bits, subscription) => bits | subscription.bit, 0);
-    let bit = 1;
-    while ((used & bit) !== 0) bit <<= 1;
-    if (this.subscriptions.length >= MAX_SUBSCRIPTIONS) {
-      throw new SubscriptionLimitError(
-        `${MAX_SUBSCRIPTIONS} watches of ${this.kind.kind} are open already: close some, or run another worker for that client`,
-      );
-    }
+    const used = new Set(this.subscriptions.map((subscription) => subscription.mark));
+    let mark = 0;
+    while (used.has(mark)) mark++;
     const subscription = new Subscription({
       id: ++this.#subscriptionSequence,
-      bit,
+      mark,
       slotCount: this.slotCount,
       codec: this.codec,
       kind: this.kind,
@@ -167,7 +154,7 @@ export class FeedState {
     const at = this.subscriptions.indexOf(subscription);
     if (at < 0) return;
     this.subscriptions.splice(at, 1);
-    for (const [, entry] of this.index.entries()) this.index.clearSent(entry, subscription.bit);
+    for (const [, entry] of this.index.entries()) this.index.clearSent(entry, subscription.mark);
     this.#onChange();
   }
 
@@ -234,10 +221,10 @@ export class FeedState {
     wireStart: number,
     wireEnd: number,
   ): void {
-    const isNew = (entry.sent & subscription.bit) === 0;
+    const isNew = !this.index.isSent(entry, subscription.mark);
     if (novelty === 'withheld' || (novelty === 'known' && !isNew)) return;
     if (isNew && !this.unsharded && this.#withholds?.(uid, entry.slot) === true) return;
-    if (isNew) this.index.markSent(entry, subscription.bit);
+    if (isNew) this.index.markSent(entry, subscription.mark);
     this.index.measure(entry, wireEnd - wireStart);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);
     this.noteSent(wireEnd - wireStart);

@@ -212,7 +212,7 @@ export class Inspection {
         const state = subscription.slots[entry.slot] ?? SlotState.Hidden;
         return {
           id: subscription.id,
-          sent: (entry.sent & subscription.bit) !== 0,
+          sent: feed.state?.index.isSent(entry, subscription.mark) === true,
           slotState: STATE_NAMES[state] ?? 'Hidden',
           acknowledged: state === SlotState.Shown,
           queuedFrames: subscription.queuedFrames,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { ObjectIndex } from './object-index.ts';
+import { marksOf, ObjectIndex } from './object-index.ts';
 import { heapAfterCollection } from '../testing/heap.ts';
 
 const SLOTS = 4;
@@ -9,20 +9,20 @@ test('sums per slot are those of the objects that were sent, whatever happens to
   const step = fc.record({
     what: fc.constantFrom('add', 'send', 'unsend', 'remove'),
     uid: fc.integer({ min: 0, max: 9 }),
-    bit: fc.constantFrom(1, 2, 4),
+    mark: fc.constantFrom(0, 1, 29, 30, 31, 95),
     bytes: fc.integer({ min: 1, max: 1000 }),
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
       const index = new ObjectIndex(SLOTS);
-      for (const { what, uid: number, bit, bytes } of steps) {
+      for (const { what, uid: number, mark, bytes } of steps) {
         const uid = `u${number}`;
         const entry = index.get(uid) ?? (what === 'add' ? index.add(uid, number % SLOTS, 'ns', uid, '1') : undefined);
         if (entry === undefined) continue;
         if (what === 'send') {
-          index.markSent(entry, bit);
+          index.markSent(entry, mark);
           index.measure(entry, bytes);
-        } else if (what === 'unsend') index.clearSent(entry, bit);
+        } else if (what === 'unsend') index.clearSent(entry, mark);
         else if (what === 'remove') index.remove(uid);
       }
       const sent = [...index.entries()].map(([, entry]) => entry).filter((entry) => entry.sent !== 0);
@@ -48,6 +48,24 @@ test('changes of what was sent are counted when an object joins or leaves, not w
   expect(index.sentChanges).toBe(1);
   index.remove('u');
   expect(index.sentChanges).toBe(2);
+});
+
+test('tells any number of subscriptions apart', () => {
+  const index = new ObjectIndex(SLOTS);
+  const entry = index.add('u', 1, 'ns', 'u', '1');
+  const marks = Array.from({ length: 500 }, (_, mark) => mark);
+  for (const mark of marks) {
+    expect(index.isSent(entry, mark)).toBe(false);
+    expect(index.isSentToAll(entry, marksOf(marks.slice(0, mark + 1)))).toBe(false);
+    index.markSent(entry, mark);
+    expect(index.isSentToAll(entry, marksOf(marks.slice(0, mark + 1)))).toBe(true);
+  }
+  for (const mark of marks) {
+    expect([index.isSent(entry, mark), index.sentCount]).toEqual([true, 1]);
+    index.clearSent(entry, mark);
+    expect(index.isSent(entry, mark)).toBe(false);
+  }
+  expect([entry.sent, index.sentCount]).toEqual([0, 0]);
 });
 
 describe('the object index', () => {

@@ -7,8 +7,31 @@ export interface IndexEntry {
   version: string;
   /** Size of its newest frame that was sent, bytes. */
   bytes: number;
-  /** Bit per subscription: set when that subscription has been sent this object. */
+  /**
+   * Bit per mark of a subscription, set when that subscription has been sent this object; `OTHERS` when one has whose mark
+   * has no bit here. 0: nobody has. Read and written by the index.
+   */
   sent: number;
+}
+
+/** Marks that have a bit in `sent`; an exporter's usual watches of a kind are one or two. */
+const BITS = 30;
+const OTHERS = 1 << BITS;
+
+/** Marks of several subscriptions, to ask for at once. */
+export interface Marks {
+  readonly bits: number;
+  readonly others: bigint;
+}
+
+export function marksOf(marks: Iterable<number>): Marks {
+  let bits = 0;
+  let others = 0n;
+  for (const mark of marks) {
+    if (mark < BITS) bits |= 1 << mark;
+    else others |= otherBit(mark);
+  }
+  return { bits, others };
 }
 
 /** All objects of a feed, owned or not, by uid, with the cost per slot of those that were sent to the exporter. */
@@ -16,6 +39,8 @@ export class ObjectIndex {
   readonly #entries = new Map<string, IndexEntry>();
   /** Each namespace once, for as long as it has objects: objects are many, namespaces few. */
   readonly #namespaces = new Map<string, { readonly name: string; objects: number }>();
+  /** Marks beyond those that have a bit in the entry: kube-state-metrics up to 2.19 watches nodes once per namespace. */
+  readonly #others = new Map<IndexEntry, bigint>();
   readonly #sentPerSlot: Int32Array;
   readonly #bytesPerSlot: Float64Array;
   readonly #churnPerSlot: Float64Array;
@@ -84,20 +109,45 @@ export class ObjectIndex {
   remove(uid: string): void {
     const entry = this.#entries.get(uid);
     if (entry === undefined) return;
-    this.clearSent(entry, ~0);
+    if (entry.sent !== 0) this.#countSent(entry, -1);
+    entry.sent = 0;
+    this.#others.delete(entry);
     this.#entries.delete(uid);
     const namespace = this.#namespaces.get(entry.namespace);
     if (namespace !== undefined && --namespace.objects === 0) this.#namespaces.delete(entry.namespace);
   }
 
-  markSent(entry: IndexEntry, bit: number): void {
-    if (entry.sent === 0) this.#countSent(entry, 1);
-    entry.sent |= bit;
+  isSent(entry: IndexEntry, mark: number): boolean {
+    if (mark < BITS) return (entry.sent & (1 << mark)) !== 0;
+    return (entry.sent & OTHERS) !== 0 && ((this.#others.get(entry) ?? 0n) & otherBit(mark)) !== 0n;
   }
 
-  clearSent(entry: IndexEntry, bits: number): void {
-    if (entry.sent === 0) return;
-    entry.sent &= ~bits;
+  /** Whether the subscriptions of all these marks have been sent the object. */
+  isSentToAll(entry: IndexEntry, { bits, others }: Marks): boolean {
+    if ((entry.sent & bits) !== bits) return false;
+    return others === 0n || ((this.#others.get(entry) ?? 0n) & others) === others;
+  }
+
+  markSent(entry: IndexEntry, mark: number): void {
+    if (entry.sent === 0) this.#countSent(entry, 1);
+    if (mark < BITS) entry.sent |= 1 << mark;
+    else {
+      entry.sent |= OTHERS;
+      this.#others.set(entry, (this.#others.get(entry) ?? 0n) | otherBit(mark));
+    }
+  }
+
+  clearSent(entry: IndexEntry, mark: number): void {
+    if (!this.isSent(entry, mark)) return;
+    if (mark < BITS) entry.sent &= ~(1 << mark);
+    else {
+      const left = (this.#others.get(entry) ?? 0n) & ~otherBit(mark);
+      if (left !== 0n) this.#others.set(entry, left);
+      else {
+        this.#others.delete(entry);
+        entry.sent &= ~OTHERS;
+      }
+    }
     if (entry.sent === 0) this.#countSent(entry, -1);
   }
 
@@ -134,3 +184,5 @@ export class ObjectIndex {
     this.#bytesPerSlot[slot] = (this.#bytesPerSlot[slot] ?? 0) + bytes;
   }
 }
+
+const otherBit = (mark: number): bigint => 1n << BigInt(mark - BITS);

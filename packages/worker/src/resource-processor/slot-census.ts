@@ -1,6 +1,6 @@
 import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
 import type { MembershipRing, SlotCensus } from '../migration-handler/index.ts';
-import type { ObjectIndex } from './object-index.ts';
+import { marksOf, type ObjectIndex } from './object-index.ts';
 import { isNewer } from './version-order.ts';
 
 export interface CensusSource {
@@ -8,7 +8,7 @@ export interface CensusSource {
   readonly ring: MembershipRing;
   /** Counts are exact for positions from here on. */
   readonly censusFloor: string;
-  readonly subscriptions: readonly { readonly bit: number }[];
+  readonly subscriptions: readonly { readonly mark: number }[];
 }
 
 /**
@@ -27,11 +27,11 @@ export function takeCensus(
   const changes = feed.ring.since(version);
   if (changes === undefined) throw new Error(`position ${version} is too long ago; ask for a newer one`);
   if (feed.subscriptions.length === 0) throw new Error('the exporter has no watch open');
-  const everyone = feed.subscriptions.reduce((bits, { bit }) => bits | bit, 0);
+  const everyone = marksOf(feed.subscriptions.map(({ mark }) => mark));
   let count = 0;
   let digest = 0n;
   for (const [uid, entry] of feed.index.entries()) {
-    if (!slots.has(entry.slot) || (entry.sent & everyone) !== everyone) continue;
+    if (!slots.has(entry.slot) || !feed.index.isSentToAll(entry, everyone)) continue;
     if (namespaces?.has(entry.namespace) === false) continue;
     count++;
     digest += hashToBigInt(fnv1a64(uid));

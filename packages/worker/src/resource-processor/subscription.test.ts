@@ -19,7 +19,7 @@ function newRig(): Rig {
   const ends: boolean[] = [];
   const subscription = new Subscription({
     id: 1,
-    bit: 1,
+    mark: 0,
     slotCount: 4,
     codec: protobufCodec,
     kind: POD,

@@ -54,8 +54,8 @@ export interface WatchResponse {
 
 export interface SubscriptionOptions {
   readonly id: number;
-  /** Its bit in `IndexEntry.sent`. */
-  readonly bit: number;
+  /** Its number in the index; unique among the open ones of a feed. */
+  readonly mark: number;
   readonly slotCount: number;
   readonly codec: FrameCodec;
   readonly kind: ObjectKind;
@@ -74,7 +74,7 @@ export interface SubscriptionOptions {
  */
 export class Subscription {
   readonly id: number;
-  readonly bit: number;
+  readonly mark: number;
   /** SlotState per slot. */
   readonly slots: Uint8Array;
   /** Changes with every transition of a slot, so that late completions of an older one are recognised. */
@@ -119,7 +119,7 @@ export class Subscription {
 
   constructor(options: SubscriptionOptions) {
     this.id = options.id;
-    this.bit = options.bit;
+    this.mark = options.mark;
     this.slots = new Uint8Array(options.slotCount);
     this.marks = new Uint32Array(options.slotCount);
     this.#codec = options.codec;

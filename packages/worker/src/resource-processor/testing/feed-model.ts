@@ -410,7 +410,9 @@ export class FeedModel {
     const wanted = said(expected.map(([uid, version]) => [uid, String(version)]));
     for (const [i, { peer, subscription }] of this.exporters.entries()) {
       if (said(peer.store) !== wanted) complaints.push(`exporter ${i} holds ${said(peer.store)}, not ${wanted}`);
-      const sent = [...state.index.entries()].filter(([, entry]) => (entry.sent & (subscription?.bit ?? 0)) !== 0);
+      const sent = [...state.index.entries()].filter(
+        ([, entry]) => subscription !== undefined && state.index.isSent(entry, subscription.mark),
+      );
       const noted = said(sent.map(([uid, { version }]) => [uid, version]));
       if (noted !== wanted) complaints.push(`it takes exporter ${i} to hold ${noted}, not ${wanted}`);
     }
