@@ -41,6 +41,9 @@ moves: ## Moves in a row between two real exporters, under churn and trouble (MO
 compat: ## The product on other Kubernetes versions (VERSIONS="1.32 1.34 1.36"; each is built once, about 5 minutes)
 	@tools/run.sh tools/compat.sh $(VERSIONS)
 
+wide: ## Hundreds of kinds and namespaces: the exposition and moves of two workers (KINDS=600, NAMESPACES=60)
+	@KINDS=$${KINDS:-600} NAMESPACES=$${NAMESPACES:-60} tools/run.sh vitest run --project integration e2e/src/worker/exported-kinds
+
 up: ## Start a playground cluster and print the kubectl settings
 	@tools/run.sh e2e/playground.sh up
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { eventSubject } from '@shard-controller/shared/contracts';
 import { KubernetesError, resourcePath } from '@shard-controller/shared/kubernetes';
 import { connectNats, type NatsLink } from '@shard-controller/shared/nats';
@@ -117,6 +118,7 @@ export class Fleet {
       timed('CustomResourceDefinitions, RBAC, two managers');
       await workload.populate();
       timed(`${workload.items.length} objects on ${options.fakeNodes} fake nodes, seed ${options.seed}`);
+      await addReferenceNode(cluster);
       const referenceUrl = await startReference(cluster);
       timed('the reference: one unsharded kube-state-metrics');
       const config = await createConfig(cluster, options);
@@ -129,17 +131,7 @@ export class Fleet {
       const log = new DecisionLog(link, eventSubject(NAMESPACE, CONFIG, config.metadata.uid));
       const churn = new Churn(workload, options.churn);
       await churn.pause();
-      const verifier = new VerifierProcess({
-        server: cluster.apiServerUrl,
-        ca: cluster.caPem,
-        token: cluster.adminToken,
-        namespace: NAMESPACE,
-        service: `${CONFIG}-metrics`,
-        portName: 'http-metrics',
-        referenceUrl,
-        // A quarter of the machine, as an observer that is not to change what it looks at.
-        cores: (await import('node:os')).availableParallelism() / 4,
-      });
+      const verifier = verifierOf(cluster, referenceUrl);
       undo.unshift(() => verifier.stop());
       const fleet = new Fleet({ cluster, workload, churn, verifier, log, link });
       undo.unshift(() => fleet.#end());
@@ -152,6 +144,24 @@ export class Fleet {
     } catch (error) {
       for (const step of undo) await step().catch(() => undefined);
       throw error;
+    }
+  }
+
+  /**
+   * Does `work` while a verifier of its own compares the fleet with another kube-state-metrics, which exports what these
+   * flags say: no more than the fleet shows at any time of it.
+   */
+  async against<T>(flags: readonly string[], work: (verifier: VerifierProcess) => Promise<T>): Promise<T> {
+    const name = 'another-reference';
+    const url = await startReference(this.cluster, { name, extraArgs: flags });
+    const verifier = verifierOf(this.cluster, url);
+    try {
+      return await work(verifier);
+    } finally {
+      await verifier.stop();
+      const path = resourcePath({ group: '', version: 'v1', resource: 'pods', namespace: NAMESPACE, name });
+      await this.cluster.admin.delete(path);
+      while ((await this.cluster.admin.find(path)) !== undefined) await pause(100);
     }
   }
 
@@ -293,17 +303,38 @@ async function addProcessNodes(cluster: Cluster): Promise<void> {
   );
 }
 
-async function startReference(cluster: Cluster): Promise<string> {
+/** On a node of its own, which no test loses and nothing is scheduled to. */
+async function addReferenceNode(cluster: Cluster): Promise<void> {
+  await cluster.addNode(REFERENCE_NODE);
+  await cluster.admin.patch(resourcePath({ group: '', version: 'v1', resource: 'nodes', name: REFERENCE_NODE }), {
+    spec: { unschedulable: true },
+  });
+}
+
+function verifierOf(cluster: Cluster, referenceUrl: string): VerifierProcess {
+  return new VerifierProcess({
+    server: cluster.apiServerUrl,
+    ca: cluster.caPem,
+    token: cluster.adminToken,
+    namespace: NAMESPACE,
+    service: `${CONFIG}-metrics`,
+    portName: 'http-metrics',
+    referenceUrl,
+    // A quarter of the machine, as an observer that is not to change what it looks at.
+    cores: availableParallelism() / 4,
+  });
+}
+
+async function startReference(
+  cluster: Cluster,
+  over: Partial<Parameters<typeof referenceExporterPod>[0]> = {},
+): Promise<string> {
   const pod = referenceExporterPod({
     namespace: NAMESPACE,
     labelsAllowlist: LABELS_ALLOWLIST,
     customResourceState: CUSTOM_RESOURCE_STATE,
     nodeName: REFERENCE_NODE,
-  });
-  // On a node of its own, which no test loses and nothing is scheduled to.
-  await cluster.addNode(REFERENCE_NODE);
-  await cluster.admin.patch(resourcePath({ group: '', version: 'v1', resource: 'nodes', name: REFERENCE_NODE }), {
-    spec: { unschedulable: true },
+    ...over,
   });
   await cluster.admin.apply({ object: pod, fieldManager: 'demo' });
   const path = resourcePath({

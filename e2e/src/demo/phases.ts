@@ -30,19 +30,23 @@ function rollingUpdate(count: number): Phase {
     planned: true,
     expectation: 'reference',
     minimum: (owners) => minimumRolloutMoves(owners, shards(count)),
-    act: async (fleet) => {
-      const before = (await fleet.workers()).map((pod) => pod.metadata.uid);
-      await fleet.patchConfig({ spec: { podAnnotations: { 'demo.shard.io/rolled': new Date().toISOString() } } });
-      const deadline = performance.now() + 2 * CONVERGE_MS;
-      for (;;) {
-        const workers = await fleet.workers();
-        const rolled = workers.every((pod) => !before.includes(pod.metadata.uid)) && workers.length === count;
-        if (rolled && (await fleet.isConverged(count))) return;
-        if (performance.now() > deadline) throw new Error('the rolling update did not end in time');
-        await pause(200);
-      }
-    },
+    act: (fleet) =>
+      roll(fleet, count, { podAnnotations: { 'demo.shard.io/rolled': new Date().toISOString() } }, 2 * CONVERGE_MS),
   };
+}
+
+/** Changes the spec, and with it the workers' template; resolves when all workers are new ones. */
+export async function roll(fleet: Fleet, count: number, spec: unknown, withinMs: number): Promise<void> {
+  const before = (await fleet.workers()).map((pod) => pod.metadata.uid);
+  await fleet.patchConfig({ spec });
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const workers = await fleet.workers();
+    const rolled = workers.every((pod) => !before.includes(pod.metadata.uid)) && workers.length === count;
+    if (rolled && (await fleet.isConverged(count))) return;
+    if (performance.now() > deadline) throw new Error('the rolling update did not end in time');
+    await pause(200);
+  }
 }
 
 /** A worker alone on its node, or else one that shares it with anything but the leading manager. */

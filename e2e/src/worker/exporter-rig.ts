@@ -137,9 +137,16 @@ export class WorkerRig {
   #client: KubernetesClient | undefined;
   #listening = Promise.withResolvers<number>();
 
-  static async create(name: string, api: ApiAccess, fault?: DataPlaneFault): Promise<WorkerRig> {
+  /** @param flags what the exporter exports; the workload's kinds and labels when absent. */
+  static async create(
+    name: string,
+    api: ApiAccess,
+    fault?: DataPlaneFault,
+    flags: readonly string[] = WORKLOAD_FLAGS,
+  ): Promise<WorkerRig> {
     const [port = 0] = await freePorts(1);
-    return new WorkerRig(name, api, port, await Exporter.create(name, `http://127.0.0.1:${port}`), fault);
+    const exporter = await Exporter.create(name, `http://127.0.0.1:${port}`, undefined, flags);
+    return new WorkerRig(name, api, port, exporter, fault);
   }
 
   private constructor(
