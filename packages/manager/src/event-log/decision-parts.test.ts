@@ -33,7 +33,7 @@ test('the parts of a decision fit into a message, and together say the same', ()
     }),
     { numRuns: 30 },
   );
-});
+}, 30_000);
 
 test('parts that do not follow each other are nothing', () => {
   const [first, second, third] = inParts(stored('x'.repeat(45_000)));

@@ -47,7 +47,7 @@ test('an assignment says the same on NATS, and fits into a message, however scat
     }),
     { numRuns: 20 },
   );
-});
+}, 30_000);
 
 test('2,048 ranges, which take 77 KB in number form, fit', () => {
   const odd = Array.from({ length: 2048 }, (_, i) => 2 * i + 1);

@@ -99,7 +99,7 @@ describe('the kinds of an exporter', () => {
         },
       ),
     );
-  });
+  }, 30_000);
 });
 
 test('a scope holds what its watches would show', () => {

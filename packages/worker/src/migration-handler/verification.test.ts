@@ -149,5 +149,5 @@ describe('a verification', () => {
       after = reply.next;
     } while (after !== undefined);
     expect(denied).toEqual(names.toSorted());
-  });
+  }, 30_000);
 });
