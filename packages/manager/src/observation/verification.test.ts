@@ -10,7 +10,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { type FakeAnswer, FakeLink, SteppingClock } from './testing.ts';
 import { type VerificationResult, type VerificationTask, verifyMigration } from './verification.ts';
-import { verificationText } from './verification-text.ts';
+import { comparedEverything, verificationText } from './verification-text.ts';
 
 const SOURCE = 'shard.verify.monitoring.main.shard-000.a';
 const TARGET = 'shard.verify.monitoring.main.shard-002.b';
@@ -79,6 +79,7 @@ describe('verifyMigration', () => {
     const { result, link } = await run(() => reply(kind('pods', '101', 7), kind('nodes', '99', 2)));
     expect(result).toMatchObject({ kind: 'verified', kinds: 2, objects: 9 });
     expect(verificationText(result)).toBe('9 objects of 2 kinds are equal on both sides');
+    expect(comparedEverything(verificationText(result))).toBe(true);
     expect(link.asked.map(({ subject }) => subject)).toEqual([SOURCE, TARGET]);
     expect(questionsOf(link)).toEqual([{ ask: 'kinds' }, { ask: 'kinds' }]);
   });
@@ -180,6 +181,7 @@ describe('what only one side exports', () => {
     expect(verificationText(result)).toBe(
       '5 objects of 1 kinds are equal on both sides; only the source exports jobs; only the target exports leases',
     );
+    expect(comparedEverything(verificationText(result))).toBe(false);
     expect(clock.monotonic()).toBeLessThan(2_000);
   });
 

@@ -1,4 +1,5 @@
 import type { ShardConfigState, ShardEvent } from '../aggregate/index.ts';
+import { comparedEverything } from '../observation/verification-text.ts';
 
 /** An event in words: one log line, and a Kubernetes Event where it concerns the user. */
 export interface Narration {
@@ -111,7 +112,9 @@ function narrateMigration(event: MigrationEvent, before: ShardConfigState): Narr
     case 'shard.migration.acknowledged.v1':
       return step(`migration ${what}: Verification, ${event.objects} objects are exposed`);
     case 'shard.migration.verified.v1':
-      return step(`migration ${what}: Cleanup, ${event.detail}`);
+      return comparedEverything(event.detail)
+        ? step(`migration ${what}: Cleanup, ${event.detail}`)
+        : normal('VerifiedInPart', `migration ${what} goes on: ${event.detail}`);
     case 'shard.migration.committed.v1':
       return event.because === 'overlap-expired'
         ? warning('OverlapExpired', `migration ${what} goes on without all scrapers: ${event.reason}`)
