@@ -8,7 +8,14 @@ const ssr = { resolve: { conditions: ['@shard/source'], externalConditions: ['@s
 const waits = { expect: { poll: { timeout: PATIENCE_MS, interval: 20 } } };
 
 /** Files that take a minute or more: begun last, one of them would run alone in the end. */
-const LONG = ['/faults/faults.', '/outages.', '/worker/data-plane.', '/restored-backup.', '/moves.', '/exported-kinds.'];
+const LONG = [
+  '/faults/faults.',
+  '/outages.',
+  '/worker/data-plane.',
+  '/restored-backup.',
+  '/moves.',
+  '/exported-kinds.',
+];
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

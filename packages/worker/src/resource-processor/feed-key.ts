@@ -1,3 +1,4 @@
+import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
 import { namespacesOf, type Selection } from '../migration-handler/index.ts';
 import { acceptedForms } from './accept.ts';
 import { pathOf } from './request-line.ts';
@@ -76,13 +77,22 @@ export function feedId(key: FeedKey): string {
   return [feedName(key), key.accept].join(' ');
 }
 
-/** Name of a feed towards other workers and people: equal on all workers of a ShardConfig, whatever the encoding. */
+/** A selector may name hundreds of namespaces; more than this of it is a hash. Characters. */
+const SHOWN_OF_SELECTOR = 80;
+
+/** Name of a feed towards people: readable, bounded, and another one for each path and selector, whatever the encoding. */
 export function feedName(key: FeedKey): string {
   const selectors = [
-    key.fieldSelector === '' ? '' : `fields(${key.fieldSelector})`,
-    key.labelSelector === '' ? '' : `labels(${key.labelSelector})`,
+    key.fieldSelector === '' ? '' : `fields(${shortSelector(key.fieldSelector)})`,
+    key.labelSelector === '' ? '' : `labels(${shortSelector(key.labelSelector)})`,
   ];
   return [key.path, ...selectors].filter((part) => part !== '').join(' ');
+}
+
+function shortSelector(selector: string): string {
+  if (selector.length <= SHOWN_OF_SELECTOR + 20) return selector;
+  const hash = hashToBigInt(fnv1a64(selector)).toString(16).padStart(16, '0');
+  return `${selector.slice(0, SHOWN_OF_SELECTOR)}…${hash}`;
 }
 
 /** Name of the resource in counts: `pods`, or `widgets.example.com` where the group is not one of Kubernetes' own. */
