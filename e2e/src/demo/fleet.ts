@@ -153,13 +153,15 @@ export class Fleet {
    */
   async against<T>(flags: readonly string[], work: (verifier: VerifierProcess) => Promise<T>): Promise<T> {
     const name = 'another-reference';
-    const url = await startReference(this.cluster, { name, extraArgs: flags });
-    const verifier = verifierOf(this.cluster, url);
+    const path = resourcePath({ group: '', version: 'v1', resource: 'pods', namespace: NAMESPACE, name });
     try {
-      return await work(verifier);
+      const verifier = verifierOf(this.cluster, await startReference(this.cluster, { name, extraArgs: flags }));
+      try {
+        return await work(verifier);
+      } finally {
+        await verifier.stop();
+      }
     } finally {
-      await verifier.stop();
-      const path = resourcePath({ group: '', version: 'v1', resource: 'pods', namespace: NAMESPACE, name });
       await this.cluster.admin.delete(path);
       while ((await this.cluster.admin.find(path)) !== undefined) await pause(100);
     }

@@ -267,15 +267,6 @@ describe('the event log', () => {
     await expect(newer.load()).rejects.toMatchObject({ code: 'SC_EVENT_UNKNOWN', type: 'shard.decision.v9' });
   });
 
-  it('a decision over the size bound is refused whole, with the remedy', async () => {
-    const head = await events.load();
-    const large = added(...Array.from({ length: 20_000 }, (_, slot) => slot));
-    await expect(events.append(head, decision(added(1), large))).rejects.toMatchObject({
-      code: 'SC_MESSAGE_TOO_LARGE',
-    });
-    expect((await events.load()).decisions).toBe(0);
-  });
-
   it("a standby that follows has the leader's state, through a SIGKILL of the server", async () => {
     let head = await appended(await events.load(), added(1));
     const stop = new AbortController();

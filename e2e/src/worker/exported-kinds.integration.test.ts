@@ -39,10 +39,10 @@ const teams = (from: number, to: number): string =>
 const absent = (count: number): string =>
   Array.from({ length: count }, (_, i) => `preview-${String(i).padStart(3, '0')}`).join(',');
 
-async function until(what: string, holds: () => boolean | Promise<boolean>, ms = LIMIT_MS): Promise<void> {
+async function until(what: () => string, holds: () => boolean | Promise<boolean>, ms = LIMIT_MS): Promise<void> {
   const deadline = performance.now() + ms;
   while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -78,15 +78,18 @@ beforeAll(async () => {
       metadata: { name: `gear-${i}`, namespace },
       spec: { size: i },
     };
-    await until(`${plural} is served`, async () => {
-      try {
-        await client.create(path, object);
-        return true;
-      } catch (error) {
-        if (error instanceof KubernetesError && error.status === 404) return false;
-        throw error;
-      }
-    });
+    await until(
+      () => `${plural} is served`,
+      async () => {
+        try {
+          await client.create(path, object);
+          return true;
+        } catch (error) {
+          if (error instanceof KubernetesError && error.status === 404) return false;
+          throw error;
+        }
+      },
+    );
   });
 }, 2 * LIMIT_MS);
 
@@ -110,8 +113,18 @@ async function withWorkers(
     target.assign({ epoch: 1, warm: [{ migration: 'm', slots: MOVED }] });
     await source.startExporter();
     await target.startExporter();
-    await until('the source is warm', () => source.plane.status().warm);
-    await until('the target acknowledges', () => target.plane.status().handovers[0]?.state === 'acknowledged');
+    const said = (rig: WorkerRig): string => {
+      const { warmReason, feeds, handovers, queueDepth } = rig.plane.status();
+      return JSON.stringify({ warmReason, feeds, queueDepth, handovers });
+    };
+    await until(
+      () => `the source is warm: ${said(source)}`,
+      () => source.plane.status().warm,
+    );
+    await until(
+      () => `the target acknowledges: ${said(target)}`,
+      () => target.plane.status().handovers[0]?.state === 'acknowledged',
+    );
     await work(source, target);
   } finally {
     await Promise.all([source.stop(), target.stop()]);
@@ -193,7 +206,10 @@ async function comparedWithPlain(flags: readonly string[]): Promise<number> {
       if (result.kind === 'verified') ({ kinds } = result);
       source.assign({ epoch: 2, owned: STAYING, release: [{ migration: 'm', slots: MOVED }] });
       target.assign({ epoch: 2, owned: MOVED });
-      await until('the source releases', () => source.plane.status().handovers[0]?.state === 'released');
+      await until(
+        () => 'the source releases',
+        () => source.plane.status().handovers[0]?.state === 'released',
+      );
       const sorted = async (exporters: readonly Exporter[]): Promise<string[]> =>
         (await Promise.all(exporters.map((each) => each.series()))).flat().sort();
       const difference = async (): Promise<string> => {
