@@ -132,7 +132,7 @@ const slotsShown = z.strictObject({
   type: z.literal('shard.slots.shown.v1'),
   at,
   shardId,
-  releases: z.array(z.strictObject({ shardId, id })).min(1).max(1000),
+  releases: z.array(z.strictObject({ shardId, id })).min(1).max(MAX_SHARDS),
 });
 
 /** Many shards failed at once; the rest of the failover waits. */

@@ -182,6 +182,7 @@ describe('at the limits of a ShardConfig', () => {
       epoch: 1_000_000 + n,
       active: 'b' as const,
       owned: Array.from({ length: SLOTS }, (_, slot) => slot).filter((slot) => slot % (MOST_SHARDS + 1) === n),
+      keeping: [],
       releasing: Array.from({ length: 200 }, (_, i) => (n + i * 20 + 7) % SLOTS),
     }));
     const config = { ...identity, settings, revision: 'r1' };

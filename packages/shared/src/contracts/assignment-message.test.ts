@@ -7,7 +7,7 @@ const MAX_BYTES = 64 * 1024 - 1;
 const size = (message: unknown): number => Buffer.byteLength(JSON.stringify(message));
 
 function assignment(slotCount: number, roles: readonly (readonly number[])[]): Assignment {
-  const [hash = [], warm = [], release = []] = roles;
+  const [hash = [], warm = [], release = [], keep] = roles;
   const ranges = (slots: readonly number[]) => slotsToRanges(slots, slotCount);
   return {
     v: 'shard.assignment.v1',
@@ -20,6 +20,7 @@ function assignment(slotCount: number, roles: readonly (readonly number[])[]): A
     hashRanges: ranges(hash),
     warmRanges: ranges(warm).map((range) => ({ ...range, migration: 'w'.repeat(63) })),
     releaseRanges: ranges(release).map((range) => ({ ...range, migration: `r${range.start % 200}` })),
+    ...(keep === undefined ? {} : { keepRanges: ranges(keep) }),
   };
 }
 
@@ -32,13 +33,13 @@ const meaning = ({ hashRanges, warmRanges, releaseRanges, slotCount, ...header }
 });
 
 test('an assignment says the same on NATS, and fits into a message, however scattered its slots are', () => {
-  const roles = fc.array(fc.nat(3), { minLength: 4096, maxLength: 4096, size: 'max' });
+  const roles = fc.array(fc.nat(4), { minLength: 4096, maxLength: 4096, size: 'max' });
   const slots = Array.from({ length: 4096 }, (_, slot) => slot);
   fc.assert(
     fc.property(roles, (role) => {
       const given = assignment(
         4096,
-        [0, 1, 2].map((r) => slots.filter((slot) => role[slot] === r)),
+        [0, 1, 2, 3].map((r) => slots.filter((slot) => role[slot] === r)),
       );
       const sent = assignmentMessage(given);
       expect(size(sent)).toBeLessThanOrEqual(MAX_BYTES);

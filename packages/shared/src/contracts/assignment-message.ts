@@ -18,8 +18,14 @@ const slots = z.string().max(MAX_SLOT_TEXT);
 const migrating = z.array(z.strictObject({ migration: z.string().min(1).max(63), slots })).max(2048);
 
 const shortAssignmentSchema = assignmentSchema
-  .omit({ v: true, hashRanges: true, warmRanges: true, releaseRanges: true })
-  .extend({ v: z.literal('shard.assignment.v2'), hash: slots, warm: migrating, release: migrating });
+  .omit({ v: true, hashRanges: true, warmRanges: true, releaseRanges: true, keepRanges: true })
+  .extend({
+    v: z.literal('shard.assignment.v2'),
+    hash: slots,
+    warm: migrating,
+    release: migrating,
+    keep: slots.optional(),
+  });
 
 type ShortAssignment = z.infer<typeof shortAssignmentSchema>;
 
@@ -42,8 +48,9 @@ export const assignmentMessageSchema = z.union([
 
 /** The form in which an assignment is sent. */
 export function assignmentMessage(assignment: Assignment): Assignment | ShortAssignment {
-  const { hashRanges, warmRanges, releaseRanges, ...header } = assignment;
-  if (hashRanges.length + warmRanges.length + releaseRanges.length <= MANY_RANGES) return assignment;
+  const { hashRanges, warmRanges, releaseRanges, keepRanges, ...header } = assignment;
+  const lists = [hashRanges, warmRanges, releaseRanges, keepRanges ?? []];
+  if (lists.reduce((sum, { length }) => sum + length, 0) <= MANY_RANGES) return assignment;
   const { slotCount } = assignment;
   return {
     ...header,
@@ -51,10 +58,11 @@ export function assignmentMessage(assignment: Assignment): Assignment | ShortAss
     hash: slotsToText(rangesToSlots(hashRanges, slotCount)),
     warm: migratingSlots(warmRanges, slotCount),
     release: migratingSlots(releaseRanges, slotCount),
+    ...(keepRanges === undefined ? {} : { keep: slotsToText(rangesToSlots(keepRanges, slotCount)) }),
   };
 }
 
-function expanded({ hash, warm, release, ...header }: ShortAssignment): Assignment {
+function expanded({ hash, warm, release, keep, ...header }: ShortAssignment): Assignment {
   const { slotCount } = header;
   const ranges = (text: string): { start: number; end: number }[] =>
     slotsToRanges(textToSlots(text, slotCount), slotCount);
@@ -66,6 +74,7 @@ function expanded({ hash, warm, release, ...header }: ShortAssignment): Assignme
     hashRanges: ranges(hash),
     warmRanges: migratingRanges(warm),
     releaseRanges: migratingRanges(release),
+    ...(keep === undefined ? {} : { keepRanges: ranges(keep) }),
   };
 }
 
