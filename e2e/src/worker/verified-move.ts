@@ -35,7 +35,7 @@ export function verifyMove(
     link: {
       request: async ({ subject, body, schema, timeoutMs = 5_000 }) => {
         const plane = subject.includes('shard-000') ? source : target;
-        const ended = AbortSignal.timeout(timeoutMs);
+        const ended = AbortSignal.timeout(Math.ceil(timeoutMs));
         try {
           const reply = await plane.verify(verifyRequestSchema.parse(body), ended);
           return { kind: 'reply', reply: { ok: true, value: schema.parse(JSON.parse(JSON.stringify(reply))) } };

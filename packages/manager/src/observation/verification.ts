@@ -45,8 +45,10 @@ export async function verifyMigration(task: VerificationTask, context: QuestionC
   const judge = new Judge({ sameTemplate, sourceEnds, patienceMs });
   let result: VerificationResult = { kind: 'unanswered', reason: 'the deadline had passed before the first question' };
   for (let looks = 0; !signal.aborted && clock.monotonic() < task.deadline; looks++) {
-    result = await look(task, context, judge, { looks, startedAt });
-    if (result.kind !== 'unanswered') return result;
+    const found = await look(task, context, judge, { looks, startedAt });
+    if (found.kind !== 'unanswered') return found;
+    // A question that there was no time for any more says less than the answers before.
+    if (looks === 0 || clock.monotonic() < task.deadline) result = found;
     await clock.sleep(RETRY_MS, signal);
   }
   return result;
