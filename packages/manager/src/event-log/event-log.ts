@@ -121,7 +121,7 @@ export class EventLog<E, S> {
     let isKnown = from.lastSequence === 0;
     for await (const record of this.#replay(Math.max(1, from.lastSequence), signal)) {
       if (!isKnown) {
-        if (record.sequence !== from.lastSequence || this.#read(record)?.id !== from.lastId) return this.load(signal);
+        if (record.sequence !== from.lastSequence || decisionOf(record) !== from.lastId) return this.load(signal);
         isKnown = true;
       }
       if (record.sequence > from.sequence) head = this.#fold(head, record).head;
@@ -300,4 +300,11 @@ function parsedJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Id of the decision that a message holds, or a part of which it holds. */
+function decisionOf({ body }: StoredRecord<DecisionEnvelope>): string | undefined {
+  if (!body.ok) return undefined;
+  const part = decisionPartSchema.safeParse(body.value);
+  return part.success ? part.data.decision : body.value.id;
 }
