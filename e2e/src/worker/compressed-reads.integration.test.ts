@@ -81,8 +81,8 @@ async function load(accept: string): Promise<CountedUpstream> {
     const url = `http://127.0.0.1:${await listening.promise}/api/v1/pods?${query}`;
     const watch = await fetch(url, { headers: { accept }, signal: stop.signal });
     expect(watch.status).toBe(200);
-    await expect.poll(() => plane.status().objects, { timeout: 20_000 }).toBe(PODS);
-    await expect.poll(() => plane.status().feeds.synced, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => plane.status().objects).toBe(PODS);
+    await expect.poll(() => plane.status().feeds.synced).toBe(1);
     await watch.body?.cancel();
   } finally {
     stop.abort();

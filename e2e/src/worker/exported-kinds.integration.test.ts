@@ -1,5 +1,6 @@
 import { type KubernetesClient, KubernetesError } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { Churn, CUSTOM_GROUP, Workload, WIDGET_DEFINITION } from '../workload/index.ts';
@@ -43,7 +44,7 @@ async function until(what: () => string, holds: () => boolean | Promise<boolean>
   const deadline = performance.now() + ms;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await elapse(50);
   }
 }
 
@@ -221,7 +222,7 @@ async function comparedWithPlain(flags: readonly string[]): Promise<number> {
           ? `${shown.length} of ${expected.length}; missing ${missing.slice(0, 3)}; extra ${extra.slice(0, 3)}`
           : '';
       };
-      await expect.poll(difference, { timeout: LIMIT_MS, interval: 500 }).toBe('');
+      await expect.poll(difference, { interval: 500 }).toBe('');
     });
     return kinds;
   } finally {

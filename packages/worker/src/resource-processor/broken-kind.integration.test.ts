@@ -90,7 +90,7 @@ const assignment = { generation: 1, epoch: 1, slotCount: 64, shardBy: 'uid', war
 test('a kind that is forbidden from the start is left out after some seconds, and shown once it is allowed', async () => {
   plane.applyAssignment({ ...assignment, owned: ALL });
   void exporter(undefined);
-  await expect.poll(() => plane.status().warm, { timeout: 30_000 }).toBe(true);
+  await expect.poll(() => plane.status().warm).toBe(true);
   expect(plane.status()).toMatchObject({
     slots: { assigned: 64, acknowledged: 64 },
     feeds: { synced: 1, total: 1 },
@@ -98,7 +98,7 @@ test('a kind that is forbidden from the start is left out after some seconds, an
   });
   plane.applyAssignment({ ...assignment, epoch: 2, owned: ALL.slice(1), warm: [{ migration: 'm', slots: [0] }] });
   await expect
-    .poll(() => plane.status().handovers[0], { timeout: 10_000 })
+    .poll(() => plane.status().handovers[0])
     .toMatchObject({
       state: 'acknowledged',
       without: 1,
@@ -109,7 +109,7 @@ test('a kind that is forbidden from the start is left out after some seconds, an
     if (!warm || slots.acknowledged < slots.assigned) cold.push(warmReason);
   });
   isForbidden = false;
-  await expect.poll(() => plane.status().unavailable, { timeout: 60_000 }).toEqual([]);
+  await expect.poll(() => plane.status().unavailable).toEqual([]);
   expect(plane.status()).toMatchObject({ feeds: { synced: 2, total: 2 }, objectsByResource: { configmaps: 2 } });
   expect([cold, plane.status().handovers[0]?.state]).toEqual([[], 'acknowledged']);
 });
@@ -119,12 +119,12 @@ test('an exporter that asks for a forbidden kind again and again has not started
   plane.applyAssignment({ ...assignment, owned: ALL });
   const configMaps = reflect('configmaps', undefined, stop.signal);
   // Asked for first: what comes back with its series afterwards is none of a new exporter.
-  await expect.poll(() => plane.inspection.feeds().length, { timeout: 10_000 }).toBe(1);
+  await expect.poll(() => plane.inspection.feeds().length).toBe(1);
   const reasons = new Set<string>();
   const pods = reflect('pods', '102', stop.signal);
-  await expect.poll(() => plane.status().warm, { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => plane.status().warm).toBe(true);
   plane.onChange(() => reasons.add(plane.status().warmReason));
-  await expect.poll(() => plane.status().slots.acknowledged, { timeout: 30_000 }).toBe(64);
+  await expect.poll(() => plane.status().slots.acknowledged).toBe(64);
   expect([...reasons].filter((reason) => reason !== '')).toEqual([]);
   expect(plane.status().unavailable).toMatchObject([{ kind: 'configmaps', since: 5 }]);
   stop.abort();

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LATE_MS } from './feed-late.ts';
 import { SlotState } from './subscription.ts';
@@ -109,7 +110,7 @@ describe('a slot is released only when its new shard shows all that the old one 
               if (behindMs > LATE_MS - 2_500) {
                 w.target.upstream.catchUp();
                 w.target.peer.drain();
-                await new Promise((resolve) => setTimeout(resolve, 10));
+                await elapse(10);
                 behindMs = 0;
               }
               w.pass(n);
@@ -120,7 +121,7 @@ describe('a slot is released only when its new shard shows all that the old one 
             for (let turn = 0; turn < 4; turn++) {
               for (const each of w.shown()) seen.add(each);
               expect(isAway()).toEqual([]);
-              await new Promise((resolve) => setTimeout(resolve, 1));
+              await elapse(1);
             }
           }
         } finally {
