@@ -10,6 +10,7 @@ const statefulSetSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string(), generation: z.int() }),
   spec: z.looseObject({
     replicas: z.int(),
+    ordinals: z.looseObject({ start: z.int() }).optional(),
     template: z.looseObject({
       metadata: z.looseObject({ labels: z.record(z.string(), z.string()) }),
       spec: z.looseObject({
@@ -57,6 +58,7 @@ export class SimulatedNodes {
   readonly #workers = new Map<string, SimulatedWorker>();
   readonly #stop = new AbortController();
   readonly #lost = new Set<string>();
+  readonly #refused = new Set<string>();
   #running: Promise<void> = Promise.resolve();
   /** Time for which some slot that was exposed once was exposed by nobody, ms. */
   #uncoveredMs = 0;
@@ -117,6 +119,12 @@ export class SimulatedNodes {
     await this.#workers.get(pod)?.kill();
   }
 
+  /** Pods that cannot be made, as if a quota refused them; none lets all be made. */
+  refuse(...pods: readonly string[]): void {
+    this.#refused.clear();
+    for (const pod of pods) this.#refused.add(pod);
+  }
+
   /** The node of this pod is back, and its processes are started again. */
   returnNode(pod: string): void {
     this.#lost.delete(pod);
@@ -155,10 +163,11 @@ export class SimulatedNodes {
     for (const raw of sets.items) {
       const set = statefulSetSchema.parse(raw);
       await this.#observe(set);
-      for (let ordinal = 0; ordinal < set.spec.replicas; ordinal += 1) {
+      const start = set.spec.ordinals?.start ?? 0;
+      for (let ordinal = start; ordinal < start + set.spec.replicas; ordinal += 1) {
         const name = `${set.metadata.name}-${ordinal}`;
         owned.add(name);
-        if (!present.has(name)) await this.#create(set, name);
+        if (!present.has(name) && !this.#refused.has(name)) await this.#create(set, name);
       }
     }
     for (const [name, pod] of present) {
@@ -191,7 +200,8 @@ export class SimulatedNodes {
     const { name, labels, uid } = metadata;
     if (this.#lost.has(name) || this.#workers.get(name)?.alive === true) return;
     const config = labels['shard.io/config'];
-    const replica = labels['shard.io/replica'];
+    const role = labels['shard.io/replica'];
+    const replica = role === 'surge' ? 'a' : role;
     if (config === undefined || (replica !== 'a' && replica !== 'b')) return;
     const set = sets.map((raw) => statefulSetSchema.parse(raw)).find((one) => name.startsWith(`${one.metadata.name}-`));
     const worker = new SimulatedWorker({

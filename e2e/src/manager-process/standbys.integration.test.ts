@@ -87,7 +87,8 @@ describe('a ShardConfig with standbys', () => {
     const types = await typesSince(before);
     expect(types.filter((type) => type === 'shard.standby.promoted.v1')).toHaveLength(2);
     expect(types).not.toContain('shard.migration.planned.v1');
-    expect(types).not.toContain('shard.rollout.started.v1');
+    expect(types).toContain('shard.rollout.proved.v1');
+    expect(types).not.toContain('shard.rollout.replacing.v1');
   });
 
   it('goes back to one replica per shard: a serves, then the second StatefulSet goes', async () => {

@@ -109,7 +109,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     handler: {
       configChanged: (resource) => fleet.configChanged(resource),
       configInvalid: (invalid) => fleet.configInvalid(invalid),
-      configRemoved: (resource) => fleet.configRemoved(resource),
+      configRemoved: (uid) => fleet.configRemoved(uid),
       surroundingsChanged: (name) => fleet.surroundingsChanged(name),
     },
   });

@@ -32,7 +32,7 @@ it.each(['main-0', 'main-c-0', 'other-a-0', 'main'])(
   'refuses the pod name %s and says what makes the right one',
   (name) => {
     expect(() => loadWorkerConfig({ ...pod, POD_NAME: name })).toThrow(
-      /POD_NAME is ".*", expected main-\(a\|b\)-<ordinal>.*StatefulSet that the manager creates/,
+      /POD_NAME is ".*", expected main-\(a\|b\|s\)-<ordinal>.*StatefulSet that the manager creates/,
     );
   },
 );

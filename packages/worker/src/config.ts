@@ -54,8 +54,8 @@ function annotationAllowList() {
 
 /** The worker's environment; the pod template sets it. Times are in ms, as the names say. */
 const workerEnvironment = z.object({
-  /** `<config>-(a|b)-<ordinal>`: says which shard and which replica this is. */
-  POD_NAME: env.text('the name of a worker pod, <config>-(a|b)-<ordinal>'),
+  /** `<config>-(a|b|s)-<ordinal>`: says which shard and which replica this is. */
+  POD_NAME: env.text('the name of a worker pod, <config>-(a|b|s)-<ordinal>'),
   POD_NAMESPACE: env.text('the namespace of the pod'),
   NODE_NAME: env.text('the name of the node').default('unknown'),
   SHARD_CONFIG: env.text('the name of the ShardConfig'),
@@ -148,7 +148,7 @@ export function loadWorkerConfig(environment: Environment): WorkerConfig {
         variable: 'POD_NAME',
         given: config.POD_NAME,
         expected:
-          `${config.SHARD_CONFIG}-(a|b)-<ordinal>, the name of a worker pod of ShardConfig ${config.SHARD_CONFIG}: ` +
+          `${config.SHARD_CONFIG}-(a|b|s)-<ordinal>, the name of a worker pod of ShardConfig ${config.SHARD_CONFIG}: ` +
           'run the worker in the StatefulSet that the manager creates',
       },
     ]);

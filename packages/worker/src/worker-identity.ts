@@ -14,8 +14,8 @@ export interface WorkerIdentity extends WorkerAddress {
   readonly shardInstance: string;
 }
 
-/** `<config>-(a|b)-<ordinal>`: the pod of a worker StatefulSet. */
-const POD_NAME = /^(?<config>[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)-(?<replica>[ab])-(?<ordinal>0|[1-9][0-9]{0,4})$/;
+/** `<config>-(a|b|s)-<ordinal>`: the pod of a worker StatefulSet; s is the surge worker's, a shard without a standby. */
+const POD_NAME = /^(?<config>[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)-(?<replica>[abs])-(?<ordinal>0|[1-9][0-9]{0,4})$/;
 
 /** Shard and replica that a pod name stands for, or undefined when no worker StatefulSet makes such a name. */
 export function parsePodName(

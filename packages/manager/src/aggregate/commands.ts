@@ -80,9 +80,17 @@ export interface ObservedConfig {
 }
 
 export type CommandBody =
-  | { readonly type: 'ConfigObserved'; readonly config: ObservedConfig }
-  /** The spec got past the API server but not past the schema. */
-  | { readonly type: 'ConfigInvalid'; readonly specGeneration: number; readonly problems: readonly string[] }
+  | { readonly type: 'ConfigObserved'; readonly config: ObservedConfig; readonly isRestored?: boolean }
+  /**
+   * The spec got past the API server but not past the schema. `isRestored`, here and above: its generation is an older
+   * one than the state's, and a consistent read says so, too: a backup of the API server was restored.
+   */
+  | {
+      readonly type: 'ConfigInvalid';
+      readonly specGeneration: number;
+      readonly problems: readonly string[];
+      readonly isRestored?: boolean;
+    }
   | { readonly type: 'ConfigDeleted' }
   | { readonly type: 'ShardObserved'; readonly observation: ShardObservation }
   | { readonly type: 'StandbyReady'; readonly observation: StandbyObservation }
@@ -105,7 +113,10 @@ export type CommandBody =
   | { readonly type: 'ScrapersMoved'; readonly migration: MigrationId; readonly detail: string }
   /** About once a second; deadlines and figures are looked at. Never rejected. */
   | { readonly type: 'Tick' }
-  /** At the start of leadership: the log is empty, re-created or behind the ShardInstances. */
+  /**
+   * At the start of leadership: the log is empty, re-created or behind the ShardInstances, or ends with the deletion of
+   * a ShardConfig that is there again.
+   */
   | {
       readonly type: 'LogLost';
       readonly config: ObservedConfig;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defaultSettings, type Settings } from './settings.ts';
-import { initialState, shardIdOf } from './state.ts';
+import { initialState, SURGE, shardIdOf } from './state.ts';
 import { brokenInvariants } from './testing/invariants.ts';
 import { ModelWorld, testSettings } from './testing/model-world.ts';
 import { decide } from './decide.ts';
@@ -93,7 +93,7 @@ describe('planned changes', () => {
     settled(w);
     expect(plannedSlots(w)).toHaveLength(256 + 85);
     const [first] = w.events('shard.migration.planned.v1');
-    expect([first?.source, first?.target]).toEqual([S1, shardIdOf(3)]);
+    expect([first?.source, first?.target]).toEqual([S1, SURGE]);
   });
 
   it('drains a terminating worker before it is gone', () => {
@@ -354,7 +354,7 @@ describe('scaling by load', () => {
     w.run(10);
     expect(w.state.desiredShards).toBe(2);
     expect(describeStatus(w.state, { now: w.now, objects: w.objects() }).holds).toEqual([
-      { what: 'scaling', reason: expect.stringMatching(/^load is above its threshold: it must last \d+ s longer$/) },
+      { what: 'scaling', reason: 'load is above its threshold: it must last until 00:17:05Z', rests: false },
     ]);
     w.run(15);
     expect(w.state.desiredShards).toBe(3);
@@ -385,7 +385,7 @@ describe('scaling by load', () => {
     w.run(40);
     const { conditions, holds } = describeStatus(w.state, { now: w.now, objects: w.objects() });
     expect(w.state.desiredShards).toBe(2);
-    expect(holds).toEqual([{ what: 'scaling', reason: 'load is above its threshold: maxShards is 2' }]);
+    expect(holds).toEqual([{ what: 'scaling', reason: 'load is above its threshold: maxShards is 2', rests: true }]);
     expect(conditions).toContainEqual(expect.objectContaining({ type: 'ScalingLimited', reason: 'AtMaximum' }));
   });
 
@@ -461,4 +461,55 @@ describe('rejections', () => {
       ['spec.slots is immutable: it is 64'],
     ]);
   });
+});
+
+describe('a ShardConfig of a restored backup', () => {
+  const changed = (w: ModelWorld, change: Partial<Settings>, specGeneration: number) => ({
+    ...w.observedConfig(),
+    specGeneration,
+    settings: { ...w.settings, ...change },
+  });
+
+  it('is in force though its generation is an older one, once that is known for certain', () => {
+    const w = world();
+    for (let i = 0; i < 5; i++) w.configure({});
+    const config = changed(w, { shards: 4 }, 3);
+    w.send({ type: 'ConfigObserved', config });
+    expect(w.state.desiredShards).toBe(2);
+    w.send({ type: 'ConfigObserved', config, isRestored: true });
+    expect([w.state.desiredShards, w.state.specGeneration]).toEqual([4, 3]);
+    w.send({ type: 'ConfigObserved', config: changed(w, { shards: 3 }, 4) });
+    expect(w.state.desiredShards).toBe(3);
+  });
+
+  it('is refused with its reason though its generation is an older one', () => {
+    const w = world();
+    w.send({ type: 'ConfigInvalid', specGeneration: 9, problems: ['new'] });
+    w.send({ type: 'ConfigInvalid', specGeneration: 5, problems: ['late'] });
+    expect(w.state.rejected?.problems).toEqual(['new']);
+    w.send({ type: 'ConfigInvalid', specGeneration: 5, problems: ['restored'], isRestored: true });
+    expect(w.state.rejected?.problems).toEqual(['restored']);
+  });
+
+  it('lives again though it was deleted', () => {
+    const w = world();
+    w.send({ type: 'ConfigDeleted' });
+    w.configure({ shards: 3 });
+    expect(w.state.deleted).toBe(true);
+    w.send({ type: 'LogLost', config: w.observedConfig(), generation: 2, instances: [], reason: 'it is back' });
+    expect(settled(w).state).toMatchObject({ deleted: false, desiredShards: 3 });
+    expect(describeStatus(w.state, { now: w.now, objects: {} }).conditions).toContainEqual(
+      expect.objectContaining({ type: 'Ready', status: 'True' }),
+    );
+  });
+});
+
+describe('a first assignment of more shards than fit into one event', () => {
+  it('is no failover', () => {
+    const settings = { ...testSettings, slotCount: 512, shards: 300, maxShards: 300, capacity: { objects: 10 } };
+    const w = new ModelWorld({ settings });
+    w.run(4);
+    expect(w.state.owners).not.toContain(null);
+    expect(new Set(w.events('shard.slots.assigned.v1').map(({ cause }) => cause))).toEqual(new Set(['cold-start']));
+  }, 60_000);
 });

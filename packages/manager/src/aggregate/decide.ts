@@ -87,12 +87,17 @@ const reject = (machine: string, reason: string): Rejection => ({ kind: 'rejecte
 function answer(tables: DecisionTables, draft: Draft, command: Command): Rejection | undefined {
   switch (command.type) {
     case 'ConfigObserved':
-      return askConfig(tables, draft, { type: 'CONFIG', config: command.config });
+      return askConfig(tables, draft, {
+        type: 'CONFIG',
+        config: command.config,
+        isRestored: command.isRestored === true,
+      });
     case 'ConfigInvalid':
       return askConfig(tables, draft, {
         type: 'INVALID',
         specGeneration: command.specGeneration,
         problems: command.problems,
+        isRestored: command.isRestored === true,
       });
     case 'ConfigDeleted':
       return askConfig(tables, draft, { type: 'DELETE' });

@@ -1,12 +1,12 @@
 import type { Assignment, Replica } from '@shard-controller/shared/contracts';
 import { assignedSlots, toAssignment } from './assignment.ts';
-import type { ShardConfigState, ShardId, ShardState } from './state.ts';
-import { isIdle, isOutdated, isWanted, replicasOf, shardsOf } from './view.ts';
+import { type ShardConfigState, type ShardId, type ShardState, SURGE } from './state.ts';
+import { isIdle, isOutdated, isSurge, isWanted, replicasOf, shardsOf } from './view.ts';
 
 /** One StatefulSet, `<config>-<replica>`. */
 export interface DesiredStatefulSet {
   readonly replica: Replica;
-  /** Pods: wanted shards, a surge worker, and shards that still expose something. */
+  /** Pods: wanted shards, and shards that still expose something. */
   readonly replicas: number;
 }
 
@@ -25,6 +25,10 @@ export interface PodToDelete {
 /** What the world should be. Level-triggered: the effects compare it with what they see and change the difference. */
 export interface Desired {
   readonly statefulSets: readonly DesiredStatefulSet[];
+  /** Pods of them are made from the wanted template; false: from the one that they have, the wanted one is not proved. */
+  readonly templateProved: boolean;
+  /** Whether there is a surge worker, with the wanted template. */
+  readonly surge: boolean;
   /** One per ShardInstance; ShardInstances of this ShardConfig that are not listed are to be deleted. */
   readonly assignments: readonly Assignment[];
   readonly podsToDelete: readonly PodToDelete[];
@@ -32,31 +36,45 @@ export interface Desired {
 
 /** Derives the wanted world from `state`; empty before the first accepted config and after deletion. */
 export function desired(state: ShardConfigState): Desired {
-  if (state.settings === null || state.deleted) return { statefulSets: [], assignments: [], podsToDelete: [] };
-  const replicas = replicasOf(state);
+  if (state.settings === null || state.deleted) return NOTHING;
   const pods = podCount(state);
-  const deletable = shardsOf(state).filter((shard) => isDeletable(state, shard));
+  const surge = state.shards[SURGE];
+  const templateProved = state.template === state.revision;
   return {
-    statefulSets: replicas.map((replica) => ({ replica, replicas: pods })),
+    statefulSets: replicasOf(state).map((replica) => ({ replica, replicas: pods })),
+    templateProved,
+    surge: surge !== undefined && (isWanted(state, surge) || exposes(state, surge)),
     assignments: [...assignedSlots(state)].map(([shardId, slots]) => toAssignment(state, shardId, slots)),
-    podsToDelete: [
-      ...deletable.flatMap((shard) =>
-        replicas.map((replica) => ({
-          shardId: shard.shardId,
-          replica,
-          unlessRevision: state.revision,
-          unlessReady: exposes(state, shard),
-          whenOthersReady: false,
-        })),
-      ),
-      ...standbysToRenew(state),
-    ],
+    // Made again from a template that is not proved, an outdated pod would be no better.
+    podsToDelete: templateProved ? [...outdatedPods(state), ...standbysToRenew(state)] : [],
   };
+}
+
+const NOTHING: Desired = {
+  statefulSets: [],
+  templateProved: false,
+  surge: false,
+  assignments: [],
+  podsToDelete: [],
+};
+
+function outdatedPods(state: ShardConfigState): readonly PodToDelete[] {
+  const deletable = shardsOf(state).filter((shard) => !isSurge(shard) && isDeletable(state, shard));
+  return deletable.flatMap((shard) =>
+    replicasOf(state).map((replica) => ({
+      shardId: shard.shardId,
+      replica,
+      unlessRevision: state.revision,
+      unlessReady: exposes(state, shard),
+      whenOthersReady: false,
+    })),
+  );
 }
 
 /** StatefulSets count from 0, so a shard that has to stay keeps all below it. */
 function podCount(state: ShardConfigState): number {
-  const staying = shardsOf(state).filter((shard) => isWanted(state, shard) || exposes(state, shard));
+  const regular = shardsOf(state).filter((shard) => !isSurge(shard));
+  const staying = regular.filter((shard) => isWanted(state, shard) || exposes(state, shard));
   return staying.reduce((count, { ordinal }) => Math.max(count, ordinal + 1), state.desiredShards);
 }
 
@@ -75,7 +93,7 @@ const isUnheard = ({ health }: ShardState): boolean => health === 'Failed' || he
 function standbysToRenew(state: ShardConfigState): readonly PodToDelete[] {
   if (state.settings?.replicasPerShard !== 2 || state.settings.mode === 'Paused') return [];
   return shardsOf(state)
-    .filter(({ health }) => health === 'Healthy')
+    .filter((shard) => shard.health === 'Healthy' && !isSurge(shard))
     .map(({ shardId, active }) => ({
       shardId,
       replica: active === 'a' ? 'b' : 'a',

@@ -227,6 +227,33 @@ const rolloutStarted = z.strictObject({
   reason,
 });
 
+/**
+ * The revision may reach the StatefulSets: a worker that runs it is ready, or there is none that it could harm.
+ */
+const rolloutProved = z.strictObject({
+  type: z.literal('shard.rollout.proved.v1'),
+  at,
+  revision: z.string().max(63),
+  /** The worker that proves it. */
+  shardId: shardId.optional(),
+  reason,
+});
+
+/**
+ * It ended before every worker had the revision. superseded: another revision is wanted, or none has to be renewed any
+ * more. resized: the number of shards has changed and comes first. standbys: the rest is done by renewing standbys.
+ * stalled: it got no further for too long, and lets go of what waits for it.
+ */
+const rolloutEnded = z.strictObject({
+  type: z.literal('shard.rollout.ended.v1'),
+  at,
+  revision: z.string().max(63),
+  outcome: z.enum(['superseded', 'resized', 'standbys', 'stalled']),
+  /** Stalled: shards that did not come back. */
+  shards: z.array(shardId).max(20).optional(),
+  reason,
+});
+
 /** This shard exposes nothing; its outdated pod is deleted. */
 const rolloutReplacing = z.strictObject({ type: z.literal('shard.rollout.replacing.v1'), at, shardId, reason });
 
@@ -292,6 +319,8 @@ export const shardEventSchema = z.discriminatedUnion('type', [
   migrationCompleted,
   migrationRolledBack,
   rolloutStarted,
+  rolloutProved,
+  rolloutEnded,
   rolloutReplacing,
   rolloutCompleted,
   logRecovered,

@@ -7,6 +7,7 @@ import {
   type MigrationState,
   pairOf,
   pendingShard,
+  type RolloutState,
   type ShardConfigState,
   type ShardId,
   type ShardState,
@@ -40,7 +41,7 @@ function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
     case 'shard.health.changed.v1':
       return healthChanged(state, event);
     case 'shard.reported.v1':
-      return withShard(state, event.shardId, { revision: event.revision, draining: event.draining });
+      return reported(state, event);
     case 'shard.removed.v1':
       return { ...state, shards: without(state.shards, event.shardId) };
     case 'shard.standby.promoted.v1':
@@ -82,13 +83,32 @@ function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
     case 'shard.rollout.started.v1':
       return {
         ...state,
-        rollout: { startedAt: event.at, surge: event.surge, replacing: null },
+        rollout: {
+          startedAt: event.at,
+          revision: event.revision,
+          surge: event.surge,
+          shards: state.desiredShards,
+          replacing: null,
+          progressAt: event.at,
+        },
+        stalledRollout: null,
         shards: withPending(state.shards, event.surge, event.at),
       };
+    case 'shard.rollout.proved.v1':
+      return withRollout({ ...state, template: event.revision }, { shards: state.desiredShards, progressAt: event.at });
     case 'shard.rollout.replacing.v1':
-      return state.rollout === null ? state : { ...state, rollout: { ...state.rollout, replacing: event.shardId } };
+      return withRollout(state, { replacing: event.shardId, progressAt: event.at });
+    case 'shard.rollout.ended.v1':
+      return {
+        ...state,
+        rollout: null,
+        stalledRollout:
+          event.outcome === 'stalled'
+            ? { revision: event.revision, at: event.at, shards: event.shards ?? [], reason: event.reason }
+            : null,
+      };
     case 'shard.rollout.completed.v1':
-      return { ...state, rollout: null };
+      return { ...state, rollout: null, template: event.revision };
     case 'shard.log.recovered.v1':
       return recoveredState(event);
   }
@@ -97,10 +117,12 @@ function apply(state: ShardConfigState, event: ShardEvent): ShardConfigState {
 
 function accepted(state: ShardConfigState, event: EventOf<'shard.config.accepted.v1'>): ShardConfigState {
   const { uid, namespace, name, specGeneration, settings, revision } = event;
-  const next = { ...state, uid, namespace, name, specGeneration, settings, revision, rejected: null };
+  const stalledRollout = state.stalledRollout?.revision === revision ? state.stalledRollout : null;
+  const next = { ...state, uid, namespace, name, specGeneration, settings, revision, rejected: null, stalledRollout };
   if (state.settings !== null) return next;
   return {
     ...next,
+    template: revision,
     createdAt: event.at,
     owners: Array.from({ length: settings.slotCount }, () => null),
     scaling: { ...state.scaling, bandSince: event.at },
@@ -130,6 +152,12 @@ function healthChanged(state: ShardConfigState, event: EventOf<'shard.health.cha
   const oldest = at - (state.settings?.failover.massWindowMs ?? 0);
   const recent = [...state.failover.recent.filter((f) => f.at >= oldest && f.shardId !== shardId), { shardId, at }];
   return { ...next, failover: { ...state.failover, recent } };
+}
+
+function reported(state: ShardConfigState, event: EventOf<'shard.reported.v1'>): ShardConfigState {
+  const { shardId, revision, draining, at } = event;
+  const next = withShard(state, shardId, { revision, draining });
+  return state.rollout?.replacing === shardId ? withRollout(next, { progressAt: at }) : next;
 }
 
 function slotsAssigned(state: ShardConfigState, event: EventOf<'shard.slots.assigned.v1'>): ShardConfigState {
@@ -212,7 +240,8 @@ function migrationCommitted(state: ShardConfigState, event: EventOf<'shard.migra
   for (const slot of migration.slots) owners[slot] = migration.target;
   const deadline = event.at + (state.settings?.handover.transferTimeoutMs ?? 0);
   const sourceLost = event.because === 'source-lost';
-  const next = withMigration(state, event.id, { step: 'Cleanup', committed: true, sourceLost, deadline });
+  const moved = withMigration(state, event.id, { step: 'Cleanup', committed: true, sourceLost, deadline });
+  const next = migration.cause === 'rollout' ? withRollout(moved, { progressAt: event.at }) : moved;
   return { ...withShard(next, migration.target, { hasServed: true }), owners };
 }
 
@@ -239,7 +268,7 @@ function migrationRolledBack(
   const { source, target } = migration;
   const failures = failuresOf(state, source, target, event.at) + 1;
   const alive = Object.entries(state.backoffs).filter(([, b]) => failuresOf(state, b.source, b.target, event.at) > 0);
-  const backoff = { source, target, failures, until: event.retryAt };
+  const backoff = { source, target, failures, until: event.retryAt, reason: event.reason };
   return { ...next, backoffs: { ...Object.fromEntries(alive), [pairOf(source, target)]: backoff } };
 }
 
@@ -267,6 +296,9 @@ function withShard(state: ShardConfigState, shardId: ShardId, change: Partial<Sh
   const shard = state.shards[shardId];
   return shard === undefined ? state : { ...state, shards: { ...state.shards, [shardId]: { ...shard, ...change } } };
 }
+
+const withRollout = (state: ShardConfigState, change: Partial<RolloutState>): ShardConfigState =>
+  state.rollout === null ? state : { ...state, rollout: { ...state.rollout, ...change } };
 
 function withMigration(state: ShardConfigState, id: MigrationId, change: Partial<MigrationState>): ShardConfigState {
   const migration = state.migrations[id];

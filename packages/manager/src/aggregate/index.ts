@@ -41,6 +41,7 @@ export {
   type ShardState,
   type SlotIndex,
   shardIdOf,
+  SURGE,
 } from './state.ts';
 export {
   type ConditionType,

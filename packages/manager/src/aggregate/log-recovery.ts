@@ -56,6 +56,7 @@ export function recoveredState(event: EventOf<'shard.log.recovered.v1'>): ShardC
     settings: event.settings,
     specGeneration: event.specGeneration,
     revision: event.revision,
+    template: '',
     createdAt: event.at,
     desiredShards: event.desiredShards,
     shards: Object.fromEntries([...missing, ...shards].map((shard) => [shard.shardId, shard])),

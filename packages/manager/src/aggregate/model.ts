@@ -25,7 +25,8 @@ export {
   type ShardId,
   type ShardState,
   type SlotIndex,
-  shardIdOf,
+  SURGE,
+  SURGE_ORDINAL,
 } from './state.ts';
 export {
   awaitedShards,
@@ -33,6 +34,9 @@ export {
   failuresOf,
   isIdle,
   isOutdated,
+  isRolling,
+  isServing,
+  isSurge,
   isTarget,
   isLoaded,
   isWanted,

@@ -56,6 +56,12 @@ export const settingsSchema = z.strictObject({
     /** Until both sides have answered for a common position. */
     verificationTimeoutMs: ms,
   }),
+  rollout: z
+    .strictObject({
+      /** A rolling update that does not get on for so long is said to be stalled, and lets go of what waits for it. */
+      deadlineMs: ms,
+    })
+    .default({ deadlineMs: 600_000 }),
   health: z.strictObject({
     /** `healthCheckInterval`: Suspect after about one of it silent, Failed after two with a positive signal. */
     intervalMs: z.int().min(100),
@@ -97,6 +103,7 @@ export const defaultSettings: Settings = {
     transferTimeoutMs: 120_000,
     verificationTimeoutMs: 60_000,
   },
+  rollout: { deadlineMs: 600_000 },
   health: { intervalMs: 2_000 },
   failover: {
     massMinimum: 2,

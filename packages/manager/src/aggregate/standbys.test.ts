@@ -93,7 +93,7 @@ describe('a shard with a standby', () => {
     expect(promotions(w).sort()).toEqual([S0, S1, S2].map((shardId) => `${shardId} a>b outdated`));
     expect([...w.pods.values(), ...w.standbys.values()].map(({ revision }) => revision)).toEqual(Array(6).fill('r2'));
     expect(w.events('shard.migration.planned.v1')).toEqual([]);
-    expect(w.events('shard.rollout.started.v1')).toEqual([]);
+    expect(w.events('shard.rollout.ended.v1').map(({ outcome }) => outcome)).toEqual(['standbys']);
   });
 
   it('renews nothing while it is paused', () => {

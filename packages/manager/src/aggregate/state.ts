@@ -79,10 +79,25 @@ export interface MigrationState {
 
 export interface RolloutState {
   readonly startedAt: number;
-  /** Extra worker outside `maxShards`, ordinal = desiredShards at the start. */
+  /** What it rolls out. Once it is the state's `template` it is proved, and serving workers may be replaced. */
+  readonly revision: string;
+  /** Extra worker outside `maxShards`. */
   readonly surge: ShardId;
+  /** `desiredShards` when slots began to move. */
+  readonly shards: number;
   /** Shard whose pod is being replaced, or null. It exposes nothing and gets nothing until it is back. */
   readonly replacing: ShardId | null;
+  /** When it last got on. */
+  readonly progressAt: number;
+}
+
+/** A rolling update that got no further and let go of what it held up. */
+interface StalledRollout {
+  readonly revision: string;
+  readonly at: number;
+  /** Shards that did not come back; it begins again when they have. Without any it begins again after a while. */
+  readonly shards: readonly ShardId[];
+  readonly reason: string;
 }
 
 /** After a rolled-back migration none is planned from `source` to `target` before `until`. */
@@ -92,6 +107,8 @@ export interface Backoff {
   /** In a row. */
   readonly failures: number;
   readonly until: number;
+  /** Why the newest one was. */
+  readonly reason: string;
 }
 
 export type LoadBand = 'above' | 'within' | 'below';
@@ -132,6 +149,11 @@ export interface ShardConfigState {
   readonly deleted: boolean;
   /** Wanted revision of the worker template. */
   readonly revision: string;
+  /**
+   * Revision that the StatefulSets make pods from: a newer wanted one comes in only when it is proved. '' = whatever
+   * they have, because the log was lost.
+   */
+  readonly template: string;
   readonly createdAt: number;
   readonly desiredShards: number;
   readonly shards: Readonly<Record<ShardId, ShardState>>;
@@ -143,6 +165,7 @@ export interface ShardConfigState {
   /** Pairs of shards between which migrations were rolled back of late, by `pairOf`. */
   readonly backoffs: Readonly<Record<string, Backoff>>;
   readonly rollout: RolloutState | null;
+  readonly stalledRollout: StalledRollout | null;
   readonly scaling: ScalingState;
   readonly failover: FailoverState;
   /** Set when the log was rebuilt from ShardInstances; kept for the condition. */
@@ -162,6 +185,7 @@ export const initialState: ShardConfigState = {
   rejected: null,
   deleted: false,
   revision: '',
+  template: '',
   createdAt: 0,
   desiredShards: 0,
   shards: {},
@@ -170,6 +194,7 @@ export const initialState: ShardConfigState = {
   nextMigration: 1,
   backoffs: {},
   rollout: null,
+  stalledRollout: null,
   scaling: { band: 'within', bandSince: 0, lastScaleAt: 0 },
   failover: { recent: [], held: null },
   recovered: null,
@@ -180,6 +205,13 @@ export const shardIdOf = (ordinal: number): ShardId => `shard-${String(ordinal).
 
 /** Name of the direction from one shard to another. */
 export const pairOf = (source: ShardId, target: ShardId): string => `${source}>${target}`;
+
+/**
+ * The surge worker of a rolling update: beyond every ordinal that a regular shard may have, so that the number of shards
+ * can change while it is there.
+ */
+export const SURGE_ORDINAL = 1000;
+export const SURGE: ShardId = shardIdOf(SURGE_ORDINAL);
 
 export const ordinalOf = (shardId: ShardId): number => Number(shardId.slice('shard-'.length));
 

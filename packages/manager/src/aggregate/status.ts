@@ -1,10 +1,22 @@
 import { rebalancingBlock } from '../load-balancer/index.ts';
-import { loadScalingBlock, meanLoad, outdatedShards, rolloutBlock } from '../orchestrator/index.ts';
+import {
+  type Block,
+  clamp,
+  isOverdue,
+  loadBlock,
+  loadScalingBlock,
+  meanLoad,
+  outdatedShards,
+  rolloutBlock,
+} from '../orchestrator/index.ts';
 import type { CommandContext } from './commands.ts';
 import type { LastDecision, ShardConfigState, ShardState } from './state.ts';
 import {
   awaitedShards,
   isLoaded,
+  isRolling,
+  isServing,
+  isSurge,
   isWanted,
   openMigrations,
   pausedPairs,
@@ -28,6 +40,8 @@ export interface DesiredCondition {
 export interface Hold {
   readonly what: 'scaling' | 'rebalancing' | 'rollout' | 'failover' | 'start';
   readonly reason: string;
+  /** It stays so until the load or the user changes it: nothing is under way. */
+  readonly rests: boolean;
 }
 
 /** ShardConfig.status as far as the decisions know it; the writer adds `selector` and times. */
@@ -61,12 +75,12 @@ export function describeStatus(state: ShardConfigState, context: CommandContext)
   const view: View | undefined = settings === null ? undefined : { state, settings, ...context };
   const regular = regularShards(state);
   const seen = { state, ...context };
-  const active = regular.filter((shard) => isServing(seen, shard));
-  const missing = regular.filter((shard) => !isServing(seen, shard)).map(({ shardId }) => shardId);
+  const active = regular.filter((shard) => showsAll(seen, shard));
+  const missing = regular.filter((shard) => !showsAll(seen, shard)).map(({ shardId }) => shardId);
   const percent = regular.length === 0 ? 0 : Math.round((1000 * active.length) / regular.length) / 10;
   return {
     observedGeneration: Math.max(state.specGeneration, state.rejected?.specGeneration ?? 0),
-    shards: shardsOf(state).filter((shard) => shard.shardId !== state.rollout?.surge).length,
+    shards: shardsOf(state).filter((shard) => !isSurge(shard)).length,
     readyShards: active.length,
     desiredShards: state.desiredShards,
     load: view === undefined ? undefined : meanLoad(view),
@@ -85,31 +99,61 @@ export function describeStatus(state: ShardConfigState, context: CommandContext)
 }
 
 /** Whether a shard can be scraped for all of its slots. */
-const isServing = (view: Pick<View, 'state' | 'progress'>, shard: ShardState): boolean =>
-  (shard.health === 'Healthy' || shard.health === 'Suspect') && isLoaded(view, shard);
+const showsAll = (view: Pick<View, 'state' | 'progress'>, shard: ShardState): boolean =>
+  isServing(shard) && isLoaded(view, shard);
 
 /** Everything that is wanted but does not happen now. */
 export function holdsOf(view: View): readonly Hold[] {
   const { state, settings } = view;
   const holds: Hold[] = [];
-  const hold = (what: Hold['what'], reason: string | undefined): void => {
-    if (reason !== undefined) holds.push({ what, reason });
+  const hold = (what: Hold['what'], reason: string | undefined, rests = settings.mode === 'Paused'): void => {
+    if (reason !== undefined) holds.push({ what, reason, rests });
   };
   if (state.failover.held !== null) {
-    hold('failover', `${state.failover.held.shards.join(', ')}: waiting for capacity, or for the longest wait to end`);
+    hold(
+      'failover',
+      `${state.failover.held.shards.join(', ')}: waiting for capacity, or for the longest wait to end`,
+      false,
+    );
   }
   if (isUnassigned(state)) {
     const awaited = awaitedShards(view).map(({ shardId }) => shardId);
-    hold('start', awaited.length === 0 ? 'no shard is ready yet' : `waiting for ${awaited.join(', ')}`);
+    hold('start', awaited.length === 0 ? 'no shard is ready yet' : `waiting for ${awaited.join(', ')}`, false);
   }
-  if (settings.mode === 'Auto' && state.scaling.band !== 'within') {
-    const why = loadScalingBlock(view);
-    hold('scaling', why === undefined ? undefined : `load is ${state.scaling.band} its threshold: ${why}`);
+  const scaling = scalingHold(view);
+  if (scaling !== undefined) hold('scaling', scaling.reason, scaling.rests);
+  if (state.rollout !== null || outdatedShards(state).length > 0) {
+    hold('rollout', rolloutBlock(view), settings.mode === 'Paused' || isStalled(view));
   }
-  if (state.rollout !== null || outdatedShards(state).length > 0) hold('rollout', rolloutBlock(view));
   if (countsDiffer(state)) hold('rebalancing', rebalancingBlock(view));
   return holds;
 }
+
+/** Why the number of shards is not what the spec or the load asks for. */
+function scalingHold(view: View): Block | undefined {
+  const { state, settings } = view;
+  if (settings.mode === 'Paused') {
+    const isOutside = clamp(state.desiredShards, settings) !== state.desiredShards;
+    return isOutside ? { reason: 'mode is Paused', rests: true } : undefined;
+  }
+  if (settings.mode !== 'Auto' || isUnassigned(state)) return undefined;
+  if (state.scaling.band === 'within') {
+    // What moves or starts is said elsewhere, and is over soon; figures that do not come are not.
+    const unknown = isUnknown(view) ? loadBlock(view) : undefined;
+    return unknown === undefined ? undefined : { reason: `the load is not known: ${unknown}`, rests: false };
+  }
+  const why = loadScalingBlock(view);
+  return why === undefined
+    ? undefined
+    : { ...why, reason: `load is ${state.scaling.band} its threshold: ${why.reason}` };
+}
+
+/** Shards serve, and too few of them tell their load. */
+const isUnknown = (view: View): boolean => regularShards(view.state).some(isServing) && meanLoad(view) === undefined;
+
+/** Whether the wanted template does not reach the workers, for longer than it should take. */
+const isStalled = (view: View): boolean =>
+  isOverdue(view) || view.state.stalledRollout?.revision === view.state.revision;
 
 const isUnassigned = (state: ShardConfigState): boolean => state.owners.every((owner) => owner === null);
 
@@ -125,13 +169,13 @@ function countsDiffer(state: ShardConfigState): boolean {
 }
 
 function conditionsOf(view: View, holds: readonly Hold[]): readonly DesiredCondition[] {
-  return [ready(view), progressing(view, holds), degraded(view), scalingLimited(view)];
+  return [ready(view), progressing(view, holds), degraded(view), scalingLimited(view, holds)];
 }
 
 function ready(view: View): DesiredCondition {
   const { state } = view;
   const type = 'Ready';
-  const shards = shardsOf(state).filter((shard) => isServing(view, shard));
+  const shards = shardsOf(state).filter((shard) => showsAll(view, shard));
   const serving = new Set(shards.map(({ shardId }) => shardId));
   const lost = state.owners.filter((owner) => owner === null || !serving.has(owner)).length;
   if (lost === 0) return { type, status: 'True', reason: 'AllSlotsServed', message: 'every slot has a serving shard' };
@@ -140,76 +184,112 @@ function ready(view: View): DesiredCondition {
 }
 
 function progressing(view: View, holds: readonly Hold[]): DesiredCondition {
-  const { state } = view;
   const type = 'Progressing';
-  const waiting = holds.map(({ what, reason }) => `${what} waits: ${reason}`).join('; ');
+  const { state } = view;
+  const texts = (some: readonly Hold[], verb: string): string[] =>
+    some.map(({ what, reason }) => `${what} ${verb}: ${reason}`);
+  const waiting = texts(
+    holds.filter(({ rests }) => !rests),
+    'waits',
+  );
+  const resting = texts(
+    holds.filter(({ rests }) => rests),
+    'rests',
+  );
+  const say = (status: DesiredCondition['status'], reason: string, ...parts: string[]): DesiredCondition => {
+    return { type, status, reason, message: parts.join('; ') };
+  };
   const migrations = openMigrations(state);
-  if (state.rollout !== null) {
-    const left = outdatedShards(state).length;
-    const message = [`${left} workers are to be renewed`, waiting].filter((text) => text !== '').join('; ');
-    return { type, status: 'True', reason: 'RollingUpdate', message };
-  }
-  if (migrations.length > 0) {
+  if (migrations.length > 0 && state.rollout === null) {
     const slots = migrations.reduce((sum, m) => sum + m.slots.length, 0);
-    return { type, status: 'True', reason: 'Migrating', message: `${migrations.length} migrations, ${slots} slots` };
+    return say('True', 'Migrating', `${migrations.length} migrations, ${slots} slots`);
   }
-  const unfinished = shardsOf(state).filter((shard) => isWanted(state, shard) !== isServing(view, shard));
-  if (unfinished.length > 0 || holds.length > 0) {
-    const names = unfinished.map((shard) => `${shard.shardId} is ${conditionOf(view, shard)}`).join(', ');
-    const message = [names, waiting].filter((text) => text !== '').join('; ');
-    return { type, status: 'True', reason: 'Waiting', message };
+  const stalled = stalledText(view);
+  if (stalled !== undefined) return say('False', 'ProgressDeadlineExceeded', stalled, ...waiting, ...resting);
+  if (state.rollout !== null && view.settings.mode !== 'Paused') {
+    return say(
+      'True',
+      'RollingUpdate',
+      `${outdatedShards(state).length} workers are to be renewed`,
+      ...waiting,
+      ...resting,
+    );
   }
-  return { type, status: 'False', reason: 'Settled', message: 'nothing is under way' };
+  const unfinished = shardsOf(state)
+    .filter((shard) => isWanted(state, shard) !== showsAll(view, shard))
+    .map((shard) => `${shard.shardId} ${isWanted(state, shard) ? `is ${conditionOf(view, shard)}` : 'is leaving'}`);
+  if (unfinished.length + waiting.length > 0) return say('True', 'Waiting', ...unfinished, ...waiting, ...resting);
+  return say('False', 'Settled', 'nothing is under way', ...resting);
 }
 
 const conditionOf = (view: View, shard: ShardState): string =>
   shard.health === 'Healthy' && !isLoaded(view, shard) ? 'loading' : shard.health;
 
+/** What to know of a rolling update that does not get on. */
+function stalledText(view: View): string | undefined {
+  const { state, settings } = view;
+  if (!isStalled(view) || settings.mode === 'Paused') return undefined;
+  if (state.rollout === null) return `the rolling update stalled: ${state.stalledRollout?.reason ?? ''}`;
+  return `the rolling update to revision ${state.rollout.revision} has not got on for ${settings.rollout.deadlineMs / 1000} s`;
+}
+
+/** Everything that is wrong, the worst first: it gives the reason, and all of it the message. */
 function degraded(view: View): DesiredCondition {
-  const { state } = view;
   const type = 'Degraded';
-  if (state.rejected !== null) return invalidSpec(state.rejected.problems);
+  const { state } = view;
+  const problems: { readonly reason: string; readonly message: string }[] = [];
+  if (state.rejected !== null) problems.push(invalidSpec(state.rejected.problems));
   if (state.failover.held !== null) {
     const message = `${state.failover.held.shards.join(', ')} failed at once; their slots wait`;
-    return { type, status: 'True', reason: 'MassFailure', message };
+    problems.push({ reason: 'MassFailure', message });
   }
   const failed = regularShards(state).filter(({ health }) => health === 'Failed' || health === 'Recovering');
   if (failed.length > 0) {
     const message = failed.map(({ shardId, health }) => `${shardId} is ${health}`).join(', ');
-    return { type, status: 'True', reason: 'ShardFailed', message };
+    problems.push({ reason: 'ShardFailed', message });
   }
   const paused = pausedPairs(view);
   if (paused.length > 0) {
-    const pairs = paused.map(({ source, target, failures }) => `${source} -> ${target} (${failures} in a row)`);
-    const message = `migrations were rolled back: ${pairs.join(', ')}; ${state.lastDecision?.reason ?? ''}`;
-    return { type, status: 'True', reason: 'MigrationsFail', message };
+    const pairs = paused.map(
+      ({ source, target, failures, reason }) => `${source} -> ${target} (${failures} in a row: ${reason})`,
+    );
+    problems.push({ reason: 'MigrationsFail', message: `migrations were rolled back: ${pairs.join(', ')}` });
   }
+  const stalled = stalledText(view);
+  if (stalled !== undefined) problems.push({ reason: 'RollingUpdateStalled', message: stalled });
   const unheard = regularShards(state).some(({ health }) => health === 'Pending');
-  if (state.recovered !== null && unheard) {
-    return { type, status: 'True', reason: 'LogRecovered', message: state.recovered.reason };
-  }
-  return { type, status: 'False', reason: 'AsExpected', message: 'no failure is known' };
+  if (state.recovered !== null && unheard) problems.push({ reason: 'LogRecovered', message: state.recovered.reason });
+  const [worst] = problems;
+  if (worst === undefined) return { type, status: 'False', reason: 'AsExpected', message: 'no failure is known' };
+  return { type, status: 'True', reason: worst.reason, message: problems.map(({ message }) => message).join('; ') };
 }
 
-function scalingLimited(view: View): DesiredCondition {
+function scalingLimited(view: View, holds: readonly Hold[]): DesiredCondition {
   const type = 'ScalingLimited';
   const { state, settings } = view;
+  const limited = (reason: string, message: string): DesiredCondition => ({ type, status: 'True', reason, message });
   const told = settings.shards;
-  if (settings.mode === 'Manual' && told !== undefined && told !== state.desiredShards) {
+  if (settings.mode === 'Manual' && told !== undefined && told !== clamp(told, settings)) {
     const message = `spec.shards is ${told}, but minShards ${settings.minShards} and maxShards ${settings.maxShards} win`;
-    return { type, status: 'True', reason: told > state.desiredShards ? 'AtMaximum' : 'AtMinimum', message };
+    return limited(told > settings.maxShards ? 'AtMaximum' : 'AtMinimum', message);
+  }
+  const hold = holds.find(({ what }) => what === 'scaling');
+  if (settings.mode === 'Paused' && hold !== undefined) {
+    const bounds = `minShards ${settings.minShards} and maxShards ${settings.maxShards}`;
+    return limited('Paused', `${state.desiredShards} shards are outside of ${bounds}, but ${hold.reason}`);
   }
   const atMaximum = state.scaling.band === 'above' && state.desiredShards >= settings.maxShards;
   if (settings.mode === 'Auto' && atMaximum) {
-    const message = `the load asks for more shards than maxShards ${settings.maxShards}`;
-    return { type, status: 'True', reason: 'AtMaximum', message };
+    return limited('AtMaximum', `the load asks for more shards than maxShards ${settings.maxShards}`);
   }
+  if (hold !== undefined && state.scaling.band !== 'within' && isRolling(state)) {
+    return limited('RollingUpdate', hold.reason);
+  }
+  if (hold !== undefined && isUnknown(view)) return limited('LoadUnknown', hold.reason);
   return { type, status: 'False', reason: 'WithinBounds', message: 'the wanted number of shards is allowed' };
 }
 
-const invalidSpec = (problems: readonly string[]): DesiredCondition => ({
-  type: 'Degraded',
-  status: 'True',
+const invalidSpec = (problems: readonly string[]) => ({
   reason: 'InvalidSpec',
   message: `the newest spec is not in force: ${problems.join('; ')}`,
 });
@@ -218,5 +298,8 @@ const invalidSpec = (problems: readonly string[]): DesiredCondition => ({
 function rejectedConditions({ rejected }: ShardConfigState): readonly DesiredCondition[] {
   if (rejected === null) return [];
   const message = 'no usable spec was seen yet';
-  return [{ type: 'Ready', status: 'False', reason: 'InvalidSpec', message }, invalidSpec(rejected.problems)];
+  return [
+    { type: 'Ready', status: 'False', reason: 'InvalidSpec', message },
+    { type: 'Degraded', status: 'True', ...invalidSpec(rejected.problems) },
+  ];
 }

@@ -9,6 +9,7 @@ import {
   type ShardId,
   type ShardState,
   type SlotIndex,
+  SURGE_ORDINAL,
 } from './state.ts';
 
 /** What a decision is made from: the state, its settings, the time and the newest figures. */
@@ -26,6 +27,16 @@ export function shardsOf(state: ShardConfigState): readonly ShardState[] {
 export function isWanted(state: ShardConfigState, shard: ShardState): boolean {
   return shard.ordinal < state.desiredShards || state.rollout?.surge === shard.shardId;
 }
+
+/** The surge worker, which is no regular shard. */
+export const isSurge = ({ ordinal }: ShardState): boolean => ordinal >= SURGE_ORDINAL;
+
+/** Whether it answers scrapes, as far as is known: a suspect has only been silent for a moment. */
+export const isServing = ({ health }: ShardState): boolean => health === 'Healthy' || health === 'Suspect';
+
+/** Whether a rolling update moves slots: its revision is proved. Before that nothing waits for it. */
+export const isRolling = ({ rollout, template }: ShardConfigState): boolean =>
+  rollout !== null && rollout.revision === template;
 
 /** The replicas that run now: b too where a standby is wanted, and for as long as some shard is served by it. */
 export function replicasOf(state: ShardConfigState): readonly Replica[] {
@@ -149,6 +160,10 @@ export function failedOwners(state: ShardConfigState): readonly ShardState[] {
  */
 export function awaitedShards({ state, settings, now }: View): readonly ShardState[] {
   return shardsOf(state).filter(
-    (shard) => isWanted(state, shard) && !isTarget(state, shard) && now - shard.since < settings.failover.startGraceMs,
+    (shard) =>
+      isWanted(state, shard) &&
+      !isSurge(shard) &&
+      !isTarget(state, shard) &&
+      now - shard.since < settings.failover.startGraceMs,
   );
 }

@@ -146,7 +146,20 @@ describe('AssignmentPublisher', () => {
     };
     const { publisher } = publishing(values, { leads: () => leads });
     expect(await publisher.publish(assignment(1, 2))).toBe('failed');
-    await publisher.remove('monitoring', 'main', '*');
+    await publisher.remove({ namespace: 'monitoring', name: 'main', uid: 'uid-1' }, 'shard-001');
     expect(values.value).toEqual(assignment(1, 1));
+  });
+
+  it('removes what is its own, and nothing of a ShardConfig that was made anew under the same name', async () => {
+    const values = new Values();
+    const { publisher } = publishing(values);
+    const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
+    values.put(assignment(1, 1, 'uid-of-after'));
+    await publisher.remove(config, 'shard-001');
+    expect(values.value).toEqual(assignment(1, 1, 'uid-of-after'));
+    values.put(assignment(1, 2));
+    await publisher.remove(config, 'shard-001');
+    expect(values.value).toBeUndefined();
+    await publisher.remove(config, 'shard-001');
   });
 });

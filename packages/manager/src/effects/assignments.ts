@@ -8,6 +8,7 @@ import {
   compareEpoch,
 } from '@shard-controller/shared/contracts';
 import { fitsMessage, LastValueStream, type NatsLink } from '@shard-controller/shared/nats';
+import type { ConfigIdentity } from './owner.ts';
 
 /**
  * What became of a publication. `newer`: another writer's newer assignment stands there, ours is obsolete. `unsent`: no
@@ -83,18 +84,15 @@ export class AssignmentPublisher {
     this.#known.clear();
   }
 
-  /** Removes the assignment of a shard, or with `*` of all shards of a ShardConfig. */
-  async remove(namespace: string, config: string, shardId: string): Promise<void> {
-    const subject =
-      shardId === '*'
-        ? assignmentSubject({ namespace, config, shardId: 'shard-000' }).replace(/shard-000$/, '*')
-        : assignmentSubject({ namespace, config, shardId });
+  /** Removes the assignment of a shard, unless it belongs to another ShardConfig of the same name: one made anew. */
+  async remove({ namespace, name, uid }: ConfigIdentity, shardId: string): Promise<void> {
+    const subject = assignmentSubject({ namespace, config: name, shardId });
     const { values, leads } = this.#options;
-    if (!leads()) return;
-    await values.remove(subject);
-    for (const key of this.#known.keys()) {
-      if (key === subject || (shardId === '*' && key.startsWith(subject.slice(0, -1)))) this.#known.delete(key);
-    }
+    this.#known.delete(subject);
+    const present = await values.get(subject);
+    if (present === undefined || !leads()) return;
+    const isForeign = present.body.ok && present.body.value.shardConfig.uid !== uid;
+    if (!isForeign) await values.remove(subject, present.sequence);
   }
 }
 

@@ -5,10 +5,16 @@ export const FIELD_MANAGER = 'shard-controller-manager';
 
 export const CONFIG_LABEL = 'shard.io/config';
 export const REPLICA_LABEL = 'shard.io/replica';
+
+/** What the pods of one StatefulSet are: one replica of every shard, or the surge worker of a rolling update. */
+export type PodRole = Replica | 'surge';
+
 export const REVISION_LABEL = 'shard.io/revision';
+/** When the controller of a StatefulSet was last asked to try again. */
+export const RETRIED_ANNOTATION = 'shard.io/retried-at';
 
 /** Labels that select the worker pods of one ShardConfig; also the value of its `status.selector`. */
-export function workerSelector(config: string, replica?: Replica): Record<string, string> {
+export function workerSelector(config: string, replica?: PodRole): Record<string, string> {
   return {
     'app.kubernetes.io/name': 'shard-controller-worker',
     'app.kubernetes.io/instance': config,
@@ -28,7 +34,7 @@ export function configLabels(config: string): Record<string, string> {
 }
 
 /** Labels of a worker pod, without its revision. */
-export function workerLabels(config: string, replica: Replica): Record<string, string> {
+export function workerLabels(config: string, replica: PodRole): Record<string, string> {
   return {
     ...configLabels(config),
     ...workerSelector(config, replica),

@@ -1,7 +1,7 @@
 import { shardConfigSpecSchema, type ShardConfigSpecInput } from '@shard-controller/shared/api';
 import { describe, expect, it } from 'vitest';
 import { disruptionBudget, metricsService } from './metrics-service.ts';
-import { workerStatefulSet } from './stateful-set.ts';
+import { surgeStatefulSet, workerStatefulSet } from './stateful-set.ts';
 import { templateRevision, type WorkerPodInput, workerPodTemplate } from './worker-pod.ts';
 
 const config = { namespace: 'monitoring', name: 'main', uid: '7d1f9c1e-0000-4000-8000-000000000001' };
@@ -47,6 +47,18 @@ describe('workerStatefulSet', () => {
 
   it('renders a spec that sets everything', async () => {
     await expect(json(workerStatefulSet(input(full), 'b', 5))).toMatchFileSnapshot('testdata/stateful-set-full.golden');
+  });
+});
+
+describe('surgeStatefulSet', () => {
+  it('differs from the others in its name, its labels and its ordinal', () => {
+    const { metadata, spec } = surgeStatefulSet(input({}));
+    expect(metadata?.name).toBe('main-s');
+    expect(spec).toMatchObject({ replicas: 1, ordinals: { start: 1000 } });
+    expect(spec.selector.matchLabels).toMatchObject({ 'shard.io/replica': 'surge' });
+    const regular = workerStatefulSet(input({}), 'a', 2).spec.template;
+    expect(spec.template.spec).toEqual(regular.spec);
+    expect({ ...spec.template.metadata.labels, 'shard.io/replica': 'a' }).toEqual(regular.metadata.labels);
   });
 });
 

@@ -1,7 +1,8 @@
 import type { V1StatefulSetSpec } from '@kubernetes/client-node';
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { Replica } from '@shard-controller/shared/contracts';
-import { configLabels, REPLICA_LABEL, workerSelector } from './labels.ts';
+import { ordinalOf, SURGE } from '../aggregate/index.ts';
+import { configLabels, type PodRole, REPLICA_LABEL, workerSelector } from './labels.ts';
 import { metricsServiceName } from './metrics-service.ts';
 import { ownerReference } from './owner.ts';
 import { type WorkerPodInput, type WorkerPodTemplate, workerPodTemplate } from './worker-pod.ts';
@@ -10,34 +11,53 @@ export interface StatefulSetObject extends KubernetesObject {
   readonly spec: Omit<V1StatefulSetSpec, 'template'> & { readonly template: WorkerPodTemplate };
 }
 
-/** Name of the StatefulSet that runs replica `replica` of every shard; pod ordinal = shard. */
-export const statefulSetName = (config: string, replica: Replica): string => `${config}-${replica}`;
+/**
+ * Name of a StatefulSet. `<config>-a` and `<config>-b` run one replica of every shard, pod ordinal = shard;
+ * `<config>-s` runs the surge worker.
+ */
+export const statefulSetName = (config: string, role: PodRole): string => `${config}-${role === 'surge' ? 's' : role}`;
 
 /**
  * All pods start and stop at once, and a changed template touches no pod by itself: the manager deletes outdated pods
  * one by one, after it has moved their slots away.
  *
- * @param replicas highest ordinal in use plus one, a surge worker included
+ * @param replicas highest ordinal in use plus one
  */
 export function workerStatefulSet(input: WorkerPodInput, replica: Replica, replicas: number): StatefulSetObject {
+  return statefulSet(input, replica, { replicas });
+}
+
+/**
+ * The surge worker has a StatefulSet of its own, because it needs a template that the others do not have yet, and an
+ * ordinal that is in nobody's way.
+ */
+export function surgeStatefulSet(input: WorkerPodInput): StatefulSetObject {
+  return statefulSet(input, 'surge', { replicas: 1, ordinals: { start: ordinalOf(SURGE) } });
+}
+
+function statefulSet(
+  input: WorkerPodInput,
+  role: PodRole,
+  size: Pick<V1StatefulSetSpec, 'replicas' | 'ordinals'>,
+): StatefulSetObject {
   const { config } = input;
   return {
     apiVersion: 'apps/v1',
     kind: 'StatefulSet',
     metadata: {
-      name: statefulSetName(config.name, replica),
+      name: statefulSetName(config.name, role),
       namespace: config.namespace,
-      labels: { ...configLabels(config.name), [REPLICA_LABEL]: replica },
+      labels: { ...configLabels(config.name), [REPLICA_LABEL]: role },
       ownerReferences: [ownerReference(config)],
     },
     spec: {
-      replicas,
+      ...size,
       serviceName: metricsServiceName(config.name),
       podManagementPolicy: 'Parallel',
       updateStrategy: { type: 'OnDelete' },
       revisionHistoryLimit: 3,
-      selector: { matchLabels: workerSelector(config.name, replica) },
-      template: workerPodTemplate(input, replica),
+      selector: { matchLabels: workerSelector(config.name, role) },
+      template: workerPodTemplate(input, role),
     },
   };
 }

@@ -1,9 +1,16 @@
-import type { Condition, ShardConfigStatus } from '@shard-controller/shared/api';
+import type { ShardConfigStatus } from '@shard-controller/shared/api';
 import type { ApplyRequest, KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { describe, expect, it } from 'vitest';
 import type { DesiredCondition } from '../aggregate/index.ts';
 import { SteppingClock } from '../observation/testing.ts';
-import { type KindReport, StatusWriter, withNotes, withObstacle, withUnavailableKinds } from './status.ts';
+import {
+  type KindReport,
+  StatusWriter,
+  withNotes,
+  withObstacle,
+  withPodProblems,
+  withUnavailableKinds,
+} from './status.ts';
 
 const signal = new AbortController().signal;
 const ready = (status: 'True' | 'False', message = ''): DesiredCondition => ({
@@ -19,7 +26,7 @@ interface Trial {
   readonly writer: StatusWriter;
 }
 
-function trial(present: readonly Condition[] = []): Trial {
+function trial(present?: ShardConfigStatus): Trial {
   const clock = new SteppingClock();
   const writes: ShardConfigStatus[] = [];
   const client: Pick<KubernetesClient, 'apply'> = {
@@ -52,7 +59,7 @@ describe('StatusWriter', () => {
 
   it('keeps the time of a condition while its status stays, also over a change of manager', async () => {
     const before = { ...ready('True'), lastTransitionTime: '2020-01-01T00:00:00Z' };
-    const { writer, writes, clock } = trial([before]);
+    const { writer, writes, clock } = trial({ conditions: [before] });
     await writer.write({}, [ready('True', 'new words')], signal);
     expect(writes[0]?.conditions?.[0]).toMatchObject({
       lastTransitionTime: '2020-01-01T00:00:00Z',
@@ -148,5 +155,68 @@ describe('withUnavailableKinds', () => {
 
   it('changes nothing when all kinds can be read', () => {
     expect(withUnavailableKinds([fine], [])).toEqual([fine]);
+  });
+});
+
+describe('withPodProblems', () => {
+  const problem = (ordinal: number) => ({
+    pod: `main-a-${ordinal}`,
+    shardId: 'shard-001',
+    reason: 'PodRefused',
+    message: `exceeded quota ${ordinal}`,
+  });
+  const of = (type: DesiredCondition['type'], status: 'True' | 'False', reason = 'Because'): DesiredCondition => ({
+    type,
+    status,
+    reason,
+    message: type,
+  });
+  const text = ({ type, status, reason, message }: DesiredCondition): string =>
+    `${type}=${status} ${reason}: ${message}`;
+
+  it('is what the fleet is degraded by, and what everything waits for', () => {
+    const conditions = [of('Ready', 'True'), of('Progressing', 'True', 'Waiting'), of('Degraded', 'False')];
+    expect(withPodProblems(conditions, [problem(1)]).map(text)).toEqual([
+      'Ready=True Because: Ready',
+      'Progressing=True Waiting: Progressing; pod main-a-1: exceeded quota 1',
+      'Degraded=True PodRefused: pod main-a-1: exceeded quota 1',
+    ]);
+  });
+
+  it('leaves other reasons, and names a few of many', () => {
+    const conditions = [of('Ready', 'False'), of('Progressing', 'False', 'Settled'), of('Degraded', 'True')];
+    const few =
+      'pod main-a-1: exceeded quota 1; pod main-a-2: exceeded quota 2; pod main-a-3: exceeded quota 3; and 2 more';
+    expect(withPodProblems(conditions, [1, 2, 3, 4, 5].map(problem)).map(text)).toEqual([
+      `Ready=False Because: Ready; ${few}`,
+      'Progressing=False Settled: Progressing',
+      `Degraded=True Because: Degraded; ${few}`,
+    ]);
+    expect(withPodProblems(conditions, [])).toEqual(conditions);
+  });
+});
+
+describe('a new manager', () => {
+  const before: ShardConfigStatus = {
+    shards: 3,
+    selector: 'a=b',
+    coverage: { configuredShards: 3, activeShards: 3, coveragePercent: 100, missingShards: [] },
+    conditions: [{ ...ready('True'), lastTransitionTime: '2020-01-01T00:00:00Z' }],
+  };
+
+  it('that cannot decide says so, and leaves the status that it has found', async () => {
+    const { writer, writes } = trial(before);
+    expect(writer.continues).toBe(true);
+    await writer.writeObstacle({ reason: 'NatsUnavailable', message: 'no connection' }, signal);
+    expect(writes[0]).toMatchObject({ ...before, conditions: [before.conditions?.[0], { type: 'Degraded' }] });
+  });
+
+  it('does not know whether it is ready where there was no status before', async () => {
+    const { writer, writes } = trial();
+    await writer.writeObstacle({ reason: 'NatsUnavailable', message: 'no connection' }, signal);
+    expect(writes[0]?.conditions?.map(({ type, status }) => `${type}=${status}`)).toEqual([
+      'Ready=Unknown',
+      'Degraded=True',
+    ]);
   });
 });

@@ -2,7 +2,14 @@ import { API_VERSION, type Condition, SHARD_CONFIG_KIND, type ShardConfigStatus 
 import type { Heartbeat, UnavailableKind } from '@shard-controller/shared/contracts';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { DesiredCondition, DesiredStatus, ShardConfigState } from '../aggregate/index.ts';
+import {
+  type ConditionType,
+  type DesiredCondition,
+  type DesiredStatus,
+  type ShardConfigState,
+  SURGE,
+} from '../aggregate/index.ts';
+import type { PodProblem } from '../observation/pod-problems.ts';
 import { FIELD_MANAGER, selectorText, workerSelector } from './labels.ts';
 import type { ConfigIdentity } from './owner.ts';
 
@@ -24,7 +31,9 @@ export function statusOf(described: DesiredStatus, state: ShardConfigState, sele
     shards: described.shards,
     readyShards: described.readyShards,
     desiredShards: described.desiredShards,
-    updatedShards: Object.values(state.shards).filter(({ revision }) => revision === state.revision).length,
+    updatedShards: Object.values(state.shards).filter(
+      ({ shardId, revision }) => shardId !== SURGE && revision === state.revision,
+    ).length,
     revision: state.revision,
     selector: selectorText(workerSelector(selectorOf)),
     ...(described.load === undefined ? {} : { load: Number(described.load.toFixed(3)) }),
@@ -124,6 +133,30 @@ function alsoDegraded(
   });
 }
 
+/** Most pods that a message names. */
+const MOST_PODS = 3;
+
+/** Adds why wanted workers do not run: it is what anything that waits is waiting for. */
+export function withPodProblems(
+  conditions: readonly DesiredCondition[],
+  problems: readonly PodProblem[],
+): readonly DesiredCondition[] {
+  const [first] = problems;
+  if (first === undefined) return conditions;
+  const more = problems.length > MOST_PODS ? [`and ${problems.length - MOST_PODS} more`] : [];
+  const texts = problems.slice(0, MOST_PODS).map(({ pod, message }) => `pod ${pod}: ${message}`);
+  const message = [...texts, ...more].join('; ');
+  return conditions.map((condition) => {
+    const { type, status } = condition;
+    if (type === 'Degraded' && status !== 'True') return { type, status: 'True', reason: first.reason, message };
+    const concerned =
+      type === 'Degraded' ||
+      (type === 'Progressing' && condition.reason !== 'Settled') ||
+      (type === 'Ready' && status === 'False');
+    return concerned ? { ...condition, message: `${condition.message}; ${message}` } : condition;
+  });
+}
+
 /** Adds what keeps the manager from deciding or acting to what its decisions say. */
 export function withObstacle(
   conditions: readonly DesiredCondition[],
@@ -137,14 +170,18 @@ export function withObstacle(
   return [...ready, ...conditions.filter(({ type }) => type !== 'Degraded'), degraded];
 }
 
+const OWN: readonly string[] = ['Ready', 'Progressing', 'Degraded', 'ScalingLimited'] satisfies ConditionType[];
+
+const isOwn = (type: string): type is ConditionType => OWN.includes(type);
+
 export interface StatusWriterOptions {
   readonly client: Pick<KubernetesClient, 'apply'>;
   /** Whether this manager leads at the moment of the call. */
   readonly leads: () => boolean;
   readonly clock: Clock;
   readonly config: ConfigIdentity;
-  /** Conditions as they stand in the resource: their times are kept while their status stays. */
-  readonly present: readonly Condition[];
+  /** The status as it stands in the resource: it holds until more is known, and the times of conditions are kept. */
+  readonly present: ShardConfigStatus | undefined;
 }
 
 /** Writes the status of one ShardConfig by server-side apply: conditions at once, mere figures less often. */
@@ -157,7 +194,24 @@ export class StatusWriter {
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
-    this.#conditions = options.present;
+    this.#conditions = options.present?.conditions ?? [];
+  }
+
+  /** Whether the resource had a status before this writer's first. */
+  get continues(): boolean {
+    return this.#options.present !== undefined;
+  }
+
+  /**
+   * Says what keeps the manager from knowing the state, and leaves everything else as it stands: what others have
+   * written before is better than nothing.
+   */
+  async writeObstacle(obstacle: Obstacle, signal: AbortSignal): Promise<boolean> {
+    const { conditions = [], ...figures } = this.#options.present ?? {};
+    const known = conditions.flatMap(({ type, status, reason, message }): DesiredCondition[] =>
+      isOwn(type) ? [{ type, status, reason, message }] : [],
+    );
+    return this.write(figures, withObstacle(known, obstacle), signal);
   }
 
   /** Returns false when something is left to be written later. @throws KubernetesError */

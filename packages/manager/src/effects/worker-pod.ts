@@ -10,12 +10,11 @@ import type {
   V1Volume,
 } from '@kubernetes/client-node';
 import { parseQuantity, type ShardConfigSpec } from '@shard-controller/shared/api';
-import type { Replica } from '@shard-controller/shared/contracts';
 import { LEAN_NODE_ENVIRONMENT, parseGoDuration } from '@shard-controller/shared/runtime';
 import type { WorkerSettings } from '../config.ts';
 import { customResourcesEnv } from './custom-resources.ts';
 import { allowlist, exporterArguments } from './exporter-arguments.ts';
-import { REVISION_LABEL, workerLabels, workerSelector } from './labels.ts';
+import { type PodRole, REVISION_LABEL, workerLabels, workerSelector } from './labels.ts';
 import type { ConfigIdentity } from './owner.ts';
 
 /** Ports of a worker pod. Scrapes go to the gateway; the exporter's own ports are there for its probes and its telemetry. */
@@ -88,7 +87,7 @@ export interface WorkerPodTemplate {
  * The pod of one worker: the worker process, which alone holds a token, and beside it an unmodified kube-state-metrics
  * whose API server is the worker, over the pod's own loopback.
  */
-export function workerPodTemplate(input: WorkerPodInput, replica: Replica): WorkerPodTemplate {
+export function workerPodTemplate(input: WorkerPodInput, replica: PodRole): WorkerPodTemplate {
   const { metadata, spec } = unlabelledTemplate(input);
   const labels = {
     ...metadata.labels,

@@ -18,18 +18,33 @@ export interface WorkerPod {
   readonly deleting: boolean;
   /** The `worker` container is terminated or waits to be started again. */
   readonly workerDown: boolean;
+  /** What keeps it from running, in the words of the scheduler or the kubelet; undefined when nothing is said. */
+  readonly trouble: PodTrouble | undefined;
   /** ms since the epoch. */
   readonly createdAt: number;
 }
+
+interface PodTrouble {
+  /** CamelCase. */
+  readonly reason: 'PodUnschedulable' | 'ImagePullFailed' | 'ContainerCrashes' | 'ContainerNotCreated' | 'PodFailed';
+  readonly message: string;
+}
+
+const terminated = z.object({
+  exitCode: z.int().optional(),
+  reason: z.string().optional(),
+  message: z.string().optional(),
+});
 
 const containerState = z.object({
   name: z.string(),
   state: z
     .object({
-      waiting: z.looseObject({ reason: z.string().optional() }).optional(),
-      terminated: z.looseObject({}).optional(),
+      waiting: z.object({ reason: z.string().optional(), message: z.string().optional() }).optional(),
+      terminated: terminated.optional(),
     })
     .optional(),
+  lastState: z.object({ terminated: terminated.optional() }).optional(),
   restartCount: z.int().optional(),
 });
 
@@ -45,7 +60,18 @@ const podSchema = z.object({
   status: z
     .object({
       phase: z.string().optional(),
-      conditions: z.array(z.object({ type: z.string(), status: z.string(), reason: z.string().optional() })).optional(),
+      reason: z.string().optional(),
+      message: z.string().optional(),
+      conditions: z
+        .array(
+          z.object({
+            type: z.string(),
+            status: z.string(),
+            reason: z.string().optional(),
+            message: z.string().optional(),
+          }),
+        )
+        .optional(),
       containerStatuses: z.array(containerState).optional(),
     })
     .optional(),
@@ -59,7 +85,8 @@ export function parseWorkerPod(
   if (!parsed.success) return { ok: false, problems: parsed.error.issues.map((issue) => issue.message) };
   const { metadata, spec, status } = parsed.data;
   const config = metadata.labels[CONFIG_LABEL];
-  const replica = metadata.labels[REPLICA_LABEL];
+  const role = metadata.labels[REPLICA_LABEL];
+  const replica = role === 'surge' ? 'a' : role;
   const ordinal = /-([0-9]+)$/.exec(metadata.name)?.[1];
   // A copy of a worker's pod has its labels and another name.
   const isNamed = [replica, 's'].some((set) => metadata.name === `${config}-${set}-${ordinal}`);
@@ -84,7 +111,48 @@ export function parseWorkerPod(
       notReadyReason: ready?.status === 'True' || ready === undefined ? '' : (ready.reason ?? 'NotReady'),
       deleting: metadata.deletionTimestamp !== undefined,
       workerDown: worker?.state?.terminated !== undefined || restarting,
+      trouble: troubleOf(status),
       createdAt: metadata.creationTimestamp === undefined ? 0 : Date.parse(metadata.creationTimestamp),
     },
   };
 }
+
+const WAITING: Readonly<Record<string, PodTrouble['reason']>> = {
+  ErrImagePull: 'ImagePullFailed',
+  ImagePullBackOff: 'ImagePullFailed',
+  ErrImageNeverPull: 'ImagePullFailed',
+  InvalidImageName: 'ImagePullFailed',
+  ImageInspectError: 'ImagePullFailed',
+  RegistryUnavailable: 'ImagePullFailed',
+  CrashLoopBackOff: 'ContainerCrashes',
+  CreateContainerConfigError: 'ContainerNotCreated',
+  CreateContainerError: 'ContainerNotCreated',
+  RunContainerError: 'ContainerNotCreated',
+  PreCreateHookError: 'ContainerNotCreated',
+  PreStartHookError: 'ContainerNotCreated',
+};
+
+function troubleOf(status: z.infer<typeof podSchema>['status']): PodTrouble | undefined {
+  if (status?.phase === 'Failed') {
+    return { reason: 'PodFailed', message: sentence(status.reason ?? 'Failed', status.message) };
+  }
+  const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
+  if (scheduled?.status === 'False') {
+    return { reason: 'PodUnschedulable', message: scheduled.message ?? scheduled.reason ?? 'not scheduled' };
+  }
+  for (const { name, state, lastState } of status?.containerStatuses ?? []) {
+    const waiting = state?.waiting;
+    const reason = WAITING[waiting?.reason ?? ''];
+    if (waiting?.reason === undefined || reason === undefined) continue;
+    const last = lastState?.terminated;
+    const ended =
+      last === undefined
+        ? ''
+        : `; it ended with ${sentence(last.reason ?? '', last.message)} (${last.exitCode ?? '?'})`;
+    return { reason, message: `container ${name}: ${sentence(waiting.reason, waiting.message)}${ended}` };
+  }
+  return undefined;
+}
+
+const sentence = (reason: string, message: string | undefined): string =>
+  message === undefined || message === '' ? reason : `${reason}: ${message}`;

@@ -42,6 +42,7 @@ const pod = (over: Partial<WorkerPod>): WorkerPod => ({
   notReadyReason: '',
   deleting: false,
   workerDown: false,
+  trouble: undefined,
   createdAt: 0,
   ...over,
 });
@@ -52,7 +53,7 @@ interface Around {
   readonly leads?: () => boolean;
 }
 
-/** Names of what is applied and deleted. */
+/** Names of what is applied, scaled and deleted. */
 async function effectsOf(over: Partial<WorldInput>, { present = {}, leads = () => true }: Around = {}) {
   const changes: string[] = [];
   const pathOf = async ({ kind, metadata }: KubernetesObject): Promise<string> => `${kind}/${metadata?.name}`;
@@ -70,6 +71,10 @@ async function effectsOf(over: Partial<WorldInput>, { present = {}, leads = () =
         return JSON.parse('{}');
       },
       delete: async (path: string) => void changes.push(`delete ${path.split('/').at(-1)}`),
+      patch: async <T>(path: string, patch: unknown): Promise<T> => {
+        changes.push(`patch ${path.split('/').at(-1)} ${JSON.stringify(patch)}`);
+        return JSON.parse('{}');
+      },
     },
     leads,
     publisher: {
@@ -109,10 +114,41 @@ describe('the world', () => {
     expect((await effectsOf({ instances: leftOver })).changes).toContain('delete main-shard-002');
   });
 
-  it('gets assignments, and no pods, while no valid spec is known', async () => {
-    const { changes } = await effectsOf({ spec: undefined });
+  const owner = (kind: string, name: string, uid: string) => ({
+    ownerReferences: [{ apiVersion: kind === 'ShardConfig' ? 'shard.io/v1' : 'apps/v1', kind, name, uid }],
+  });
+  const scaled = 'patch main-a {"metadata":{"uid":"s1"},"spec":{"replicas":2}}';
+  const ownedAs = (uid: string) => ({ metadata: { uid, ...owner('ShardConfig', 'main', 'uid-1') } });
+  const there = { present: { 'statefulsets/main-a': ownedAs('s1') } };
+
+  it.each([
+    ['no valid spec is known', { spec: undefined }],
+    ['the wanted template is not proved', { desired: { ...desired(model.state), templateProved: false } }],
+    ['the spec is not the accepted one', { revision: 'another' }],
+  ])('has as many pods as it shall, of the template that there is, while %s', async (_, over) => {
+    const { changes } = await effectsOf(over, there);
     expect(changes).toEqual(expect.arrayContaining(['make ShardInstance main-shard-000', 'publish shard-001']));
+    expect(changes.filter((change) => /StatefulSet|main-a/.test(change))).toEqual([scaled]);
+  });
+
+  it('makes a StatefulSet that is gone from the wanted template, and says so when that is not known', async () => {
+    const held = { desired: { ...desired(model.state), templateProved: false } };
+    expect((await effectsOf(held)).changes).toContain('make StatefulSet main-a');
+    const { changes, outcome } = await effectsOf({ spec: undefined });
     expect(changes.filter((change) => change.includes('StatefulSet'))).toEqual([]);
+    expect(outcome.problems.map(({ message }) => message)).toEqual([
+      'StatefulSet main-a is gone, and without a valid spec it cannot be made again',
+    ]);
+  });
+
+  it('has a surge worker of the wanted template while a rolling update needs one', async () => {
+    const rolling = { ...desired(model.state), templateProved: false, surge: true };
+    expect((await effectsOf({ desired: rolling }, there)).changes).toEqual(
+      expect.arrayContaining([scaled, 'make StatefulSet main-s']),
+    );
+    expect((await effectsOf({}, { present: { 'statefulsets/main-s': ownedAs('s2') } })).changes).toEqual(
+      expect.arrayContaining(['make StatefulSet main-a', 'delete main-s']),
+    );
   });
 
   it.each([
@@ -122,6 +158,8 @@ describe('the world', () => {
     const [statefulSet] = desired(model.state).statefulSets;
     const outdated = { shardId: 'shard-000', replica: 'a', unlessRevision: revision } as const;
     const wanted = {
+      templateProved: true,
+      surge: false,
       statefulSets: statefulSet === undefined ? [] : [statefulSet],
       assignments: [],
       podsToDelete: [{ ...outdated, unlessReady: true, whenOthersReady: false }],
@@ -138,9 +176,6 @@ describe('the world', () => {
     expect(changes.filter((change) => !change.includes('ShardInstance') && !change.includes('publish'))).toEqual([]);
   });
 
-  const owner = (kind: string, name: string, uid: string) => ({
-    ownerReferences: [{ apiVersion: kind === 'ShardConfig' ? 'shard.io/v1' : 'apps/v1', kind, name, uid }],
-  });
   const labels = configLabels('main');
 
   it('keeps an object of somebody else that has the name of one of its own, says so, and goes on with the rest', async () => {

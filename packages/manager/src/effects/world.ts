@@ -17,20 +17,20 @@ import {
 } from '@shard-controller/shared/kubernetes';
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { Desired } from '../aggregate/index.ts';
+import { type Desired, type DesiredStatefulSet, SURGE } from '../aggregate/index.ts';
 import type { WorkerSettings } from '../config.ts';
 import type { AssignmentPublisher } from './assignments.ts';
-import { FIELD_MANAGER } from './labels.ts';
+import { FIELD_MANAGER, type PodRole, REVISION_LABEL } from './labels.ts';
 import { disruptionBudget, metricsService } from './metrics-service.ts';
 import type { ConfigIdentity } from './owner.ts';
 import { belonging, ForeignObjectError, PredecessorObjectError } from './ownership.ts';
 import { needsWrite, shardInstanceOf } from './shard-instance.ts';
-import { statefulSetName, workerStatefulSet } from './stateful-set.ts';
-import { templateRevision } from './worker-pod.ts';
+import { statefulSetName, surgeStatefulSet, workerStatefulSet } from './stateful-set.ts';
+import { templateRevision, type WorkerPodInput } from './worker-pod.ts';
 import type { WorkerPod } from './worker-pods.ts';
 
 export interface WorldOptions {
-  readonly client: Pick<KubernetesClient, 'apply' | 'delete' | 'find' | 'pathOf'>;
+  readonly client: Pick<KubernetesClient, 'apply' | 'delete' | 'find' | 'patch' | 'pathOf'>;
   /**
    * Whether this manager leads at the moment of the call. StatefulSets, pods and deletions have no epoch that would fence a
    * former leader that comes to itself late.
@@ -44,7 +44,7 @@ export interface WorldOptions {
 /** What the world should be, and what is seen of it. */
 export interface WorldInput {
   readonly config: ConfigIdentity;
-  /** Undefined while no valid form of it is known: then the pods stay as they are. */
+  /** Undefined while no valid form of it is known: then pods are made from the template that the StatefulSets have. */
   readonly spec: ShardConfigSpec | undefined;
   /** How far the state goes in the log. */
   readonly head: Pick<Assignment, 'generation' | 'epoch'>;
@@ -75,7 +75,23 @@ export interface WorldOutcome {
 type Effect = () => Promise<boolean>;
 
 interface StatefulSetSeen extends KubernetesObject {
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly template?: { readonly metadata?: { readonly labels?: Readonly<Record<string, string>> } };
+  };
   readonly status?: { readonly observedGeneration?: number };
+}
+
+const isObserved = ({ metadata, status }: StatefulSetSeen): boolean =>
+  (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+
+const statefulSetPath = (namespace: string, name: string): string =>
+  resourcePath({ group: 'apps', version: 'v1', resource: 'statefulsets', namespace, name });
+
+/** A StatefulSet has to be made, and nobody knows what its pods look like. */
+class TemplateMissingError extends Error {
+  readonly code = 'SC_TEMPLATE_MISSING';
+  override readonly name = 'TemplateMissingError';
 }
 
 /**
@@ -171,22 +187,19 @@ export class World {
 
   async #workload(input: WorldInput, attempt: (e: Effect) => Promise<void>, signal: AbortSignal): Promise<void> {
     const { config, spec, desired, revision } = input;
-    if (spec === undefined) return;
-    const pods = { config, spec, worker: this.#options.worker };
-    // A spec that was not accepted must not reach the pods; what runs stays as it is.
-    if (desired.statefulSets.length === 0 || templateRevision(pods) !== revision) return;
+    if (desired.statefulSets.length === 0) return;
+    const given = spec === undefined ? undefined : { config, spec, worker: this.#options.worker };
+    // A spec that was not accepted must not reach the pods.
+    const pods = given !== undefined && templateRevision(given) === revision ? given : undefined;
     for (const { replica, replicas } of desired.statefulSets) {
-      await attempt(() => this.#applyStatefulSet(workerStatefulSet(pods, replica, replicas), config, signal));
+      await attempt(() =>
+        pods !== undefined && desired.templateProved
+          ? this.#applyStatefulSet(workerStatefulSet(pods, replica, replicas), config, signal)
+          : this.#scaleStatefulSet(input, { replica, replicas, pods }, signal),
+      );
     }
-    if (spec.distribution.enablePDB) {
-      const shards = desired.statefulSets[0]?.replicas ?? 1;
-      const budget = disruptionBudget(config, shards, spec.distribution.maxUnavailable);
-      await attempt(() => this.#apply(budget, config, signal));
-    } else if (input.resync) {
-      const address = { group: 'policy', version: 'v1', resource: 'poddisruptionbudgets' };
-      const path = resourcePath({ ...address, namespace: config.namespace, name: config.name });
-      await attempt(() => this.#deleteOwn(path, config, signal));
-    }
+    await this.#surgeWorker(input, pods, attempt, signal);
+    if (spec !== undefined && pods !== undefined) await this.#disruptionBudget(input, spec, attempt, signal);
     if (!desired.statefulSets.some(({ replica }) => replica === 'b'))
       await this.#removeStandbys(input, attempt, signal);
     for (const { shardId, replica, unlessRevision, unlessReady, whenOthersReady } of desired.podsToDelete) {
@@ -200,6 +213,36 @@ export class World {
     }
   }
 
+  async #surgeWorker(
+    { config, desired, pods: seen, resync }: WorldInput,
+    pods: WorkerPodInput | undefined,
+    attempt: (e: Effect) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (desired.surge) {
+      if (pods !== undefined) await attempt(() => this.#applyStatefulSet(surgeStatefulSet(pods), config, signal));
+    } else if (resync || seen.some(({ shardId }) => shardId === SURGE)) {
+      await this.#removeStatefulSet(config, 'surge', attempt, signal);
+    }
+  }
+
+  async #disruptionBudget(
+    { config, desired, resync }: WorldInput,
+    spec: ShardConfigSpec,
+    attempt: (e: Effect) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (spec.distribution.enablePDB) {
+      const shards = desired.statefulSets[0]?.replicas ?? 1;
+      const budget = disruptionBudget(config, shards, spec.distribution.maxUnavailable);
+      await attempt(() => this.#apply(budget, config, signal));
+    } else if (resync) {
+      const address = { group: 'policy', version: 'v1', resource: 'poddisruptionbudgets' };
+      const path = resourcePath({ ...address, namespace: config.namespace, name: config.name });
+      await attempt(() => this.#deleteOwn(path, config, signal));
+    }
+  }
+
   /** The second StatefulSet of a ShardConfig that has one replica per shard (again). */
   async #removeStandbys(
     { config, pods, resync }: WorldInput,
@@ -207,11 +250,18 @@ export class World {
     signal: AbortSignal,
   ): Promise<void> {
     if (!resync && !pods.some(({ replica }) => replica === 'b')) return;
-    const name = statefulSetName(config.name, 'b');
+    await this.#removeStatefulSet(config, 'b', attempt, signal);
+  }
+
+  async #removeStatefulSet(
+    config: ConfigIdentity,
+    role: PodRole,
+    attempt: (e: Effect) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const name = statefulSetName(config.name, role);
     this.#applied.delete(`StatefulSet/${name}`);
-    const address = { group: 'apps', version: 'v1', resource: 'statefulsets' };
-    const path = resourcePath({ ...address, namespace: config.namespace, name });
-    await attempt(() => this.#deleteOwn(path, config, signal));
+    await attempt(() => this.#deleteOwn(statefulSetPath(config.namespace, name), config, signal));
   }
 
   async #leftovers(input: WorldInput, attempt: (e: Effect) => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -225,7 +275,7 @@ export class World {
         continue;
       await attempt(async () => {
         await this.#deleteInstance(instance, signal);
-        await this.#options.publisher.remove(config.namespace, config.name, shardId);
+        await this.#options.publisher.remove(config, shardId);
         this.#applied.delete(`ShardInstance/${instance.metadata.name}`);
         return true;
       });
@@ -248,10 +298,49 @@ export class World {
     if (this.#applied.get(key) === content && this.#templateSeen.has(name)) return true;
     const applied = await this.#write<StatefulSetSeen>(key, object, config, signal);
     this.#applied.set(key, content);
-    const seen = (applied.status?.observedGeneration ?? 0) >= (applied.metadata?.generation ?? 0);
-    if (seen) this.#templateSeen.add(name);
+    this.#noteTemplate(name, applied, true);
+    return isObserved(applied);
+  }
+
+  /**
+   * Changes the number of pods and leaves the template as it is: the wanted one is not proved, or not known. The
+   * StatefulSet itself is where the last good template is kept.
+   */
+  async #scaleStatefulSet(
+    { config, revision }: WorldInput,
+    { replica, replicas, pods }: DesiredStatefulSet & { readonly pods: WorkerPodInput | undefined },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const name = statefulSetName(config.name, replica);
+    const content = `${replicas} pods`;
+    if (this.#applied.get(`StatefulSet/${name}`) === content && this.#templateSeen.has(name)) return true;
+    const path = statefulSetPath(config.namespace, name);
+    const before = await this.#options.client.find<StatefulSetSeen>(path, { signal });
+    if (before === undefined) {
+      // Then nobody runs whom a template that is not proved could harm.
+      if (pods !== undefined) return this.#applyStatefulSet(workerStatefulSet(pods, replica, replicas), config, signal);
+      throw new TemplateMissingError(`StatefulSet ${name} is gone, and without a valid spec it cannot be made again`);
+    }
+    const whose = belonging(before.metadata, config);
+    const named = { kind: 'StatefulSet', metadata: { name } };
+    if (whose === 'foreign') throw new ForeignObjectError(named, config);
+    if (whose === 'predecessor') throw new PredecessorObjectError(named, config);
+    if (!this.#options.leads()) return false;
+    const patch = { metadata: { uid: before.metadata?.uid }, spec: { replicas } };
+    const query = { fieldManager: FIELD_MANAGER };
+    const after =
+      before.spec?.replicas === replicas
+        ? before
+        : await this.#options.client.patch<StatefulSetSeen>(path, patch, { query, signal });
+    this.#applied.set(`StatefulSet/${name}`, content);
+    const hasTemplate = after.spec?.template?.metadata?.labels?.[REVISION_LABEL] === revision;
+    this.#noteTemplate(name, after, hasTemplate);
+    return isObserved(after);
+  }
+
+  #noteTemplate(name: string, seen: StatefulSetSeen, isWanted: boolean): void {
+    if (isWanted && isObserved(seen)) this.#templateSeen.add(name);
     else this.#templateSeen.delete(name);
-    return seen;
   }
 
   /**

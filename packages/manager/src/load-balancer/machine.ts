@@ -79,7 +79,10 @@ export const balanceTable: BalanceTable = decisionTable<View, BalanceSignal, Sha
   decisions: {
     assignFirst: (view) => assign(view, refuge(view, orphans(view)), 'cold-start', firstReason(view)),
     holdFailover: (view) => holdFailover(view),
-    failOver: (view) => assign(view, refuge(view, orphans(view)), 'failover', failoverReason(view)),
+    failOver: (view) =>
+      failedOwners(view.state).length === 0 && view.state.failover.held === null
+        ? assign(view, refuge(view, orphans(view)), 'cold-start', 'the other slots that have no owner yet')
+        : assign(view, refuge(view, orphans(view)), 'failover', failoverReason(view)),
     resumeFailover: ({ now }) => [
       { type: 'shard.failover.resumed.v1', at: now, reason: 'the failed shards are back or own nothing any more' },
     ],

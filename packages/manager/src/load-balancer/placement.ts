@@ -2,6 +2,7 @@ import {
   awaitedShards,
   failedOwners,
   isLoaded,
+  isRolling,
   isWanted,
   type MigrationCause,
   migratingSlots,
@@ -156,7 +157,7 @@ function balanceAmong(view: View, targets: readonly ShardState[]): readonly Tran
 export function rebalancingBlock(view: View): string | undefined {
   const { state, settings } = view;
   if (settings.mode === 'Paused') return 'mode is Paused';
-  if (state.rollout !== null) return 'a rolling update is under way';
+  if (isRolling(state)) return 'a rolling update is under way';
   if (openMigrations(state).length > 0) return `${openMigrations(state).length} migrations are open`;
   if (state.failover.held !== null || failedOwners(state).length > 0) return 'a failover is not finished';
   const loading = shardsOf(state)

@@ -5,11 +5,13 @@ import {
   SHARD_CONFIG_PLURAL,
   SHARD_INSTANCE_PLURAL,
   type ShardConfig,
+  type ShardConfigStatus,
+  shardConfigStatusSchema,
   type ShardInstance,
   VERSION,
 } from '@shard-controller/shared/api';
 import type { Replica } from '@shard-controller/shared/contracts';
-import { type KubernetesClient, Reflector, resourcePath } from '@shard-controller/shared/kubernetes';
+import { type Invalid, type KubernetesClient, Reflector, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { selectorText } from '../effects/labels.ts';
@@ -23,12 +25,13 @@ export interface InvalidConfig {
   readonly uid: string;
   readonly generation: number;
   readonly problems: readonly string[];
+  readonly status: ShardConfigStatus | undefined;
 }
 
 export interface ClusterViewHandler {
   configChanged(config: ShardConfig): void;
   configInvalid(config: InvalidConfig): void;
-  configRemoved(config: ShardConfig): void;
+  configRemoved(uid: string): void;
   /** Something of a ShardConfig other than the object itself changed: a pod, or what its ShardInstances say. */
   surroundingsChanged(config: string): void;
 }
@@ -126,6 +129,12 @@ export class ClusterView {
     return this.#invalid.get(uid);
   }
 
+  /** The status as it stands in the resource, valid or not. */
+  status(uid: string): ShardConfigStatus | undefined {
+    const invalid = this.#invalid.get(uid);
+    return invalid === undefined ? this.#configs.get(uid)?.status : invalid.status;
+  }
+
   get invalidConfigs(): readonly InvalidConfig[] {
     return [...this.#invalid.values()];
   }
@@ -203,15 +212,16 @@ export class ClusterView {
       this.#invalid.delete(config.metadata.uid);
       handler.configChanged(config);
     };
-    const remove = (config: ShardConfig): void => {
-      this.#configs.delete(config.metadata.uid);
-      this.#invalid.delete(config.metadata.uid);
-      handler.configRemoved(config);
+    const remove = (uid: string): void => {
+      this.#configs.delete(uid);
+      this.#invalid.delete(uid);
+      handler.configRemoved(uid);
     };
     return {
-      replace: (items: readonly ShardConfig[]) => {
-        const present = new Set(items.map(({ metadata }) => metadata.uid));
-        for (const config of this.#configs.values()) if (!present.has(config.metadata.uid)) remove(config);
+      replace: (items: readonly ShardConfig[], _: string, invalid: readonly Invalid[]) => {
+        const refused = invalid.flatMap(({ raw }) => metadataOf(raw)?.uid ?? []);
+        const present = new Set([...items.map(({ metadata }) => metadata.uid), ...refused]);
+        for (const uid of [...this.#configs.keys(), ...this.#invalid.keys()]) if (!present.has(uid)) remove(uid);
         for (const item of items) {
           // The last valid form of an object whose newest form is not: it was reported just before.
           const invalid = this.#invalid.get(item.metadata.uid);
@@ -219,11 +229,16 @@ export class ClusterView {
         }
       },
       upsert,
-      remove,
+      remove: ({ metadata }: ShardConfig) => remove(metadata.uid),
+      removeInvalid: (raw: Readonly<Record<string, unknown>>) => {
+        const uid = metadataOf(raw)?.uid;
+        if (uid !== undefined) remove(uid);
+      },
       invalid: (raw: Readonly<Record<string, unknown>>, problems: readonly string[]) => {
         const metadata = metadataOf(raw);
         if (metadata === undefined) return;
-        const invalid = { namespace, ...metadata, problems };
+        const status = shardConfigStatusSchema.safeParse(raw['status']);
+        const invalid = { namespace, ...metadata, problems, status: status.data };
         this.#invalid.set(metadata.uid, invalid);
         handler.configInvalid(invalid);
       },

@@ -7,6 +7,7 @@ import {
   type ShardEvent,
   type ShardInstanceClaim,
   ordinalOf,
+  SURGE_ORDINAL,
   type TableConfig,
   type View,
 } from '../aggregate/model.ts';
@@ -17,8 +18,13 @@ import { bandOf, clamp, loadScalingBlock, shardsAbove, shardsBelow, steadyLoad }
 export type ConfigSignal =
   | { readonly type: 'EVALUATE' }
   | { readonly type: 'DELETE' }
-  | { readonly type: 'CONFIG'; readonly config: ObservedConfig }
-  | { readonly type: 'INVALID'; readonly specGeneration: number; readonly problems: readonly string[] }
+  | { readonly type: 'CONFIG'; readonly config: ObservedConfig; readonly isRestored: boolean }
+  | {
+      readonly type: 'INVALID';
+      readonly specGeneration: number;
+      readonly problems: readonly string[];
+      readonly isRestored: boolean;
+    }
   | {
       readonly type: 'LOG_LOST';
       readonly config: ObservedConfig;
@@ -73,7 +79,8 @@ const config: TableConfig = {
         ],
       },
     },
-    Deleted: {},
+    // Its ShardConfig is there again, with the same uid: a backup was restored.
+    Deleted: { on: { LOG_LOST: [{ guard: 'isUsable', target: 'Active', actions: 'recover' }] } },
   },
 };
 
@@ -81,19 +88,22 @@ export const configTable: ConfigTable = decisionTable<ConfigFacts, ConfigSignal,
   guards: {
     isUsable: ({ state }, signal) => problemsOf(state, signal).length === 0,
     isUsableNews: ({ state }, signal) =>
-      signal.type === 'CONFIG' && problemsOf(state, signal).length === 0 && isNews(state, signal.config),
-    problemIsNews: ({ state }, signal) =>
-      problemsOf(state, signal).length > 0 && specGenerationOf(signal) > (state.rejected?.specGeneration ?? -1),
+      signal.type === 'CONFIG' &&
+      problemsOf(state, signal).length === 0 &&
+      (signal.isRestored || signal.config.specGeneration >= state.specGeneration) &&
+      isNews(state, signal.config),
+    problemIsNews: ({ state }, signal) => {
+      if (problemsOf(state, signal).length === 0) return false;
+      const [generation, before] = [specGenerationOf(signal), state.rejected?.specGeneration ?? -1];
+      return generation > before || (isRestored(signal) && generation !== before);
+    },
     isFirst: ({ state }) => state.desiredShards === 0,
     belowMinimum: ({ view }) =>
-      view !== undefined && mayScale(view) && view.state.desiredShards < view.settings.minShards,
+      view !== undefined && view.settings.mode !== 'Paused' && view.state.desiredShards < view.settings.minShards,
     aboveMaximum: ({ view }) =>
-      view !== undefined && mayScale(view) && view.state.desiredShards > view.settings.maxShards,
+      view !== undefined && view.settings.mode !== 'Paused' && view.state.desiredShards > view.settings.maxShards,
     manualDiffers: ({ view }) =>
-      view !== undefined &&
-      mayScale(view) &&
-      view.settings.mode === 'Manual' &&
-      told(view) !== view.state.desiredShards,
+      view !== undefined && view.settings.mode === 'Manual' && told(view) !== view.state.desiredShards,
     bandChanged: ({ view }) => view !== undefined && newBand(view) !== undefined,
     loadScalingDue: ({ view }) =>
       view !== undefined &&
@@ -153,16 +163,14 @@ export function configStateOf({ deleted, settings }: ShardConfigState): string {
   return settings === null ? 'New' : 'Active';
 }
 
-/** During a rolling update the surge worker stands on the next ordinal: the number of shards waits for its end. */
-const mayScale = ({ settings, state }: View): boolean => settings.mode !== 'Paused' && state.rollout === null;
-
 const told = ({ settings, state }: View): number => clamp(settings.shards ?? state.desiredShards, settings);
 
 function newBand(view: View): { readonly band: ReturnType<typeof bandOf>; readonly load: number } | undefined {
   const load = view.settings.mode === 'Auto' ? steadyLoad(view) : undefined;
   if (load === undefined) return undefined;
-  const band = bandOf(load, view.settings);
-  return band === view.state.scaling.band ? undefined : { band, load };
+  const before = view.state.scaling.band;
+  const band = bandOf(load, view.settings, before);
+  return band === before ? undefined : { band, load };
 }
 
 function scaledByLoad(view: View): readonly ShardEvent[] {
@@ -189,10 +197,11 @@ function scaled({ state, now }: View, to: number, trigger: Trigger, reason: stri
   };
 }
 
+const isRestored = (signal: ConfigSignal): boolean => 'isRestored' in signal && signal.isRestored;
+
 function isNews(state: ShardConfigState, { specGeneration, settings, revision }: ObservedConfig): boolean {
-  if (specGeneration < state.specGeneration) return false;
   return (
-    specGeneration > state.specGeneration ||
+    specGeneration !== state.specGeneration ||
     revision !== state.revision ||
     JSON.stringify(settings) !== JSON.stringify(state.settings)
   );
@@ -225,7 +234,8 @@ function specGenerationOf(signal: ConfigSignal): number {
 
 function recovered(now: number, signal: Extract<ConfigSignal, { type: 'LOG_LOST' }>): ShardEvent {
   const { config: observed, generation, instances, reason } = signal;
-  const highest = Math.max(-1, ...instances.map(({ shardId }) => ordinalOf(shardId)));
+  const regular = instances.map(({ shardId }) => ordinalOf(shardId)).filter((ordinal) => ordinal < SURGE_ORDINAL);
+  const highest = Math.max(-1, ...regular);
   return {
     type: 'shard.log.recovered.v1',
     at: now,

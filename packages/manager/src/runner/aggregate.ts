@@ -125,6 +125,16 @@ export function lostLog(head: ConfigHead, uid: string, instances: readonly Shard
   };
 }
 
+/** The log ends with the deletion of a ShardConfig that is there again, with the same uid. */
+export function revivedLog(head: ConfigHead, uid: string, instances: readonly ShardInstance[]): LostLog {
+  const own = instances.filter(({ spec }) => spec.shardConfigRef.uid === uid);
+  return {
+    generation: nextGeneration(head, highestEpoch(own)),
+    instances: own.map(claimOf),
+    reason: 'the ShardConfig was deleted and is there again: a backup of the API server was restored',
+  };
+}
+
 /** A lost log cannot be rebuilt, because the present spec is not known. Deciding without it would forget who owns what. */
 class LostLogError extends Error {
   readonly code = 'SC_LOG_LOST';

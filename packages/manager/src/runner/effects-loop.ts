@@ -11,9 +11,11 @@ import {
   statusOf,
   withNotes,
   withObstacle,
+  withPodProblems,
   withUnavailableKinds,
   type WorkerNote,
 } from '../effects/status.ts';
+import type { PodProblem } from '../observation/pod-problems.ts';
 import type { World, WorldInput, WorldOutcome } from '../effects/world.ts';
 import type { Wakeup } from './wakeup.ts';
 
@@ -21,6 +23,8 @@ import type { Wakeup } from './wakeup.ts';
 const RETRY_MS = 500;
 /** The status follows figures that change without an event, ms. */
 const STATUS_MS = 1_000;
+/** Time to read the log and to hear the workers, for which a status of before is left as it stands, ms. */
+const TAKEOVER_MS = 3_000;
 
 export interface EffectsLoopOptions {
   readonly config: ConfigIdentity;
@@ -38,9 +42,13 @@ export interface EffectsLoopOptions {
   readonly notes: (state: ShardConfigState) => readonly WorkerNote[];
   /** Which kinds workers cannot read. */
   readonly unavailable: (state: ShardConfigState) => readonly KindReport[];
+  /** Why wanted workers do not run. */
+  readonly podProblems: () => readonly PodProblem[];
   /** Why no decision can be made, if so. */
   readonly obstacle: () => Obstacle | undefined;
   readonly onSuperseded: () => void;
+  /** A stream that assignments go to is gone. */
+  readonly restoreStreams: () => Promise<void>;
   readonly onFailure: () => void;
   readonly onStatus: (status: DesiredStatus, state: ShardConfigState) => void;
 }
@@ -52,10 +60,12 @@ export class EffectsLoop {
   #applied: ShardConfigState | undefined;
   #settled = false;
   #resyncAt = 0;
+  readonly #startedAt: number;
   #statusProblem = '';
 
   constructor(options: EffectsLoopOptions) {
     this.#options = options;
+    this.#startedAt = options.clock.monotonic();
   }
 
   /** Works whenever `wakeup` says so, and by itself for retries, resync and status; until `signal` aborts. */
@@ -95,6 +105,7 @@ export class EffectsLoop {
     this.#applied = state;
     this.#report(outcome);
     if (outcome.superseded) this.#options.onSuperseded();
+    if (outcome.problems.some(({ code }) => code === STREAM_MISSING)) await this.#options.restoreStreams();
   }
 
   #report({ problems }: WorldOutcome): void {
@@ -116,18 +127,20 @@ export class EffectsLoop {
   }
 
   async #writeStatus(state: ShardConfigState | undefined, signal: AbortSignal): Promise<void> {
-    const { statusWriter, describe, notes, unavailable, logger, config, onStatus } = this.#options;
+    const { statusWriter, describe, notes, unavailable, podProblems, logger, clock, config, onStatus } = this.#options;
     const obstacle = this.#obstacle();
+    if (statusWriter.continues && clock.monotonic() - this.#startedAt < TAKEOVER_MS) return;
     try {
       if (state === undefined || (state.settings === null && state.rejected === null)) {
-        if (obstacle !== undefined) await statusWriter.write({}, withObstacle([], obstacle), signal);
+        if (obstacle !== undefined) await statusWriter.writeObstacle(obstacle, signal);
         return;
       }
       const described = describe(state);
       onStatus(described, state);
       const status = statusOf(described, state, config.name);
       const withKinds = withUnavailableKinds(described.conditions, unavailable(state));
-      await statusWriter.write(status, withObstacle(withNotes(withKinds, notes(state)), obstacle), signal);
+      const reported = withPodProblems(withNotes(withKinds, notes(state)), podProblems());
+      await statusWriter.write(status, withObstacle(reported, obstacle), signal);
       this.#statusProblem = '';
     } catch (error) {
       if (isAborted(error)) return;
@@ -140,7 +153,10 @@ export class EffectsLoop {
   }
 }
 
+const STREAM_MISSING = 'SC_STREAM_MISSING';
+
 function reasonOf({ code }: WorldOutcome['problems'][number]): string {
+  if (code === STREAM_MISSING) return 'StreamMissing';
   if (code === 'SC_KUBERNETES_FORBIDDEN') return 'MissingRight';
   if (code === 'SC_FOREIGN_OBJECT' || code === 'SC_PREDECESSOR_OBJECT') return 'NameTaken';
   // The deciding half may still wait for an answer when the first assignment fails.

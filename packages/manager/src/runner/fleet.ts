@@ -100,8 +100,8 @@ export class Fleet implements ClusterViewHandler {
     );
   }
 
-  configRemoved({ metadata }: ShardConfig): void {
-    this.#remove(metadata.uid);
+  configRemoved(uid: string): void {
+    this.#remove(uid);
   }
 
   surroundingsChanged(config: string): void {
@@ -115,9 +115,20 @@ export class Fleet implements ClusterViewHandler {
     const signal = this.#signal;
     // Before `run` nothing may start; it picks up what the cluster view knows then.
     if (signal === undefined) return runner;
-    const done = runner.run(signal).finally(() => this.#running.delete(config.uid));
+    const done = runner.run(signal).finally(() => this.#ended(config.uid));
     this.#running.set(config.uid, { runner, done });
     return runner;
+  }
+
+  /** A ShardConfig that is there again when its runner has ended (a backup of the API server was restored) gets another. */
+  #ended(uid: string): void {
+    this.#running.delete(uid);
+    if (this.#signal === undefined || this.#signal.aborted) return;
+    const { cluster } = this.#context;
+    const again = cluster.config(uid);
+    const invalid = cluster.invalid(uid);
+    if (again !== undefined && again.metadata.deletionTimestamp === undefined) this.configChanged(again);
+    else if (again === undefined && invalid !== undefined) this.configInvalid(invalid);
   }
 
   #remove(uid: string): void {

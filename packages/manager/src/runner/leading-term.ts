@@ -1,10 +1,13 @@
 import {
   type ShardInstance,
+  SHARD_CONFIG_PLURAL,
   SHARD_INSTANCE_PLURAL,
   GROUP,
   VERSION,
   parseShardInstance,
 } from '@shard-controller/shared/api';
+import { wantedPods } from '../observation/pod-problems.ts';
+import { PodWatch } from '../observation/pod-watch.ts';
 import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
 import { type KubernetesObject, resourcePath } from '@shard-controller/shared/kubernetes';
 import {
@@ -20,6 +23,7 @@ import {
   type CommandBody,
   type CommandContext,
   describeStatus,
+  desired,
   evolve,
   type ObservedConfig,
   type ShardConfigState,
@@ -27,11 +31,20 @@ import {
   shardsOf,
 } from '../aggregate/index.ts';
 import { AssignmentPublisher, assignmentValues } from '../effects/assignments.ts';
-import { CONFIG_LABEL } from '../effects/labels.ts';
+import { CONFIG_LABEL, FIELD_MANAGER, RETRIED_ANNOTATION } from '../effects/labels.ts';
 import type { ConfigIdentity } from '../effects/owner.ts';
 import { type KindReport, type Obstacle, StatusWriter, type WorkerNote } from '../effects/status.ts';
 import { World } from '../effects/world.ts';
-import { Aggregate, type ConfigHead, type ConfigLog, type Execution, lostLog, recoveryCommand } from './aggregate.ts';
+import {
+  Aggregate,
+  type ConfigHead,
+  type ConfigLog,
+  type Execution,
+  lostLog,
+  type LostLog,
+  recoveryCommand,
+  revivedLog,
+} from './aggregate.ts';
 import type { RunnerContext } from './context.ts';
 import { DecisionTime } from './decision-time.ts';
 import { EffectsLoop } from './effects-loop.ts';
@@ -57,6 +70,9 @@ const RETRY_MS = 300;
 /** The same for a log that this version cannot read: only another version of the manager helps, ms. */
 const UNREADABLE_RETRY_MS = 15_000;
 
+/** Between two consistent reads of a spec that seems to be older than it was, ms. */
+const ASK_AGAIN_MS = 2_000;
+
 export interface LeadingTermOptions {
   readonly context: RunnerContext;
   readonly config: ConfigIdentity;
@@ -81,6 +97,7 @@ export class LeadingTerm {
   /** Of migrations whose scrapers have moved: the last look before the source is told to release. */
   readonly #lastVerifications: Verifications;
   readonly #instanceReads: InstanceReads;
+  readonly #podWatch: PodWatch;
   readonly #publisher: AssignmentPublisher;
   #aggregate: Aggregate | undefined;
   #doubt = true;
@@ -91,6 +108,10 @@ export class LeadingTerm {
   #lastRoundAt: number;
   /** What was offered as ConfigObserved and not taken; not offered again in this term until it changes. */
   #offered = '';
+  /** Generation of the spec, when it is an older one than the state's and the API server has confirmed it. */
+  #restored: number | undefined;
+  /** Monotonic, ms. */
+  #askAgainAt = 0;
   #rejections = new Set<string>();
 
   constructor(options: LeadingTermOptions) {
@@ -108,11 +129,22 @@ export class LeadingTerm {
     });
     this.#lastRoundAt = context.clock.monotonic();
     this.#time = new DecisionTime(context.clock);
+    const { name, namespace } = options.config;
     this.#instanceReads = new InstanceReads({
       cluster: context.cluster,
-      config: options.config.name,
+      config: name,
       clock: context.clock,
       onAnswer: () => this.#decideWakeup.wake(),
+    });
+    this.#podWatch = new PodWatch({
+      client: context.client,
+      namespace,
+      clock: context.clock,
+      logger: this.#logger,
+      wanted: () => (this.state === undefined ? [] : wantedPods(name, desired(this.state))),
+      pods: () => context.cluster.pods(name),
+      onChange: () => this.#effectsWakeup.wake(),
+      retry: async (statefulSet, signal) => this.#retry(statefulSet, signal),
     });
     const verification = {
       link: context.link,
@@ -153,7 +185,7 @@ export class LeadingTerm {
   async run(signal: AbortSignal): Promise<void> {
     const ended = new AbortController();
     const until = AbortSignal.any([signal, ended.signal]);
-    const effects = this.#effectsLoop().run(this.#effectsWakeup, until);
+    const effects = Promise.all([this.#effectsLoop().run(this.#effectsWakeup, until), this.#podWatch.run(until)]);
     try {
       await this.#decideLoop(signal);
     } finally {
@@ -240,7 +272,7 @@ export class LeadingTerm {
     this.#time.startFrom(head.at);
     const aggregate = new Aggregate(log, head);
     const instances = await this.#listInstances(signal);
-    const lost = lostLog(head, config.uid, instances);
+    const lost = lostLog(head, config.uid, instances) ?? (await this.#revived(head, instances, signal));
     if (lost !== undefined && !this.#options.removed.aborted) {
       const recovery = recoveryCommand(lost, this.#observed());
       if (!(await this.#execute(aggregate, recovery, signal))) return;
@@ -271,6 +303,19 @@ export class LeadingTerm {
         `${more} messages on NATS subject ${eventSubject(namespace, name, uid)}, the newest up to sequence ${head.sequence}, ` +
         'are no decisions: skipped. Who else writes to NATS?',
     });
+  }
+
+  /** What to go on from when the ShardConfig was deleted and is there again; undefined when it is not. */
+  async #revived(
+    head: ConfigHead,
+    instances: readonly ShardInstance[],
+    signal: AbortSignal,
+  ): Promise<LostLog | undefined> {
+    const { config, removed } = this.#options;
+    if (!head.state.deleted || removed.aborted) return undefined;
+    const present = await this.#presentConfig(signal);
+    const isBack = present?.metadata?.uid === config.uid && present.metadata.deletionTimestamp === undefined;
+    return isBack ? revivedLog(head, config.uid, instances) : undefined;
   }
 
   /** A stream that was deleted or put back while nothing is decided shows only when somebody looks. */
@@ -314,6 +359,7 @@ export class LeadingTerm {
   async #decide(aggregate: Aggregate, signal: AbortSignal): Promise<void> {
     for (let look = 0; look < MAX_LOOKS; look += 1) {
       let decided = false;
+      await this.#confirmRestored(aggregate.state, signal);
       for (const command of this.#commands(aggregate.state)) {
         const events = await this.#execute(aggregate, command, signal);
         if (events === false || signal.aborted) return;
@@ -353,16 +399,41 @@ export class LeadingTerm {
     const { config, removed } = this.#options;
     if (removed.aborted) return state.uid === '' || state.deleted ? [] : [{ type: 'ConfigDeleted' }];
     const invalid = cluster.invalid(config.uid);
+    const isRestored = this.#restored !== undefined;
     if (invalid !== undefined && state.rejected?.specGeneration !== invalid.generation) {
       const problems = invalid.problems.slice(0, 50).map((problem) => problem.slice(0, 500));
-      return [{ type: 'ConfigInvalid', specGeneration: invalid.generation, problems }];
+      return [{ type: 'ConfigInvalid', specGeneration: invalid.generation, problems, isRestored }];
     }
     const observed = this.#observed();
     if (observed === undefined || invalid !== undefined || !isNewConfig(state, observed)) return [];
     const offer = JSON.stringify(observed);
     if (offer === this.#offered && state.rejected?.specGeneration === observed.specGeneration) return [];
     this.#offered = offer;
-    return [{ type: 'ConfigObserved', config: observed }];
+    return [{ type: 'ConfigObserved', config: observed, isRestored }];
+  }
+
+  /**
+   * A spec that is older than the state's is either a late one, of a cache, or a restored one. Only the API server itself
+   * can tell.
+   */
+  async #confirmRestored(state: ShardConfigState, signal: AbortSignal): Promise<void> {
+    const { cluster, clock } = this.#context;
+    const { config } = this.#options;
+    const seen = cluster.invalid(config.uid)?.generation ?? cluster.config(config.uid)?.metadata.generation;
+    const newest = Math.max(state.specGeneration, state.rejected?.specGeneration ?? 0);
+    if (seen === undefined || seen >= newest || state.deleted) this.#restored = undefined;
+    if (seen === undefined || seen >= newest || this.#restored === seen || clock.monotonic() < this.#askAgainAt) return;
+    this.#askAgainAt = clock.monotonic() + ASK_AGAIN_MS;
+    const present = await this.#presentConfig(signal);
+    this.#restored = present?.metadata?.uid === config.uid && present.metadata.generation === seen ? seen : undefined;
+    this.#offered = '';
+  }
+
+  /** A consistent read. */
+  async #presentConfig(signal: AbortSignal): Promise<KubernetesObject | undefined> {
+    const { namespace, name } = this.#options.config;
+    const path = resourcePath({ group: GROUP, version: VERSION, resource: SHARD_CONFIG_PLURAL, namespace, name });
+    return this.#context.client.find<KubernetesObject>(path, { signal });
   }
 
   #observed(): ObservedConfig | undefined {
@@ -490,7 +561,7 @@ export class LeadingTerm {
     const state = this.#aggregate?.state;
     if (state === undefined || (!state.deleted && state.uid !== '')) return signal.aborted;
     try {
-      await this.#publisher.remove(config.namespace, config.name, '*');
+      for (const shardId of Object.keys(state.shards)) await this.#publisher.remove(config, shardId);
     } catch (error) {
       this.#logger.warn({ err: error }, 'assignments of a deleted ShardConfig are left in NATS');
     }
@@ -498,11 +569,40 @@ export class LeadingTerm {
     return true;
   }
 
+  /** Any change of a StatefulSet ends its controller's wait. */
+  async #retry(statefulSet: string, signal: AbortSignal): Promise<void> {
+    const { client, clock, leadership } = this.#context;
+    if (leadership.term === undefined) return;
+    const { namespace } = this.#options.config;
+    const path = resourcePath({ group: 'apps', version: 'v1', resource: 'statefulsets', namespace, name: statefulSet });
+    const annotations = { [RETRIED_ANNOTATION]: new Date(clock.now()).toISOString() };
+    await client.patch(
+      path,
+      { metadata: { annotations } },
+      { query: { fieldManager: `${FIELD_MANAGER}-retry` }, signal },
+    );
+  }
+
+  /** Somebody deleted the stream of the assignments, which the ShardInstances hold as well: it is made and filled again. */
+  async #restoreStreams(): Promise<void> {
+    const { link, config, recorder } = this.#context;
+    try {
+      await ensureStreams(link, config.nats.replicas);
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'a stream that is gone could not be made again; trying again');
+      return;
+    }
+    this.#publisher.forget();
+    const note = 'a stream in NATS was gone; it was made again, and the assignments are published anew';
+    this.#logger.warn(note);
+    recorder.record(this.#options.regarding, { type: 'Warning', reason: 'StreamRestored', note });
+  }
+
   #effectsLoop(): EffectsLoop {
     const { client, clock, cluster, config: manager, leadership, metrics } = this.#context;
     const leads = (): boolean => leadership.leads;
     const { config, removed } = this.#options;
-    const present = cluster.config(config.uid)?.status?.conditions ?? [];
+    const present = cluster.status(config.uid);
     return new EffectsLoop({
       config,
       clock,
@@ -516,8 +616,10 @@ export class LeadingTerm {
       describe: (state) => describeStatus(state, this.#figures(state)),
       notes: (state) => this.#notes(state),
       unavailable: (state) => this.#unavailable(state),
+      podProblems: () => this.#podWatch.problems,
       obstacle: () => this.#obstacle,
       onSuperseded: () => this.doubtLog(),
+      restoreStreams: () => this.#restoreStreams(),
       onFailure: () => metrics.effectsFailed(config),
       onStatus: (status, state) => metrics.status(config, status, Object.keys(state.migrations).length),
     });
@@ -530,7 +632,7 @@ const natsProblem = (problem: string | undefined): string =>
 /** Fields of an event that a log line should have of its own. */
 function shardFields(event: ShardEvent): Record<string, string> {
   return {
-    ...('shardId' in event ? { shard: event.shardId } : {}),
+    ...('shardId' in event && event.shardId !== undefined ? { shard: event.shardId } : {}),
     ...('id' in event ? { migration: event.id } : {}),
     ...('source' in event ? { source: event.source, target: event.target } : {}),
   };

@@ -109,7 +109,8 @@ export class DecisionMetrics {
     const of = labels(config);
     this.#shards.set(of, status.shards);
     this.#ready.set(of, status.readyShards);
-    this.#load.set(of, status.load ?? 0);
+    if (status.load === undefined) this.#load.remove(of);
+    else this.#load.set(of, status.load);
     this.#openMigrations.set(of, openMigrations);
     this.#coverage.set(of, status.coverage.coveragePercent / 100);
   }

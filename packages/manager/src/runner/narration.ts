@@ -70,6 +70,12 @@ export function narrate(event: ShardEvent, before: ShardConfigState): Narration 
         'RolloutStarted',
         `rolling the workers to revision ${event.revision}, with ${event.surge} as surge worker`,
       );
+    case 'shard.rollout.proved.v1':
+      return step(`revision ${event.revision} reaches the workers: ${event.reason}`);
+    case 'shard.rollout.ended.v1':
+      return event.outcome === 'stalled'
+        ? warning('RolloutStalled', `the rolling update to revision ${event.revision} stalled: ${event.reason}`)
+        : step(`the rolling update to revision ${event.revision} ends for now: ${event.reason}`);
     case 'shard.rollout.replacing.v1':
       return step(`${event.shardId} serves nothing; its outdated pod is replaced`);
     case 'shard.rollout.completed.v1':

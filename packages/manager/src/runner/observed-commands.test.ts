@@ -89,6 +89,7 @@ describe('observedCommands', () => {
       notReadyReason: '',
       deleting: true,
       workerDown: false,
+      trouble: undefined,
       createdAt: 0,
     } as const;
     const [command] = observedCommands(scaled, (shardId) => ({ ...heard({ shardId }), pod }), 1100);

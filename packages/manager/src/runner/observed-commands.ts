@@ -28,6 +28,9 @@ import {
 import { settingsOf } from './settings.ts';
 import type { VerificationFinished } from './verifications.ts';
 
+/** A worker's figures count for so long; they come every second, ms. */
+const FIGURES_MS = 10_000;
+
 /** What is seen of the shards of one ShardConfig, by shard. */
 export type SourcesOf = (shardId: string) => ShardSources;
 
@@ -69,7 +72,8 @@ export function shardFigures(
   for (const shardId of Object.keys(state.shards)) {
     const sources = sourcesOf(shardId);
     const load = loadOf(sources, now);
-    if (sources.worker !== undefined) objects[shardId] = sources.worker.heartbeat.load.objects;
+    const { worker } = sources;
+    if (worker !== undefined && now - worker.heardAt < FIGURES_MS) objects[shardId] = worker.heartbeat.load.objects;
     if (load !== undefined) progress[shardId] = load;
   }
   return { objects, progress };

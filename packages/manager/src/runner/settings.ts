@@ -2,6 +2,9 @@ import type { ShardConfigSpec } from '@shard-controller/shared/api';
 import { parseGoDuration } from '@shard-controller/shared/runtime';
 import { defaultSettings, type Settings } from '../aggregate/index.ts';
 
+/** Heartbeats come every second: who calls a shorter silence a sign has shards that come and go for ever, ms. */
+const LEAST_INTERVAL_MS = 1_500;
+
 /** What a spec says about decisions, durations in whole ms. Everything else in it is about the workers' pods. */
 export function settingsOf(spec: ShardConfigSpec): Settings {
   const { scaling, handover } = spec;
@@ -31,7 +34,8 @@ export function settingsOf(spec: ShardConfigSpec): Settings {
       transferTimeoutMs: ms(handover.transferTimeout),
       verificationTimeoutMs: ms(handover.verificationTimeout),
     },
-    health: { intervalMs: ms(spec.healthCheckInterval) },
+    rollout: defaultSettings.rollout,
+    health: { intervalMs: Math.max(LEAST_INTERVAL_MS, ms(spec.healthCheckInterval)) },
     failover: defaultSettings.failover,
   };
 }

@@ -59,7 +59,9 @@ const specFields = z.object({
     .describe('How slots are placed on shards.'),
   healthCheckInterval: duration(500, 300_000)
     .default('2s')
-    .describe('Time between two health checks of a shard; it bounds how fast a failure can be found.'),
+    .describe(
+      'Time between two health checks of a shard; it bounds how fast a failure can be found. Less than 1.5s counts as 1.5s: workers report every second.',
+    ),
   slots: slots()
     .default(256)
     .describe('Slots that the hash space is cut into: a power of two from 64 to 4096, immutable.'),

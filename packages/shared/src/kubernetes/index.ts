@@ -32,7 +32,7 @@ export {
   parseRetryAfter,
 } from './kubernetes-error.ts';
 export { LeaseElector, type LeaseElectorOptions, LeaseTimingError } from './lease-elector.ts';
-export type { Parsed } from './object-cache.ts';
+export type { Invalid, Parsed } from './object-cache.ts';
 export type { KubernetesObject, ObjectList, ObjectMeta, OwnerReference } from './objects.ts';
 export { Reflector, type ReflectorHandler, type ReflectorOptions } from './reflector.ts';
 export type { ReflectorFailureCause } from './reflector-failure.ts';

@@ -482,6 +482,30 @@ describe('handlers and invalid objects', () => {
     await waitUntil('it is gone', () => mirror.objects.size === 0);
   });
 
+  it('an object that never was valid is told to be gone, by a watch and by a list', async () => {
+    const gone: unknown[] = [];
+    const present: number[] = [];
+    const store = server.store(THINGS);
+    reflect({
+      parse: (): Parsed<Raw> => ({ ok: false, problems: ['never'] }),
+      handler: {
+        replace: (_, __, invalid) => void present.push(invalid.length),
+        upsert: () => {},
+        remove: () => {},
+        removeInvalid: (raw) => void gone.push(raw['metadata']),
+      },
+    });
+    const watch = await onlyWatch();
+    store.put('a');
+    store.put('b');
+    store.delete('a');
+    await waitUntil('it is gone', () => gone.length === 1);
+    expect(gone).toMatchObject([{ name: 'a' }]);
+    watch.error(410, 'Expired');
+    await waitUntil('what is there is listed', () => present.length === 2);
+    expect(present).toEqual([0, 1]);
+  });
+
   it('tells how old its newest sign of life is, and its position', async () => {
     const reflector = reflect();
     expect(reflector.lastProofMs).toBeUndefined();

@@ -16,11 +16,16 @@ import { WatchGuard } from './watch-guard.ts';
  * reflector; the object counts as delivered.
  */
 export interface ReflectorHandler<T> {
-  /** The whole collection as of `resourceVersion`; everything not in it is gone. */
-  replace(items: readonly T[], resourceVersion: string): void;
+  /**
+   * The whole collection as of `resourceVersion`; everything not in it is gone. `invalid`: objects that `parse` refuses
+   * now, each reported just before; those that once were valid are among `items`.
+   */
+  replace(items: readonly T[], resourceVersion: string, invalid: readonly Invalid[]): void;
   upsert(object: T): void;
   /** The last state seen of an object that was deleted. */
   remove(object: T): void;
+  /** An object was deleted that `parse` has refused from the first. */
+  removeInvalid?(raw: Readonly<Record<string, unknown>>): void;
   /**
    * An object that `parse` refused, each time it is seen. Its last valid form, if there was one, stays in force: it is
    * neither removed nor missing from `replace` until the object itself is deleted.
@@ -175,7 +180,7 @@ export class Reflector<T> {
   #replace(staging: Staging<T>, resourceVersion: string): void {
     const { items, invalid } = staging.commit();
     for (const one of invalid) this.#reportInvalid(one);
-    this.#call('replace', () => this.#options.handler.replace(items, resourceVersion));
+    this.#call('replace', () => this.#options.handler.replace(items, resourceVersion, invalid));
     this.#resourceVersion = resourceVersion;
     this.#failedWatches = 0;
     this.#metrics.listed();
@@ -271,7 +276,8 @@ export class Reflector<T> {
       }
       case 'DELETED': {
         const last = this.#cache.remove(frame.object);
-        if (last !== undefined) this.#call('remove', () => handler.remove(last));
+        if (last === undefined) this.#call('removeInvalid', () => handler.removeInvalid?.(frame.object));
+        else this.#call('remove', () => handler.remove(last));
         break;
       }
       case 'BOOKMARK':

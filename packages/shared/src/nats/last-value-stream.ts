@@ -59,10 +59,14 @@ export class LastValueStream<T> {
     return message === undefined ? undefined : storedRecord(this.#link, this.#schema, message);
   }
 
-  /** Deletes the values of a subject (wildcards allowed); returns how many. @throws NatsUnavailableError */
-  async remove(subject: string): Promise<number> {
+  /**
+   * Deletes the values of a subject (wildcards allowed), none that is newer than `upTo`, a sequence; returns how many.
+   * @throws NatsUnavailableError
+   */
+  async remove(subject: string, upTo?: number): Promise<number> {
+    const options = { filter: subject, ...(upTo === undefined ? {} : { seq: upTo + 1 }) };
     try {
-      return (await this.#link.session().jsm.streams.purge(this.#stream, { filter: subject })).purged;
+      return (await this.#link.session().jsm.streams.purge(this.#stream, options)).purged;
     } catch (error) {
       throw unavailable(error, `values of ${subject} in stream ${this.#stream} could not be deleted`);
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { appendOnlyStream, configDifferences, lastValueStream, storedSubject } from './stream-config.ts';
+import { appendOnlyStream, configDifferences, lastValueStream, storedSubject, withCopiesOf } from './stream-config.ts';
 
 const wanted = appendOnlyStream({ name: 'LOG', subjects: ['shard.events.>'] });
 
@@ -32,4 +32,11 @@ it('a log refuses new messages when the disk is full; last values do not pile up
 
 it('stored-notices come on a subject of their own that no stream covers', () => {
   expect(storedSubject('shard.events.ns.config.uid')).toBe('shard.stored.events.ns.config.uid');
+});
+
+it('never takes copies away that an operator has added', () => {
+  const one = lastValueStream({ name: 'X', subjects: ['shard.x.>'], replicas: 1 });
+  expect(withCopiesOf(one, { num_replicas: 3 }).num_replicas).toBe(3);
+  expect(withCopiesOf({ ...one, num_replicas: 3 }, { num_replicas: 1 }).num_replicas).toBe(3);
+  expect(withCopiesOf(one, undefined)).toBe(one);
 });

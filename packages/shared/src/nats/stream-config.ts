@@ -93,14 +93,15 @@ export interface EnsuredStream extends StreamFacts {
 }
 
 /**
- * Creates the stream, or brings its settings to the wanted ones, and checks what the server says it holds: a server
+ * Creates the stream, or brings its settings to the wanted ones (more copies than wanted are left), and checks what the server says it holds: a server
  * that drops a setting answers without an error.
  * @throws NatsUnavailableError when NATS cannot be asked now
  * @throws StreamConfigError (SC_STREAM_CONFIG) when the server refuses or drops a setting
  */
-export async function ensureStream(link: NatsLink, wanted: WantedStream): Promise<EnsuredStream> {
+export async function ensureStream(link: NatsLink, least: WantedStream): Promise<EnsuredStream> {
   const { jsm } = link.session();
-  const existing = await streamInfo(link, wanted.name);
+  const existing = await streamInfo(link, least.name);
+  const wanted = withCopiesOf(least, existing?.config);
   let info = existing;
   let outcome: EnsuredStream['outcome'] = 'unchanged';
   try {
@@ -121,6 +122,12 @@ export async function ensureStream(link: NatsLink, wanted: WantedStream): Promis
   if (outcome !== 'unchanged')
     link.logger.info({ stream: wanted.name, outcome, created: info.created }, 'JetStream stream ready');
   return { ...streamFacts(info), outcome };
+}
+
+/** Copies that an operator has added are never taken away: a restart must not make a log less safe. */
+export function withCopiesOf(wanted: WantedStream, held: Partial<StreamConfig> | undefined): WantedStream {
+  const num_replicas = Math.max(wanted.num_replicas ?? 1, held?.num_replicas ?? 1);
+  return wanted.num_replicas === num_replicas ? wanted : { ...wanted, num_replicas };
 }
 
 async function streamInfo(link: NatsLink, name: string): Promise<StreamInfo | undefined> {

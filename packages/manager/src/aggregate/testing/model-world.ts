@@ -9,7 +9,7 @@ import { desired } from '../desired.ts';
 import type { ShardEvent } from '../events.ts';
 import { evolve } from '../evolve.ts';
 import { defaultSettings, type Settings } from '../settings.ts';
-import { initialState, ordinalOf, type ShardConfigState, type ShardId, shardIdOf } from '../state.ts';
+import { initialState, ordinalOf, type ShardConfigState, type ShardId, shardIdOf, SURGE } from '../state.ts';
 import { isWanted } from '../view.ts';
 
 /** A worker pod of the model: it obeys its assignment at once, unless a fault says otherwise. */
@@ -79,6 +79,8 @@ export class ModelWorld {
   /** Pods that do not come back when they are gone. */
   readonly lostNodes = new Set<ShardId>();
   objectsPerSlot = 10;
+  /** Templates whose pods never start. */
+  readonly brokenRevisions = new Set<string>();
   /** Ticks that a new pod needs. */
   startTicks = 2;
   /** Ticks that a worker needs to load the slots that it was given: it exposes them only then. */
@@ -93,6 +95,8 @@ export class ModelWorld {
   readonly #onDecision: (world: ModelWorld) => void;
   #settings: Settings;
   #revision = 'r1';
+  /** What the StatefulSets make pods from. */
+  #template = 'r1';
   #specGeneration = 1;
 
   constructor(options: { settings?: Settings; decide?: Decide; onDecision?: (world: ModelWorld) => void } = {}) {
@@ -253,12 +257,17 @@ export class ModelWorld {
   }
 
   #actuate(): void {
-    const { statefulSets } = desired(this.state);
+    const { statefulSets, surge, templateProved } = desired(this.state);
+    if (templateProved) this.#template = this.state.revision;
     for (const pods of [this.pods, this.standbys]) {
       for (const [shardId, pod] of pods) {
         const replicas = statefulSets.find(({ replica }) => replica === pod.replica)?.replicas ?? 0;
-        if (this.#ends(shardId, pod, pods === this.standbys) || ordinalOf(shardId) >= replicas) pods.delete(shardId);
+        const exists = shardId === SURGE ? surge : ordinalOf(shardId) < replicas;
+        if (this.#ends(shardId, pod, pods === this.standbys) || !exists) pods.delete(shardId);
       }
+    }
+    if (surge && !this.pods.has(SURGE) && !this.lostNodes.has(SURGE)) {
+      this.pods.set(SURGE, this.#newPod('a', this.state.revision));
     }
     for (const { replica, replicas } of statefulSets) {
       for (let ordinal = 0; ordinal < replicas; ordinal++) {
@@ -266,7 +275,7 @@ export class ModelWorld {
         const isActive = (this.state.shards[shardId]?.active ?? 'a') === replica;
         const pods = isActive ? this.pods : this.standbys;
         if (pods.has(shardId) || this.lostNodes.has(isActive ? shardId : `${shardId}/standby`)) continue;
-        pods.set(shardId, this.#newPod(replica));
+        pods.set(shardId, this.#newPod(replica, this.#template));
       }
     }
   }
@@ -285,11 +294,11 @@ export class ModelWorld {
     return outdated || (draining !== undefined && (isEmpty || draining >= GRACE_TICKS));
   }
 
-  #newPod(replica: Replica): Pod {
+  #newPod(replica: Replica, revision: string): Pod {
     return {
       replica,
-      revision: this.#revision,
-      starting: this.startTicks,
+      revision,
+      starting: this.brokenRevisions.has(revision) ? Number.MAX_SAFE_INTEGER : this.startTicks,
       frozen: false,
       draining: undefined,
       generation: 0,
@@ -340,8 +349,9 @@ export class ModelWorld {
       const command = observation === undefined ? undefined : shardCommand(this.state, observation);
       if (command !== undefined) this.send(command);
       const shard = this.state.shards[shardId];
-      const replicas = desired(this.state).statefulSets[0]?.replicas ?? 0;
-      if (shard !== undefined && !isWanted(this.state, shard) && !this.pods.has(shardId) && shard.ordinal >= replicas) {
+      const { statefulSets, surge } = desired(this.state);
+      const exists = shardId === SURGE ? surge : ordinalOf(shardId) < (statefulSets[0]?.replicas ?? 0);
+      if (shard !== undefined && !isWanted(this.state, shard) && !this.pods.has(shardId) && !exists) {
         this.send({ type: 'PodGone', shardId });
       }
     }

@@ -39,6 +39,36 @@ const planned: readonly Scenario[] = [
     },
   },
   {
+    name: 'a rolling update is overtaken by another template, and by another number of shards',
+    settings: { shards: 3 },
+    run: (w) => {
+      w.settle();
+      w.configure({}, 'r2');
+      w.run(6);
+      w.configure({}, 'r3');
+      w.settle();
+      w.configure({}, 'r4');
+      w.holdAt = 'Cleanup';
+      w.run(8);
+      w.configure({ shards: 4 });
+      w.run(3);
+      w.holdAt = undefined;
+      w.settle();
+    },
+  },
+  {
+    name: 'a rolling update stalls because a renewed worker does not come back, which it later does',
+    settings: { shards: 3, rollout: { deadlineMs: 60_000 } },
+    run: (w) => {
+      w.settle();
+      w.lostNodes.add(S0);
+      w.configure({}, 'r2');
+      w.run(150);
+      w.lostNodes.clear();
+      w.settle();
+    },
+  },
+  {
     name: 'the first shards come late',
     run: (w) => {
       w.lostNodes.add(S1);
@@ -98,11 +128,19 @@ const planned: readonly Scenario[] = [
     },
   },
   {
-    name: 'deletion',
+    name: 'deletion, and the same ShardConfig is there again',
     run: (w) => {
       w.settle();
       w.send({ type: 'ConfigDeleted' });
       w.run(3);
+      w.send({
+        type: 'LogLost',
+        config: w.observedConfig(),
+        generation: w.state.generation + 1,
+        instances: new Array<ShardInstanceClaim>(),
+        reason: 'it is there again',
+      });
+      w.settle();
     },
   },
   {
