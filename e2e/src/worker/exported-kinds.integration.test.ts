@@ -181,7 +181,7 @@ test(
   `${NAMESPACES} namespaces with all kinds: the exposition is that of kube-state-metrics alone, and a move is verified`,
   async () => {
     const flags = [...WORKLOAD_FLAGS, `--namespaces=${teams(0, NAMESPACES)}`];
-    await comparedWithPlain(flags);
+    expect(await comparedWithPlain(flags)).toBeGreaterThan(20);
   },
   4 * LIMIT_MS,
 );
@@ -219,7 +219,7 @@ async function comparedWithPlain(flags: readonly string[]): Promise<number> {
         const missing = expected.filter((line) => !has.has(line));
         const extra = shown.filter((line) => !wanted.has(line));
         return expected.length === 0 || missing.length + extra.length > 0 || shown.length !== expected.length
-          ? `${shown.length} of ${expected.length}; missing ${missing.slice(0, 3)}; extra ${extra.slice(0, 3)}`
+          ? `${shown.length} of ${expected.length}; missing ${missing.slice(0, 3).join()}; extra ${extra.slice(0, 3).join()}`
           : '';
       };
       await expect.poll(difference, { interval: 500 }).toBe('');

@@ -116,7 +116,7 @@ describe('a packed answer that does not come to its end', () => {
     ['is cut with an error', (body) => body.destroy(new Error('ECONNRESET'))],
     ['is cut without a word', (body) => body.destroy()],
   ])('%s is an error, never a shorter list', async (_, cut) => {
-    await expect(reading(cut)).rejects.toThrow();
+    await expect(reading(cut)).rejects.toBeInstanceOf(Error);
   });
 });
 
