@@ -156,7 +156,7 @@ export class CollectionReader {
       return undefined;
     }
     if (response.status === 403) this.readsSingles = false;
-    if (response.status !== 200) throw await failureOf(target, response);
+    if (response.status !== 200) throw await failureOf(path, response);
     const body = await readBody(response);
     codecOf(headerOf(response, 'content-type')).readObject(body, view);
     return body.subarray(view.objectStart, view.objectEnd);
