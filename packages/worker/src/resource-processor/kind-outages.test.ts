@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FeedTrouble } from './feed-trouble.ts';
-import { type JudgedFeed, KindOutages, PATIENCE_MS, RECOVERY_MS } from './kind-outages.ts';
+import { DEAF_MS, type JudgedFeed, KindOutages, PATIENCE_MS, RECOVERY_MS } from './kind-outages.ts';
 import { SlotState } from './subscription.ts';
 import { UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 
@@ -136,7 +136,7 @@ describe('an open watch that hears nothing', () => {
     const one = kind();
     kinds = [kind(), kind(), one];
     pass(20_000);
-    pass(12_000, (each) => (each === one ? 'deaf' : undefined));
+    pass(DEAF_MS, (each) => (each === one ? 'deaf' : undefined));
     expect(left()).toEqual([false, false, false]);
     pass(1_000, (each) => (each === one ? 'deaf' : undefined));
     expect(left()).toEqual([false, false, true]);

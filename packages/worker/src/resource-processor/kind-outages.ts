@@ -34,6 +34,9 @@ export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = {
 /** So long after most kinds got no answer nobody is judged: an API server that restarts comes back kind by kind. ms. */
 export const RECOVERY_MS = 30_000;
 
+/** An open watch that is heard no more for so long, while most are, is broken; a busy machine is late by much. ms. */
+export const DEAF_MS = 30_000;
+
 /** What is looked at of a feed. */
 export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'proofAt'> {
   readonly trouble: Pick<FeedTrouble, 'at'>;
@@ -100,7 +103,7 @@ export class KindOutages<F extends JudgedFeed> {
     if (trouble !== undefined) return findingOf(trouble);
     // One that was never filled may simply be large; and where the API server answers nobody, quiet kinds prove nothing.
     const proofAt = feed.proofAt(probedAt);
-    const isDeaf = feed.state?.filled === true && now - Math.max(proofAt, othersSince, this.#staleUntil) > STALE_MS;
+    const isDeaf = feed.state?.filled === true && now - Math.max(proofAt, othersSince, this.#staleUntil) > DEAF_MS;
     return isDeaf ? silence(proofAt) : undefined;
   }
 }
