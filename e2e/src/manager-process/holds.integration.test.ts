@@ -127,6 +127,7 @@ describe('a manager that has to wait', () => {
     fixture.nodes.refuse();
     await fixture.settled(NAME, 3);
     await says('Degraded', 'AsExpected', '');
+    expect(fixture.nodes.takeUncoveredMs()).toBe(0);
   });
 
   it('makes a deleted stream of the assignments again, and says that it was gone', async () => {
