@@ -1,10 +1,15 @@
 import { createSecureContext } from 'node:tls';
-import { Agent, type Dispatcher } from 'undici';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
 import type { KubernetesEndpoint } from './endpoint.ts';
 
 /** First TCP keep-alive probe after 4 s of silence: a dead peer shows within 15 s (libuv asks for ten, 1 s apart). */
 const KEEP_ALIVE_DELAY_MS = 4_000;
 const CONNECT_TIMEOUT_MS = 5_000;
+/**
+ * TLS handshakes at the same time. A worker may open a thousand watches at once; were they all to shake hands together, each
+ * would take longer than its time-out, and so would all that try again.
+ */
+const PARALLEL_CONNECTS = 16;
 /** Idle connections are closed by us before kube-apiserver (90 s) or a usual load balancer (60 s) does. */
 const IDLE_MS = 30_000;
 
@@ -36,14 +41,17 @@ export class ConnectionPool {
       pipelining: 1,
       keepAliveTimeout: IDLE_MS,
       keepAliveMaxTimeout: IDLE_MS,
-      connect: {
-        timeout: CONNECT_TIMEOUT_MS,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
-        // One for all connections: each would read the CA and set up a context of its own otherwise.
-        ...(ca === undefined ? {} : { secureContext: createSecureContext({ ca }) }),
-        ...(this.#endpoint.tlsServerName === undefined ? {} : { servername: this.#endpoint.tlsServerName }),
-      },
+      connect: inTurn(
+        buildConnector({
+          allowH2: false,
+          timeout: CONNECT_TIMEOUT_MS,
+          keepAlive: true,
+          keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+          // One for all connections: each would read the CA and set up a context of its own otherwise.
+          ...(ca === undefined ? {} : { secureContext: createSecureContext({ ca }) }),
+          ...(this.#endpoint.tlsServerName === undefined ? {} : { servername: this.#endpoint.tlsServerName }),
+        }),
+      ),
     });
     return this.#agent;
   }
@@ -64,4 +72,25 @@ export class ConnectionPool {
       () => this.#retired.delete(agent),
     );
   }
+}
+
+/** The same connector for `PARALLEL_CONNECTS` at a time; a time-out begins with the turn. */
+function inTurn(connect: buildConnector.connector): buildConnector.connector {
+  const waiting: (() => void)[] = [];
+  let connecting = 0;
+  const next = (): void => {
+    connecting--;
+    waiting.shift()?.();
+  };
+  return (options, callback) => {
+    const begin = (): void => {
+      connecting++;
+      connect(options, (...outcome) => {
+        next();
+        callback(...outcome);
+      });
+    };
+    if (connecting < PARALLEL_CONNECTS) begin();
+    else waiting.push(begin);
+  };
 }
