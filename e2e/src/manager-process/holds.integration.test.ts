@@ -10,6 +10,7 @@ import { ASSIGNMENT_STREAM, EVENT_STREAM, eventSubject } from '@shard-controller
 import { resourcePath } from '@shard-controller/shared/kubernetes';
 import { EventStream } from '@shard-controller/shared/nats';
 import { createLogger } from '@shard-controller/shared/observability';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Manager, ManagerFixture, NAMESPACE } from './manager-fixture.ts';
@@ -204,7 +205,7 @@ describe('a manager that has to wait', () => {
         const { status } = await fixture.config(NAME);
         const ready = status.conditions?.find(({ type }) => type === 'Ready');
         seen.add(`${status.shards} ${String(status['selector'] !== undefined)} ${ready?.status}`);
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await elapse(100);
       }
     })();
     await manager.kill();
