@@ -176,3 +176,18 @@ test('many series keep apart', () => {
   tick(many, many.slice(0, 100_000), many.slice(100_000));
   expect(judge.figures()).toMatchObject({ expected: 200_000, missingMax: 0, doubledMax: 0 });
 });
+
+test('what the reference loses within a second after the targets was deleted, not lost', () => {
+  warmUp(all, [a], [b, n]);
+  tick(all, [a], [n]);
+  expect(judge.figures()).toMatchObject({ missingMax: 1 });
+  tick([a, n], [a], [n]);
+  expect(judge.figures()).toMatchObject({ missingMax: 0, missingMs: 0, samples: [] });
+});
+
+test('what the reference loses later was missing all the same', () => {
+  warmUp(all, [a], [b, n]);
+  for (let i = 0; i < 3; i++) tick(all, [a], [n]);
+  tick([a, n], [a], [n]);
+  expect(judge.figures()).toMatchObject({ missingMax: 1 });
+});

@@ -35,8 +35,8 @@ export interface PhaseFigures {
 }
 
 /**
- * `reference`: expected are the series in every reference scrape of the 2 s before the tick's scrapes and in the first
- * one after them. One that the reference has had for less than 1 s is new, which matters when a slow tick leaves a single
+ * `reference`: expected are the series in every reference scrape of the 2 s before the tick's scrapes and in those of
+ * the second after them: on a busy machine the reference may hear of a deletion later than the workers. One that the reference has had for less than 1 s is new, which matters when a slow tick leaves a single
  * scrape in those 2 s. `frozen`: expected are the series that the reference had when the phase began and still has when
  * it ends; for a phase in which the reference itself loses its store. The API server's own identity Lease is left out:
  * it deletes that and makes a new one whenever it starts. Nor is expected what the fleet's own pods and Deployment make
@@ -46,6 +46,8 @@ export type Expectation = 'reference' | 'frozen';
 
 const WINDOW_MS = 2000;
 const LATE_MS = 1000;
+/** So long the reference must go on having a series that no target had. */
+const CONFIRM_MS = 1000;
 const MAX_SAMPLES = 5;
 
 const LEASE_PREFIX = Buffer.from('kube_lease_');
@@ -77,7 +79,7 @@ function ownerOf(body: Buffer, from: number, to: number): number {
 interface MissingTick {
   readonly at: number;
   readonly ms: number;
-  readonly ids: readonly number[];
+  ids: readonly number[];
 }
 
 /**
@@ -159,9 +161,22 @@ export class Judge {
     const start = Math.min(this.#tickStart, reference.start);
     const window = this.#references.filter((r) => r.start >= start - WINDOW_MS && r.end <= start);
     const hadReference = this.#readReference(reference);
+    if (this.#expectation === 'reference' && hadReference) this.#dropDeleted(start);
     if (this.#expectation === 'reference' && (!hadReference || window.length === 0)) return false;
     this.#account(start, window[0]?.number ?? 0, reference);
     return true;
+  }
+
+  /** What the reference loses within a second of a tick was deleted, and the workers were first to hear of it. */
+  #dropDeleted(start: number): void {
+    for (const tick of this.#missing) {
+      if (tick.at < start - CONFIRM_MS) continue;
+      const [kept, deleted] = [true, false].map((isThere) =>
+        tick.ids.filter((id) => (this.#referenceSeen[id] === this.#referenceNumber) === isThere),
+      );
+      tick.ids = kept ?? [];
+      for (const id of deleted ?? []) this.#samples.delete(id);
+    }
   }
 
   /** Figures of the phase up to now. `final` drops from a frozen expectation what the reference no longer has. */
