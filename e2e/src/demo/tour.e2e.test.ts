@@ -71,6 +71,81 @@ async function foldedAndLive(): Promise<{ readonly folded: string; readonly live
   throw new Error('the leader never answered at the sequence of the log');
 }
 
+/** First, because the controller of a StatefulSet tells only some 25 events of it, and one more every 5 minutes. */
+describe('a change that the cluster does not take', () => {
+  const quota = resourcePath({
+    group: '',
+    version: 'v1',
+    resource: 'resourcequotas',
+    namespace: NAMESPACE,
+    name: 'no-more-pods',
+  });
+
+  const says = (type: string, text: string): Promise<void> =>
+    waitUntil(`${type} says "${text}"`, async () =>
+      (await fleet.config()).status.conditions.some(
+        (condition) => condition.type === type && condition.message.includes(text),
+      ),
+    );
+
+  /** Puts everything right again, also after a test that failed. */
+  const mend = async (): Promise<void> => {
+    await fleet.patchConfig({ spec: { nodeSelector: null, shards: 2 } });
+    await fleet.cluster.admin.delete(quota).catch(() => undefined);
+    await fleet.converged(2, 180_000);
+  };
+
+  test('a template that fits on no node is named by the scheduler, and fewer shards are obeyed at once', async () => {
+    const result = await run({
+      ...resize(2, 2),
+      name: 'template that fits nowhere',
+      // Half of them goes to the one that stays, and comes back.
+      minimum: (owners) => owners.length,
+      act: async () => {
+        await fleet.patchConfig({ spec: { nodeSelector: { disk: 'none' } } });
+        await says('Degraded', 'nodes are available');
+        await fleet.setShards(1);
+        await waitUntil('one shard', async () => {
+          const { shards, readyShards } = (await fleet.config()).status;
+          return shards === 1 && readyShards === 1;
+        });
+        await mend();
+      },
+    });
+    expect(result.failures).toEqual([]);
+    await says('Degraded', 'no failure is known');
+  });
+
+  test('a pod that a quota refuses is named in the words of the API server, and made when the quota is gone', async () => {
+    const { items } = await fleet.cluster.admin.list(quota.replace(/resourcequotas.*$/, 'pods'));
+    const object = {
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'no-more-pods', namespace: NAMESPACE },
+      spec: { hard: { pods: String(items.length) } },
+    };
+    const result = await run({
+      ...resize(2, 2),
+      name: 'pod that a quota refuses',
+      // A third goes to the new one, and comes back.
+      minimum: (owners) => 2 * Math.floor(owners.length / 3),
+      act: async () => {
+        await fleet.cluster.admin.apply({ object, fieldManager: 'test' });
+        await waitUntil('the quota is counted', async () => {
+          const seen = await fleet.cluster.admin.get<{ status?: { used?: object } }>(quota);
+          return seen.status?.used !== undefined;
+        });
+        await fleet.setShards(3);
+        await says('Degraded', 'exceeded quota: no-more-pods');
+        await fleet.cluster.admin.delete(quota);
+        await fleet.converged(3, 180_000);
+        await mend();
+      },
+    });
+    expect(result.failures).toEqual([]);
+  });
+});
+
 describe('a fleet under churn', () => {
   test.each(TOUR.map((phase) => [phase.name, phase] as const))('%s', async (_, phase) => {
     const result = await run(phase);
@@ -152,80 +227,6 @@ describe('a target that does not do its part', () => {
       expect(result.slotsMoved).toBe(0);
     },
   );
-});
-
-describe('a change that the cluster does not take', () => {
-  const quota = resourcePath({
-    group: '',
-    version: 'v1',
-    resource: 'resourcequotas',
-    namespace: NAMESPACE,
-    name: 'no-more-pods',
-  });
-
-  const says = (type: string, text: string): Promise<void> =>
-    waitUntil(`${type} says "${text}"`, async () =>
-      (await fleet.config()).status.conditions.some(
-        (condition) => condition.type === type && condition.message.includes(text),
-      ),
-    );
-
-  /** Puts everything right again, also after a test that failed. */
-  const mend = async (): Promise<void> => {
-    await fleet.patchConfig({ spec: { nodeSelector: null, shards: 2 } });
-    await fleet.cluster.admin.delete(quota).catch(() => undefined);
-    await fleet.converged(2, 180_000);
-  };
-
-  test('a template that fits on no node is named by the scheduler, and fewer shards are obeyed at once', async () => {
-    const result = await run({
-      ...resize(2, 2),
-      name: 'template that fits nowhere',
-      // Half of them goes to the one that stays, and comes back.
-      minimum: (owners) => owners.length,
-      act: async () => {
-        await fleet.patchConfig({ spec: { nodeSelector: { disk: 'none' } } });
-        await says('Degraded', 'nodes are available');
-        await fleet.setShards(1);
-        await waitUntil('one shard', async () => {
-          const { shards, readyShards } = (await fleet.config()).status;
-          return shards === 1 && readyShards === 1;
-        });
-        await mend();
-      },
-    });
-    expect(result.failures).toEqual([]);
-    await says('Degraded', 'no failure is known');
-  });
-
-  test('a pod that a quota refuses is named in the words of the API server, and made when the quota is gone', async () => {
-    const { items } = await fleet.cluster.admin.list(quota.replace(/resourcequotas.*$/, 'pods'));
-    const object = {
-      apiVersion: 'v1',
-      kind: 'ResourceQuota',
-      metadata: { name: 'no-more-pods', namespace: NAMESPACE },
-      spec: { hard: { pods: String(items.length) } },
-    };
-    const result = await run({
-      ...resize(2, 2),
-      name: 'pod that a quota refuses',
-      // A third goes to the new one, and comes back.
-      minimum: (owners) => 2 * Math.floor(owners.length / 3),
-      act: async () => {
-        await fleet.cluster.admin.apply({ object, fieldManager: 'test' });
-        await waitUntil('the quota is counted', async () => {
-          const seen = await fleet.cluster.admin.get<{ status?: { used?: object } }>(quota);
-          return seen.status?.used !== undefined;
-        });
-        await fleet.setShards(3);
-        await says('Degraded', 'exceeded quota: no-more-pods');
-        await fleet.cluster.admin.delete(quota);
-        await fleet.converged(3, 180_000);
-        await mend();
-      },
-    });
-    expect(result.failures).toEqual([]);
-  });
 });
 
 describe('everything at once', () => {
