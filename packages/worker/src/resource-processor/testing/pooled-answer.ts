@@ -67,6 +67,8 @@ class PooledBody extends Readable {
     source.on('close', () => {
       if (!isComplete) fail(new Error('other side closed'));
     });
+    // It broke before it came here, and says so no more.
+    if (source.destroyed) queueMicrotask(() => fail(source.errored ?? new Error('other side closed')));
   }
 
   override _read(): void {
