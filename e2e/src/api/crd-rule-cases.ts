@@ -280,6 +280,13 @@ const shardInstanceCases: readonly RuleCase[] = [
     accepted: { releaseRanges: [moving(0, 4294967295)] },
     rejected: { releaseRanges: [moving(4294967295, 0)] },
   },
+  {
+    kind: 'ShardInstance',
+    at: 'spec.keepRanges[]',
+    message: START_AND_END,
+    accepted: { keepRanges: [range(0, 4294967295)] },
+    rejected: { keepRanges: [range(4294967295, 0)] },
+  },
 ];
 
 export const RULE_CASES: readonly RuleCase[] = [...shardConfigCases, ...shardInstanceCases];

@@ -91,7 +91,7 @@ test('the same line twice in one target is not doubled', () => {
 
 test('a new object is expected only once the reference had it for 2 s', () => {
   warmUp([a, n], [a, n]);
-  tick(all, [a, n]);
+  tick(all, [a, b, n]);
   tick(all, [a, n]);
   expect(judge.figures()).toMatchObject({ missingMax: 0, lateMaxMs: 0 });
   tick(all, [a, n]);
@@ -106,7 +106,7 @@ test('a new object is expected only once the reference had it for 2 s', () => {
 test('a new object is not expected at once when the only reference scrape of the 2 s before is young', () => {
   warmUp([a, n], [a, n]);
   now += 2500;
-  tick(all, [a, n]);
+  tick(all, [a, b, n]);
   tick(all, [a, n]);
   expect(judge.figures()).toMatchObject({ missingMax: 0, lateMaxMs: 0 });
   tick(all, [a, n]);
@@ -189,5 +189,20 @@ test('what the reference loses later was missing all the same', () => {
   warmUp(all, [a], [b, n]);
   for (let i = 0; i < 3; i++) tick(all, [a], [n]);
   tick([a, n], [a], [n]);
+  expect(judge.figures()).toMatchObject({ missingMax: 1 });
+});
+
+test('what no target has shown yet is late, and lost after 30 s', () => {
+  warmUp([a, n], [a], [n]);
+  for (let i = 0; i < 10; i++) tick(all, [a], [n]);
+  expect(judge.figures()).toMatchObject({ missingMax: 0, lateMax: 1 });
+  for (let i = 0; i < 60; i++) tick(all, [a], [n]);
+  expect(judge.figures()).toMatchObject({ missingMax: 1 });
+});
+
+test('what a target has shown for a moment and then no more is missing', () => {
+  warmUp([a, n], [a], [n]);
+  tick(all, [a, b], [n]);
+  for (let i = 0; i < 10; i++) tick(all, [a], [n]);
   expect(judge.figures()).toMatchObject({ missingMax: 1 });
 });

@@ -11,7 +11,7 @@ export interface Exposition {
 /** What a phase showed so far; times in ms. */
 export interface PhaseFigures {
   readonly ticks: number;
-  /** Largest number of expected series that no target had, over the ticks. */
+  /** Largest number of expected series that a target had shown and none had any more, over the ticks. */
   readonly missingMax: number;
   /** Time in which at least one expected series was missing. */
   readonly missingMs: number;
@@ -19,7 +19,7 @@ export interface PhaseFigures {
   readonly missingSeriesMs: number;
   /** End of the last tick with a missing series, from the start of the phase; 0 when there was none. */
   readonly missingUntilMs: number;
-  /** New series that were still in no target 1 s after the reference had them. */
+  /** Series that no target had shown yet, 1 s or more after the reference: a starved worker is late, and loses nothing. */
   readonly lateMax: number;
   readonly lateMaxMs: number;
   /** Series that two targets had at once: the most in a tick, the longest for one series, and in the last tick. */
@@ -40,7 +40,8 @@ export interface PhaseFigures {
  * scrape in those 2 s. `frozen`: expected are the series that the reference had when the phase began and still has when
  * it ends; for a phase in which the reference itself loses its store. The API server's own identity Lease is left out:
  * it deletes that and makes a new one whenever it starts. Nor is expected what the fleet's own pods and Deployment make
- * go and come back when they are killed.
+ * go and come back when they are killed. What is expected and in no target is missing when a target has shown it before or
+ * 30 s have passed, else late.
  */
 export type Expectation = 'reference' | 'frozen';
 
@@ -48,6 +49,10 @@ const WINDOW_MS = 2000;
 const LATE_MS = 1000;
 /** So long the reference must go on having a series that no target had. */
 const CONFIRM_MS = 1000;
+/** What no target has shown for so long is lost, not late. */
+const LOST_MS = 30_000;
+/** Targets may show a series so many ticks before the reference does. */
+const AHEAD_TICKS = 2;
 const MAX_SAMPLES = 5;
 
 const LEASE_PREFIX = Buffer.from('kube_lease_');
@@ -92,6 +97,7 @@ export class Judge {
   #referenceSeen = new Uint32Array(0);
   #runStart = new Uint32Array(0);
   #runStartTime = new Float64Array(0);
+  #runStartTick = new Uint32Array(0);
   // Per series: the newest tick in which a target had it, and which one; since when it is doubled (0: it is not).
   #tickSeen = new Uint32Array(0);
   #tickTarget = new Uint16Array(0);
@@ -220,6 +226,7 @@ export class Judge {
     this.#referenceSeen = grown(new Uint32Array(capacity), this.#referenceSeen);
     this.#runStart = grown(new Uint32Array(capacity), this.#runStart);
     this.#runStartTime = grown(new Float64Array(capacity), this.#runStartTime);
+    this.#runStartTick = grown(new Uint32Array(capacity), this.#runStartTick);
     this.#tickSeen = grown(new Uint32Array(capacity), this.#tickSeen);
     this.#tickTarget = grown(new Uint16Array(capacity), this.#tickTarget);
     this.#doubledTick = grown(new Uint32Array(capacity), this.#doubledTick);
@@ -252,6 +259,7 @@ export class Judge {
       if (this.#referenceSeen[id] !== before || before === 0) {
         this.#runStart[id] = number;
         this.#runStartTime[id] = reference.end;
+        this.#runStartTick[id] = this.#tick;
       }
       this.#referenceSeen[id] = number;
     });
@@ -280,7 +288,12 @@ export class Judge {
             (this.#runStart[id] as number) <= firstInWindow &&
             age >= LATE_MS;
       if (this.#owner[id] === Owner.Fleet) continue;
-      if (isExpected) {
+      const wasShown =
+        this.#expectation === 'frozen' ||
+        age >= LOST_MS ||
+        ((this.#tickSeen[id] as number) > 0 &&
+          (this.#tickSeen[id] as number) + AHEAD_TICKS >= (this.#runStartTick[id] as number));
+      if (isExpected && (inTargets || wasShown)) {
         expected++;
         if (!inTargets) ids.push(id);
       } else if (!inTargets && this.#expectation === 'reference' && this.#referenceSeen[id] === this.#referenceNumber) {
