@@ -190,8 +190,25 @@ function backTo(model: FeedModel): Promise<void> {
   return model.noticed();
 }
 
-/** Interleavings that once lost, doubled or hung something. */
-const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]>> = {
+type Interleaving = readonly (readonly [Step, turns: number])[];
+
+const GONE_WHEN_FETCHED: Interleaving = [
+  [() => undefined, 30],
+  [
+    (model) => {
+      model.api.hold();
+      model.recreate('web-8');
+      model.upstream.add({ on: 'list', does: { what: 'delay', turns: 40 } });
+      model.api.cut();
+      model.api.forget();
+    },
+    12,
+  ],
+  [(model) => model.recreate('web-8'), 60],
+];
+
+/** Interleavings that once lost, doubled, miscounted or hung something. */
+const FOUND: Readonly<Record<string, Interleaving>> = {
   'the API server goes back while the worker itself opens its watch anew': [
     [(model) => model.backUp(), 30],
     [(model) => model.touch('web-0'), 30],
@@ -257,6 +274,12 @@ const FOUND: Readonly<Record<string, readonly (readonly [Step, turns: number])[]
     [(model) => model.recreate('web-0'), 0],
     [(model) => model.restartExporter(0), 12],
     [(model) => model.restartWorker(0), 0],
+  ],
+  'an object that a comparison has listed is gone when it is fetched, and the watch has yet to say so':
+    GONE_WHEN_FETCHED,
+  'an object that a comparison has listed is gone when everything is read, and the watch has yet to say so': [
+    [(model) => void (model.feed.reader.readsSingles = false), 0],
+    ...GONE_WHEN_FETCHED,
   ],
 };
 

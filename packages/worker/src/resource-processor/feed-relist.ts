@@ -40,22 +40,31 @@ export async function relist(
   const stale = compareWithList(state, seen, version, isRewound);
   state.flush();
   const framed = new FrameView();
+  let countedFrom = version;
   if (stale.size <= MAX_SINGLE_GETS && reader.readsSingles) {
     const objects = Array.from(stale, ([uid, { namespace, name }]) => ({ uid, namespace, name }));
-    await fetchEach(reader, objects, signal, (object) => {
+    const missing = await fetchEach(reader, objects, signal, (object) => {
       applyFetched(state, object, framed);
       state.flush();
       return state.room();
     });
+    if (missing > 0) countedFrom = (await reader.position(signal)).version;
   } else {
+    let missing = stale.size;
     const take = (_codec: FrameCodec, view: FrameView): Promise<void> | undefined => {
-      if (stale.has(view.uid())) applyFetched(state, view.bytes.subarray(view.objectStart, view.objectEnd), framed);
+      if (stale.has(view.uid())) {
+        missing--;
+        applyFetched(state, view.bytes.subarray(view.objectStart, view.objectEnd), framed);
+      }
       state.flush();
       return state.room();
     };
-    await reader.objects(signal, take, slots);
+    const listed = await reader.objects(signal, take, slots);
+    if (missing > 0) countedFrom = listed;
   }
   completeRelist(state, version);
+  // Objects that were there as of `version` and gone when they were fetched are in no count until the watch is there.
+  state.skip(countedFrom);
 }
 
 /** An object that is known by name, and which of all that ever had it is meant. */
