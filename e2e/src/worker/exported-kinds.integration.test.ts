@@ -177,7 +177,8 @@ describe('a move to a worker that exports something else is verified under churn
   );
 });
 
-test(
+// A thousand watches for each of two workers and the exporter alone: minutes, so in `make wide` only.
+test.runIf(process.env['NAMESPACES'] !== undefined)(
   `${NAMESPACES} namespaces with all kinds: the exposition is that of kube-state-metrics alone, and a move is verified`,
   async () => {
     const flags = [...WORKLOAD_FLAGS, `--namespaces=${teams(0, NAMESPACES)}`];
