@@ -29,7 +29,7 @@ const AFTER_MS = 1_000;
  * deletion a moment after the workers.)
  */
 export class SeriesSampler {
-  readonly #reference: Exporter | undefined;
+  readonly #reference: Pick<Exporter, 'series'> | undefined;
   readonly #workers: readonly Exporter[];
   readonly #fixed: ReadonlySet<string> | undefined;
   #history: { readonly at: number; readonly keys: ReadonlySet<string> }[] = [];
@@ -44,7 +44,11 @@ export class SeriesSampler {
   /**
    * @param fixed what is expected throughout, instead of the reference's view.
    */
-  constructor(workers: readonly Exporter[], reference: Exporter | undefined, fixed?: ReadonlySet<string>) {
+  constructor(
+    workers: readonly Exporter[],
+    reference: Pick<Exporter, 'series'> | undefined,
+    fixed?: ReadonlySet<string>,
+  ) {
     this.#workers = workers;
     this.#reference = reference;
     this.#fixed = fixed;
