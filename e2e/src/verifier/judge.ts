@@ -66,6 +66,9 @@ const DEPLOYMENT_PREFIX = Buffer.from('kube_deployment_status_condition');
 const FLEETS_OWN =
   /^kube_(?:deployment_status_condition|pod_status_(?:ready|container_ready)_time|pod_container_state_started)\{namespace="monitoring",/;
 
+/** Its holder is a label: a manager that lets go of it while the API server is away, and takes it again, leaves a gap. */
+const MANAGERS_LEASE = 'lease="shard-controller-manager"';
+
 /** Who makes a series go and come back by itself. */
 const Owner = { Nobody: 0, ApiServer: 1, Fleet: 2 } as const;
 
@@ -75,7 +78,9 @@ function startsWith(body: Buffer, from: number, prefix: Buffer): boolean {
 
 function ownerOf(body: Buffer, from: number, to: number): number {
   if (startsWith(body, from, LEASE_PREFIX)) {
-    return body.toString('latin1', from, to).includes('lease="apiserver-') ? Owner.ApiServer : Owner.Nobody;
+    const series = body.toString('latin1', from, to);
+    if (series.includes('lease="apiserver-')) return Owner.ApiServer;
+    return series.includes(MANAGERS_LEASE) ? Owner.Fleet : Owner.Nobody;
   }
   if (!startsWith(body, from, POD_PREFIX) && !startsWith(body, from, DEPLOYMENT_PREFIX)) return Owner.Nobody;
   return FLEETS_OWN.test(body.toString('latin1', from, Math.min(to, from + 100))) ? Owner.Fleet : Owner.Nobody;
@@ -124,6 +129,8 @@ export class Judge {
   #doubledSeriesMs = 0;
   #expected = 0;
   readonly #samples = new Map<number, string>();
+  /** What is sampled and was not in the reference then, which alone has its name. */
+  readonly #nameless = new Map<number, { readonly kind: string }>();
 
   startPhase(expectation: Expectation, now: number): void {
     this.#expectation = expectation;
@@ -138,6 +145,7 @@ export class Judge {
     this.#doubledNow = 0;
     this.#doubledSeriesMs = 0;
     this.#samples.clear();
+    this.#nameless.clear();
     // What an earlier move left doubled is not this phase's: one time per move, not two that touch added up.
     this.#doubledSince.fill(0);
     this.#frozen = new Uint8Array(this.#table.capacity);
@@ -252,6 +260,7 @@ export class Judge {
     this.#references.push({ number, start: reference.start, end: reference.end });
     this.#references = this.#references.filter((r) => r.start >= reference.start - 2 * WINDOW_MS);
     const { body } = reference;
+    this.#nameLater(body);
     forEachSeries(body, body.length, (high, low, from, to) => {
       const id = this.#intern(high, low);
       if (this.#referenceSeen[id] === number) return;
@@ -325,6 +334,17 @@ export class Judge {
       if (!wanted.delete(id) || this.#samples.size >= MAX_SAMPLES) return;
       const age = Math.round(start - (this.#runStartTime[id] as number));
       if (!this.#samples.has(id)) this.#samples.set(id, `${kind}, ${age} ms old: ${body.toString('utf8', from, to)}`);
+    });
+    for (const id of wanted) if (!this.#samples.has(id)) this.#nameless.set(id, { kind });
+  }
+
+  #nameLater(body: Buffer): void {
+    if (this.#nameless.size === 0) return;
+    forEachSeries(body, body.length, (high, low, from, to) => {
+      const id = this.#intern(high, low);
+      const found = this.#nameless.get(id);
+      if (found === undefined || !this.#nameless.delete(id) || this.#samples.size >= MAX_SAMPLES) return;
+      this.#samples.set(id, `${found.kind} while the reference had it not: ${body.toString('utf8', from, to)}`);
     });
   }
 }
