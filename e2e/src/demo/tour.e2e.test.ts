@@ -1,4 +1,5 @@
 import { EVENT_STREAM, eventSubject } from '@shard-controller/shared/contracts';
+import { resourcePath } from '@shard-controller/shared/kubernetes';
 import { EventStream } from '@shard-controller/shared/nats';
 import { createLogger } from '@shard-controller/shared/observability';
 import { waitUntil } from '@shard-controller/shared/testing';
@@ -70,7 +71,16 @@ async function foldedAndLive(): Promise<{ readonly folded: string; readonly live
   throw new Error('the leader never answered at the sequence of the log');
 }
 
+/** First, because the controller of a StatefulSet tells only some 25 events of it, and one more every 5 minutes. */
 describe('a change that the cluster does not take', () => {
+  const quota = resourcePath({
+    group: '',
+    version: 'v1',
+    resource: 'resourcequotas',
+    namespace: NAMESPACE,
+    name: 'no-more-pods',
+  });
+
   const says = (type: string, text: string): Promise<void> =>
     waitUntil(`${type} says "${text}"`, async () =>
       (await fleet.config()).status.conditions.some(
@@ -81,6 +91,7 @@ describe('a change that the cluster does not take', () => {
   /** Puts everything right again, also after a test that failed. */
   const mend = async (): Promise<void> => {
     await fleet.patchConfig({ spec: { nodeSelector: null, shards: 2 } });
+    await fleet.cluster.admin.delete(quota).catch(() => undefined);
     await fleet.converged(2, 180_000);
   };
 
@@ -103,6 +114,35 @@ describe('a change that the cluster does not take', () => {
     });
     expect(result.failures).toEqual([]);
     await says('Degraded', 'no failure is known');
+  });
+
+  test('a pod that a quota refuses is named in the words of the API server, and made when the quota is gone', async () => {
+    const { items } = await fleet.cluster.admin.list(quota.replace(/resourcequotas.*$/, 'pods'));
+    const object = {
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'no-more-pods', namespace: NAMESPACE },
+      spec: { hard: { pods: String(items.length) } },
+    };
+    const result = await run({
+      ...resize(2, 2),
+      name: 'pod that a quota refuses',
+      // A third goes to the new one, and comes back.
+      minimum: (owners) => 2 * Math.floor(owners.length / 3),
+      act: async () => {
+        await fleet.cluster.admin.apply({ object, fieldManager: 'test' });
+        await waitUntil('the quota is counted', async () => {
+          const seen = await fleet.cluster.admin.get<{ status?: { used?: object } }>(quota);
+          return seen.status?.used !== undefined;
+        });
+        await fleet.setShards(3);
+        await says('Degraded', 'exceeded quota: no-more-pods');
+        await fleet.cluster.admin.delete(quota);
+        await fleet.converged(3, 180_000);
+        await mend();
+      },
+    });
+    expect(result.failures).toEqual([]);
   });
 });
 

@@ -117,7 +117,7 @@ describe('a manager that has to wait', () => {
       involvedObject: { apiVersion: 'apps/v1', kind: 'StatefulSet', namespace: NAMESPACE, name: `${NAME}-a` },
       type: 'Warning',
       reason: 'FailedCreate',
-      message: `create Pod ${NAME}-a-2 in StatefulSet ${NAME}-a failed error: ${QUOTA}`,
+      message: `Create Pod ${NAME}-a-2 in StatefulSet ${NAME}-a failed error: ${QUOTA}`,
       source: { component: 'statefulset-controller' },
     };
     fixture.nodes.refuse(`${NAME}-a-2`);

@@ -62,8 +62,11 @@ export function wantedPods(config: string, { statefulSets, surge }: Desired): re
   ];
 }
 
-/** `create Pod main-a-1 in StatefulSet main-a failed error: <sentence>`, as the StatefulSet controller says it. */
-const CREATED = /create Pod (\S+) in StatefulSet \S+ (?:(successful)|failed error: ([\s\S]*))$/;
+/**
+ * `create Pod main-a-1 in StatefulSet main-a failed error: <sentence>`, as the StatefulSet controller says it; newer ones
+ * begin with a capital.
+ */
+const CREATED = /[Cc]reate Pod (\S+) in StatefulSet \S+ (?:(successful)|failed error: ([\s\S]*))$/;
 
 /** What the API server answered when the pod was last to be created; undefined when it was created, or nobody knows. */
 export function refusalOf(pod: string, events: readonly SeenEvent[]): string | undefined {

@@ -198,3 +198,10 @@ describe('wanted pods', () => {
     ]);
   });
 });
+
+describe('the sentence of a refusal', () => {
+  it.each(['create', 'Create'])('is read where the controller begins with %s', (begin) => {
+    const message = `${begin} Pod main-a-1 in StatefulSet main-a failed error: exceeded quota`;
+    expect(refusalOf('main-a-1', [{ reason: 'FailedCreate', message, type: 'Warning', at: 1 }])).toBe('exceeded quota');
+  });
+});
