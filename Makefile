@@ -8,7 +8,7 @@ help: ## This list
 tools: ## Fetch and build every tool that the other targets need
 	@tools/setup.sh
 
-demo: ## A guided run: a real fleet is resharded under load (DEMO_OBJECTS, DEMO_CHURN, DEMO_SEED)
+demo: ## A guided run: a real fleet is resharded under load (DEMO_OBJECTS, DEMO_CHURN, DEMO_SEED, DEMO_PUSHDOWN=off)
 	@tools/run.sh e2e/demo.sh
 
 bench: ## Ours against plain kube-state-metrics, as ratios (BENCH_OBJECTS, BENCH_CHURN, BENCH_SEED, BENCH_SECONDS, BENCH_ARMS, BENCH_OUTPUT)
