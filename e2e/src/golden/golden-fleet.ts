@@ -1,7 +1,7 @@
 import { KubernetesClient, staticEndpoint } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import { createDataPlane, type DataPlane } from '@shard-controller/worker/resource-processor';
+import { createDataPlane, type DataPlane } from '@shard-controller/worker/data-plane';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { Exporter, kubeconfigOf } from '../worker/exporter-rig.ts';
 import { GOLDEN_STATE_KINDS } from './custom-kinds.ts';

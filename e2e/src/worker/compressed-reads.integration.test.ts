@@ -2,7 +2,7 @@ import { PassThrough, pipeline } from 'node:stream';
 import type { KubernetesClient, StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import { createDataPlane } from '@shard-controller/worker/resource-processor';
+import { createDataPlane } from '@shard-controller/worker/data-plane';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf, slots } from './exporter-rig.ts';

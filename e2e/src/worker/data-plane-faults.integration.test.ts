@@ -1,6 +1,6 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
-import type { DataPlaneFault } from '@shard-controller/worker/resource-processor';
+import type { DataPlaneFault } from '@shard-controller/worker/data-plane';
 import { waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';

@@ -1,7 +1,7 @@
 import { type KubernetesClient, type KubernetesObject } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import { createDataPlane, type DataPlane } from '@shard-controller/worker/resource-processor';
+import { createDataPlane, type DataPlane } from '@shard-controller/worker/data-plane';
 import { waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';

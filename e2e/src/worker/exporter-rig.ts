@@ -9,7 +9,7 @@ import {
   type DataPlane,
   type DataPlaneFault,
   type SlotAssignment,
-} from '@shard-controller/worker/resource-processor';
+} from '@shard-controller/worker/data-plane';
 import { ManagedProcess } from '../cluster/managed-process.ts';
 import { resolveBinary, resolveSystemTool } from '../cluster/binaries.ts';
 import { freePorts } from '../cluster/free-ports.ts';

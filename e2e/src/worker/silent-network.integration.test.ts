@@ -3,7 +3,7 @@ import { KubernetesClient, staticEndpoint } from '@shard-controller/shared/kuber
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { elapse, OwnTime } from '@shard-controller/shared/testing';
-import { createDataPlane, type DataPlane } from '@shard-controller/worker/resource-processor';
+import { createDataPlane, type DataPlane } from '@shard-controller/worker/data-plane';
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf, slots } from './exporter-rig.ts';

@@ -1,7 +1,7 @@
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import { createDataPlane, type DataPlane, type SlotAssignment } from '@shard-controller/worker/resource-processor';
+import { createDataPlane, type DataPlane, type SlotAssignment } from '@shard-controller/worker/data-plane';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf, slots } from './exporter-rig.ts';
 

@@ -6,7 +6,7 @@ import {
 import { verifyRequestSchema } from '@shard-controller/shared/contracts';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { PATIENCE_MS } from '@shard-controller/shared/testing';
-import type { DataPlane } from '@shard-controller/worker/resource-processor';
+import type { DataPlane } from '@shard-controller/worker/data-plane';
 
 /** Verifies a move between two data planes of this process as the manager does, without NATS between them. */
 export function verifyMove(

@@ -11,7 +11,7 @@ import {
 } from './exporter/index.ts';
 import type { WorkerSnapshot } from './heartbeat-manager/index.ts';
 import { isolationOf } from './isolation.ts';
-import type { DataPlane, DataPlaneStatus } from './resource-processor/index.ts';
+import type { DataPlane, DataPlaneStatus } from './data-plane/index.ts';
 import type { SelfCheck } from './self-check/index.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
 

@@ -32,7 +32,7 @@ import { dataPlaneMetrics, type WorkerMetrics, workerMetrics } from './metrics.t
 import { NatsConnection } from './nats-connection.ts';
 import { confirmByPeer } from './peer-replica.ts';
 import { readinessOf, registerReadiness } from './readiness.ts';
-import { createDataPlane, type DataPlane } from './resource-processor/index.ts';
+import { createDataPlane, type DataPlane } from './data-plane/index.ts';
 import { SelfCheck } from './self-check/index.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
 import { WorkerState } from './worker-state.ts';

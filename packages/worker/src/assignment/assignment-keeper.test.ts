@@ -1,6 +1,6 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { expect, it } from 'vitest';
-import type { DataPlane, SlotAssignment } from '../resource-processor/data-plane.ts';
+import type { DataPlane, SlotAssignment } from '../data-plane/data-plane.ts';
 import { assignmentOver, dataPlaneStatus, identity } from '../testing/facts.ts';
 import { AssignmentKeeper } from './assignment-keeper.ts';
 

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { afterEach, expect, it } from 'vitest';
-import type { ObjectQuery, ObjectReport } from '../resource-processor/index.ts';
+import type { ObjectQuery, ObjectReport } from '../data-plane/index.ts';
 import type { KindCheck } from '../self-check/index.ts';
 import { feedReport, snapshotOver } from '../testing/facts.ts';
 import { shardEndpoint } from './shard-endpoint.ts';

@@ -1,7 +1,7 @@
 import { type Assignment, type Heartbeat, MAX_UNAVAILABLE, type Scraper } from '@shard-controller/shared/contracts';
 import type { Refusal } from '../assignment/index.ts';
 import type { GatewayState } from '../exporter/index.ts';
-import type { DataPlaneStatus } from '../resource-processor/data-plane.ts';
+import type { DataPlaneStatus } from '../data-plane/data-plane.ts';
 import { staleness } from '../readiness.ts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 import { phaseOf } from './phase.ts';

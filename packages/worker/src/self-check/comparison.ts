@@ -1,4 +1,4 @@
-import type { FeedReport } from '../resource-processor/index.ts';
+import type { FeedReport } from '../data-plane/index.ts';
 import { familyPrefix, ONE_PER_OBJECT } from './one-per-object.ts';
 import type { SeriesCounter } from './series-counter.ts';
 

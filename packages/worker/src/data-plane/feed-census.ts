@@ -1,0 +1,294 @@
+import type { UnavailableKind } from '@shard-controller/shared/contracts';
+import { isExposedRole, type SlotProgress, type SlotRoles } from '../handover/index.ts';
+import {
+  awaitsRestart,
+  RESTART_LIMIT_MS,
+  type StartOutlook,
+  startOutlook,
+  startsOver,
+  tellAfter,
+  wasLeft,
+} from '../exporter-api/exporter-restart.ts';
+import type { Feed } from '../feed/follow/feed.ts';
+import type { FeedState } from '../feed/books/state.ts';
+import type { ObjectIndex } from '../feed/books/object-index.ts';
+import { SlotState, type Subscription } from '../feed/books/subscription.ts';
+
+/** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
+const SETTLE_MS = 1_000;
+/**
+ * After a restart of this process the exporter's watches come back each with its own back-off, 1 to 30 s. What is said
+ * about all feeds waits for most of them; verification finds a feed that is missing. ms.
+ */
+const RESUME_MS = 10_000;
+
+/**
+ * A feed without a proof of life for longer than this is not shown as healthy any more: the probe asks every 5 s and
+ * waits for 3 s, and once more after a failure. ms.
+ */
+export const STALE_MS = 12_000;
+
+type CensusWatch = Pick<
+  Subscription,
+  'id' | 'slots' | 'attached' | 'attachedAt' | 'initialPending' | 'resumed' | 'queuedFrames' | 'collecting'
+>;
+
+/** What is looked at of a feed. */
+export interface CensusFeed
+  extends Pick<
+    Feed,
+    | 'name'
+    | 'resource'
+    | 'isQuiet'
+    | 'isResumed'
+    | 'wasWhole'
+    | 'createdAt'
+    | 'startedAt'
+    | 'startedBeforeAt'
+    | 'leftAt'
+    | 'problem'
+    | 'outage'
+    | 'proofAt'
+  > {
+  readonly refusal: { readonly message: string } | undefined;
+  readonly state:
+    | (Pick<FeedState, 'filled' | 'everSubscribed' | 'toldAt'> & {
+        readonly subscriptions: readonly CensusWatch[];
+        readonly index: Pick<ObjectIndex, 'sentCount' | 'sentInSlot'>;
+      })
+    | undefined;
+}
+
+/** What all feeds together say at one moment. */
+export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
+  /** Feeds that count: sharded, and of no kind that is broken. */
+  readonly feeds: readonly F[];
+  readonly total: number;
+  readonly synced: number;
+  /** Kinds that the exporter wants and cannot be read now, by name. */
+  readonly unavailable: readonly UnavailableKind[];
+  /** Sharded feeds that the exporter has not left, also those that the API server refuses. */
+  readonly exported: readonly F[];
+  /** The exporter is not about to open further watches. */
+  readonly settled: boolean;
+  oldestProofMs(probedAt: number): number;
+  /** Names of the feeds that have had no proof of life for STALE_MS, sorted. */
+  stale(probedAt: number): string[];
+  warmth(isAssigned: boolean): Warmth & { readonly startsOver: boolean };
+  acknowledgedSlots(slots: readonly number[]): number;
+  shownSlots(slots: readonly number[]): number;
+  exposedSlots(roles: SlotRoles | undefined): number;
+  queueDepth(): number;
+  objectCount(): number;
+  objectsByResource(): Record<string, number>;
+}
+
+/**
+ * @param now monotonic ms.
+ * @param resumedAt when an exporter from before this process came back, if it did; monotonic ms.
+ * @param wasWhole whether the exporter has shown everything since it last started from nothing.
+ */
+export function takeFeedCensus<F extends CensusFeed>(
+  all: readonly F[],
+  now: number,
+  resumedAt?: number,
+  wasWhole = true,
+): FeedCensus<F> {
+  const sharded = all.filter(({ isQuiet }) => !isQuiet);
+  const isRestarting = expectsRestart(all, now);
+  const wanted = sharded.filter((feed) => isRestarting || !isLeft(feed, all));
+  const feeds = wanted.filter(({ outage }) => outage === undefined);
+  const out = wanted.filter(({ outage }) => outage !== undefined);
+  // One that is mended is waited for: its objects are on their way, unless the exporter has yet to come for them.
+  const mending = out.filter((feed) => feed.outage?.isMending === true && watchesOf(feed).length > 0);
+  const isSettled = feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !isRestarting;
+  // A list that a broken kind has yet to answer can be told nothing.
+  const isTellable = (feed: F, { collecting }: CensusWatch): boolean => feed.outage === undefined || !collecting;
+  const everySubscription = wanted.flatMap((feed) =>
+    (feed.state?.subscriptions ?? []).filter((subscription) => isTellable(feed, subscription)),
+  );
+  const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
+  const isThere = isSettled || (resumedAt !== undefined && !isRestarting);
+  const isKept = wasWhole && feeds.every((feed) => feed.wasWhole);
+  const exporter = isThere && (isBack || isKept) ? (isBack ? 'settled' : 'returning') : 'opening';
+  const shownOf = (some: readonly F[]): ((slot: number) => boolean) => {
+    const isComplete =
+      isSettled && isBack && some.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
+    const watches = some.flatMap(watchesOf);
+    return (slot) => isComplete && watches.every(({ slots }) => slots[slot] === SlotState.Shown);
+  };
+
+  const acknowledgedSlots = (slots: readonly number[]): number => slots.filter(shownOf(feeds)).length;
+
+  return {
+    feeds,
+    exported: wanted,
+    settled: isSettled && isBack,
+    total: feeds.length,
+    synced: feeds.filter(({ state }) => state?.filled === true).length,
+    unavailable: unavailableKinds(out),
+    oldestProofMs: (probedAt) => Math.max(0, ...feeds.map((feed) => Math.round(now - feed.proofAt(probedAt)))),
+    stale: (probedAt) =>
+      feeds
+        .filter((feed) => now - feed.proofAt(probedAt) > STALE_MS)
+        .map(({ name }) => name)
+        .sort(),
+    warmth: (isAssigned) => {
+      const { warm, warmReason } = warmth(feeds, isAssigned, exporter);
+      return { warm, warmReason, startsOver: !warm && isStartingOver(all, now) };
+    },
+    acknowledged: (slots, goesWithout = false) => slots.every(shownOf(goesWithout ? feeds : [...feeds, ...mending])),
+    acknowledgedSlots,
+    // One that is coming back shows what it had.
+    shownSlots: (slots) => (exporter === 'returning' ? slots.length : acknowledgedSlots(slots)),
+    leftOut: new Set(out.map(({ resource }) => resource)).size,
+    released: (slots) =>
+      isBack &&
+      sharded.length > 0 &&
+      !feeds.some(isOutOfSight) &&
+      everySubscription.every((subscription) => slots.every((slot) => subscription.slots[slot] === SlotState.Hidden)),
+    objects: (slots) => sum(wanted, (feed) => sum(slots, (slot) => feed.state?.index.sentInSlot(slot) ?? 0)),
+    problem: () => feeds.find(({ problem }) => problem !== undefined)?.problem,
+    exposedSlots: (roles) => exposedSlots(roles, everySubscription),
+    queueDepth: () => sum(everySubscription, ({ queuedFrames }) => queuedFrames),
+    objectCount: () => sum(wanted, ({ state }) => state?.index.sentCount ?? 0),
+    objectsByResource: () => {
+      const counts: Record<string, number> = {};
+      for (const { resource, state } of wanted)
+        counts[resource] = (counts[resource] ?? 0) + (state?.index.sentCount ?? 0);
+      return counts;
+    },
+  };
+}
+
+/** One entry per kind: with several namespaces an exporter has several feeds of each. */
+function unavailableKinds(out: readonly CensusFeed[]): UnavailableKind[] {
+  const kinds = new Map<string, UnavailableKind>();
+  for (const { resource, outage } of out) {
+    const before = kinds.get(resource);
+    if (outage === undefined || (before !== undefined && before.since <= outage.at)) continue;
+    const { cause, problem: message, at: since, isMending } = outage;
+    kinds.set(resource, { kind: resource, cause, message, since, ...(isMending ? { mending: true } : {}) });
+  }
+  return [...kinds.values()].sort((a, b) => (a.kind < b.kind ? -1 : 1));
+}
+
+/** Whether the exporter is about to start all its watches again, because it was told of a CustomResourceDefinition. */
+function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
+  const definitions = definitionsOf(all);
+  if (definitions === undefined) return false;
+  const { state, isResumed, createdAt, startedAt, leftAt } = definitions;
+  // It will be told of what there is; one that was there before this process has been.
+  if (state?.filled !== true) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
+  return awaitsRestart({ startedAt, toldAt: state.toldAt, leftAt }, watchedOf(all), SETTLE_MS, now);
+}
+
+/** Whether the exporter is starting all its watches again, until it shows everything. */
+function isStartingOver(all: readonly CensusFeed[], now: number): boolean {
+  const definitions = definitionsOf(all);
+  if (definitions?.state === undefined) return false;
+  const { startedAt, state } = definitions;
+  // Watches on a kind that is going away come and go.
+  const watched = watchedOf(all).filter(({ problem }) => problem === undefined);
+  return startsOver({ startedAt, toldAt: state.toldAt }, watched, now);
+}
+
+/** Whether the exporter has started over without this feed: its kind is gone. */
+function isLeft(feed: CensusFeed, all: readonly CensusFeed[]): boolean {
+  const toldAt = definitionsOf(all)?.state?.toldAt;
+  const isUnused = feed.state?.everSubscribed === true && feed.state.subscriptions.length === 0;
+  return isUnused && toldAt !== undefined && wasLeft(feed, toldAt, watchedOf(all));
+}
+
+/** How long news of definitions are still to be kept from the exporter, ms. */
+export function definitionsPause(all: readonly CensusFeed[], isWhole: boolean, now: number): number {
+  const definitions = definitionsOf(all);
+  if (definitions === undefined) return 0;
+  const { startedAt, state } = definitions;
+  // Of a kind that is going away it will never be whole: that is the news.
+  const isBusy = expectsRestart(all, now) || (!isWhole && watchedOf(all).every(({ problem }) => problem === undefined));
+  return tellAfter({ startedAt, toldAt: state?.toldAt }, watchedOf(all), isBusy, now);
+}
+
+/** What becomes of a watch that the exporter asked for, from nothing, at `askedAt`; monotonic ms. */
+export function outlookOf(all: readonly CensusFeed[], askedAt: number, now: number): StartOutlook {
+  const definitions = definitionsOf(all);
+  if (definitions?.refusal !== undefined) return 'kept';
+  const watches = definitions === undefined ? [] : watchesOf(definitions);
+  if (definitions === undefined || watches.length === 0) return startOutlook(undefined, askedAt, now);
+  const { startedAt, leftAt, state } = definitions;
+  const isTold = !watches.some(({ initialPending }) => initialPending);
+  return startOutlook({ startedAt, toldAt: state?.toldAt, leftAt, isTold }, askedAt, now);
+}
+
+const definitionsOf = (all: readonly CensusFeed[]): CensusFeed | undefined => all.find(({ isQuiet }) => isQuiet);
+
+function watchedOf(all: readonly CensusFeed[]): readonly CensusFeed[] {
+  return all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
+}
+
+/** Whether an exporter may show objects of the feed, and no watch tells which: it has yet to come, or to come back. */
+function isOutOfSight(feed: CensusFeed): boolean {
+  return (feed.isResumed || feed.state?.everSubscribed === true) && (feed.state?.subscriptions ?? []).length === 0;
+}
+
+/** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */
+function watchesOf(feed: CensusFeed): CensusWatch[] {
+  return feed.state?.subscriptions.filter(({ attached }) => attached) ?? [];
+}
+
+interface Warmth {
+  readonly warm: boolean;
+  readonly warmReason: string;
+}
+
+const WARM: Warmth = { warm: true, warmReason: '' };
+
+/**
+ * @param exporter how far the exporter's set of watches is known: it is still opening them, it has shown everything and is
+ * coming back with it to this process, or they are all there.
+ */
+function warmth(
+  feeds: readonly CensusFeed[],
+  isAssigned: boolean,
+  exporter: 'opening' | 'returning' | 'settled',
+): Warmth {
+  const cold = (warmReason: string): Warmth => ({ warm: false, warmReason });
+  if (!isAssigned) return cold('no assignment yet');
+  // It has kept its series: what its watches have not corrected yet is stale or doubled, but not missing.
+  if (exporter === 'returning') return WARM;
+  if (feeds.length === 0) return cold('the exporter has not asked for any resource yet');
+  if (exporter === 'opening') return cold('the exporter is opening its watches');
+  for (const feed of feeds) {
+    const reason = coldReason(feed);
+    if (reason !== undefined) return cold(reason);
+  }
+  return WARM;
+}
+
+function coldReason(feed: CensusFeed): string | undefined {
+  const { name, state, problem, isResumed, wasWhole } = feed;
+  // A watch that is late to come back: its series are there meanwhile.
+  if (isResumed && wasWhole && state?.everSubscribed !== true) return undefined;
+  if (state === undefined) return `${name} is not open: ${problem ?? 'waiting for the API server'}`;
+  if (!state.filled) return `${name} is being listed`;
+  const watches = watchesOf(feed);
+  if (watches.length === 0) return `the exporter has no watch on ${name}`;
+  // Whether the exporter may show less than it should because of one of them.
+  const isPartial = watches.some(({ initialPending, resumed }) => initialPending && !(resumed && wasWhole));
+  return isPartial ? `${name} is not rendered yet` : undefined;
+}
+
+function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly CensusWatch[]): number {
+  let count = 0;
+  for (const [slot, role] of (roles ?? new Uint8Array(0)).entries()) {
+    if (isExposedRole(role) || subscriptions.some(({ slots }) => slots[slot] !== SlotState.Hidden)) count++;
+  }
+  return count;
+}
+
+function sum<T>(items: Iterable<T>, of: (item: T) => number): number {
+  let total = 0;
+  for (const item of items) total += of(item);
+  return total;
+}

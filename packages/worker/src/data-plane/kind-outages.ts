@@ -1,0 +1,154 @@
+import type { UnavailableKind } from '@shard-controller/shared/contracts';
+import type { Feed } from '../feed/follow/feed.ts';
+import { STALE_MS } from './feed-census.ts';
+import type { FeedState } from '../feed/books/state.ts';
+import type { FeedTrouble, Trouble, TroubleNature } from '../feed/follow/trouble.ts';
+import { SlotState, type Subscription } from '../feed/books/subscription.ts';
+import { UpstreamFailure } from '../upstream/upstream-failure.ts';
+
+/** A kind that this worker cannot read, although the API server is well otherwise. */
+export interface Outage {
+  /** Monotonic ms. */
+  readonly since: number;
+  /** The same as ms since the epoch. */
+  readonly at: number;
+  readonly cause: UnavailableKind['cause'];
+  /** The API server's own sentence, and what a person can do. */
+  readonly problem: string;
+  /** It can be read again, and the exporter does not show all of it yet. */
+  readonly isMending: boolean;
+}
+
+/**
+ * How long a kind has to fail while most others are well before it is left out. One that discovery does not have needs
+ * none; an answer of the API server that all others contradict needs little; a conversion webhook may be restarting; and
+ * who says nothing may be busy. ms.
+ */
+export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = {
+  unknown: 0,
+  refused: 4_000,
+  failing: 10_000,
+  slow: 20_000,
+};
+
+/** So long after most kinds got no answer nobody is judged: an API server that restarts comes back kind by kind. ms. */
+export const RECOVERY_MS = 30_000;
+
+/** An open watch that is heard no more for so long, while most are, is broken; a busy machine is late by much. ms. */
+export const DEAF_MS = 30_000;
+
+/** What is looked at of a feed. */
+export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'proofAt'> {
+  readonly trouble: Pick<FeedTrouble, 'at'>;
+  readonly state:
+    | (Pick<FeedState, 'filled'> & {
+        readonly subscriptions: readonly Pick<Subscription, 'attached' | 'initialPending' | 'slots'>[];
+      })
+    | undefined;
+  outage: Outage | undefined;
+}
+
+/**
+ * Tells a kind that is broken from an API server that is: a kind whose reads go on failing while those of most others have
+ * been well for as long. While nothing is well, or others are still coming back, nobody is judged. A judgement stands until
+ * the exporter shows all of the kind again: what is half mended must not hold back the rest.
+ */
+export class KindOutages<F extends JudgedFeed> {
+  #wellSince = new Map<F, number>();
+  #recoversUntil = -Infinity;
+  /** When the API server was last seen to answer nobody, or most kinds to hear nothing; monotonic ms. */
+  #staleUntil = -Infinity;
+
+  /**
+   * Looks at all feeds of the exporter, twice a second or so.
+   *
+   * @param now monotonic ms.
+   * @param wallNow ms since the epoch.
+   * @param probedAt when the API server last answered a probe; monotonic ms.
+   */
+  observe(feeds: readonly F[], now: number, wallNow: number, probedAt: number): void {
+    const sharded = feeds.filter(({ isQuiet }) => !isQuiet);
+    // Answers, whatever they say, are of the kind; no answer for most kinds is of the server.
+    const isCut = (feed: F): boolean => feed.state !== undefined && !feed.connected;
+    const isSilent = (feed: F): boolean => isCut(feed) || feed.trouble.at(now).some(({ nature }) => nature === 'slow');
+    const isStale = (feed: F): boolean => feed.state?.filled === true && now - feed.proofAt(probedAt) > STALE_MS;
+    const judged = sharded.filter(({ outage }) => outage === undefined);
+    if (isMost(judged, isSilent)) this.#recoversUntil = now + RECOVERY_MS;
+    if (now - probedAt > STALE_MS || isMost(judged, isStale)) this.#staleUntil = now;
+    const well = sharded.filter((feed) => feed.state !== undefined && feed.trouble.at(now).length === 0);
+    this.#wellSince = new Map(well.map((feed) => [feed, this.#wellSince.get(feed) ?? now]));
+    const othersSince = median([...this.#wellSince.values()]);
+    for (const feed of sharded) {
+      if (this.#wellSince.has(feed) && !isStale(feed)) {
+        if (feed.outage !== undefined) feed.outage = isWhole(feed) ? undefined : { ...feed.outage, isMending: true };
+        continue;
+      }
+      const mayJudge = othersSince !== undefined && now >= this.#recoversUntil;
+      const seen = mayJudge ? this.#broken(feed, now, probedAt, othersSince) : undefined;
+      const [trouble] = feed.outage === undefined ? [] : feed.trouble.at(now);
+      const found = seen ?? (trouble === undefined ? undefined : findingOf(trouble));
+      if (found === undefined) continue;
+      const since = feed.outage?.since ?? found.since;
+      const at = feed.outage?.at ?? Math.round(wallNow - (now - since));
+      feed.outage = { since, at, cause: found.cause, problem: found.problem, isMending: false };
+    }
+  }
+
+  /** Why the kind of a feed counts as broken, if it does. @param othersSince since when most others are well. */
+  #broken(feed: F, now: number, probedAt: number, othersSince: number): Finding | undefined {
+    // The newest failure says it, not the clock: a process that stood still has asked nobody meanwhile.
+    const isLasting = ({ since, failedAt, nature }: Trouble): boolean =>
+      failedAt - Math.max(since, othersSince) >= PATIENCE_MS[nature];
+    const trouble = feed.trouble.at(now).find(isLasting);
+    if (trouble !== undefined) return findingOf(trouble);
+    // One that was never filled may simply be large; and where the API server answers nobody, quiet kinds prove nothing.
+    const proofAt = feed.proofAt(probedAt);
+    const isDeaf = feed.state?.filled === true && now - Math.max(proofAt, othersSince, this.#staleUntil) > DEAF_MS;
+    return isDeaf ? silence(proofAt) : undefined;
+  }
+}
+
+interface Finding {
+  readonly since: number;
+  readonly cause: UnavailableKind['cause'];
+  readonly problem: string;
+}
+
+const silence = (since: number): Finding => ({
+  since,
+  cause: 'silent',
+  problem:
+    'nothing is heard of it, while the API server answers for other kinds. ' +
+    'Remedy: look at what stands between the worker and the API server, and at the log of the API server',
+});
+
+function findingOf({ since, error, problem, nature }: Trouble): Finding {
+  if (!(error instanceof UpstreamFailure)) return { since, cause: 'silent', problem };
+  const { said, remedy, status, reason } = error;
+  const sentence = said === '' ? `${status} ${reason}` : said;
+  const text = remedy === '' ? sentence : `${sentence}. Remedy: ${remedy}`;
+  return { since, cause: causeOf(status, nature), problem: text };
+}
+
+function causeOf(status: number, nature: TroubleNature): UnavailableKind['cause'] {
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
+  if (nature === 'refused' || nature === 'unknown') return 'not-served';
+  return nature === 'failing' ? 'failing' : 'silent';
+}
+
+/** Whether the exporter shows all that it shall of the kind. */
+function isWhole({ state }: JudgedFeed): boolean {
+  const watches = state?.subscriptions.filter(({ attached }) => attached) ?? [];
+  const isShown = ({ initialPending, slots }: (typeof watches)[number]): boolean =>
+    !initialPending && !slots.includes(SlotState.Loading) && !slots.includes(SlotState.Sent);
+  return state?.filled === true && watches.length > 0 && watches.every(isShown);
+}
+
+const isMost = <T>(all: readonly T[], holds: (each: T) => boolean): boolean =>
+  2 * all.filter(holds).length > all.length;
+
+/** The later of the middle ones where there are two; undefined of nothing. */
+function median(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}

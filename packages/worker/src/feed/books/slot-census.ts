@@ -1,0 +1,46 @@
+import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
+import type { MembershipRing, SlotCensus } from '../../handover/index.ts';
+import { marksOf, type ObjectIndex } from './object-index.ts';
+import { isNewer } from '../../wire/version-order.ts';
+
+export interface CensusSource {
+  readonly index: ObjectIndex;
+  readonly ring: MembershipRing;
+  /** Counts are exact for positions from here on. */
+  readonly censusFloor: string;
+  readonly subscriptions: readonly { readonly mark: number }[];
+}
+
+/**
+ * Objects of `slots` that every open subscription was sent, as of `version`: what was sent until now, less what joined
+ * and plus what left since then; with `namespaces` those of these. Throws when the feed cannot say.
+ */
+export function takeCensus(
+  feed: CensusSource,
+  slots: ReadonlySet<number>,
+  version: string,
+  namespaces?: ReadonlySet<string>,
+): SlotCensus {
+  if (isNewer(feed.censusFloor, version)) {
+    throw new Error(`position ${version} is older than the newest load at ${feed.censusFloor}`);
+  }
+  const changes = feed.ring.since(version);
+  if (changes === undefined) throw new Error(`position ${version} is too long ago; ask for a newer one`);
+  if (feed.subscriptions.length === 0) throw new Error('the exporter has no watch open');
+  const everyone = marksOf(feed.subscriptions.map(({ mark }) => mark));
+  let count = 0;
+  let digest = 0n;
+  for (const [uid, entry] of feed.index.entries()) {
+    if (!slots.has(entry.slot) || !feed.index.isSentToAll(entry, everyone)) continue;
+    if (namespaces?.has(entry.namespace) === false) continue;
+    count++;
+    digest += hashToBigInt(fnv1a64(uid));
+  }
+  for (const change of changes) {
+    if (!slots.has(change.slot) || namespaces?.has(change.namespace) === false) continue;
+    const hash = hashToBigInt(fnv1a64(change.uid));
+    count += change.joined ? -1 : 1;
+    digest += change.joined ? -hash : hash;
+  }
+  return { count, digest: BigInt.asUintN(64, digest) };
+}

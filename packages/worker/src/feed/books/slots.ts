@@ -1,0 +1,179 @@
+import { isExposedRole, type SlotRoles } from '../../handover/index.ts';
+import { lateObjects } from './late-objects.ts';
+import { isAtRest, neededSlots } from './scope.ts';
+import type { FeedState } from './state.ts';
+import { SlotState, type Subscription } from './subscription.ts';
+import { FAR_VERSION, isNewer } from '../../wire/version-order.ts';
+
+/** Handover of slots: how they come to an exporter and leave it, and which of them the API server is asked for. */
+
+/** Brings each subscription's slots towards `roles`; returns whether something has to be loaded. */
+export function reconcileSlots(state: FeedState, roles: SlotRoles | undefined): boolean {
+  let load = false;
+  for (const subscription of state.subscriptions) {
+    if (reconcileSubscription(state, subscription, roles)) load = true;
+  }
+  return load;
+}
+
+function reconcileSubscription(feed: FeedState, subscription: Subscription, roles: SlotRoles | undefined): boolean {
+  const { slots, marks } = subscription;
+  let load = false;
+  let givesUp = false;
+  let leaving: number[] | undefined;
+  for (let slot = 0; slot < slots.length; slot++) {
+    const wanted = feed.unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
+    const state = slots[slot] as number;
+    if (wanted && state < SlotState.Loading) {
+      // What was verified before it left says nothing of what it brings.
+      if (state === SlotState.Hidden) feed.past.forget([slot]);
+      slots[slot] = SlotState.Loading;
+      marks[slot] = feed.nextMark();
+    } else if (!wanted && state >= SlotState.Loading) {
+      if (state === SlotState.Loading) givesUp = true;
+      slots[slot] = SlotState.Leaving;
+      marks[slot] = feed.nextMark();
+      leaving ??= [];
+      leaving.push(slot);
+    }
+    if (slots[slot] === SlotState.Loading) load = true;
+  }
+  if (leaving !== undefined) withdraw(feed, subscription, leaving, roles);
+  // No load will complete the state that its exporter waits for.
+  if (givesUp && !load) completeEmpty(feed, subscription);
+  return load;
+}
+
+function withdraw(
+  state: FeedState,
+  subscription: Subscription,
+  leaving: readonly number[],
+  roles: SlotRoles | undefined,
+): void {
+  const { mark, slots, marks } = subscription;
+  const late = lateObjects(state, leaving, roles, state.now);
+  const kept: string[] = [];
+  // An exporter from before this process may hold what has not been sent again yet.
+  const mayHoldAny = subscription.resumedUntil === FAR_VERSION;
+  for (const [uid, entry] of state.index.entries()) {
+    if (!(mayHoldAny || state.index.isSent(entry, mark)) || slots[entry.slot] !== SlotState.Leaving) continue;
+    if (late === undefined || late.has(uid)) {
+      kept.push(uid);
+      continue;
+    }
+    state.index.clearSent(entry, mark);
+    state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+  }
+  const taken = leaving.map((slot) => marks[slot] as number);
+  if (kept.length === 0) hide(state, subscription, leaving, taken);
+  else
+    state.late = [
+      ...state.late,
+      { subscription, uids: kept, slots: leaving, marks: taken, until: state.now + state.past.lateMs },
+    ];
+}
+
+/** Withdraws objects of released slots that were kept for a while, when that is over. */
+export function withdrawLate(state: FeedState, now: number): void {
+  if (state.late.length === 0) return;
+  const due = state.late.filter(({ until, subscription }) => now >= until || subscription.closed);
+  state.late = state.late.filter((each) => !due.includes(each));
+  for (const { subscription, uids, slots, marks } of due) {
+    if (subscription.closed) continue;
+    const leaving = slots.filter((slot, i) => subscription.marks[slot] === marks[i]);
+    for (const uid of uids) {
+      const entry = state.index.get(uid);
+      if (entry === undefined || !leaving.includes(entry.slot)) continue;
+      state.index.clearSent(entry, subscription.mark);
+      state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+    }
+    hide(state, subscription, slots, marks);
+  }
+  state.flush();
+}
+
+/** Counts released slots as hidden once the exporter has taken all that was sent. */
+function hide(
+  state: FeedState,
+  subscription: Subscription,
+  leaving: readonly number[],
+  taken: readonly number[],
+): void {
+  const { slots, marks } = subscription;
+  void subscription.acknowledge(state.position).then((acknowledged) => {
+    if (!acknowledged) return;
+    for (const [i, slot] of leaving.entries()) {
+      if (marks[slot] === taken[i] && slots[slot] === SlotState.Leaving) slots[slot] = SlotState.Hidden;
+    }
+    state.changed();
+  });
+}
+
+/**
+ * Closes what the subscription waits for, and asks for its acknowledgement.
+ * @param marks of the slots that are complete with it, 0 for the others.
+ */
+export function finishState(state: FeedState, subscription: Subscription, marks: Uint32Array): void {
+  // What it held before is sent again or gone; deletions that the watch has yet to bring are older than the load.
+  if (subscription.resumedUntil === FAR_VERSION) subscription.resumedUntil = state.horizon;
+  if (subscription.collecting) subscription.finishCollecting(state.position);
+  else if (subscription.closesInitialEvents) {
+    subscription.closesInitialEvents = false;
+    subscription.bookmark(state.position, true);
+  }
+  subscription.flush();
+  if (state.unsharded) {
+    showSlots(state, subscription, marks);
+    return;
+  }
+  void subscription.acknowledge(state.position).then((acknowledged) => {
+    if (acknowledged) showSlots(state, subscription, marks);
+  });
+}
+
+function showSlots(state: FeedState, subscription: Subscription, marks: Uint32Array): void {
+  const { slots } = subscription;
+  for (let slot = 0; slot < marks.length; slot++) {
+    const isSame = marks[slot] !== 0 && subscription.marks[slot] === marks[slot];
+    if (isSame && slots[slot] === SlotState.Sent) slots[slot] = SlotState.Shown;
+  }
+  if (!slots.includes(SlotState.Loading)) {
+    subscription.initialPending = false;
+    state.wasWhole = true;
+  }
+  state.changed();
+}
+
+/** Acknowledges a subscription that has nothing to load: its empty state is complete. */
+export function completeEmpty(state: FeedState, subscription: Subscription): void {
+  finishState(state, subscription, new Uint32Array(state.slotCount));
+}
+
+/** Whether the watch has yet to pass what an exporter from before this process was sent again. */
+export function awaitsDeletions(state: FeedState): boolean {
+  return state.subscriptions.some(
+    ({ resumedUntil }) => resumedUntil !== FAR_VERSION && isNewer(resumedUntil, state.position),
+  );
+}
+
+/** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened anew. */
+export function widenScope(state: FeedState, roles: SlotRoles | undefined): boolean {
+  return state.scope.widen(neededSlots(state.slotCount, roles, state.subscriptions));
+}
+
+/**
+ * Leaves out and forgets everything that is not needed any more; true when the watch has to be opened anew. Nothing
+ * happens while a slot is on its way.
+ */
+export function narrowScope(state: FeedState, roles: SlotRoles | undefined): boolean {
+  const { subscriptions } = state;
+  // Without a subscription an exporter may be on its way back, with objects that only this index knows.
+  if (state.unsharded || !state.filled || subscriptions.length === 0 || !isAtRest(subscriptions)) return false;
+  // One from before this process may yet have to be told of a deletion in any slot.
+  if (subscriptions.some(({ resumedUntil }) => isNewer(resumedUntil, state.position))) return false;
+  if (!state.scope.narrow(neededSlots(state.slotCount, roles, subscriptions), state.position)) return false;
+  for (const [uid, entry] of state.index.entries()) if (!state.scope.has(entry.slot)) state.index.remove(uid);
+  for (const subscription of subscriptions) subscription.bookmark(state.position);
+  state.flush();
+  return true;
+}

@@ -1,0 +1,280 @@
+import { MembershipRing, type SlotCensus } from '../../handover/index.ts';
+import type { Diet } from '../../pruning/diet.ts';
+import { FeedPast, type LateObjects } from './late-objects.ts';
+import type { FrameCodec, ObjectIdentity, ObjectKind } from '../../wire/frame-codec.ts';
+import type { FrameView } from '../../wire/frame-view.ts';
+import { type IndexEntry, ObjectIndex } from './object-index.ts';
+import { takeCensus } from './slot-census.ts';
+import { FeedScope, type SlotSet } from './scope.ts';
+import type { SlotHash } from '../../slots/slot-hash.ts';
+import { Subscription, WITHDRAWAL_BYTES } from './subscription.ts';
+import { FAR_VERSION, isNewer, newerOf } from '../../wire/version-order.ts';
+
+/**
+ * What a state of an object tells the exporter: nothing that it may know yet, nothing beyond what it has been told, or
+ * something new.
+ */
+export type Novelty = 'withheld' | 'known' | 'new';
+
+export interface FeedStateOptions {
+  readonly kind: ObjectKind;
+  readonly codec: FrameCodec;
+  readonly slotCount: number;
+  readonly slotHash: SlotHash;
+  /** resourceVersion from which the watch runs. */
+  readonly position: string;
+  /**
+   * Slot whose later events are withheld once a subscription has had its first state: objects that may exist, but must
+   * not be seen to change. Only for CustomResourceDefinitions.
+   */
+  readonly quietSlot?: number | undefined;
+  /** The slots of this feed are always exposed, whatever the assignment. */
+  readonly unsharded?: boolean;
+  /** Judges each state of an object of another slot than the quiet one, in order. Only for CustomResourceDefinitions. */
+  readonly novelty?: ((entry: object, view: FrameView) => Novelty) | undefined;
+  /** Slots of which the API server is asked for objects; everything else it sends is left out. Undefined: all. */
+  readonly scope?: SlotSet | undefined;
+  /** Objects that are not to be sent although they should be (test fault). */
+  readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
+  /** What is left out of the objects on their way to the exporter. */
+  readonly diet?: Diet | undefined;
+  /** The exporter had shown all of it before. */
+  readonly wasWhole?: boolean;
+  /** How long an object that came after the verification of its slot is shown after the release, ms; a default when absent. */
+  readonly lateMs?: number | undefined;
+  readonly now: () => number;
+  readonly onChange: () => void;
+  /** A subscription was ended because too much waited for its exporter. */
+  readonly onShed?: () => void;
+}
+
+/**
+ * What a feed knows, and what it has sent to whom. Synchronous and free of I/O, as are the rules by which this changes:
+ * `slots.ts` (handover of slots), `events.ts` (the watch), `load.ts` (lists), `difference.ts` (gaps).
+ * `follow/watch.ts` and `follow/loader.ts` read the API server, `subscription.ts` writes to the exporter.
+ *
+ * The index follows the watch; a load (a list of what was there before) may run ahead of it. Per object the newer
+ * resourceVersion wins, so that whatever order items and events arrive in, the exporter ends with the newest state.
+ */
+export class FeedState {
+  readonly kind: ObjectKind;
+  readonly codec: FrameCodec;
+  readonly diet: Diet | undefined;
+  readonly index: ObjectIndex;
+  ring: MembershipRing;
+  readonly subscriptions: Subscription[] = [];
+  readonly scope: FeedScope;
+  /** resourceVersion of the newest event of the watch. */
+  position: string;
+  /** Newest resourceVersion known from any source: a load must not be older. */
+  horizon: string;
+  /** Where `horizon` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
+  lostUntil = '';
+  /** Counts are exact for positions from here on: where the newest load or relist stood. */
+  censusFloor: string;
+  /** All objects within the scope are in the index. */
+  filled = false;
+  /** The exporter has shown all of it since it last asked for it from nothing, here or before this process. */
+  wasWhole: boolean;
+  received = 0;
+  kept = 0;
+  /** Where it stood of late, and up to where its slots were verified. */
+  readonly past: FeedPast;
+  /** Released objects that are still shown. */
+  late: readonly LateObjects[] = [];
+  /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
+  toldAt: number | undefined;
+  receivedBytes = 0;
+  keptBytes = 0;
+  /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
+  unsolicited = 0;
+  /** Objects deleted since the load under way began, and when: resourceVersion by uid. Undefined without a load. */
+  tombstones: Map<string, string> | undefined;
+  /** Subscriptions that were sent objects older than the live position since the last flush. */
+  readonly offPosition = new Set<Subscription>();
+  /** From this position on the index knows every object that anybody was ever sent: where the first load stood. */
+  knownFrom = FAR_VERSION;
+  readonly slotCount: number;
+  readonly quietSlot: number | undefined;
+  readonly unsharded: boolean;
+  readonly #slotHash: SlotHash;
+  readonly #novelty: ((entry: object, view: FrameView) => Novelty) | undefined;
+  readonly #withholds: ((uid: string, slot: number) => boolean) | undefined;
+  readonly #now: () => number;
+  readonly #onChange: () => void;
+  readonly #onShed: (() => void) | undefined;
+  #markSequence = 0;
+  #subscriptionSequence = 0;
+
+  constructor(options: FeedStateOptions) {
+    this.kind = options.kind;
+    this.codec = options.codec;
+    this.diet = options.diet;
+    this.position = options.position;
+    this.horizon = options.position;
+    this.censusFloor = options.position;
+    this.index = new ObjectIndex(options.slotCount);
+    this.ring = new MembershipRing(options.position);
+    this.#slotHash = options.slotHash;
+    this.slotCount = options.slotCount;
+    this.quietSlot = options.quietSlot;
+    this.unsharded = options.unsharded ?? false;
+    this.wasWhole = options.wasWhole ?? false;
+    this.#novelty = options.novelty;
+    this.scope = new FeedScope(options.scope, options.position);
+    this.#withholds = options.withholds;
+    this.past = new FeedPast(options.lateMs);
+    this.#now = options.now;
+    this.#onChange = options.onChange;
+    this.#onShed = options.onShed;
+  }
+
+  subscribe(): Subscription {
+    const used = new Set(this.subscriptions.map((subscription) => subscription.mark));
+    let mark = 0;
+    while (used.has(mark)) mark++;
+    const subscription = new Subscription({
+      id: ++this.#subscriptionSequence,
+      mark,
+      slotCount: this.slotCount,
+      codec: this.codec,
+      kind: this.kind,
+      diet: this.diet,
+      now: this.#now,
+      onClosed: (closed, shed) => {
+        if (shed) this.#onShed?.();
+        this.#unsubscribe(closed);
+      },
+    });
+    this.subscriptions.push(subscription);
+    return subscription;
+  }
+
+  #unsubscribe(subscription: Subscription): void {
+    const at = this.subscriptions.indexOf(subscription);
+    if (at < 0) return;
+    this.subscriptions.splice(at, 1);
+    for (const [, entry] of this.index.entries()) this.index.clearSent(entry, subscription.mark);
+    this.#onChange();
+  }
+
+  /** Whether an exporter has ever watched here. */
+  get everSubscribed(): boolean {
+    return this.#subscriptionSequence > 0;
+  }
+
+  /**
+   * The subscription that waits for a watch with this resourceVersion; the newest, because an exporter that starts its
+   * watches again leaves the older ones without a word.
+   */
+  awaiting(version: string): Subscription | undefined {
+    return this.subscriptions.findLast((subscription) => subscription.awaitedVersion === version);
+  }
+
+  /** Numbers a transition of a slot (`Subscription.marks`). */
+  nextMark(): number {
+    return ++this.#markSequence;
+  }
+
+  /** Monotonic, ms. */
+  get now(): number {
+    return this.#now();
+  }
+
+  /** Something has changed that is reported of the feed. */
+  changed(): void {
+    this.#onChange();
+  }
+
+  /** The watch has come to `version`. */
+  advance(version: string): void {
+    if (isNewer(version, this.position)) this.position = version;
+    this.horizon = newerOf(version, this.horizon);
+  }
+
+  /** The watch has missed what led to `version`: when exactly something went is not known. */
+  skip(version: string): void {
+    this.censusFloor = newerOf(version, this.censusFloor);
+  }
+
+  /** Where the object belongs. */
+  slotOf(view: FrameView): number {
+    return this.#slotHash(view);
+  }
+
+  /** What this state of an object tells the exporter; to be asked once of each, in order. */
+  judge(entry: IndexEntry, view: FrameView): Novelty {
+    return this.#novelty === undefined || entry.slot === this.quietSlot ? 'new' : this.#novelty(entry, view);
+  }
+
+  /** Whether events of the slot are withheld from a subscription that has had its first state. */
+  isQuiet(subscription: Subscription, slot: number): boolean {
+    return slot === this.quietSlot && !subscription.initialPending;
+  }
+
+  sendObject(
+    subscription: Subscription,
+    uid: string,
+    entry: IndexEntry,
+    novelty: Novelty,
+    view: FrameView,
+    wireStart: number,
+    wireEnd: number,
+  ): void {
+    const isNew = !this.index.isSent(entry, subscription.mark);
+    if (novelty === 'withheld' || (novelty === 'known' && !isNew)) return;
+    if (isNew && !this.unsharded && this.#withholds?.(uid, entry.slot) === true) return;
+    if (isNew) this.index.markSent(entry, subscription.mark);
+    this.index.measure(entry, wireEnd - wireStart);
+    subscription.upsert(uid, view, wireStart, wireEnd, isNew);
+    this.noteSent(wireEnd - wireStart);
+  }
+
+  /** A synthetic deletion. With the live position, where it is the exporter's, its resume point does not move back. */
+  sendDeletion(subscription: Subscription, identity: ObjectIdentity, version = this.position): void {
+    subscription.withdraw(identity, version);
+    this.noteSent(WITHDRAWAL_BYTES);
+  }
+
+  noteSent(bytes: number): void {
+    this.kept++;
+    this.keptBytes += bytes;
+    if (this.unsharded) this.toldAt = this.#now();
+  }
+
+  /**
+   * An exporter that goes on from the version of an object that is ahead of the watch would miss what the watch has yet
+   * to bring: it is set back at once. For one that is behind, it is enough at the end of the batch.
+   */
+  keepResumePoint(subscription: Subscription, version: string): void {
+    if (subscription.closesInitialEvents) return;
+    if (isNewer(version, this.position)) subscription.bookmark(this.position);
+    else this.offPosition.add(subscription);
+  }
+
+  /** Objects of `slots`, and of `namespaces`, in the exporter as of `version`. Throws when it cannot say. */
+  census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus {
+    const census = takeCensus(this, slots, version, namespaces);
+    this.past.verified(slots, version);
+    return census;
+  }
+
+  /** Passes on what was pushed; after objects of a list the exporter's resume point is the live position again. */
+  flush(): void {
+    for (const subscription of this.offPosition) subscription.bookmark(this.position);
+    this.offPosition.clear();
+    for (const subscription of this.subscriptions.slice()) subscription.flush();
+  }
+
+  /**
+   * Resolves once every subscription has room: the way by which a slow exporter slows the API server's stream. Undefined
+   * when there is room at once.
+   */
+  room(): Promise<void> | undefined {
+    return this.subscriptions.some(({ full }) => full) ? this.#room() : undefined;
+  }
+
+  async #room(): Promise<void> {
+    for (const subscription of this.subscriptions.slice()) if (subscription.full) await subscription.room();
+  }
+}

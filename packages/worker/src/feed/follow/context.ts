@@ -1,0 +1,53 @@
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { Logger } from '@shard-controller/shared/observability';
+import type { SlotRoles } from '../../handover/index.ts';
+import type { DataPlaneMetrics, Upstream } from '../../data-plane/data-plane.ts';
+import type { Diet } from '../../pruning/diet.ts';
+import type { History } from './history.ts';
+import type { FeedKey } from '../../upstream/collection-key.ts';
+import type { Novelty } from '../books/state.ts';
+import type { FrameCodec, ObjectKind } from '../../wire/frame-codec.ts';
+import type { FrameView } from '../../wire/frame-view.ts';
+import type { KindCatalog } from '../../upstream/kind-catalog.ts';
+import type { Semaphore } from '../../upstream/semaphore.ts';
+import type { SlotHash } from '../../slots/slot-hash.ts';
+
+/** What all feeds of a worker share. */
+export interface FeedContext {
+  readonly upstream: Upstream;
+  readonly kinds: KindCatalog;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly metrics: Partial<DataPlaneMetrics> | undefined;
+  /** Whether the API server has gone back to older data. */
+  readonly history: History;
+  /** Bounds relists that run at the same time; those of kinds that are broken, and may hang, have a bound of their own. */
+  readonly relists: Semaphore;
+  readonly brokenRelists: Semaphore;
+  /** Reads by which feeds prove their positions. */
+  readonly proofs: Semaphore;
+  readonly roles: () => SlotRoles | undefined;
+  /** `auto`: the API server is asked for the objects of the needed slots only, where it narrows lists and watches. */
+  readonly pushdown: 'auto' | 'off';
+  /** Objects that are not to be sent although they should be (test fault `omit-one`). */
+  readonly withholds: ((uid: string, slot: number) => boolean) | undefined;
+  /** What is left out of a feed's objects; undefined for nothing. */
+  readonly diet: (key: FeedKey, kind: ObjectKind, encoding: FrameCodec['encoding']) => Diet | undefined;
+  /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
+  readonly silenceMs?: number | undefined;
+  /** How long an object that came after the verification of its slot is shown after the release, ms; a default when absent. */
+  readonly lateMs?: number | undefined;
+  readonly onChange: () => void;
+}
+
+/** How a feed places its objects. */
+export interface FeedSlots {
+  readonly slotCount: number;
+  readonly slotHash: SlotHash;
+  /** What the hash is taken of; undefined where objects are not placed by hash. */
+  readonly shardBy?: 'uid' | 'namespace';
+  readonly quietSlot?: number;
+  readonly unsharded?: boolean;
+  readonly novelty?: (entry: object, view: FrameView) => Novelty;
+}

@@ -1,0 +1,75 @@
+import type { CustomResourceKind } from '../../data-plane/data-plane.ts';
+import type { FeedSlots } from './context.ts';
+import type { Novelty } from '../books/state.ts';
+import type { FrameView } from '../../wire/frame-view.ts';
+
+const QUIET = 0;
+const SHOWN = 1;
+const OPEN_BRACE = 0x7b;
+
+/** What kube-state-metrics reads of a CustomResourceDefinition (`extractGVKPs` of its internal/discovery). */
+interface Definition {
+  readonly kind: string;
+  /** Kind, plural and served versions in one text. */
+  readonly known: string;
+  /** The API server serves the resource. */
+  readonly isServed: boolean;
+}
+
+/**
+ * CustomResourceDefinitions are not sharded but quieted: kube-state-metrics drops and rebuilds every store on any event
+ * of any of them. So only those whose group and kind its custom-resource-state config names are shown to change, from
+ * when the API server serves them, and only when the plural or the served versions change: a status or a schema is
+ * nothing to it. The others appear in its first list and stay as they were.
+ */
+export function definitionSlots(customResources: readonly CustomResourceKind[]): FeedSlots {
+  const groups = Map.groupBy(customResources, ({ group }) => group);
+  const told = new WeakMap<object, string>();
+  return {
+    slotCount: 2,
+    quietSlot: QUIET,
+    unsharded: true,
+    slotHash: (view) => {
+      // The name of a definition is <plural>.<group>.
+      const name = view.name();
+      const kinds = groups.get(name.slice(name.indexOf('.') + 1))?.map(({ kind }) => kind);
+      if (kinds === undefined) return QUIET;
+      if (kinds.includes('*')) return SHOWN;
+      // Where only metadata is at hand, the whole object is fetched because of this, and then asked about here.
+      const definition = readDefinition(view);
+      return definition === undefined || kinds.includes(definition.kind) ? SHOWN : QUIET;
+    },
+    novelty: (entry, view): Novelty => {
+      const definition = readDefinition(view);
+      if (definition === undefined) return 'new';
+      if (!definition.isServed) return 'withheld';
+      if (told.get(entry) === definition.known) return 'known';
+      told.set(entry, definition.known);
+      return 'new';
+    },
+  };
+}
+
+/** Undefined for anything but a whole definition in JSON, which is what kube-state-metrics asks for. */
+function readDefinition({ bytes, objectStart, objectEnd }: FrameView): Definition | undefined {
+  if (bytes[objectStart] !== OPEN_BRACE) return undefined;
+  const object: unknown = JSON.parse(bytes.toString('utf8', objectStart, objectEnd));
+  const spec = field(object, 'spec');
+  const names = field(spec, 'names');
+  const kind = field(names, 'kind');
+  if (typeof kind !== 'string') return undefined;
+  const versions = listOf(field(spec, 'versions'))
+    .filter((version) => field(version, 'served') !== false)
+    .map((version) => field(version, 'name'));
+  const isServed = listOf(field(field(object, 'status'), 'conditions')).some(
+    (condition) => field(condition, 'type') === 'Established' && field(condition, 'status') === 'True',
+  );
+  return { kind, known: JSON.stringify([kind, field(names, 'plural'), versions]), isServed };
+}
+
+function field(of: unknown, name: string): unknown {
+  if (typeof of !== 'object' || of === null) return undefined;
+  return Object.getOwnPropertyDescriptor(of, name)?.value;
+}
+
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);

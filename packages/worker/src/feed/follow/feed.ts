@@ -1,0 +1,428 @@
+import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { type Selection, type SlotCensus, SlotRole, type VerifiableFeed } from '../../handover/index.ts';
+import { Backoff } from '../../upstream/backoff.ts';
+import { CollectionReader } from '../../upstream/collection-reader.ts';
+import { causeOf, codeOf, pauseAfter } from '../../upstream/failure-cause.ts';
+import type { FeedContext, FeedSlots } from './context.ts';
+import { type FeedKey, feedId, feedName, resourceName, selectionOf } from '../../upstream/collection-key.ts';
+import { FeedLoader } from './loader.ts';
+import { proveFeed } from './proof.ts';
+import { FeedPushdown } from './pushdown.ts';
+import { FeedScope, neededSlots, type SlotSet } from '../books/scope.ts';
+import {
+  awaitsDeletions,
+  completeEmpty,
+  narrowScope,
+  reconcileSlots,
+  widenScope,
+  withdrawLate,
+} from '../books/slots.ts';
+import { FeedState } from '../books/state.ts';
+import { FeedTrouble } from './trouble.ts';
+import { FeedWatch } from './watch.ts';
+import { codecOf, type FrameCodec, type ObjectKind } from '../../wire/frame-codec.ts';
+import type { Outage } from '../../data-plane/kind-outages.ts';
+import { SlotState, type Subscription } from '../books/subscription.ts';
+import { headerOf, UpstreamFailure } from '../../upstream/upstream-failure.ts';
+import { isBehind, isNewer, newerOf } from '../../wire/version-order.ts';
+
+/** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
+const NARROW_AFTER_MS = 5_000;
+/** Pause between two brief watches; longer than one of them. ms. */
+const HASTEN_EVERY_MS = 12_000;
+
+/**
+ * One collection as the API server tells it, and all who watch it here. It never ends by itself: whatever happens to the
+ * connection, the server or the resourceVersion, it goes on from where it was, and the exporter sees nothing but events.
+ */
+export class Feed implements VerifiableFeed {
+  readonly key: FeedKey;
+  readonly id: string;
+  readonly name: string;
+  readonly resource: string;
+  readonly selection: Selection;
+  readonly isQuiet: boolean;
+  readonly reader: CollectionReader;
+  /** Set once the first watch is open. */
+  state: FeedState | undefined;
+  /** Why the API server refuses this feed, while it does and has never done otherwise. */
+  refusal: UpstreamFailure | undefined;
+  readonly trouble = new FeedTrouble();
+  /** Since when its kind cannot be read while others can, and why; undefined while it can. */
+  outage: Outage | undefined;
+  /** Requests of the exporter that wait for the feed to open. */
+  waiting = 0;
+  /** The exporter that it was opened for had been there before this process. */
+  readonly isResumed: boolean;
+  readonly createdAt: number;
+  /** When the last subscription went, while there is none; monotonic ms. */
+  idleSince: number;
+  /** When an exporter last asked for everything, and when before that; monotonic ms. */
+  startedAt = -Infinity;
+  startedBeforeAt = -Infinity;
+  /** When the exporter first left a watch of its newest start that had been kept silent; only of definitions. Monotonic ms. */
+  leftAt = -Infinity;
+  readonly #context: FeedContext;
+  readonly #slots: FeedSlots;
+  readonly #backoff: Backoff;
+  readonly #loader: FeedLoader;
+  readonly #pushdown: FeedPushdown;
+  readonly #watch: FeedWatch;
+  readonly #openWaiters = new Set<() => void>();
+  #resumeFrom: string | undefined;
+  #wasWhole: boolean;
+  #hastenedAt = -Infinity;
+  #plannedAt: number;
+  /** Newest position that a consistent read has proved. */
+  #proven: string | undefined;
+
+  /**
+   * @param resumeFrom where an exporter from before this process stands.
+   * @param wasWhole whether it had shown everything.
+   */
+  constructor(
+    key: FeedKey,
+    slots: FeedSlots,
+    context: FeedContext,
+    resumeFrom?: string,
+    wasWhole = resumeFrom !== undefined,
+  ) {
+    this.key = key;
+    this.id = feedId(key);
+    this.name = feedName(key);
+    this.resource = resourceName(key);
+    this.selection = selectionOf(key);
+    this.isQuiet = slots.unsharded === true;
+    this.#slots = slots;
+    this.#context = context;
+    this.#resumeFrom = resumeFrom;
+    this.isResumed = resumeFrom !== undefined;
+    this.#wasWhole = wasWhole;
+    this.#backoff = new Backoff(context.random);
+    const { shardBy, slotCount } = slots;
+    this.reader = new CollectionReader(
+      context.upstream,
+      key,
+      context.random,
+      shardBy === undefined ? undefined : { shardBy, slotCount },
+    );
+    this.#plannedAt = context.clock.monotonic();
+    this.createdAt = context.clock.monotonic();
+    this.idleSince = this.createdAt;
+    this.#loader = new FeedLoader(this, context);
+    this.#pushdown = new FeedPushdown(this, slots, context);
+    this.#watch = new FeedWatch(this, context, this.#loader, this.#pushdown, this.#backoff);
+  }
+
+  /** What keeps the feed from getting on right now. */
+  get problem(): string | undefined {
+    return this.trouble.problem ?? this.outage?.problem;
+  }
+
+  /** Why its kind cannot be counted now, and is not to be waited for. */
+  get unavailable(): string | undefined {
+    return this.outage?.problem;
+  }
+
+  /** Since when its kind is broken; monotonic ms. Undefined while it is not, though it may have a problem for a moment. */
+  get problemSince(): number | undefined {
+    return this.outage?.since;
+  }
+
+  get connected(): boolean {
+    return this.#watch.connected;
+  }
+
+  /** A watch for other slots than those of the open one is being opened. */
+  get isChanging(): boolean {
+    return this.#watch.isChanging;
+  }
+
+  get openings(): number {
+    return this.#watch.openings;
+  }
+
+  checkHistory(): void {
+    this.#watch.checkHistory();
+  }
+
+  /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
+  get lastFrameAt(): number {
+    return this.#watch.lastFrameAt;
+  }
+
+  get halted(): boolean {
+    return this.#watch.halted;
+  }
+
+  /** Keeps the feed alive until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const first = await this.#openFirst(signal);
+    if (first === undefined) return;
+    try {
+      await Promise.all([this.#watch.follow(this.#require(), first, signal), this.#loader.run(signal)]);
+    } finally {
+      for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
+      this.report();
+    }
+  }
+
+  /** The exporter has shown all of it since it last asked for it from nothing, here or before this process. */
+  get wasWhole(): boolean {
+    return this.state?.wasWhole ?? this.#wasWhole;
+  }
+
+  /** An exporter asks for everything: it, or a part of it, has started. `fromNothing`: it holds nothing meanwhile. */
+  noteStart(fromNothing: boolean): void {
+    if (fromNothing) {
+      this.#wasWhole = false;
+      if (this.state !== undefined) this.state.wasWhole = false;
+    }
+    this.startedBeforeAt = this.startedAt;
+    this.startedAt = this.#context.clock.monotonic();
+  }
+
+  /** It is not idle, although nobody watches: the exporter is about to. */
+  noteUse(): void {
+    this.idleSince = this.#context.clock.monotonic();
+  }
+
+  /** Works towards the present roles of the slots. */
+  plan(): void {
+    this.#plannedAt = this.#context.clock.monotonic();
+    if (this.state === undefined) return;
+    const load = reconcileSlots(this.state, this.#context.roles());
+    if (widenScope(this.state, this.#context.roles())) this.#watch.restart();
+    this.state.flush();
+    if (load || !this.state.filled) this.#loader.wake();
+  }
+
+  /** Takes a new subscription in: loads what it has to show, or completes it at once when that is nothing. */
+  adopt(subscription: Subscription): void {
+    this.plan();
+    const isLoading = subscription.slots.includes(SlotState.Loading);
+    if (this.state !== undefined && !isLoading) completeEmpty(this.state, subscription);
+    this.#context.onChange();
+  }
+
+  /** Resolves true when the first watch is open, false when the server refuses it for good or `signal` aborts. */
+  async opened(signal: AbortSignal): Promise<boolean> {
+    while (this.state === undefined && !signal.aborted) {
+      if (this.#isFinal(this.refusal)) return false;
+      await this.#nextAttempt(signal);
+    }
+    return this.state !== undefined;
+  }
+
+  /**
+   * Asks for a bookmark where an exporter from before this process waits for the watch to pass its load. Leaves out what
+   * is not needed any more, where the API server does that, once things have settled.
+   */
+  tidy(): void {
+    if (this.state === undefined) return;
+    const now = this.#context.clock.monotonic();
+    this.state.past.note(this.state.position, now);
+    withdrawLate(this.state, now);
+    if (!this.connected) return;
+    this.#watch.tend();
+    this.#hasten(this.state);
+    const isSettled = this.#context.clock.monotonic() - this.#plannedAt >= NARROW_AFTER_MS;
+    if (!this.#pushdown.narrows || !isSettled) return;
+    if (narrowScope(this.state, this.#context.roles())) this.#watch.restart();
+  }
+
+  /**
+   * Until the watch has passed the load of such an exporter, a gap in the watch would hide deletions from it, and it would
+   * have to list anew. On a quiet kind that takes up to a minute: a brief watch ends it within seconds.
+   */
+  #hasten(state: FeedState): void {
+    const now = this.#context.clock.monotonic();
+    if (!awaitsDeletions(state) || now - this.#hastenedAt < HASTEN_EVERY_MS) return;
+    this.#hastenedAt = now;
+    this.#watch.hasten();
+  }
+
+  /** When the watch was last compared with a consistent read; monotonic ms. */
+  get comparedAt(): number {
+    return this.#watch.comparedAt;
+  }
+
+  /** As of when everything is known to have come, given when the newest answered probe was sent; monotonic ms. */
+  proofAt(probedAt: number): number {
+    return this.#watch.proofAt(probedAt);
+  }
+
+  /** Stops the feed for good (test fault). */
+  halt(): void {
+    this.#watch.halt();
+  }
+
+  /** Whether the API server has got as far as `version` now: whoever claims more holds what is not there any more. */
+  async reaches(version: string, signal: AbortSignal): Promise<boolean> {
+    if (!isNewer(version, this.#require().horizon)) return true;
+    return !isNewer(version, (await this.reader.position(signal)).version);
+  }
+
+  rewound(): void {
+    this.#proven = undefined;
+  }
+
+  hasReached(version: string): boolean {
+    const { position } = this.#require();
+    return !isNewer(version, this.#proven === undefined ? position : newerOf(this.#proven, position));
+  }
+
+  async prove(signal: AbortSignal, version?: string): Promise<string> {
+    const position = await this.#prove(signal, version);
+    await this.#rendered(signal);
+    return position;
+  }
+
+  async #prove(signal: AbortSignal, version?: string): Promise<string> {
+    if (version !== undefined && this.hasReached(version)) return version;
+    const { clock, proofs } = this.#context;
+    this.#proven = await proveFeed(this, clock, proofs, signal);
+    return this.#proven;
+  }
+
+  /**
+   * Resolves once the exporter has rendered everything that it was sent until now. Only for slots that come: what it is
+   * yet to render of them, nobody may show when the other shard lets go. Throws when that is not so before `signal` aborts.
+   */
+  async #rendered(signal: AbortSignal): Promise<void> {
+    const { state } = this;
+    if (state === undefined || this.#context.roles()?.includes(SlotRole.Warm) !== true) return;
+    const open = state.subscriptions.filter(({ attached, isRendered }) => attached && !isRendered);
+    if (open.length === 0) return;
+    const { promise, resolve } = Promise.withResolvers<false>();
+    const abort = (): void => resolve(false);
+    signal.addEventListener('abort', abort, { once: true });
+    const all = Promise.all(open.map((subscription) => subscription.acknowledge(state.position)));
+    const isRendered = await Promise.race([all.then((each) => each.every(Boolean)), promise]);
+    signal.removeEventListener('abort', abort);
+    if (!isRendered) throw new Error('its exporter has not rendered everything yet');
+  }
+
+  count(slots: ReadonlySet<number>): number {
+    const state = this.#require();
+    if (!this.connected || !state.filled) throw new Error('it does not follow the API server');
+    let count = 0;
+    for (const slot of slots) count += state.index.sentInSlot(slot);
+    return count;
+  }
+
+  census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus {
+    return this.#require().census(slots, version, namespaces);
+  }
+
+  /** A missing kind is final for this request; a missing right is not, because RBAC caches fill late. */
+  #isFinal(refusal: UpstreamFailure | undefined): boolean {
+    if (refusal === undefined) return false;
+    return refusal.status === 404 || refusal.status === 405 || refusal.status === 406;
+  }
+
+  #nextAttempt(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#openWaiters.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      this.#openWaiters.add(done);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  async #openFirst(signal: AbortSignal): Promise<StreamResponse | undefined> {
+    const { kinds, clock } = this.#context;
+    while (!signal.aborted) {
+      try {
+        const kind = await kinds.find(this.key.group, this.key.version, this.key.resource, signal);
+        const present = await this.#pushdown.present(signal);
+        // An exporter that is ahead of what there is now saw what a restored backup of etcd has undone.
+        if (this.#resumeFrom !== undefined && isBehind(present, this.#resumeFrom)) {
+          this.#resumeFrom = undefined;
+          this.#watch.noteReturn();
+        }
+        const position = this.#resumeFrom ?? present;
+        // An exporter from before this process may hold anything: its first state is compared with all there is.
+        const scope = this.#pushdown.narrows && this.#resumeFrom === undefined ? this.#neededNow() : undefined;
+        const response = await this.reader.watch(position, signal, new FeedScope(scope, position).list());
+        this.#begin(kind, codecOf(headerOf(response, 'content-type')), position, scope);
+        return response;
+      } catch (error) {
+        if (signal.aborted) return undefined;
+        // The exporter's resourceVersion is too old to be resumed: it will be told to list again.
+        if (error instanceof UpstreamFailure && error.status === 410) this.#resumeFrom = undefined;
+        this.fail(error);
+        this.#context.metrics?.reconnect?.(this.resource, causeOf(error));
+        for (const wake of this.#openWaiters) wake();
+        await clock.sleep(pauseAfter(error, this.#backoff), signal);
+      }
+    }
+    return undefined;
+  }
+
+  #neededNow(): SlotSet {
+    return neededSlots(this.#slots.slotCount, this.#context.roles(), []);
+  }
+
+  #begin(kind: ObjectKind, codec: FrameCodec, position: string, scope: SlotSet | undefined): void {
+    const { clock, onChange, withholds, diet, logger } = this.#context;
+    this.state = new FeedState({
+      kind,
+      codec,
+      position,
+      scope,
+      ...this.#slots,
+      withholds,
+      diet: diet(this.key, kind, codec.encoding),
+      lateMs: this.#context.lateMs,
+      now: () => clock.monotonic(),
+      onChange,
+      wasWhole: this.#wasWhole,
+      onShed: () => logger.warn({ feed: this.name }, 'a watch of the exporter is ended: too much waited for it'),
+    });
+    this.refusal = undefined;
+    this.#watch.succeed();
+    for (const wake of this.#openWaiters) wake();
+    this.#loader.wake();
+    onChange();
+  }
+
+  /** Notes what keeps the feed from getting on. */
+  fail(error: unknown): void {
+    const before = this.problem;
+    this.trouble.failed('watch', error, this.#context.clock.monotonic());
+    const { problem } = this;
+    // A refusal concerns this feed alone and needs a person; an interruption mostly concerns all, who report it as one.
+    const isRefusal = error instanceof UpstreamFailure && [401, 403, 404, 405, 406].includes(error.status);
+    if (problem !== undefined && problem !== before) {
+      this.#context.logger[isRefusal ? 'warn' : 'debug']({ feed: this.name, code: codeOf(error) }, problem);
+    }
+    if (this.state === undefined) {
+      this.refusal = error instanceof UpstreamFailure && error.status < 500 && error.status !== 429 ? error : undefined;
+      this.#context.onChange();
+    }
+  }
+
+  #require(): FeedState {
+    if (this.state === undefined) throw new Error(`feed ${this.name} is not open`);
+    return this.state;
+  }
+
+  /** Adds what went through since the last report to the counters. */
+  report(): void {
+    const { state } = this;
+    if (state === undefined || (state.received === 0 && state.kept === 0)) return;
+    this.#context.metrics?.frames?.(this.resource, state.received, state.kept);
+    this.#context.metrics?.bytes?.(this.resource, state.receivedBytes, state.keptBytes);
+    state.received = 0;
+    state.kept = 0;
+    state.receivedBytes = 0;
+    state.keptBytes = 0;
+    if (state.diet === undefined) return;
+    this.#context.metrics?.cut?.(this.resource, state.diet.cutBytes);
+    state.diet.cutBytes = 0;
+  }
+}

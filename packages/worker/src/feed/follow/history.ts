@@ -1,0 +1,77 @@
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { Backoff } from '../../upstream/backoff.ts';
+import type { CollectionPosition, CollectionReader } from '../../upstream/collection-reader.ts';
+import type { FeedState } from '../books/state.ts';
+import { pauseAfter } from '../../upstream/failure-cause.ts';
+import { isBehind } from '../../wire/version-order.ts';
+
+/** A feed as far as its history is concerned. */
+interface Follower {
+  readonly reader: Pick<CollectionReader, 'position'>;
+  readonly state: Pick<FeedState, 'horizon'> | undefined;
+}
+
+/** Where the collection stands, and whether the API server had shown something newer before. */
+export interface PresentPosition extends CollectionPosition {
+  readonly isRewound: boolean;
+}
+
+/**
+ * Reads where the collection stands. That it is older than what was seen before proves that etcd was restored from a
+ * backup: a list without resourceVersion is answered from a quorum of etcd, or from a cache that is at least as new as
+ * that ("Most Recent" in kubernetes.io, API concepts, resource versions; KEP-2340). A replica that lags behind makes such
+ * a read wait or fail, and never answers it with an older version; cached answers and watches may be older, and prove
+ * nothing.
+ */
+export async function readPresent({ reader, state }: Follower, signal: AbortSignal): Promise<PresentPosition> {
+  // Before the question: what comes meanwhile may be newer than the answer.
+  const seen = state?.horizon;
+  const present = await reader.position(signal);
+  return { ...present, isRewound: seen !== undefined && isBehind(present.version, seen) };
+}
+
+/**
+ * Where the collection stands, and whether the API server has gone back. Asked whenever a watch is opened again: one from a version that is yet to come is
+ * accepted by kube-apiserver, and says nothing until that version is there. Asks until there is an answer; undefined when `signal` aborts before.
+ */
+export async function askForPresent(
+  feed: Follower,
+  clock: Clock,
+  backoff: Backoff,
+  signal: AbortSignal,
+): Promise<PresentPosition | undefined> {
+  while (!signal.aborted) {
+    try {
+      return await readPresent(feed, signal);
+    } catch (error) {
+      await clock.sleep(pauseAfter(error, backoff), signal);
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Returns of the API server to older data, shared by all feeds of a worker: the feed of a quiet kind could not find out by
+ * itself once other kinds' events have brought the server past its position again.
+ */
+export class History {
+  readonly #followers = new Set<() => void>();
+  #returns = 0;
+
+  get returns(): number {
+    return this.#returns;
+  }
+
+  /** Calls back each time; returns the way to stop that. */
+  onReturn(follower: () => void): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
+  }
+
+  /** Notes that the API server has gone back, unless the finder, who knew of `known` returns, is not the first. */
+  wentBack(known: number): void {
+    if (known !== this.#returns) return;
+    this.#returns++;
+    for (const follower of this.#followers) follower();
+  }
+}

@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { elapse } from '@shard-controller/shared/testing';
+import { afterEach, describe, expect, test } from 'vitest';
+import { LATE_MS } from '../books/late-objects.ts';
+import { SlotState } from '../books/subscription.ts';
+import { until } from './testing/feed-rig.ts';
+import { ScriptedApiServer } from '../../upstream/testing/scripted-api-server.ts';
+import { TwoWorkers } from './testing/two-workers.ts';
+
+let workers: TwoWorkers | undefined;
+
+afterEach(() => workers?.stop());
+
+async function warmWorkers(...uids: readonly string[]): Promise<{ readonly api: ScriptedApiServer; w: TwoWorkers }> {
+  const api = new ScriptedApiServer();
+  for (const uid of uids) api.change('ADDED', uid);
+  workers = new TwoWorkers(api);
+  await workers.warm();
+  return { api, w: workers };
+}
+
+describe('a slot is released only when its new shard shows all that the old one shows', () => {
+  test('also an object that is created after the verification, while the watch of the new one is behind', async () => {
+    const { api, w } = await warmWorkers('old#1');
+    w.pass(LATE_MS + 1_000);
+    w.pass(500);
+    expect(await w.verified()).toBe(true);
+    w.target.upstream.lag();
+    api.change('ADDED', 'new#1');
+    await until(() => w.source.peer.store.has('new#1'));
+    w.commit();
+    await until(() => !w.source.peer.store.has('old#1'));
+    expect([...w.shown()].sort()).toEqual(['new#1', 'old#1']);
+
+    w.pass(LATE_MS - 1_000);
+    expect(w.source.peer.store.has('new#1')).toBe(true);
+    expect(w.source.all(SlotState.Hidden)).toBe(false);
+    w.target.upstream.catchUp();
+    await until(() => w.target.peer.store.has('new#1'));
+    w.pass(1_500);
+    await w.source.settled(SlotState.Hidden);
+    expect([...w.source.peer.store.keys()]).toEqual([]);
+    expect([...w.shown()].sort()).toEqual(['new#1', 'old#1']);
+  });
+
+  test('at once, where nothing has come since the verification', async () => {
+    const { api, w } = await warmWorkers('old#1');
+    api.change('ADDED', 'new#1');
+    await until(() => w.source.peer.store.has('new#1') && w.target.peer.store.has('new#1'));
+    expect(await w.verified()).toBe(true);
+    w.commit();
+    await w.source.settled(SlotState.Hidden);
+    expect([...w.source.peer.store.keys()]).toEqual([]);
+  });
+
+  test('which no verification finds before the exporter of the new one has rendered it', async () => {
+    const { api, w } = await warmWorkers('old#1');
+    w.target.peer.stalls = true;
+    api.change('ADDED', 'new#1');
+    await until(() => w.source.peer.store.has('new#1'));
+    expect(await w.verified(100)).toBe(false);
+    w.target.peer.drain();
+    expect(await w.verified()).toBe(true);
+    expect(w.target.peer.store.has('new#1')).toBe(true);
+  });
+
+  test('a deletion meanwhile ends it, and a slot that is taken back keeps it', async () => {
+    const { api, w } = await warmWorkers('old#1');
+    expect(await w.verified()).toBe(true);
+    for (const uid of ['gone#1', 'stays#1']) api.change('ADDED', uid);
+    await until(() => w.source.peer.store.has('stays#1'));
+    w.commit();
+    await until(() => !w.source.peer.store.has('old#1'));
+    api.change('DELETED', 'gone#1');
+    await until(() => !w.source.peer.store.has('gone#1'));
+    w.source.assign(1);
+    await w.source.settled(SlotState.Shown);
+    w.pass(LATE_MS + 1);
+    expect([...w.source.peer.store.keys()].sort()).toEqual(['old#1', 'stays#1']);
+  });
+
+  test('whatever is created and deleted, and however late either of them hears and renders it', async () => {
+    const name = fc.integer({ min: 0, max: 5 });
+    const step = fc.oneof(
+      { weight: 4, arbitrary: name.map((n) => ['create', n] as const) },
+      { weight: 2, arbitrary: name.map((n) => ['delete', n] as const) },
+      { weight: 3, arbitrary: fc.constantFrom(0, 1).map((n) => ['lag', n] as const) },
+      { weight: 2, arbitrary: fc.constantFrom(0, 1).map((n) => ['stall', n] as const) },
+      { weight: 3, arbitrary: fc.integer({ min: 100, max: 2_000 }).map((n) => ['time', n] as const) },
+      { weight: 3, arbitrary: fc.constant(['move', 0] as const) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
+        const { api, w } = await warmWorkers('old#1');
+        let [committed, behindMs, generation] = [false, 0, 1];
+        const seen = new Set<string>();
+        const isAway = (): string[] => [...seen].filter((uid) => api.objects.has(uid) && !w.shown().has(uid));
+        try {
+          for (const [what, n] of steps) {
+            const uid = w.there.find((each) => each.startsWith(`o${n}#`));
+            if (what === 'create' && uid === undefined) api.change('ADDED', `o${n}#${generation++}`);
+            else if (what === 'delete' && uid !== undefined) api.change('DELETED', uid);
+            else if (what === 'lag' && n === 1) w.target.upstream.lag();
+            else if (what === 'lag') w.target.upstream.catchUp();
+            else if (what === 'stall' && n === 1) w.target.peer.stalls = true;
+            else if (what === 'stall') w.target.peer.drain();
+            else if (what === 'time') {
+              behindMs += n;
+              // Nobody is behind for longer than is waited for.
+              if (behindMs > LATE_MS - 2_500) {
+                w.target.upstream.catchUp();
+                w.target.peer.drain();
+                await elapse(10);
+                behindMs = 0;
+              }
+              w.pass(n);
+            } else if (what === 'move' && !committed && (await w.verified(50))) {
+              w.commit();
+              committed = true;
+            }
+            for (let turn = 0; turn < 4; turn++) {
+              for (const each of w.shown()) seen.add(each);
+              expect(isAway()).toEqual([]);
+              await elapse(1);
+            }
+          }
+        } finally {
+          w.stop();
+        }
+      }),
+      { numRuns: 40 },
+    );
+  }, 120_000);
+});

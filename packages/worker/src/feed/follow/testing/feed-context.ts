@@ -1,0 +1,41 @@
+import { createLogger } from '@shard-controller/shared/observability';
+import { systemClock } from '@shard-controller/shared/runtime';
+import type { Upstream } from '../../../data-plane/data-plane.ts';
+import type { FeedContext } from '../context.ts';
+import { History } from '../history.ts';
+import type { FeedKey } from '../../../upstream/collection-key.ts';
+import { KindCatalog } from '../../../upstream/kind-catalog.ts';
+import { Semaphore } from '../../../upstream/semaphore.ts';
+
+/** All pods of the cluster, in protobuf. */
+export const PODS: FeedKey = {
+  path: '/api/v1/pods',
+  group: '',
+  version: 'v1',
+  resource: 'pods',
+  namespace: '',
+  fieldSelector: '',
+  labelSelector: '',
+  accept: 'application/vnd.kubernetes.protobuf',
+};
+
+/** A worker that hears the API server through `upstream`; jitter is half of its range. */
+export function testContext(upstream: Upstream, over: Partial<FeedContext> & Pick<FeedContext, 'roles'>): FeedContext {
+  return {
+    upstream,
+    kinds: new KindCatalog(upstream),
+    logger: createLogger({ name: 'test', level: 'fatal' }),
+    clock: systemClock,
+    random: () => 0.5,
+    metrics: undefined,
+    history: new History(),
+    relists: new Semaphore(4),
+    brokenRelists: new Semaphore(4),
+    proofs: new Semaphore(4),
+    pushdown: 'auto',
+    withholds: undefined,
+    diet: () => undefined,
+    onChange: () => {},
+    ...over,
+  };
+}

@@ -1,0 +1,413 @@
+import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
+import { Backoff } from '../../upstream/backoff.ts';
+import type { CollectionReader } from '../../upstream/collection-reader.ts';
+import { causeOf, pauseAfter } from '../../upstream/failure-cause.ts';
+import type { FeedContext } from './context.ts';
+import { applyEvent } from '../books/events.ts';
+import { FeedFreshness } from './freshness.ts';
+import { askForPresent } from './history.ts';
+import type { FeedKey } from '../../upstream/collection-key.ts';
+import type { FeedLoader } from './loader.ts';
+import type { FeedPushdown } from './pushdown.ts';
+import { relist } from './relist.ts';
+import type { FeedState } from '../books/state.ts';
+import { type FeedTrouble, STEADY_MS } from './trouble.ts';
+import { readFrames } from '../../wire/frame-stream.ts';
+import { FrameView } from '../../wire/frame-view.ts';
+import type { Outage } from '../../data-plane/kind-outages.ts';
+import { UpstreamFailure } from '../../upstream/upstream-failure.ts';
+import { isNewer } from '../../wire/version-order.ts';
+
+/** A watch is open and says nothing, although there is something to say. */
+class DeafWatchError extends Error {
+  override readonly name = 'DeafWatchError';
+  readonly code = 'SC_DEAF_WATCH';
+}
+
+/** What a watch needs of its feed. */
+export interface WatchedFeed {
+  readonly key: FeedKey;
+  readonly name: string;
+  readonly resource: string;
+  readonly reader: CollectionReader;
+  readonly trouble: FeedTrouble;
+  readonly outage: Outage | undefined;
+  readonly state: Pick<FeedState, 'horizon' | 'position' | 'scope' | 'index' | 'filled' | 'unsharded'> | undefined;
+  /** Notes what keeps the feed from getting on. */
+  fail(error: unknown): void;
+  /** The API server has gone back: what was proved is not there any more. */
+  rewound(): void;
+}
+
+/**
+ * The one upstream watch of a feed: opened again from where it stood whenever it ends, and by way of a comparison with
+ * the cluster when the server does not know that position any more.
+ */
+export class FeedWatch {
+  connected = false;
+  /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
+  lastFrameAt: number;
+  /** How often it was opened again. */
+  openings = 0;
+  /** Test fault: nothing is read any more, and the watch is never opened again. */
+  halted = false;
+  readonly #feed: WatchedFeed;
+  readonly #context: FeedContext;
+  readonly #loader: FeedLoader;
+  readonly #pushdown: FeedPushdown;
+  readonly #backoff: Backoff;
+  readonly #freshness: FeedFreshness;
+  /** Ends the open watch, so that another one follows from the same position. */
+  #abort = new AbortController();
+  /** The next watch is to be a brief one. */
+  #isBrief = false;
+  #historyCheck = new AbortController();
+  /** The API server has gone back, or so it seems: the next step is a comparison. */
+  #isDoubtful = false;
+  /** A consistent read has proved that it has: a list may be newer again than what is lost by the time it comes. */
+  #hasGoneBack = false;
+  /** Returns of the API server to older data that this feed has followed. */
+  #returns: number;
+  /** The watch that takes the place of the open one, while it is being opened. */
+  #successor: Promise<StreamResponse | undefined> | undefined;
+  /** The scope has changed since the successor was asked for. */
+  #isOutdated = false;
+  #followed: { readonly state: FeedState; readonly signal: AbortSignal } | undefined;
+
+  constructor(feed: WatchedFeed, context: FeedContext, loader: FeedLoader, pushdown: FeedPushdown, backoff: Backoff) {
+    this.#feed = feed;
+    this.#context = context;
+    this.#loader = loader;
+    this.#pushdown = pushdown;
+    this.#backoff = backoff;
+    this.#returns = context.history.returns;
+    this.lastFrameAt = context.clock.monotonic();
+    this.#freshness = new FeedFreshness(this.lastFrameAt);
+  }
+
+  /** Follows the API server from `first` on, until `signal` aborts or the watch is halted. */
+  async follow(state: FeedState, first: StreamResponse, signal: AbortSignal): Promise<void> {
+    this.#followed = { state, signal };
+    let response: StreamResponse | undefined = first;
+    const { history } = this.#context;
+    const lookBack = (): void => {
+      if (this.#returns !== history.returns) this.#doubt();
+    };
+    signal.addEventListener('abort', history.onReturn(lookBack), { once: true });
+    lookBack();
+    let coveredUntil: string | undefined;
+    try {
+      while (!signal.aborted && !this.halted) {
+        if (this.#isDoubtful) {
+          this.#isDoubtful = false;
+          if (response !== undefined) discard(response);
+          response = undefined;
+          this.#dropSuccessor();
+          this.#disconnect();
+          await this.#relist(state, signal);
+          continue;
+        }
+        if (response === undefined) this.#abort = new AbortController();
+        const { signal: stop } = this.#abort;
+        try {
+          if (response === undefined) {
+            response = await this.#takeSuccessor();
+            coveredUntil = response === undefined ? undefined : state.position;
+            // What the watch before brought of slots that were left out meanwhile had been asked for.
+            if (response !== undefined) state.unsolicited = 0;
+          }
+          response ??= await this.#reopen(state, signal);
+          await this.#consume(state, response, AbortSignal.any([signal, stop]), coveredUntil);
+        } catch (error) {
+          // At once: what follows may take as long as the server likes.
+          this.#disconnect();
+          if (signal.aborted || this.halted || stop.aborted) continue;
+          await this.#recover(state, error, signal);
+        } finally {
+          response = undefined;
+          this.#disconnect();
+        }
+      }
+    } finally {
+      this.#dropSuccessor();
+    }
+  }
+
+  /** A watch for the present scope is being opened: only with it are events of new slots certain to come. */
+  get isChanging(): boolean {
+    return this.#successor !== undefined;
+  }
+
+  /** Another watch is to follow, for the present scope. The open one is read until that one is open. */
+  restart(): void {
+    this.#isOutdated = true;
+    this.#successor ??= this.#prepare();
+  }
+
+  /** As `restart`, by a watch that brings a bookmark of the newest position within seconds. */
+  hasten(): void {
+    this.#isBrief = true;
+    this.restart();
+  }
+
+  /** Opens the watch that is to follow; undefined when that fails: the one opened next meets the trouble and reports it. */
+  async #prepare(): Promise<StreamResponse | undefined> {
+    const old = this.#abort;
+    let response: StreamResponse | undefined;
+    try {
+      do {
+        this.#isOutdated = false;
+        if (response !== undefined) discard(response);
+        response = this.#followed && (await this.#open(this.#followed.state, this.#followed.signal));
+      } while (this.#isOutdated);
+    } catch {
+      response = undefined;
+    }
+    old.abort();
+    return response;
+  }
+
+  async #takeSuccessor(): Promise<StreamResponse | undefined> {
+    if (this.#successor === undefined) return undefined;
+    const response = await this.#successor;
+    this.#successor = undefined;
+    if (response !== undefined) this.succeed();
+    if (this.#isOutdated) this.restart();
+    this.#loader.wake();
+    return response;
+  }
+
+  #dropSuccessor(): void {
+    void this.#successor?.then((unused) => unused && discard(unused));
+    this.#successor = undefined;
+    // A load that waits for it needs not to any more.
+    this.#loader.wake();
+  }
+
+  /** Stops the watch for good (test fault). */
+  halt(): void {
+    this.halted = true;
+    this.#disconnect();
+    this.#abort.abort();
+  }
+
+  /** As of when everything is known to have come, given when the newest answered probe was sent; monotonic ms. */
+  proofAt(probedAt: number): number {
+    return this.#freshness.proofAt(this.#context.clock.monotonic(), probedAt);
+  }
+
+  /** When a consistent read was last asked for to compare the watch with; monotonic ms. */
+  get comparedAt(): number {
+    return this.#freshness.askedAt;
+  }
+
+  /** Opens a deaf watch again: on a connection of its own, it may well meet another server. To be called now and then. */
+  tend(): void {
+    const { state } = this.#feed;
+    if (state === undefined || !this.connected) return;
+    this.#freshness.look(this.#context.clock.monotonic(), state.index.size);
+    if (!this.#freshness.isDeaf || this.#successor !== undefined) return;
+    this.#feed.fail(new DeafWatchError(`the watch of ${this.#feed.name} does not bring what a consistent read shows`));
+    this.#abort.abort();
+  }
+
+  async #reopen(state: FeedState, signal: AbortSignal): Promise<StreamResponse> {
+    const response = await this.#open(state, signal);
+    this.succeed();
+    this.#context.onChange();
+    return response;
+  }
+
+  async #open(state: FeedState, signal: AbortSignal): Promise<StreamResponse> {
+    const { position, scope } = state;
+    const isBrief = this.#isBrief;
+    this.#isBrief = false;
+    const response = await this.#feed.reader.watch(position, signal, scope.list(), isBrief);
+    this.openings++;
+    // Its consistent read also makes the server's cache of a quiet kind move on, and with it the bookmark of a brief watch.
+    this.checkHistory();
+    return response;
+  }
+
+  /** Asks whether the API server has gone back. A question that has no answer yet is asked anew. */
+  checkHistory(): void {
+    if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal);
+  }
+
+  async #askForHistory(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#context;
+    this.#historyCheck.abort();
+    this.#historyCheck = new AbortController();
+    const either = AbortSignal.any([signal, this.#historyCheck.signal]);
+    const askedAt = clock.monotonic();
+    const present = await askForPresent(this.#feed, clock, new Backoff(random), either);
+    const { state } = this.#feed;
+    if (present === undefined || either.aborted || state === undefined) return;
+    if (!present.isRewound) {
+      // News of definitions may be held back on purpose: what is missing of them proves nothing.
+      const isCountable = state.filled && state.scope.isEverything && !state.unsharded;
+      const total = isCountable ? present.total : undefined;
+      this.#freshness.read(askedAt, clock.monotonic(), { version: present.version, total }, state.position);
+      return;
+    }
+    this.#hasGoneBack = true;
+    this.#doubt();
+  }
+
+  #doubt(): void {
+    this.#isDoubtful = true;
+    this.#abort.abort();
+  }
+
+  /** Something that was seen of this collection is not there any more: the API server has gone back. */
+  noteReturn(): void {
+    const { history } = this.#context;
+    const known = this.#returns;
+    this.#returns = known === history.returns ? known + 1 : history.returns;
+    history.wentBack(known);
+  }
+
+  /** @param coveredUntil events up to here have come by the watch before. */
+  async #consume(
+    state: FeedState,
+    response: StreamResponse,
+    signal: AbortSignal,
+    coveredUntil: string | undefined,
+  ): Promise<void> {
+    let covered = coveredUntil;
+    const view = new FrameView();
+    const { clock, silenceMs } = this.#context;
+    const openedAt = clock.monotonic();
+    let frames = 0;
+    const stop = (): void => void response.body.destroy(new Error('stopped'));
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      await readFrames({
+        response,
+        codec: state.codec,
+        view,
+        silenceMs,
+        frame: (start, end) => {
+          // What a watch of another scope still brings would move the position past events that it does not bring.
+          if (signal.aborted) return false;
+          frames++;
+          if (covered !== undefined) {
+            const version = view.type === 'ERROR' ? '' : view.resourceVersion();
+            if (version !== '' && !isNewer(version, covered)) return true;
+            covered = undefined;
+          }
+          this.#event(state, view, start, end);
+          return true;
+        },
+        chunk: () => {
+          this.lastFrameAt = clock.monotonic();
+          this.#feed.trouble.worked('watch');
+          this.#freshness.heard(this.lastFrameAt, state.position);
+          state.flush();
+          const room = state.room();
+          if (room !== undefined) this.#freshness.paused(this.lastFrameAt);
+          return room?.then(() => this.#freshness.resumed(clock.monotonic()));
+        },
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+      // What came before a failure is good, and the next chunk may be a minute away.
+      state.flush();
+      if (clock.monotonic() - openedAt >= STEADY_MS) this.#backoff.reset();
+    }
+    if (signal.aborted) return;
+    // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
+    if (frames === 0 && clock.monotonic() - openedAt < STEADY_MS) {
+      this.#context.metrics?.reconnect?.(this.#feed.resource, 'short');
+      await clock.sleep(this.#backoff.next(), signal);
+    } else {
+      this.#backoff.reset();
+      this.#context.metrics?.reconnect?.(this.#feed.resource, 'end');
+      if (!this.#pushdown.narrows || state.unsolicited > 0) await this.#pushdown.present(signal);
+      state.unsolicited = 0;
+    }
+  }
+
+  #event(state: FeedState, view: FrameView, start: number, end: number): void {
+    if (view.type === 'ERROR') throw new UpstreamFailure(this.#feed.key.path, state.codec.readStatus(view));
+    if (view.type === 'UNKNOWN') {
+      throw new UpstreamFailure(this.#feed.key.path, {
+        code: 0,
+        reason: 'UnknownEvent',
+        message: 'unknown type of watch event',
+      });
+    }
+    applyEvent(state, view, start, end);
+  }
+
+  async #recover(state: FeedState, error: unknown, signal: AbortSignal): Promise<void> {
+    const { metrics, clock } = this.#context;
+    const isExpired = error instanceof UpstreamFailure && error.status === 410;
+    this.#feed.fail(error);
+    if (isExpired) {
+      metrics?.relist?.(this.#feed.resource, 'expired');
+      await this.#relist(state, signal);
+      // A server that goes on to refuse what it has just listed must not be asked without a pause.
+      await clock.sleep(this.#backoff.next(), signal);
+      return;
+    }
+    metrics?.reconnect?.(this.#feed.resource, causeOf(error));
+    await clock.sleep(pauseAfter(error, this.#backoff), signal);
+  }
+
+  async #relist(state: FeedState, signal: AbortSignal): Promise<void> {
+    const { clock, history } = this.#context;
+    while (!signal.aborted && !this.halted) {
+      try {
+        const mayHaveGoneBack = this.#hasGoneBack || this.#returns !== history.returns;
+        const compare = (): Promise<void> =>
+          relist(state, this.#feed.reader, signal, {
+            mayHaveGoneBack,
+            onRewound: (lost, version) => this.#rewound(lost, version),
+          });
+        const { relists, brokenRelists } = this.#context;
+        const turns = this.#feed.outage === undefined ? relists : brokenRelists;
+        await turns.run(() => this.#loader.exclusively(compare));
+        this.#feed.trouble.worked('watch');
+        this.#context.logger.debug({ feed: this.#feed.name }, 'compared with the cluster');
+        this.#loader.wake();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#feed.fail(error);
+        this.#context.metrics?.loadFailure?.(this.#feed.resource, causeOf(error));
+        await clock.sleep(pauseAfter(error, this.#backoff), signal);
+      }
+    }
+  }
+
+  #rewound(lost: string, version: string): void {
+    const { metrics, logger } = this.#context;
+    metrics?.relist?.(this.#feed.resource, 'restored');
+    logger.warn(
+      { feed: this.#feed.name, lost, version },
+      'the API server went back to an older state, as after the restore of an etcd backup: the exporter follows it',
+    );
+    this.#feed.rewound();
+    this.#hasGoneBack = false;
+    // They know nothing of the return: a watch from a lost position is accepted, and deaf until that position is there
+    // again; and an answer to the question is the one that has just been found.
+    this.#dropSuccessor();
+    this.#historyCheck.abort();
+    this.noteReturn();
+  }
+
+  /** The watch is open. */
+  succeed(): void {
+    this.connected = true;
+    this.lastFrameAt = this.#context.clock.monotonic();
+    this.#feed.trouble.opened(this.lastFrameAt);
+    this.#freshness.opened(this.lastFrameAt);
+  }
+
+  #disconnect(): void {
+    if (this.connected) this.#freshness.closed(this.#context.clock.monotonic());
+    this.connected = false;
+  }
+}

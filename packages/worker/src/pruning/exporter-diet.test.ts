@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'vitest';
+import { SlotRole } from '../handover/index.ts';
+import { AnnotationFilter } from './annotation-filter.ts';
+import type { ExporterDiet } from '../data-plane/data-plane.ts';
+import { exporterDiet } from './exporter-diet.ts';
+import { applyEvent } from '../feed/books/events.ts';
+import { reconcileSlots } from '../feed/books/slots.ts';
+import { FeedState } from '../feed/books/state.ts';
+import { protobufCodec } from '../wire/frame-codec.ts';
+import { FrameView } from '../wire/frame-view.ts';
+import { slotHashOf } from '../slots/slot-hash.ts';
+import type { Subscription } from '../feed/books/subscription.ts';
+import { decodeFrame, encodeFrame, encodeObject, type Fields, type SchemaKind } from './testing/kubernetes-schema.ts';
+
+const SLOTS = 64;
+const everything = new Uint8Array(SLOTS).fill(SlotRole.Owned);
+const EXPORTER: ExporterDiet = {
+  version: '2.20.0',
+  annotationAllowList: new Map([
+    ['pods', ['example.com/owner']],
+    ['configmaps', ['example.com/*']],
+  ]),
+};
+const SECRET = { group: '', resource: 'secrets', apiVersion: 'v1', kind: 'Secret' } as const;
+const POD = { group: '', resource: 'pods', apiVersion: 'v1', kind: 'Pod' } as const;
+const CONFIG_MAP = { group: '', resource: 'configmaps', apiVersion: 'v1', kind: 'ConfigMap' } as const;
+
+const annotations = { 'example.com/owner': 'o', 'example.com/team': 't', 'kubernetes.io/ingress.class': 'c' };
+
+function frameOf(type: string, kind: SchemaKind, version = '1', uid = 'u1'): Buffer {
+  const managedFields = [{ manager: 'kubectl' }];
+  const metadata = { name: 'x', uid, resourceVersion: version, annotations, managedFields };
+  const data = kind === 'Pod' ? {} : { data: { key: kind === 'Secret' ? Buffer.from('confidential') : 'text' } };
+  return encodeFrame(type, kind, encodeObject(kind, { metadata, ...data }));
+}
+
+const view = new FrameView();
+
+function dietedFields(exporter: ExporterDiet, kind: typeof SECRET | typeof POD | typeof CONFIG_MAP): Fields {
+  const frame = frameOf('ADDED', kind.kind);
+  protobufCodec.readWhole(frame, view);
+  return decodeFrame(exporterDiet(exporter, [], kind, kind, 'protobuf')?.event('ADDED', view) ?? frame).object;
+}
+
+describe('what is cut', () => {
+  test('data of Secrets and ConfigMaps, annotations that are not allowed, and managedFields', () => {
+    const identity = { name: 'x', uid: 'u1', resourceVersion: '1' };
+    expect(dietedFields(EXPORTER, SECRET)).toEqual({ metadata: identity });
+    const { 'example.com/owner': owner, 'example.com/team': team } = annotations;
+    const ofPod = { ...identity, annotations: { 'example.com/owner': owner } };
+    expect(dietedFields(EXPORTER, POD)).toEqual({ metadata: ofPod });
+    const ofConfigMap = { ...identity, annotations: { 'example.com/owner': owner, 'example.com/team': team } };
+    expect(dietedFields(EXPORTER, CONFIG_MAP)).toEqual({ metadata: ofConfigMap });
+  });
+
+  test('all annotations stay where the list says so for the kind, or for all kinds', () => {
+    for (const resource of ['pods', '*']) {
+      const annotationAllowList = new Map([[resource, ['*']]]);
+      expect(dietedFields({ ...EXPORTER, annotationAllowList }, POD)).toMatchObject({ metadata: { annotations } });
+    }
+  });
+
+  test('a pattern takes keys as kube-state-metrics does: prefix and suffix do not overlap', () => {
+    const filter = new AnnotationFilter(['ab*ba', 'x', '*two*stars']);
+    const kept = ['ab', 'aba', 'abba', 'ab-ba', 'x', 'xx', 'two', '1two2stars'].filter((key) =>
+      filter.keeps(Buffer.from(key), 0, key.length),
+    );
+    expect(kept).toEqual(['abba', 'ab-ba', 'x']);
+  });
+
+  test('of an exporter of unknown version, only managedFields', () => {
+    for (const version of [undefined, '3.0.0', '2.200.0', 'latest']) {
+      const whole = dietedFields({ ...EXPORTER, version }, SECRET);
+      expect(whole).toMatchObject({ metadata: { annotations }, data: { key: Buffer.from('confidential') } });
+      expect(whole).not.toMatchObject({ metadata: { managedFields: expect.anything() } });
+    }
+  });
+
+  test('nothing of kinds that custom-resource-state names, by kind or by group', () => {
+    const widget = { group: 'example.com', resource: 'widgets', apiVersion: 'example.com/v1', kind: 'Widget' };
+    const diet = (kind: string, group: string): unknown =>
+      exporterDiet(EXPORTER, [{ kind, group }], widget, widget, 'json');
+    expect(diet('Widget', 'example.com')).toBeUndefined();
+    expect(diet('*', 'example.com')).toBeUndefined();
+    expect(diet('Gadget', 'example.com')).toBeDefined();
+    expect(diet('Widget', 'example.org')).toBeDefined();
+  });
+});
+
+describe('a feed with a diet', () => {
+  const feedOf = (diet: ReturnType<typeof exporterDiet>): FeedState =>
+    new FeedState({
+      kind: SECRET,
+      codec: protobufCodec,
+      slotCount: SLOTS,
+      slotHash: slotHashOf('uid', SLOTS),
+      position: '1',
+      diet,
+      now: () => 0,
+      onChange: () => {},
+    });
+
+  function live(feed: FeedState, type: string, version: string): void {
+    const frame = frameOf(type, 'Secret', version);
+    protobufCodec.readWhole(frame, view);
+    applyEvent(feed, view, 0, frame.length);
+  }
+
+  /** Collects what is written to the subscription's client. */
+  function listen(subscription: Subscription): Buffer[] {
+    const written: Buffer[] = [];
+    subscription.attach({
+      write: (bytes) => written.push(Buffer.from(bytes)) > 0,
+      end: (bytes) => written.push(Buffer.from(bytes)),
+      destroy: () => {},
+      destroyed: false,
+      on: () => {},
+    });
+    return written;
+  }
+
+  test('sends events of every type lean: new, changed, rewritten to ADDED, deleted', () => {
+    const feed = feedOf(exporterDiet(EXPORTER, [], SECRET, SECRET, 'protobuf'));
+    const written = listen(feed.subscribe());
+    reconcileSlots(feed, everything);
+    for (const [type, version] of [
+      ['MODIFIED', '2'],
+      ['MODIFIED', '3'],
+      ['DELETED', '4'],
+    ] as const) {
+      live(feed, type, version);
+      feed.flush();
+    }
+    const expected = (type: string, resourceVersion: string): unknown => ({
+      type,
+      kind: 'Secret',
+      object: { metadata: { name: 'x', uid: 'u1', resourceVersion } },
+    });
+    expect(written.map(decodeFrame)).toEqual([
+      expected('ADDED', '2'),
+      expected('MODIFIED', '3'),
+      expected('DELETED', '4'),
+    ]);
+    expect(feed.diet?.cutBytes).toBeGreaterThan(3 * 'confidential'.length);
+  });
+
+  test('answers a list lean', () => {
+    const feed = feedOf(exporterDiet(EXPORTER, [], SECRET, SECRET, 'protobuf'));
+    const subscription = feed.subscribe();
+    let listed: readonly Buffer[] = [];
+    subscription.collect((objects) => (listed = objects));
+    reconcileSlots(feed, everything);
+    live(feed, 'ADDED', '2');
+    subscription.finishCollecting('2');
+    const metadata = { name: 'x', uid: 'u1', resourceVersion: '2' };
+    expect(listed.map((object) => object.toString('hex'))).toEqual([
+      encodeObject('Secret', { metadata }).toString('hex'),
+    ]);
+  });
+
+  test('without one, passes every byte', () => {
+    const feed = feedOf(undefined);
+    const written = listen(feed.subscribe());
+    reconcileSlots(feed, everything);
+    live(feed, 'ADDED', '2');
+    feed.flush();
+    expect(Buffer.concat(written).toString('hex')).toBe(frameOf('ADDED', 'Secret', '2').toString('hex'));
+  });
+});

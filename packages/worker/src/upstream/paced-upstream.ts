@@ -1,0 +1,46 @@
+import { type Readable, Transform } from 'node:stream';
+import type { Upstream } from '../data-plane/data-plane.ts';
+
+/** How long what has come is still to be held back, ms; asked again after that time. */
+export type Pace = () => number;
+
+/**
+ * The upstream with its watches held back: bytes pass when `pace` says 0, in their order. What comes meanwhile waits in
+ * the socket. Everything but watches, and the first state of a WatchList, passes at once.
+ */
+export function pacedUpstream(upstream: Upstream, pace: Pace): Upstream {
+  return {
+    stream: async (request) => {
+      const response = await upstream.stream(request);
+      const query = new Map<string, unknown>(Object.entries(request.query ?? {}));
+      const isPaced = query.get('watch') === 'true' && !query.has('sendInitialEvents') && response.status === 200;
+      return isPaced ? { ...response, body: paced(response.body, pace) } : response;
+    },
+  };
+}
+
+function paced(body: Readable, pace: Pace): Readable {
+  let timer: NodeJS.Timeout | undefined;
+  const held = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const look = (): void => {
+        const ms = pace();
+        if (ms > 0) timer = setTimeout(look, ms);
+        else done(null, chunk);
+      };
+      look();
+    },
+    destroy(error, done) {
+      clearTimeout(timer);
+      body.destroy();
+      done(error);
+    },
+  });
+  // It may break before anyone reads it; whoever does so later finds it destroyed, as a body of the client itself.
+  held.on('error', () => {});
+  body.on('error', (error) => held.destroy(error));
+  body.on('close', () => {
+    if (!body.readableEnded) held.destroy();
+  });
+  return body.pipe(held);
+}
