@@ -16,16 +16,13 @@ import {
   systemClock,
   task,
 } from '@shard-controller/shared/runtime';
-import { loadManagerConfig, type ManagerConfig } from './config.ts';
-import { kubeconfigEndpoint } from './effects/kubeconfig-endpoint.ts';
+import { loadManagerConfig, type ManagerConfig } from './config/index.ts';
+import { kubeconfigEndpoint } from './effects/index.ts';
 import { decisionEnvelopeSchema } from './event-log/index.ts';
 import { isManagerGone, serveInspection } from './inspection/index.ts';
 import { Leadership } from './leadership/index.ts';
-import { ClusterView } from './observation/cluster-view.ts';
-import { Hearing } from './observation/hearing.ts';
-import { WorkerRegistry } from './observation/worker-registry.ts';
-import { Fleet } from './runner/fleet.ts';
-import { DecisionMetrics } from './runner/metrics.ts';
+import { ClusterView, Hearing, WorkerRegistry } from './observation/index.ts';
+import { DecisionMetrics, Fleet } from './runner/index.ts';
 
 const COMPONENT = 'shard-controller-manager';
 /** Longest wait for one answer of the API server, ms. */

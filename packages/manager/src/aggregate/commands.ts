@@ -127,4 +127,3 @@ export type CommandBody =
     };
 
 export type Command = CommandContext & CommandBody;
-export type CommandType = CommandBody['type'];

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { DecisionTableError, decisionTable, type TableConfig } from './decision-table.ts';
+import { decisionTable, DecisionTableError, type TableConfig } from './decision-table.ts';
 
 const door: TableConfig = {
   id: 'door',

@@ -327,6 +327,6 @@ export const shardEventSchema = z.discriminatedUnion('type', [
 ]);
 
 export type ShardEvent = z.infer<typeof shardEventSchema>;
-export type ShardEventType = ShardEvent['type'];
+type ShardEventType = ShardEvent['type'];
 /** The event of one type. */
 export type EventOf<T extends ShardEventType> = Extract<ShardEvent, { type: T }>;

@@ -2,17 +2,17 @@ import { withEpochs } from './assignment.ts';
 import type { EventOf, ShardEvent } from './events.ts';
 import { recoveredState } from './log-recovery.ts';
 import {
-  type MigrationId,
   type LostSlots,
+  type MigrationId,
   type MigrationState,
   pairOf,
   pendingShard,
   type RolloutState,
   type ShardConfigState,
   type ShardId,
+  shardIdOf,
   type ShardState,
   type SlotIndex,
-  shardIdOf,
 } from './state.ts';
 import { failedOwners, failuresOf } from './view.ts';
 

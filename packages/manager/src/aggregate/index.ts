@@ -1,30 +1,20 @@
-export { type AssignedSlots, assignedSlots } from './assignment.ts';
+export { assignedSlots, toAssignment } from './assignment.ts';
 export type {
   Command,
   CommandBody,
   CommandContext,
   LoadProgress,
-  CommandType,
   ObservedConfig,
   ShardInstanceClaim,
   ShardObservation,
   StandbyObservation,
 } from './commands.ts';
-export {
-  createDecide,
-  type Decide,
-  type Decision,
-  type DecisionTables,
-  decide,
-  EndlessDecisionError,
-  standardTables,
-} from './decide.ts';
-export { type Desired, type DesiredStatefulSet, desired, type PodToDelete } from './desired.ts';
-export { type EventOf, type ShardEvent, type ShardEventType, shardEventSchema } from './events.ts';
+export { type DecisionTable, decisionTable, type Row, type TableConfig, type Verdict } from './decision-table.ts';
+export { type ShardEvent, shardEventSchema } from './events.ts';
 export { evolve } from './evolve.ts';
-export { defaultSettings, type Settings, settingsSchema } from './settings.ts';
+export { recoverShards } from './log-recovery.ts';
+export { defaultSettings, type Settings } from './settings.ts';
 export {
-  type FailoverState,
   type Health,
   initialState,
   type LastDecision,
@@ -32,23 +22,39 @@ export {
   type MigrationCause,
   type MigrationId,
   type MigrationState,
-  type MigrationStep,
   ordinalOf,
-  type RolloutState,
-  type ScalingState,
+  pairOf,
   type ShardConfigState,
   type ShardId,
+  shardIdOf,
   type ShardState,
   type SlotIndex,
-  shardIdOf,
   SURGE,
+  SURGE_ORDINAL,
 } from './state.ts';
 export {
-  type ConditionType,
-  type DesiredCondition,
-  type DesiredStatus,
-  describeStatus,
-  type Hold,
-  holdsOf,
-} from './status.ts';
-export { isIdle, isWanted, openMigrations, shardsOf, slotsOf } from './view.ts';
+  awaitedShards,
+  failedOwners,
+  failuresOf,
+  isIdle,
+  isLoaded,
+  isOutdated,
+  isRolling,
+  isServing,
+  isSurge,
+  isTarget,
+  isWanted,
+  keepersFor,
+  migratingSlots,
+  openMigrations,
+  pausedPairs,
+  projectedOwners,
+  refugesOf,
+  regularShards,
+  replicasOf,
+  shardsOf,
+  slotsOf,
+  slotsToRelease,
+  targetsOf,
+  type View,
+} from './view.ts';

@@ -1,7 +1,7 @@
 import type { Replica } from '@shard-controller/shared/contracts';
 import type { ShardInstanceClaim } from './commands.ts';
 import type { EventOf } from './events.ts';
-import { initialState, pendingShard, type ShardConfigState, type ShardId, type SlotIndex, shardIdOf } from './state.ts';
+import { initialState, pendingShard, type ShardConfigState, type ShardId, shardIdOf, type SlotIndex } from './state.ts';
 
 /** What one shard keeps after the log was lost. */
 export interface RecoveredShard {

@@ -49,7 +49,7 @@ export interface LostSlots {
 }
 
 export type MigrationCause = 'resize' | 'rebalance' | 'rollout' | 'drain' | 'recovery';
-export type MigrationStep = 'Planning' | 'Preparation' | 'Transfer' | 'Verification' | 'Cleanup';
+type MigrationStep = 'Planning' | 'Preparation' | 'Transfer' | 'Verification' | 'Cleanup';
 
 /** An open migration; closed ones live in the log only. */
 export interface MigrationState {
@@ -113,14 +113,14 @@ export interface Backoff {
 
 export type LoadBand = 'above' | 'within' | 'below';
 
-export interface ScalingState {
+interface ScalingState {
   /** Where the load is relative to the two thresholds, and since when. */
   readonly band: LoadBand;
   readonly bandSince: number;
   readonly lastScaleAt: number;
 }
 
-export interface FailoverState {
+interface FailoverState {
   /** Failures of shards that owned slots, newest last, within the mass-failure window of the newest. */
   readonly recent: readonly { readonly shardId: ShardId; readonly at: number }[];
   /** Set while a mass failure holds the failover back. */

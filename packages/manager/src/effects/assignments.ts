@@ -8,7 +8,7 @@ import {
   compareEpoch,
 } from '@shard-controller/shared/contracts';
 import { fitsMessage, LastValueStream, type NatsLink } from '@shard-controller/shared/nats';
-import type { ConfigIdentity } from './owner.ts';
+import type { ConfigIdentity } from '../naming/index.ts';
 
 /**
  * What became of a publication. `newer`: another writer's newer assignment stands there, ours is obsolete. `unsent`: no

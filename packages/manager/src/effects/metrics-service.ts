@@ -1,8 +1,12 @@
 import type { V1PodDisruptionBudgetSpec, V1ServiceSpec } from '@kubernetes/client-node';
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
-import type { ConfigIdentity } from './owner.ts';
-import { ownerReference } from './owner.ts';
-import { configLabels, workerSelector } from './labels.ts';
+import {
+  type ConfigIdentity,
+  configLabels,
+  metricsServiceName,
+  ownerReference,
+  workerSelector,
+} from '../naming/index.ts';
 
 export interface ServiceObject extends KubernetesObject {
   readonly spec: V1ServiceSpec;
@@ -11,9 +15,6 @@ export interface ServiceObject extends KubernetesObject {
 export interface DisruptionBudgetObject extends KubernetesObject {
   readonly spec: V1PodDisruptionBudgetSpec;
 }
-
-/** Name of the headless Service in front of the workers' `/metrics`; also the StatefulSets' `serviceName`. */
-export const metricsServiceName = (config: string): string => `${config}-metrics`;
 
 /**
  * Headless, and with pods that are not ready: a draining worker stays a target until its slots are scraped elsewhere,

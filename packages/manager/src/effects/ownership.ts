@@ -1,7 +1,6 @@
 import { GROUP, SHARD_CONFIG_KIND } from '@shard-controller/shared/api';
 import { z } from 'zod';
-import { configLabels } from './labels.ts';
-import type { ConfigIdentity } from './owner.ts';
+import { type ConfigIdentity, configLabels } from '../naming/index.ts';
 
 /**
  * Whose an object is that stands where one of a ShardConfig's shall stand.

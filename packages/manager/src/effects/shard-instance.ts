@@ -8,8 +8,7 @@ import {
 } from '@shard-controller/shared/api';
 import { type Assignment, compareEpoch } from '@shard-controller/shared/contracts';
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
-import { configLabels } from './labels.ts';
-import { ownerReference } from './owner.ts';
+import { configLabels, ownerReference } from '../naming/index.ts';
 
 export interface ShardInstanceObject extends KubernetesObject {
   readonly spec: ShardInstanceSpec;

@@ -2,20 +2,20 @@ import type { V1StatefulSetSpec } from '@kubernetes/client-node';
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { Replica } from '@shard-controller/shared/contracts';
 import { ordinalOf, SURGE } from '../aggregate/index.ts';
-import { configLabels, type PodRole, REPLICA_LABEL, workerSelector } from './labels.ts';
-import { metricsServiceName } from './metrics-service.ts';
-import { ownerReference } from './owner.ts';
+import {
+  configLabels,
+  metricsServiceName,
+  ownerReference,
+  type PodRole,
+  REPLICA_LABEL,
+  statefulSetName,
+  workerSelector,
+} from '../naming/index.ts';
 import { type WorkerPodInput, type WorkerPodTemplate, workerPodTemplate } from './worker-pod.ts';
 
 export interface StatefulSetObject extends KubernetesObject {
   readonly spec: Omit<V1StatefulSetSpec, 'template'> & { readonly template: WorkerPodTemplate };
 }
-
-/**
- * Name of a StatefulSet. `<config>-a` and `<config>-b` run one replica of every shard, pod ordinal = shard;
- * `<config>-s` runs the surge worker.
- */
-export const statefulSetName = (config: string, role: PodRole): string => `${config}-${role === 'surge' ? 's' : role}`;
 
 /**
  * All pods start and stop at once, and a changed template touches no pod by itself: the manager deletes outdated pods

@@ -1,8 +1,8 @@
 import type { ShardConfigStatus } from '@shard-controller/shared/api';
 import type { ApplyRequest, KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { describe, expect, it } from 'vitest';
-import type { DesiredCondition } from '../aggregate/index.ts';
-import { SteppingClock } from '../observation/testing.ts';
+import type { DesiredCondition } from '../decision/index.ts';
+import { SteppingClock } from '../testing/index.ts';
 import {
   type KindReport,
   StatusWriter,

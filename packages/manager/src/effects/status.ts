@@ -2,16 +2,10 @@ import { API_VERSION, type Condition, SHARD_CONFIG_KIND, type ShardConfigStatus 
 import type { Heartbeat, UnavailableKind } from '@shard-controller/shared/contracts';
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
-import {
-  type ConditionType,
-  type DesiredCondition,
-  type DesiredStatus,
-  type ShardConfigState,
-  SURGE,
-} from '../aggregate/index.ts';
-import type { PodProblem } from '../observation/pod-problems.ts';
-import { FIELD_MANAGER, selectorText, workerSelector } from './labels.ts';
-import type { ConfigIdentity } from './owner.ts';
+import { type ShardConfigState, SURGE } from '../aggregate/index.ts';
+import type { ConditionType, DesiredCondition, DesiredStatus } from '../decision/index.ts';
+import { type ConfigIdentity, FIELD_MANAGER, selectorText, workerSelector } from '../naming/index.ts';
+import type { PodProblem } from '../observation/index.ts';
 
 /** Figures such as load may change at every heartbeat: they are written at most so often, ms. */
 const QUIET_MS = 2_000;

@@ -11,11 +11,10 @@ import type {
 } from '@kubernetes/client-node';
 import { parseQuantity, type ShardConfigSpec } from '@shard-controller/shared/api';
 import { LEAN_NODE_ENVIRONMENT, parseGoDuration } from '@shard-controller/shared/runtime';
-import type { WorkerSettings } from '../config.ts';
+import type { WorkerSettings } from '../config/index.ts';
+import { type ConfigIdentity, type PodRole, REVISION_LABEL, workerLabels, workerSelector } from '../naming/index.ts';
 import { customResourcesEnv } from './custom-resources.ts';
 import { allowlist, exporterArguments } from './exporter-arguments.ts';
-import { type PodRole, REVISION_LABEL, workerLabels, workerSelector } from './labels.ts';
-import type { ConfigIdentity } from './owner.ts';
 
 /** Ports of a worker pod. Scrapes go to the gateway; the exporter's own ports are there for its probes and its telemetry. */
 const WORKER_PORTS = {

@@ -1,13 +1,13 @@
 import { shardConfigSpecSchema, type ShardInstance } from '@shard-controller/shared/api';
 import type { ApplyRequest, KubernetesObject } from '@shard-controller/shared/kubernetes';
 import { describe, expect, it } from 'vitest';
-import { desired } from '../aggregate/index.ts';
-import { ModelWorld, testSettings } from '../aggregate/testing/model-world.ts';
-import { configLabels } from './labels.ts';
+import { desired } from '../decision/index.ts';
+import { ModelWorld, testSettings } from '../decision/testing/index.ts';
+import { configLabels } from '../naming/index.ts';
+import type { WorkerPod } from '../observation/index.ts';
 import { shardInstanceOf } from './shard-instance.ts';
-import type { WorkerPod } from './worker-pods.ts';
-import { World, type WorldInput } from './world.ts';
 import { templateRevision } from './worker-pod.ts';
+import { World, type WorldInput } from './world.ts';
 
 const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
 const worker = { image: 'worker:1', serviceAccount: 'worker', natsUrl: 'nats://nats:4222', logLevel: 'info' };

@@ -17,17 +17,17 @@ import {
 } from '@shard-controller/shared/kubernetes';
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
-import { type Desired, type DesiredStatefulSet, SURGE } from '../aggregate/index.ts';
-import type { WorkerSettings } from '../config.ts';
+import { SURGE } from '../aggregate/index.ts';
+import type { WorkerSettings } from '../config/index.ts';
+import type { Desired, DesiredStatefulSet } from '../decision/index.ts';
+import { type ConfigIdentity, FIELD_MANAGER, type PodRole, REVISION_LABEL, statefulSetName } from '../naming/index.ts';
+import type { WorkerPod } from '../observation/index.ts';
 import type { AssignmentPublisher } from './assignments.ts';
-import { FIELD_MANAGER, type PodRole, REVISION_LABEL } from './labels.ts';
 import { disruptionBudget, metricsService } from './metrics-service.ts';
-import type { ConfigIdentity } from './owner.ts';
 import { belonging, ForeignObjectError, PredecessorObjectError } from './ownership.ts';
 import { needsWrite, shardInstanceOf } from './shard-instance.ts';
-import { statefulSetName, surgeStatefulSet, workerStatefulSet } from './stateful-set.ts';
+import { surgeStatefulSet, workerStatefulSet } from './stateful-set.ts';
 import { templateRevision, type WorkerPodInput } from './worker-pod.ts';
-import type { WorkerPod } from './worker-pods.ts';
 
 export interface WorldOptions {
   readonly client: Pick<KubernetesClient, 'apply' | 'delete' | 'find' | 'patch' | 'pathOf'>;

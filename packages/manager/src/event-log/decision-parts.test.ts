@@ -1,8 +1,8 @@
 import { encodeMessage } from '@shard-controller/shared/nats';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DECISION_V1, type StoredDecision } from './decision.ts';
 import { inParts, type OpenDecision, wholeText, withPart } from './decision-parts.ts';
+import { DECISION_V1, type StoredDecision } from './decision.ts';
 
 const stored = (text: string): StoredDecision => ({
   v: DECISION_V1,

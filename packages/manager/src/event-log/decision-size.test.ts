@@ -4,9 +4,7 @@ import { encodeMessage, fitsMessage } from '@shard-controller/shared/nats';
 import { describe, expect, it } from 'vitest';
 import {
   type CommandBody,
-  decide,
   defaultSettings,
-  desired,
   evolve,
   initialState,
   type ShardConfigState,
@@ -14,8 +12,9 @@ import {
   shardEventSchema,
   shardIdOf,
 } from '../aggregate/index.ts';
-import { DECISION_V1, decisionSchema } from './decision.ts';
+import { decide, desired } from '../decision/index.ts';
 import { inParts } from './decision-parts.ts';
+import { DECISION_V1, decisionSchema } from './decision.ts';
 import { EventCodec } from './event-codec.ts';
 
 const codec = new EventCodec(shardEventSchema);

@@ -9,15 +9,6 @@ import {
 } from '@shard-controller/shared/nats';
 import type { z } from 'zod';
 import {
-  DECISION_V1,
-  type Decision,
-  type DecisionEnvelope,
-  decisionSchema,
-  type NewDecision,
-  type StoredDecision,
-  shortText,
-} from './decision.ts';
-import {
   DECISION_PART,
   decisionPartSchema,
   inParts,
@@ -25,6 +16,15 @@ import {
   wholeText,
   withPart,
 } from './decision-parts.ts';
+import {
+  type Decision,
+  DECISION_V1,
+  type DecisionEnvelope,
+  decisionSchema,
+  type NewDecision,
+  shortText,
+  type StoredDecision,
+} from './decision.ts';
 import { UnknownEventError } from './errors.ts';
 import { EventCodec, type Upcasters } from './event-codec.ts';
 import type { FoundLog } from './log-comparison.ts';

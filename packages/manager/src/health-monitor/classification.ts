@@ -1,5 +1,5 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
-import type { Health, ShardObservation } from '../aggregate/model.ts';
+import type { Health, ShardObservation } from '../aggregate/index.ts';
 
 /**
  * Everything known about one worker, from sources that fail independently. Times are ms on this manager's clock (when

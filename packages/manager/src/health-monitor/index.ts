@@ -8,5 +8,5 @@ export {
 } from './classification.ts';
 export { type HealthSignal, type HealthTable, healthTable } from './machine.ts';
 export { shardCommand } from './observation.ts';
-export { isTakeoverDue } from './takeover.ts';
 export { standbyCommand, type StandbySignals } from './standby.ts';
+export { isTakeoverDue } from './takeover.ts';

@@ -14,7 +14,7 @@ import {
   type StandbyObservation,
   type TableConfig,
   type View,
-} from '../aggregate/model.ts';
+} from '../aggregate/index.ts';
 import { endsKeeping, isCaughtUp } from './observation.ts';
 import { takeoverReasons } from './takeover.ts';
 

@@ -6,7 +6,7 @@ import {
   type ShardObservation,
   type ShardState,
   slotsToRelease,
-} from '../aggregate/model.ts';
+} from '../aggregate/index.ts';
 
 /**
  * The command for what is seen of a shard, or undefined where `state` already says so. Level-triggered: call it for

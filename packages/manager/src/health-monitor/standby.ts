@@ -1,4 +1,4 @@
-import type { CommandBody, ShardConfigState, ShardId, StandbyObservation } from '../aggregate/model.ts';
+import type { CommandBody, ShardConfigState, ShardId, StandbyObservation } from '../aggregate/index.ts';
 import type { HealthBounds, ShardSignals } from './classification.ts';
 import { isTakeoverDue } from './takeover.ts';
 

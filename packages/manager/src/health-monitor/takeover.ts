@@ -4,7 +4,7 @@ import {
   type ShardConfigState,
   type ShardState,
   type StandbyObservation,
-} from '../aggregate/model.ts';
+} from '../aggregate/index.ts';
 
 type Reason = (state: ShardConfigState, observation: StandbyObservation) => boolean;
 

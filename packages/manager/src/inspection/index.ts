@@ -1,2 +1,2 @@
-export { type InspectionOptions, serveInspection, stateDigest } from './inspection.ts';
+export { serveInspection, stateDigest } from './inspection.ts';
 export { isManagerGone } from './presence.ts';

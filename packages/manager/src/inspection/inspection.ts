@@ -3,7 +3,7 @@ import { slotOf, slotsToRanges } from '@shard-controller/shared/hashing';
 import type { NatsLink } from '@shard-controller/shared/nats';
 import { z } from 'zod';
 import { assignedSlots, type ShardConfigState } from '../aggregate/index.ts';
-import type { ConfigRunner } from '../runner/config-runner.ts';
+import type { ConfigRunner } from '../runner/index.ts';
 
 const VERSION = '0.1.0';
 const SERVICE = 'shard-inspect';

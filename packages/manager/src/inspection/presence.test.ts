@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type FakeAnswer, FakeLink, SteppingClock } from '../observation/testing.ts';
+import { type FakeAnswer, FakeLink, SteppingClock } from '../testing/index.ts';
 import { isManagerGone } from './presence.ts';
 
 interface Scene {

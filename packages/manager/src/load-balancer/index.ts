@@ -1,3 +1,3 @@
-export { type BalanceTable, balanceStateOf, balanceTable } from './machine.ts';
+export { balanceStateOf, type BalanceTable, balanceTable } from './machine.ts';
 export { plannedMigrations, rebalancingBlock, type Transfer } from './placement.ts';
-export { isStrategy, unknownStrategyText } from './strategies/registry.ts';
+export { isStrategy, unknownStrategyText } from './strategies/index.ts';

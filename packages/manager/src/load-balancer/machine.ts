@@ -10,7 +10,7 @@ import {
   type TableConfig,
   targetsOf,
   type View,
-} from '../aggregate/model.ts';
+} from '../aggregate/index.ts';
 import {
   causeOf,
   evacuation,

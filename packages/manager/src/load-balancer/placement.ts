@@ -4,8 +4,8 @@ import {
   isLoaded,
   isRolling,
   isWanted,
-  type MigrationCause,
   migratingSlots,
+  type MigrationCause,
   openMigrations,
   pairOf,
   pausedPairs,
@@ -13,15 +13,15 @@ import {
   refugesOf,
   type ShardEvent,
   type ShardId,
+  shardsOf,
   type ShardState,
   type SlotIndex,
-  shardsOf,
   slotsOf,
   targetsOf,
   type View,
-} from '../aggregate/model.ts';
-import { type Move, type PlanInput, planBalance, planRefuge } from './planner.ts';
-import { strategyNamed } from './strategies/registry.ts';
+} from '../aggregate/index.ts';
+import { type Move, planBalance, type PlanInput, planRefuge } from './planner.ts';
+import { strategyNamed } from './strategies/index.ts';
 
 /** Slots that move together: from one shard to one other. */
 export interface Transfer {

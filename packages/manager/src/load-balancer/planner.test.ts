@@ -1,10 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Move, type PlanInput, planBalance, planRefuge } from './planner.ts';
-import { runsOf } from './strategy.ts';
-import { consistentHash } from './strategies/consistent-hash.ts';
-import { leastLoaded } from './strategies/least-loaded.ts';
-import { roundRobin } from './strategies/round-robin.ts';
+import { type Move, planBalance, type PlanInput, planRefuge } from './planner.ts';
+import { consistentHash, leastLoaded, roundRobin, runsOf } from './strategies/index.ts';
 
 const strategies = [consistentHash, roundRobin, leastLoaded];
 

@@ -1,5 +1,5 @@
-import type { ShardId, SlotIndex } from '../aggregate/model.ts';
-import { byShardId, type PlanTarget, type Receiver, type Strategy } from './strategy.ts';
+import type { ShardId, SlotIndex } from '../aggregate/index.ts';
+import { byShardId, type PlanTarget, type Receiver, type Strategy } from './strategies/index.ts';
 
 export interface PlanInput {
   /** Responsible shard by slot, as it will be when everything under way has succeeded. */

@@ -5,7 +5,7 @@ import {
   type ShardConfigState,
   type ShardId,
   slotsToRelease,
-} from '../aggregate/model.ts';
+} from '../aggregate/index.ts';
 import type { MigrationSignal } from './machine.ts';
 
 type HandoverObserved = Extract<CommandBody, { type: 'HandoverObserved' }>;

@@ -8,7 +8,7 @@ import {
   type ShardEvent,
   type TableConfig,
   type View,
-} from '../aggregate/model.ts';
+} from '../aggregate/index.ts';
 
 /** What happens to one migration. `detail` is for people. */
 export interface MigrationSignal {

@@ -14,8 +14,8 @@ import type { Replica } from '@shard-controller/shared/contracts';
 import { type Invalid, type KubernetesClient, Reflector, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
-import { selectorText } from '../effects/labels.ts';
-import { parseWorkerPod, type WorkerPod } from '../effects/worker-pods.ts';
+import { selectorText } from '../naming/index.ts';
+import { parseWorkerPod, type WorkerPod } from './worker-pods.ts';
 import type { WorkerWord } from './worker-registry.ts';
 
 /** A ShardConfig that the API server took and our schema does not. */

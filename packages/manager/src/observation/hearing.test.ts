@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { SteppingClock } from '../testing/index.ts';
 import { Hearing } from './hearing.ts';
-import { SteppingClock } from './testing.ts';
 
 describe('Hearing', () => {
   it('goes on while the process runs', async () => {

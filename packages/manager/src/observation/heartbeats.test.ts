@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { FakeLink } from '../testing/index.ts';
 import { listenForHeartbeats } from './heartbeats.ts';
 import { ping } from './ping.ts';
-import { FakeLink } from './testing.ts';
 
 const heartbeat = {
   v: 'shard.heartbeat.v1',

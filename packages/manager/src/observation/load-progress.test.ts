@@ -1,7 +1,7 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import { describe, expect, it } from 'vitest';
+import { heartbeatOf } from '../testing/index.ts';
 import { type LoadMarks, loadMarks, loadProgress } from './load-progress.ts';
-import { heartbeatOf } from './testing.ts';
 
 type Saying = Omit<Partial<Heartbeat>, 'load' | 'feeds' | 'slots'> & {
   readonly objects?: number;

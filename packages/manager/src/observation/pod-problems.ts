@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { type Desired, shardIdOf, SURGE } from '../aggregate/index.ts';
-import type { PodRole } from '../effects/labels.ts';
-import { statefulSetName } from '../effects/stateful-set.ts';
+import { shardIdOf, SURGE } from '../aggregate/index.ts';
+import type { Desired } from '../decision/index.ts';
+import { type PodRole, statefulSetName } from '../naming/index.ts';
 
 /** Why a wanted worker does not run, in the words of who refuses it. */
 export interface PodProblem {

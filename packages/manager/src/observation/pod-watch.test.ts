@@ -1,11 +1,11 @@
 import { type CallOptions, KubernetesError, type ObjectList } from '@shard-controller/shared/kubernetes';
 import { describe, expect, it } from 'vitest';
-import { parseWorkerPod, type WorkerPod } from '../effects/worker-pods.ts';
-import { desired } from '../aggregate/index.ts';
-import { ModelWorld, testSettings } from '../aggregate/testing/model-world.ts';
+import { desired } from '../decision/index.ts';
+import { ModelWorld, testSettings } from '../decision/testing/index.ts';
+import { SteppingClock } from '../testing/index.ts';
 import { parseEvent, refusalOf, wantedPods } from './pod-problems.ts';
 import { PodWatch } from './pod-watch.ts';
-import { SteppingClock } from './testing.ts';
+import { parseWorkerPod, type WorkerPod } from './worker-pods.ts';
 
 const signal = new AbortController().signal;
 const QUOTA = 'pods "main-a-1" is forbidden: exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1';

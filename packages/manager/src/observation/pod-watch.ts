@@ -1,7 +1,6 @@
 import { type KubernetesClient, KubernetesError, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { WorkerPod } from '../effects/worker-pods.ts';
 import {
   newestWarning,
   parseEvent,
@@ -10,6 +9,7 @@ import {
   type SeenEvent,
   type WantedPod,
 } from './pod-problems.ts';
+import type { WorkerPod } from './worker-pods.ts';
 
 /** Time between two looks, ms. */
 const ROUND_MS = 2_000;

@@ -2,8 +2,8 @@ import type { Heartbeat, Scraper, WorkerAddress } from '@shard-controller/shared
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../aggregate/index.ts';
 import { healthBounds } from '../health-monitor/index.ts';
+import { heartbeatOf } from '../testing/index.ts';
 import { hasShown } from './shard-view.ts';
-import { heartbeatOf } from './testing.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
 const address: WorkerAddress = { namespace: 'monitoring', config: 'main', shardId: 'shard-000', replica: 'a' };

@@ -1,8 +1,8 @@
 import type { Health, LoadProgress, Settings, ShardObservation } from '../aggregate/index.ts';
 import { classify, type HealthBounds, type ShardSignals, type StandbySignals } from '../health-monitor/index.ts';
-import type { WorkerPod } from '../effects/worker-pods.ts';
 import { loadProgress } from './load-progress.ts';
 import { scraperProgress } from './scrapers.ts';
+import type { WorkerPod } from './worker-pods.ts';
 import type { WorkerView } from './worker-registry.ts';
 
 /** Everything seen of one worker of a shard, from sources that fail independently. */

@@ -1,6 +1,6 @@
 import type { Heartbeat, WorkerAddress } from '@shard-controller/shared/contracts';
 import { describe, expect, it } from 'vitest';
-import { heartbeatOf } from './testing.ts';
+import { heartbeatOf } from '../testing/index.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
 const address: WorkerAddress = { namespace: 'monitoring', config: 'main', shardId: 'shard-001', replica: 'a' };

@@ -2,15 +2,15 @@ import {
   type DecisionTable,
   decisionTable,
   type ObservedConfig,
+  ordinalOf,
   recoverShards,
   type ShardConfigState,
   type ShardEvent,
   type ShardInstanceClaim,
-  ordinalOf,
   SURGE_ORDINAL,
   type TableConfig,
   type View,
-} from '../aggregate/model.ts';
+} from '../aggregate/index.ts';
 import { isStrategy, unknownStrategyText } from '../load-balancer/index.ts';
 import { bandOf, clamp, loadScalingBlock, shardsAbove, shardsBelow, steadyLoad } from './scaling.ts';
 

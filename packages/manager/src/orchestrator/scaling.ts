@@ -10,7 +10,7 @@ import {
   type ShardConfigState,
   type ShardState,
   type View,
-} from '../aggregate/model.ts';
+} from '../aggregate/index.ts';
 
 /** Why the load cannot be told now, in words, or undefined: figures are missing, or moving slots count at both ends. */
 export function loadBlock(view: View): string | undefined {

@@ -3,12 +3,12 @@ import { eventSubject } from '@shard-controller/shared/contracts';
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import { evolve, initialState, type ShardConfigState, shardEventSchema } from '../aggregate/index.ts';
-import type { ConfigIdentity } from '../effects/owner.ts';
-import type { Obstacle } from '../effects/status.ts';
+import type { Obstacle } from '../effects/index.ts';
 import { EventLog } from '../event-log/index.ts';
 import type { Term } from '../leadership/index.ts';
-import type { ConfigHead, ConfigLog } from './aggregate.ts';
+import type { ConfigIdentity } from '../naming/index.ts';
 import type { RunnerContext } from './context.ts';
+import type { ConfigHead, ConfigLog } from './decision-log.ts';
 import { LeadingTerm } from './leading-term.ts';
 import { Wakeup } from './wakeup.ts';
 

@@ -2,12 +2,10 @@ import type { EventRecorder, KubernetesClient } from '@shard-controller/shared/k
 import type { EventStream, NatsLink } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { ManagerConfig } from '../config.ts';
+import type { ManagerConfig } from '../config/index.ts';
 import type { DecisionEnvelope } from '../event-log/index.ts';
 import type { Leadership } from '../leadership/index.ts';
-import type { ClusterView } from '../observation/cluster-view.ts';
-import type { Hearing } from '../observation/hearing.ts';
-import type { WorkerRegistry } from '../observation/worker-registry.ts';
+import type { ClusterView, Hearing, WorkerRegistry } from '../observation/index.ts';
 import type { DecisionMetrics } from './metrics.ts';
 
 /** What all runners of one manager share. */

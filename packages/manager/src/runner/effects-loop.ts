@@ -2,21 +2,24 @@ import type { ShardConfig } from '@shard-controller/shared/api';
 import { isAborted } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
-import { desired, type DesiredStatus, type ShardConfigState } from '../aggregate/index.ts';
-import type { ConfigIdentity } from '../effects/owner.ts';
+import type { ShardConfigState } from '../aggregate/index.ts';
+import { desired, type DesiredStatus } from '../decision/index.ts';
 import {
   type KindReport,
   type Obstacle,
-  type StatusWriter,
   statusOf,
+  type StatusWriter,
   withNotes,
   withObstacle,
   withPodProblems,
   withUnavailableKinds,
   type WorkerNote,
-} from '../effects/status.ts';
-import type { PodProblem } from '../observation/pod-problems.ts';
-import type { World, WorldInput, WorldOutcome } from '../effects/world.ts';
+  type World,
+  type WorldInput,
+  type WorldOutcome,
+} from '../effects/index.ts';
+import type { ConfigIdentity } from '../naming/index.ts';
+import type { PodProblem } from '../observation/index.ts';
 import type { Wakeup } from './wakeup.ts';
 
 /** Time to the next look when something could not be done, ms. */

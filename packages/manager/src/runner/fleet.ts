@@ -1,10 +1,8 @@
 import { API_VERSION, SHARD_CONFIG_KIND, type ShardConfig } from '@shard-controller/shared/api';
 import { type Heartbeat, heartbeatSubject, pingSubject, type WorkerAddress } from '@shard-controller/shared/contracts';
-import type { ConfigIdentity } from '../effects/owner.ts';
 import { healthBounds } from '../health-monitor/index.ts';
-import type { ClusterViewHandler, InvalidConfig } from '../observation/cluster-view.ts';
-import { listenForHeartbeats } from '../observation/heartbeats.ts';
-import { ping } from '../observation/ping.ts';
+import type { ConfigIdentity } from '../naming/index.ts';
+import { type ClusterViewHandler, type InvalidConfig, listenForHeartbeats, ping } from '../observation/index.ts';
 import { ConfigRunner } from './config-runner.ts';
 import type { RunnerContext } from './context.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SteppingClock } from '../observation/testing.ts';
+import { SteppingClock } from '../testing/index.ts';
 import { InstanceReads } from './instance-reads.ts';
 
 function reads() {

@@ -1,5 +1,5 @@
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { ClusterView } from '../observation/cluster-view.ts';
+import type { ClusterView } from '../observation/index.ts';
 
 export interface InstanceReadsOptions {
   readonly cluster: Pick<ClusterView, 'readInstance'>;

@@ -6,35 +6,28 @@ import {
   VERSION,
   parseShardInstance,
 } from '@shard-controller/shared/api';
-import { wantedPods } from '../observation/pod-problems.ts';
-import { PodWatch } from '../observation/pod-watch.ts';
-import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
-import { type KubernetesObject, resourcePath } from '@shard-controller/shared/kubernetes';
-import {
-  type Assignment,
-  assignmentSubject,
-  eventSubject,
-  type Replica,
-  type WorkerAddress,
-} from '@shard-controller/shared/contracts';
-import { NatsUnavailableError } from '@shard-controller/shared/nats';
-import type { Logger } from '@shard-controller/shared/observability';
 import {
   type CommandBody,
   type CommandContext,
-  describeStatus,
-  desired,
   evolve,
   type ObservedConfig,
   type ShardConfigState,
   type ShardEvent,
   shardsOf,
 } from '../aggregate/index.ts';
-import { AssignmentPublisher, assignmentValues } from '../effects/assignments.ts';
-import { CONFIG_LABEL, FIELD_MANAGER, RETRIED_ANNOTATION } from '../effects/labels.ts';
-import type { ConfigIdentity } from '../effects/owner.ts';
-import { type KindReport, type Obstacle, StatusWriter, type WorkerNote } from '../effects/status.ts';
-import { World } from '../effects/world.ts';
+import { describeStatus, desired } from '../decision/index.ts';
+import {
+  AssignmentPublisher,
+  assignmentValues,
+  type KindReport,
+  type Obstacle,
+  StatusWriter,
+  type WorkerNote,
+  World,
+} from '../effects/index.ts';
+import { CONFIG_LABEL, type ConfigIdentity, FIELD_MANAGER, RETRIED_ANNOTATION } from '../naming/index.ts';
+import { PodWatch, type ShardSources, wantedPods, type WorkerSources } from '../observation/index.ts';
+import type { RunnerContext } from './context.ts';
 import {
   Aggregate,
   type ConfigHead,
@@ -44,8 +37,7 @@ import {
   type LostLog,
   recoveryCommand,
   revivedLog,
-} from './aggregate.ts';
-import type { RunnerContext } from './context.ts';
+} from './decision-log.ts';
 import { DecisionTime } from './decision-time.ts';
 import { EffectsLoop } from './effects-loop.ts';
 import { InstanceReads } from './instance-reads.ts';
@@ -62,6 +54,16 @@ import {
 import { ensureStreams } from './streams.ts';
 import { Verifications } from './verifications.ts';
 import { Wakeup } from './wakeup.ts';
+import { type KubernetesObject, resourcePath } from '@shard-controller/shared/kubernetes';
+import {
+  type Assignment,
+  assignmentSubject,
+  eventSubject,
+  type Replica,
+  type WorkerAddress,
+} from '@shard-controller/shared/contracts';
+import { NatsUnavailableError } from '@shard-controller/shared/nats';
+import type { Logger } from '@shard-controller/shared/observability';
 
 /** Decisions make further decisions possible; this many looks follow each other before the next pause. */
 const MAX_LOOKS = 12;

@@ -3,18 +3,16 @@ import { describe, expect, it } from 'vitest';
 import {
   assignedSlots,
   type CommandBody,
-  decide,
   defaultSettings,
-  describeStatus,
   evolve,
   initialState,
   type Settings,
   type ShardConfigState,
   type ShardEvent,
 } from '../aggregate/index.ts';
-import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
-import { heartbeatOf } from '../observation/testing.ts';
-import { WorkerRegistry } from '../observation/worker-registry.ts';
+import { decide, describeStatus } from '../decision/index.ts';
+import { type ShardSources, WorkerRegistry, type WorkerSources } from '../observation/index.ts';
+import { heartbeatOf } from '../testing/index.ts';
 import { observedCommands, shardFigures } from './observed-commands.ts';
 
 const STEP_MS = 500;

@@ -1,5 +1,6 @@
 import type { Metrics } from '@shard-controller/shared/observability';
-import type { DesiredStatus, ShardConfigState, ShardEvent } from '../aggregate/index.ts';
+import type { ShardConfigState, ShardEvent } from '../aggregate/index.ts';
+import type { DesiredStatus } from '../decision/index.ts';
 
 const CONFIG_LABELS = ['namespace', 'shardconfig'] as const;
 

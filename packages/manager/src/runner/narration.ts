@@ -1,5 +1,5 @@
 import type { ShardConfigState, ShardEvent } from '../aggregate/index.ts';
-import { comparedEverything } from '../observation/verification-text.ts';
+import { comparedEverything } from '../verification/index.ts';
 
 /** An event in words: one log line, and a Kubernetes Event where it concerns the user. */
 export interface Narration {

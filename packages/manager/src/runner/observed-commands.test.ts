@@ -2,10 +2,9 @@ import { shardConfigSpecSchema, type ShardInstance } from '@shard-controller/sha
 import { describe, expect, it } from 'vitest';
 import { defaultSettings, evolve, initialState, type ShardConfigState } from '../aggregate/index.ts';
 import type { LogHead } from '../event-log/index.ts';
-import type { ShardSources, WorkerSources } from '../observation/shard-view.ts';
-import { loadMarks } from '../observation/load-progress.ts';
-import { heartbeatOf } from '../observation/testing.ts';
-import { lostLog, recoveryCommand } from './aggregate.ts';
+import { loadMarks, type ShardSources, type WorkerSources } from '../observation/index.ts';
+import { heartbeatOf } from '../testing/index.ts';
+import { lostLog, recoveryCommand } from './decision-log.ts';
 import { isNewConfig, moveEnds, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
 
 const identity = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };

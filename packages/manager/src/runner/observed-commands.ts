@@ -11,20 +11,20 @@ import {
   type ShardState,
   slotsOf,
 } from '../aggregate/index.ts';
-import type { WorkerSettings } from '../config.ts';
-import type { ConfigIdentity } from '../effects/owner.ts';
-import { templateRevision } from '../effects/worker-pod.ts';
+import type { WorkerSettings } from '../config/index.ts';
+import { templateRevision } from '../effects/index.ts';
 import { healthBounds, needsInstanceRead, shardCommand, standbyCommand } from '../health-monitor/index.ts';
 import { handoverCommands } from '../migration/index.ts';
-import { scraperProgress } from '../observation/scrapers.ts';
+import type { ConfigIdentity } from '../naming/index.ts';
 import {
   hasShown,
   loadOf,
   observeShard,
+  scraperProgress,
   type ShardSources,
   signalsOf,
   standbySignals,
-} from '../observation/shard-view.ts';
+} from '../observation/index.ts';
 import { settingsOf } from './settings.ts';
 import type { VerificationFinished } from './verifications.ts';
 

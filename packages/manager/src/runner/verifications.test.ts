@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import { defaultSettings, evolve, initialState, type ShardEvent, shardIdOf } from '../aggregate/index.ts';
-import { FakeLink, SteppingClock } from '../observation/testing.ts';
+import { FakeLink, SteppingClock } from '../testing/index.ts';
 import { Verifications } from './verifications.ts';
 
 const [source, target] = [shardIdOf(0), shardIdOf(1)];

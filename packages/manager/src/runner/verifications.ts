@@ -1,9 +1,8 @@
 import type { Replica } from '@shard-controller/shared/contracts';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { CommandBody, MigrationState, ShardConfigState } from '../aggregate/index.ts';
-import type { MessageLink } from '../observation/message-link.ts';
-import { type VerificationResult, verifyMigration } from '../observation/verification.ts';
-import { verificationText } from '../observation/verification-text.ts';
+import type { MessageLink } from '../observation/index.ts';
+import { type VerificationResult, verificationText, verifyMigration } from '../verification/index.ts';
 
 /** An answer that says why comes a little before the step's own time-out, which could not. */
 const BEFORE_DEADLINE_MS = 300;

@@ -1,6 +1,6 @@
 import { fnv1a64 } from '@shard-controller/shared/hashing';
-import type { ShardId, SlotIndex } from '../../aggregate/model.ts';
-import { byShardId, type Placement, type Receiver, type Run, runsOf, type Strategy, slotsFrom } from '../strategy.ts';
+import type { ShardId, SlotIndex } from '../../aggregate/index.ts';
+import { byShardId, type Placement, type Receiver, type Run, runsOf, slotsFrom, type Strategy } from './strategy.ts';
 
 /**
  * Stable assignment by hash rank (rendezvous hashing, Thaler and Ravishankar 1998) over runs instead of single slots:

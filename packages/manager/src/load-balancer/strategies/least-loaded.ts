@@ -1,4 +1,4 @@
-import { byShardId, type Placement, type Receiver, type Strategy } from '../strategy.ts';
+import { byShardId, type Placement, type Receiver, type Strategy } from './strategy.ts';
 
 /**
  * Gives each slot to the shard with the lowest load so far: the objects it reports, plus those that it is about to get,

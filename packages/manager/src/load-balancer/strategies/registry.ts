@@ -1,7 +1,7 @@
-import type { Strategy } from '../strategy.ts';
 import { consistentHash } from './consistent-hash.ts';
 import { leastLoaded } from './least-loaded.ts';
 import { roundRobin } from './round-robin.ts';
+import type { Strategy } from './strategy.ts';
 
 const strategies: ReadonlyMap<string, Strategy> = new Map(
   [consistentHash, roundRobin, leastLoaded].map((strategy) => [strategy.name, strategy]),

@@ -1,4 +1,4 @@
-import { byShardId, type Placement, type Strategy } from '../strategy.ts';
+import { byShardId, type Placement, type Strategy } from './strategy.ts';
 
 /** Deals slots in turn, in the order of the shards: even and easy to predict, at the price of many short ranges. */
 export const roundRobin: Strategy = {

@@ -1,0 +1,1 @@
+export { type ManagerConfig, type WorkerSettings, loadManagerConfig } from './manager-config.ts';

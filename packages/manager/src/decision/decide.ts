@@ -1,0 +1,214 @@
+import {
+  type Command,
+  openMigrations,
+  type ShardConfigState,
+  type ShardEvent,
+  type ShardObservation,
+} from '../aggregate/index.ts';
+import { type HealthSignal, type HealthTable, healthTable } from '../health-monitor/index.ts';
+import { balanceStateOf, type BalanceTable, balanceTable } from '../load-balancer/index.ts';
+import {
+  type MigrationSignal,
+  type MigrationTable,
+  migrationTable,
+  signalOf,
+  signalsFromState,
+  tableStateOf,
+} from '../migration/index.ts';
+import { type ConfigSignal, configStateOf, type ConfigTable, configTable } from '../orchestrator/index.ts';
+import { rolloutStateOf, type RolloutTable, rolloutTable } from '../rollout/index.ts';
+import { Draft } from './draft.ts';
+
+/**
+ * Outcome of a command. `decided` may be empty for a Tick. `rejected`: no state of the asked table handles the command
+ * now; count and log it with `machine` and `reason`, change nothing.
+ */
+export type Decision =
+  | { readonly kind: 'decided'; readonly events: readonly ShardEvent[] }
+  | { readonly kind: 'rejected'; readonly machine: string; readonly reason: string };
+
+/**
+ * Decides about one command. Pure. Store `events` with expected sequence `state.sequence`, then fold each with the
+ * sequence it was stored under: `evolve(state, event, sequence)`.
+ */
+export type Decide = (state: ShardConfigState, command: Command) => Decision;
+
+/** The machines that decide. Every event comes out of one of their rows. */
+export interface DecisionTables {
+  readonly config: ConfigTable;
+  readonly rollout: RolloutTable;
+  readonly health: HealthTable;
+  readonly balance: BalanceTable;
+  readonly migration: MigrationTable;
+}
+
+export const standardTables: DecisionTables = {
+  config: configTable,
+  rollout: rolloutTable,
+  health: healthTable,
+  balance: balanceTable,
+  migration: migrationTable,
+};
+
+/** Thrown when the tables keep deciding without end: a defect in their rows, never bad input. */
+class EndlessDecisionError extends Error {
+  readonly code = 'SC_ENDLESS_DECISION';
+  override readonly name = 'EndlessDecisionError';
+}
+
+const MOST_ROUNDS = 100;
+
+/** A `Decide` that asks `tables`. First the command itself is answered, then everything that follows from it. */
+export function createDecide(tables: DecisionTables): Decide {
+  return (state, command) => {
+    const draft = new Draft(state, command);
+    const rejected = answer(tables, draft, command);
+    if (rejected !== undefined) return rejected;
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const before = draft.events.length;
+      followUp(tables, draft);
+      if (draft.events.length === before || draft.isFull) return { kind: 'decided', events: draft.events };
+    }
+    const types = [...new Set(draft.events.map((event) => event.type))].join(', ');
+    throw new EndlessDecisionError(`${command.type} on ShardConfig ${state.name}: no end of ${types}`);
+  };
+}
+
+export const decide: Decide = createDecide(standardTables);
+
+type Rejection = Extract<Decision, { kind: 'rejected' }>;
+
+const reject = (machine: string, reason: string): Rejection => ({ kind: 'rejected', machine, reason });
+
+function answer(tables: DecisionTables, draft: Draft, command: Command): Rejection | undefined {
+  switch (command.type) {
+    case 'ConfigObserved':
+      return askConfig(tables, draft, {
+        type: 'CONFIG',
+        config: command.config,
+        isRestored: command.isRestored === true,
+      });
+    case 'ConfigInvalid':
+      return askConfig(tables, draft, {
+        type: 'INVALID',
+        specGeneration: command.specGeneration,
+        problems: command.problems,
+        isRestored: command.isRestored === true,
+      });
+    case 'ConfigDeleted':
+      return askConfig(tables, draft, { type: 'DELETE' });
+    case 'LogLost': {
+      const { config, generation, instances, reason } = command;
+      return askConfig(tables, draft, { type: 'LOG_LOST', config, generation, instances, reason });
+    }
+    case 'ShardObserved': {
+      const { observation } = command;
+      const signals: readonly HealthSignal[] = [
+        { type: 'REPORT', observation },
+        { type: SIGNAL_OF[observation.health], observation },
+        ...(observation.shown === true ? [{ type: 'SHOWN', observation } as const] : []),
+      ];
+      return askHealth(tables, draft, observation.shardId, signals);
+    }
+    case 'StandbyReady': {
+      const { observation } = command;
+      return askHealth(tables, draft, observation.shardId, [{ type: 'STANDBY_READY', standby: observation }]);
+    }
+    case 'PodGone':
+      return askHealth(tables, draft, command.shardId, [{ type: 'GONE' }]);
+    case 'HandoverObserved':
+      return answerHandover(tables, draft, command);
+    case 'VerificationFinished': {
+      const type = command.equal ? 'VERIFIED' : 'MISMATCH';
+      return askMigration(tables, draft, command.migration, { type, detail: command.detail });
+    }
+    case 'ScrapersMoved':
+      return askMigration(tables, draft, command.migration, { type: 'SCRAPED', detail: command.detail });
+    case 'Tick':
+      return undefined;
+  }
+  return command satisfies never;
+}
+
+const SIGNAL_OF: Readonly<Record<ShardObservation['health'], HealthSignal['type']>> = {
+  Starting: 'STARTING',
+  Healthy: 'HEALTHY',
+  Suspect: 'SUSPECT',
+  Failed: 'FAILED',
+};
+
+function askConfig(tables: DecisionTables, draft: Draft, signal: ConfigSignal): Rejection | undefined {
+  const { state, now } = draft;
+  const from = configStateOf(state);
+  const verdict = tables.config.ask(from, { state, now, view: draft.view }, signal);
+  if (draft.take(verdict)) return undefined;
+  return reject(tables.config.config.id, `${signal.type} changes nothing in state ${from}`);
+}
+
+/** Each of `signals` may find a row; it is a rejection when none does. */
+function askHealth(
+  tables: DecisionTables,
+  draft: Draft,
+  shardId: string,
+  signals: readonly HealthSignal[],
+): Rejection | undefined {
+  const machine = tables.health.config.id;
+  let taken = false;
+  for (const signal of signals) {
+    const shard = draft.state.shards[shardId];
+    if (draft.view === undefined || shard === undefined) return reject(machine, `there is no ${shardId}`);
+    taken = draft.take(tables.health.ask(shard.health, { view: draft.view, shard }, signal)) || taken;
+  }
+  const names = signals.map(({ type }) => type).join(' and ');
+  return taken ? undefined : reject(machine, `${names} changes nothing for ${shardId}, ${draft.healthOf(shardId)}`);
+}
+
+function answerHandover(
+  tables: DecisionTables,
+  draft: Draft,
+  command: Extract<Command, { type: 'HandoverObserved' }>,
+): Rejection | undefined {
+  const { shardId, handover } = command;
+  const { migration: id, state } = handover;
+  const migration = draft.state.migrations[id];
+  // Not a migration's but a failover's release.
+  if (migration === undefined && state === 'released') {
+    return askHealth(tables, draft, shardId, [{ type: 'RELEASED', release: id }]);
+  }
+  const signal = migration === undefined ? undefined : signalOf(migration, command);
+  if (signal === undefined) return reject(tables.migration.config.id, `${state} of ${shardId}: not of ${id}`);
+  return askMigration(tables, draft, id, signal);
+}
+
+function askMigration(
+  tables: DecisionTables,
+  draft: Draft,
+  id: string,
+  signal: MigrationSignal,
+): Rejection | undefined {
+  const machine = tables.migration.config.id;
+  const migration = draft.state.migrations[id];
+  if (draft.view === undefined || migration === undefined) return reject(machine, `no migration ${id} is open`);
+  const from = tableStateOf(migration);
+  if (draft.take(tables.migration.ask(from, { view: draft.view, migration }, signal))) return undefined;
+  return reject(machine, `${signal.type} changes nothing for ${id} in ${from}`);
+}
+
+/** One round of what follows from the state: open migrations first, because a failover needs to know what they leave. */
+function followUp(tables: DecisionTables, draft: Draft): void {
+  for (const { id } of openMigrations(draft.state)) {
+    const migration = draft.state.migrations[id];
+    if (draft.view === undefined || migration === undefined) continue;
+    const facts = { view: draft.view, migration };
+    const from = tableStateOf(migration);
+    for (const signal of signalsFromState(facts)) {
+      if (draft.take(tables.migration.ask(from, facts, signal))) break;
+    }
+    if (draft.isFull) return;
+  }
+  if (draft.view === undefined || draft.state.deleted) return;
+  askConfig(tables, draft, { type: 'EVALUATE' });
+  draft.take(tables.rollout.ask(rolloutStateOf(draft.state), draft.view, { type: 'EVALUATE' }));
+  if (draft.isFull) return;
+  draft.take(tables.balance.ask(balanceStateOf(draft.state), draft.view, { type: 'EVALUATE' }));
+}

@@ -1,0 +1,1 @@
+export { ModelWorld, testSettings } from './model-world.ts';

@@ -1,0 +1,15 @@
+export { AssignmentPublisher, assignmentValues } from './assignments.ts';
+export { kubeconfigEndpoint } from './kubeconfig-endpoint.ts';
+export {
+  type KindReport,
+  type Obstacle,
+  statusOf,
+  StatusWriter,
+  withNotes,
+  withObstacle,
+  withPodProblems,
+  withUnavailableKinds,
+  type WorkerNote,
+} from './status.ts';
+export { templateRevision } from './worker-pod.ts';
+export { World, type WorldInput, type WorldOutcome } from './world.ts';

@@ -1,1 +1,0 @@
-export { loadManagerConfig, type ManagerConfig } from './config.ts';

@@ -1,0 +1,14 @@
+export {
+  CONFIG_LABEL,
+  configLabels,
+  FIELD_MANAGER,
+  type PodRole,
+  REPLICA_LABEL,
+  RETRIED_ANNOTATION,
+  REVISION_LABEL,
+  selectorText,
+  workerLabels,
+  workerSelector,
+} from './labels.ts';
+export { metricsServiceName, statefulSetName } from './object-names.ts';
+export { type ConfigIdentity, ownerReference } from './owner.ts';

@@ -1,0 +1,20 @@
+export { ClusterView, type ClusterViewHandler, type InvalidConfig } from './cluster-view.ts';
+export { Hearing } from './hearing.ts';
+export { listenForHeartbeats } from './heartbeats.ts';
+export { loadMarks } from './load-progress.ts';
+export type { MessageLink } from './message-link.ts';
+export { ping } from './ping.ts';
+export { type PodProblem, wantedPods } from './pod-problems.ts';
+export { PodWatch } from './pod-watch.ts';
+export { scraperProgress } from './scrapers.ts';
+export {
+  hasShown,
+  loadOf,
+  observeShard,
+  type ShardSources,
+  signalsOf,
+  standbySignals,
+  type WorkerSources,
+} from './shard-view.ts';
+export type { WorkerPod } from './worker-pods.ts';
+export { WorkerRegistry } from './worker-registry.ts';

@@ -1,0 +1,1 @@
+export { isOverdue, outdatedShards, rolloutBlock, rolloutStateOf, type RolloutTable, rolloutTable } from './machine.ts';

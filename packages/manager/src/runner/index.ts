@@ -1,0 +1,3 @@
+export type { ConfigRunner } from './config-runner.ts';
+export { Fleet } from './fleet.ts';
+export { DecisionMetrics } from './metrics.ts';

@@ -1,0 +1,2 @@
+export { comparedEverything, verificationText } from './verification-text.ts';
+export { type VerificationResult, type VerificationTask, verifyMigration } from './verification.ts';
