@@ -1,6 +1,6 @@
 export { assignmentOf, instanceSpecOf, shardInstanceName } from './assignment.ts';
 export { type CustomResourceKind, readCustomResourceState } from './custom-resource-state.ts';
-export type { Condition, ObjectMetadata } from './fields.ts';
+export { type Condition, DURATION_PATTERN, type ObjectMetadata } from './fields.ts';
 export {
   API_VERSION,
   GROUP,
@@ -12,24 +12,24 @@ export {
 } from './group.ts';
 export { type Parsed, parseShardConfig, parseShardInstance } from './parse.ts';
 export { parseQuantity } from './quantity.ts';
+export { DEFAULT_EXPORTER_IMAGE } from './shard-config-sections.ts';
 export {
   MAX_SHARDS,
   type ShardConfig,
+  shardConfigSchema,
   type ShardConfigSpec,
   type ShardConfigSpecInput,
-  type ShardConfigStatus,
-  shardConfigSchema,
   shardConfigSpecSchema,
+  type ShardConfigStatus,
   shardConfigStatusSchema,
 } from './shard-config.ts';
-export { DEFAULT_EXPORTER_IMAGE } from './shard-config-sections.ts';
 export {
   type ReplicaStatus,
   type ShardInstance,
-  type ShardInstanceSpec,
-  type ShardInstanceStatus,
-  type ShardPhase,
   shardInstanceSchema,
+  type ShardInstanceSpec,
   shardInstanceSpecSchema,
+  type ShardInstanceStatus,
   shardInstanceStatusSchema,
+  type ShardPhase,
 } from './shard-instance.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { rangesToSlots, slotsToRanges } from '../hashing/index.ts';
-import { type Assignment, assignmentMessage, assignmentMessageSchema } from './index.ts';
+import { assignmentMessage, assignmentMessageSchema } from './assignment-message.ts';
+import type { Assignment } from './assignment.ts';
 
 const MAX_BYTES = 64 * 1024 - 1;
 const size = (message: unknown): number => Buffer.byteLength(JSON.stringify(message));

@@ -4,8 +4,8 @@ import { NatsUnavailableError } from './errors.ts';
 import type { NatsLink } from './link.ts';
 import { encodeMessage } from './message.ts';
 import { type StoredRecord, storedRecord } from './stored-record.ts';
-import { type FollowOptions, followStream } from './stream-follower.ts';
 import { readStreamFacts, type StreamFacts } from './stream-facts.ts';
+import { type FollowOptions, followStream } from './stream-follower.ts';
 import { readBatch, readLast } from './stream-reader.ts';
 
 export interface EventStreamOptions<T> {

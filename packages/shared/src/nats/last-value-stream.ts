@@ -5,8 +5,8 @@ import { unavailable } from './jetstream-error.ts';
 import type { NatsLink } from './link.ts';
 import { encodeMessage } from './message.ts';
 import { type StoredRecord, storedRecord } from './stored-record.ts';
-import { type FollowOptions, followStream } from './stream-follower.ts';
 import { readStreamFacts, type StreamFacts } from './stream-facts.ts';
+import { type FollowOptions, followStream } from './stream-follower.ts';
 import { readLast } from './stream-reader.ts';
 
 export interface LastValueStreamOptions<T> {

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { type Clock, systemClock } from '../runtime/index.ts';
 import { connectionOptions, serverList } from './connection-options.ts';
 import { NatsConfigError, NatsUnavailableError, NatsVersionError } from './errors.ts';
+import { deadline, delayBeforeAttempt, isOldVersion, MINIMUM_SERVER, serverNames } from './link-policy.ts';
 import type {
   LinkCounters,
   LinkStatus,
@@ -16,7 +17,6 @@ import type {
   SubscriptionOptions,
 } from './link-types.ts';
 import { encodeMessage, type Parsed, parseMessage } from './message.ts';
-import { deadline, delayBeforeAttempt, isOldVersion, MINIMUM_SERVER, serverNames } from './link-policy.ts';
 
 interface Registration {
   readonly subject: string;

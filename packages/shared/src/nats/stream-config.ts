@@ -7,9 +7,9 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream';
 import { StreamConfigError } from './errors.ts';
+import { unavailable } from './jetstream-error.ts';
 import type { NatsLink } from './link.ts';
 import { type StreamFacts, streamFacts } from './stream-facts.ts';
-import { unavailable } from './jetstream-error.ts';
 
 /** A stream as we want it: only these settings are compared and changed, the rest is the operator's. */
 export type WantedStream = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { ConfigError, type Environment, env, parseConfig } from './config.ts';
+import { ConfigError, env, type Environment, parseConfig } from './config.ts';
 
 const schema = z.object({
   POD_NAME: env.text('the name of the pod'),

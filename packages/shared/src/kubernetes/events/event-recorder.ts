@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { Logger } from '../observability/index.ts';
-import { type Clock, systemClock } from '../runtime/index.ts';
-import { fullJitter } from './backoff.ts';
-import type { KubernetesClient } from './client.ts';
-import { isConflict, isNotFound, KubernetesError } from './kubernetes-error.ts';
-import type { KubernetesObject } from './objects.ts';
-import { resourcePath } from './resource-path.ts';
+import type { Logger } from '../../observability/index.ts';
+import { type Clock, fullJitter, systemClock } from '../../runtime/index.ts';
+import {
+  isConflict,
+  isNotFound,
+  type KubernetesClient,
+  KubernetesError,
+  type KubernetesObject,
+  resourcePath,
+} from '../client/index.ts';
 
 /** What happened to an object, for `kubectl describe` and `kubectl events`. */
 export interface EventNote {

@@ -1,10 +1,11 @@
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import type { Logger } from '../observability/index.ts';
-import { type Clock, systemClock } from '../runtime/index.ts';
+import type { Logger } from '../../observability/index.ts';
+import { type Clock, systemClock } from '../../runtime/index.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { Deadline } from './deadline.ts';
 import type { KubernetesEndpoint } from './endpoint.ts';
+import { KindDirectory } from './kind-directory.ts';
 import {
   errorOfResponse,
   isGone,
@@ -14,7 +15,6 @@ import {
   type RequestIdentity,
 } from './kubernetes-error.ts';
 import type { KubernetesObject, ObjectList } from './objects.ts';
-import { KindDirectory } from './kind-directory.ts';
 import { APPLY, encodeBody, isIdempotent, pathWithQuery, type Query, withQuery } from './request-encoding.ts';
 import { resourcePath } from './resource-path.ts';
 import { errorOfTransport, isStaleConnection, isTlsFailure } from './transport-error.ts';

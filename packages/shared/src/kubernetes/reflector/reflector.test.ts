@@ -1,14 +1,13 @@
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createLogger, type Logger } from '../observability/index.ts';
-import { KubernetesClient } from './client.ts';
-import { staticEndpoint } from './endpoint.ts';
+import { createLogger, type Logger } from '../../observability/index.ts';
+import { elapse, waitUntil } from '../../testing/index.ts';
+import { KubernetesClient, staticEndpoint } from '../client/index.ts';
+import { FakeApiServer, type OpenWatch, sendJson, sendStatus } from '../testing/fake-api-server.ts';
 import type { Parsed } from './object-cache.ts';
-import { Reflector, type ReflectorOptions } from './reflector.ts';
 import { reflectorMetrics } from './reflector-metrics.ts';
-import { FakeApiServer, type OpenWatch, sendJson, sendStatus } from './testing/fake-api-server.ts';
+import { Reflector, type ReflectorOptions } from './reflector.ts';
 import { Mirror } from './testing/mirror.ts';
-import { elapse, waitUntil } from '../testing/index.ts';
 
 type Raw = Readonly<Record<string, unknown>>;
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, systemClock } from '../runtime/index.ts';
+import { type Clock, systemClock } from '../../runtime/index.ts';
 
 /** Where the API server is and with what to speak to it. Credentials may change while the process lives. */
 export interface KubernetesEndpoint {

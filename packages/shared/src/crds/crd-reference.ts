@@ -1,5 +1,5 @@
+import { DURATION_PATTERN } from '../api/index.ts';
 import { type CrdDefinition, customResourceDefinition } from './crd.ts';
-import { DURATION_PATTERN } from './fields.ts';
 import { isNode, type SchemaNode } from './structural-schema.ts';
 
 /** The fields of the custom resources as a page for people, from the same schema that the API server gets. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { StructuralSchemaError, structural, structuralSchema } from './structural-schema.ts';
+import { structural, structuralSchema, StructuralSchemaError } from './structural-schema.ts';
 
 function refusal(make: () => unknown): { path: string; message: string } {
   try {

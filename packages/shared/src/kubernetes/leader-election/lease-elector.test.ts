@@ -1,12 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createLogger } from '../observability/index.ts';
-import { type Clock, systemClock } from '../runtime/index.ts';
-import { KubernetesClient } from './client.ts';
-import { staticEndpoint } from './endpoint.ts';
+import { createLogger } from '../../observability/index.ts';
+import { type Clock, systemClock } from '../../runtime/index.ts';
+import { elapse, PATIENCE_MS, waitUntil } from '../../testing/index.ts';
+import { KubernetesClient, staticEndpoint } from '../client/index.ts';
+import { FakeApiServer, sendStatus } from '../testing/fake-api-server.ts';
+import type { StoredObject } from '../testing/object-store.ts';
 import { LeaseElector, type LeaseElectorOptions, LeaseTimingError } from './lease-elector.ts';
-import { FakeApiServer, sendStatus } from './testing/fake-api-server.ts';
-import type { StoredObject } from './testing/object-store.ts';
-import { elapse, PATIENCE_MS, waitUntil } from '../testing/index.ts';
 
 const LEASES = '/apis/coordination.k8s.io/v1/namespaces/x/leases';
 /** Long enough for a busy machine: who does not get to run for seconds loses its Lease, and that is right. */

@@ -1,16 +1,16 @@
 import { stringify } from 'yaml';
-import { type CrdDefinition, customResourceDefinition, type PrinterColumn } from './crd.ts';
-import { crdReference } from './crd-reference.ts';
 import {
   GROUP,
   SHARD_CONFIG_KIND,
   SHARD_CONFIG_PLURAL,
   SHARD_INSTANCE_KIND,
   SHARD_INSTANCE_PLURAL,
+  shardConfigSchema,
+  shardInstanceSchema,
   VERSION,
-} from './group.ts';
-import { shardConfigSchema } from './shard-config.ts';
-import { shardInstanceSchema } from './shard-instance.ts';
+} from '../api/index.ts';
+import { crdReference } from './crd-reference.ts';
+import { type CrdDefinition, customResourceDefinition, type PrinterColumn } from './crd.ts';
 
 const AGE: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 const CATEGORIES = ['shard-controller'] as const;

@@ -1,13 +1,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createLogger } from '../observability/index.ts';
-import { KubernetesClient } from './client.ts';
-import { staticEndpoint } from './endpoint.ts';
+import { createLogger } from '../../observability/index.ts';
+import { elapse, waitUntil } from '../../testing/index.ts';
+import { KubernetesClient, staticEndpoint } from '../client/index.ts';
+import { FakeApiServer, sendStatus } from '../testing/fake-api-server.ts';
+import type { ObjectStore } from '../testing/object-store.ts';
 import { Reflector } from './reflector.ts';
-import { FakeApiServer, sendStatus } from './testing/fake-api-server.ts';
 import { Mirror } from './testing/mirror.ts';
-import type { ObjectStore } from './testing/object-store.ts';
-import { elapse, waitUntil } from '../testing/index.ts';
 
 type Step =
   | { readonly do: 'put' | 'delete' | 'recreate'; readonly name: string }

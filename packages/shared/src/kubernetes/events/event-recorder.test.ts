@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createLogger } from '../observability/index.ts';
-import { KubernetesClient } from './client.ts';
-import { staticEndpoint } from './endpoint.ts';
+import { createLogger } from '../../observability/index.ts';
+import { elapse, waitUntil } from '../../testing/index.ts';
+import { KubernetesClient, staticEndpoint } from '../client/index.ts';
+import { FakeApiServer, sendStatus } from '../testing/fake-api-server.ts';
+import { ManualClock, settle } from '../testing/manual-clock.ts';
 import { EventRecorder, type EventRecorderOptions } from './event-recorder.ts';
-import { FakeApiServer, sendStatus } from './testing/fake-api-server.ts';
-import { ManualClock, settle } from './testing/manual-clock.ts';
-import { elapse, waitUntil } from '../testing/index.ts';
 
 const EVENTS = '/apis/events.k8s.io/v1/namespaces/x/events';
 const config = {

@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream';
-import type { Logger } from '../observability/index.ts';
-import { type Clock, systemClock } from '../runtime/index.ts';
-import { fullJitter } from './backoff.ts';
-import type { KubernetesClient, StreamResponse } from './client.ts';
-import { errorOfResponse, parseRetryAfter } from './kubernetes-error.ts';
+import type { Logger } from '../../observability/index.ts';
+import { type Clock, fullJitter, systemClock } from '../../runtime/index.ts';
+import { errorOfResponse, type KubernetesClient, parseRetryAfter, type StreamResponse } from '../client/index.ts';
 import { type Invalid, ObjectCache, type Parsed, type Staging } from './object-cache.ts';
 import { ReflectorFailure, type ReflectorFailureCause, reflectorFailureOf } from './reflector-failure.ts';
 import { noReflectorMetrics, type ReflectorMetrics } from './reflector-metrics.ts';

@@ -1,4 +1,4 @@
-import { KubernetesError, type KubernetesErrorCode } from './kubernetes-error.ts';
+import { KubernetesError, type KubernetesErrorCode } from '../client/index.ts';
 import { WatchFrameError } from './watch-frames.ts';
 
 /** Why a list or watch ended other than by its own end. Also the `cause` label of the failure counter. */

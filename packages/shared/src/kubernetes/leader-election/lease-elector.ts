@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Logger } from '../observability/index.ts';
-import { type Clock, systemClock } from '../runtime/index.ts';
-import type { KubernetesClient } from './client.ts';
-import { isConflict, isNotFound } from './kubernetes-error.ts';
+import type { Logger } from '../../observability/index.ts';
+import { type Clock, systemClock } from '../../runtime/index.ts';
+import { isConflict, isNotFound, type KubernetesClient, resourcePath } from '../client/index.ts';
 import {
   acquiredSpec,
   type Lease,
@@ -13,7 +12,6 @@ import {
   renewedSpec,
   respectMs,
 } from './lease-record.ts';
-import { resourcePath } from './resource-path.ts';
 
 export interface LeaseElectorOptions {
   readonly client: KubernetesClient;

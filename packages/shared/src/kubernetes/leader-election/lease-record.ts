@@ -1,4 +1,4 @@
-import type { ObjectMeta } from './objects.ts';
+import type { ObjectMeta } from '../client/index.ts';
 
 /** coordination.k8s.io/v1 Lease, the part that leader election uses. */
 export interface Lease {

@@ -1,6 +1,5 @@
-import type { Logger } from '../observability/index.ts';
-import { type Clock, systemClock } from '../runtime/index.ts';
-import { type BackoffOptions, fullJitter } from './backoff.ts';
+import type { Logger } from '../../observability/index.ts';
+import { type BackoffOptions, type Clock, fullJitter, systemClock } from '../../runtime/index.ts';
 
 export interface WorkQueueOptions {
   /** Brings the thing named `key` into its wanted state. A throw is logged and tried again after a back-off. */

@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createLogger } from '../observability/index.ts';
+import { createLogger } from '../../observability/index.ts';
+import { waitUntil } from '../../testing/index.ts';
+import { FakeApiServer, type Fault, sendJson, sendStatus } from '../testing/fake-api-server.ts';
+import { selfSignedCertificate } from '../testing/self-signed-certificate.ts';
 import { KubernetesClient, type KubernetesClientOptions } from './client.ts';
 import { inClusterEndpoint, type KubernetesEndpoint, staticEndpoint } from './endpoint.ts';
 import { KubernetesError } from './kubernetes-error.ts';
-import { type Fault, FakeApiServer, sendJson, sendStatus } from './testing/fake-api-server.ts';
-import { selfSignedCertificate } from './testing/self-signed-certificate.ts';
-import { waitUntil } from '../testing/index.ts';
 
 const THINGS = '/apis/test.shard.io/v1/namespaces/x/things';
 const THING = `${THINGS}/a`;

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ManualClock } from '../testing/manual-clock.ts';
 import { EndpointError, inClusterEndpoint, type KubernetesEndpoint, staticEndpoint } from './endpoint.ts';
-import { ManualClock } from './testing/manual-clock.ts';
 
 let folder: string;
 let clock: ManualClock;

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { isNode, type SchemaNode, StructuralSchemaError, structuralSchema } from './structural-schema.ts';
+import { isNode, type SchemaNode, structuralSchema, StructuralSchemaError } from './structural-schema.ts';
 
 /** A column of `kubectl get`. */
 export interface PrinterColumn {

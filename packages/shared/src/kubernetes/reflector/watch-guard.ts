@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
-import type { Clock } from '../runtime/index.ts';
-import { discard } from './discard.ts';
+import type { Clock } from '../../runtime/index.ts';
+import { discard } from '../client/index.ts';
 
 /** Ends one watch when the caller stops, when it is silent for too long, or when it is disposed. */
 export class WatchGuard implements Disposable {

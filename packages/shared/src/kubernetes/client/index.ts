@@ -1,0 +1,35 @@
+export {
+  type ApplyRequest,
+  type CallOptions,
+  type DeleteOptions,
+  KubernetesClient,
+  type KubernetesClientOptions,
+  type KubernetesRequest,
+  type PatchOptions,
+  type ResponseHeaders,
+  type StreamRequest,
+  type StreamResponse,
+} from './client.ts';
+export { discard } from './discard.ts';
+export {
+  EndpointError,
+  type InClusterOptions,
+  type KubernetesEndpoint,
+  type StaticEndpointOptions,
+  inClusterEndpoint,
+  staticEndpoint,
+} from './endpoint.ts';
+export {
+  KubernetesError,
+  type KubernetesErrorCode,
+  type KubernetesErrorFields,
+  errorOfResponse,
+  isAborted,
+  isConflict,
+  isGone,
+  isNotFound,
+  parseRetryAfter,
+} from './kubernetes-error.ts';
+export type { KubernetesObject, ObjectList, ObjectMeta, OwnerReference } from './objects.ts';
+export type { Query } from './request-encoding.ts';
+export { type ResourceAddress, resourcePath } from './resource-path.ts';

@@ -1,0 +1,1 @@
+export { type EventNote, EventRecorder, type EventRecorderOptions } from './event-recorder.ts';

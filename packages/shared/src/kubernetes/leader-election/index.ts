@@ -1,0 +1,1 @@
+export { LeaseElector, type LeaseElectorOptions, LeaseTimingError } from './lease-elector.ts';

@@ -1,0 +1,1 @@
+export { WorkQueue, WorkQueueError, type WorkQueueOptions } from './work-queue.ts';
