@@ -2,7 +2,7 @@ import type { Environment } from '@shard-controller/shared/runtime';
 import { ConfigError, env, parseConfig } from '@shard-controller/shared/runtime';
 import { LOG_LEVELS } from '@shard-controller/shared/observability';
 import { z } from 'zod';
-import type { CustomResourceKind } from './data-plane/data-plane.ts';
+import type { CustomResourceKind } from './pruning/index.ts';
 import { parsePodName } from './worker-identity.ts';
 
 const port = (standard: number) => env.port().default(standard);

@@ -1,9 +1,9 @@
 import type { Metrics } from '@shard-controller/shared/observability';
 import type { AssignmentSource, Outcome } from './assignment/index.ts';
-import type { GatewayReports, ScrapeOutcome } from './exporter/index.ts';
-import type { HeartbeatOutcome, WorkerSnapshot } from './heartbeat-manager/index.ts';
 import type { FeedReport } from './data-plane/index.ts';
-import type { DataPlaneMetrics } from './data-plane/data-plane.ts';
+import type { GatewayReports, ScrapeOutcome } from './exporter/index.ts';
+import type { DataPlaneMetrics } from './feed/follow/index.ts';
+import type { HeartbeatOutcome, WorkerSnapshot } from './heartbeat-manager/index.ts';
 
 /** What the worker counts about itself; the exporter's series are not among it. */
 export interface WorkerMetrics extends Pick<GatewayReports, 'scrape' | 'held'> {

@@ -1,6 +1,7 @@
 import { activeReplicaOf } from '@shard-controller/shared/contracts';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { AssignmentKeeper, AssignmentNotices, ShardInstanceSource } from './assignment/index.ts';
+import type { DataPlane, DataPlaneStatus } from './data-plane/index.ts';
 import type { Drain } from './drain.ts';
 import {
   type ExporterMonitor,
@@ -11,7 +12,6 @@ import {
 } from './exporter/index.ts';
 import type { WorkerSnapshot } from './heartbeat-manager/index.ts';
 import { isolationOf } from './isolation.ts';
-import type { DataPlane, DataPlaneStatus } from './data-plane/index.ts';
 import type { SelfCheck } from './self-check/index.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
 

@@ -12,8 +12,9 @@ import {
 import { type Clock, type Component, type Environment, runComponents, task } from '@shard-controller/shared/runtime';
 import { AssignmentKeeper, AssignmentNotices, ShardInstanceSource } from './assignment/index.ts';
 import { ChangeNotifier } from './change-notifier.ts';
-import type { WorkerConfig } from './config.ts';
 import { ConfigEnd } from './config-end.ts';
+import type { WorkerConfig } from './config.ts';
+import { createDataPlane, type DataPlane } from './data-plane/index.ts';
 import { shardEndpoint } from './debug/index.ts';
 import { Drain } from './drain.ts';
 import { ExporterMonitor, Gateway, ScraperTracker, StallGuard } from './exporter/index.ts';
@@ -24,15 +25,15 @@ import {
   NatsPresence,
   NatsProof,
   Pacemaker,
+  readinessOf,
+  registerReadiness,
   showedEverything,
-  unavailableIn,
   StatusWriter,
+  unavailableIn,
 } from './heartbeat-manager/index.ts';
 import { dataPlaneMetrics, type WorkerMetrics, workerMetrics } from './metrics.ts';
 import { NatsConnection } from './nats-connection.ts';
 import { confirmByPeer } from './peer-replica.ts';
-import { readinessOf, registerReadiness } from './readiness.ts';
-import { createDataPlane, type DataPlane } from './data-plane/index.ts';
 import { SelfCheck } from './self-check/index.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
 import { WorkerState } from './worker-state.ts';

@@ -1,6 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { expect, it } from 'vitest';
-import type { DataPlane, SlotAssignment } from '../data-plane/data-plane.ts';
+import type { DataPlane } from '../data-plane/data-plane.ts';
+import type { SlotAssignment } from '../slots/slot-assignment.ts';
 import { assignmentOver, dataPlaneStatus, identity } from '../testing/facts.ts';
 import { AssignmentKeeper } from './assignment-keeper.ts';
 

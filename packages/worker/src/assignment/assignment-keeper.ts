@@ -1,6 +1,6 @@
 import type { Assignment } from '@shard-controller/shared/contracts';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { DataPlane } from '../data-plane/data-plane.ts';
+import type { DataPlane } from '../data-plane/index.ts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 import { Fence, label, type Refusal, type Verdict } from './fence.ts';
 import { slotAssignment } from './slot-assignment.ts';

@@ -5,7 +5,7 @@ import {
   type Replica,
 } from '@shard-controller/shared/contracts';
 import { rangesToSlots } from '@shard-controller/shared/hashing';
-import type { MigratingSlots, SlotAssignment } from '../data-plane/data-plane.ts';
+import type { MigratingSlots, SlotAssignment } from '../slots/index.ts';
 
 /** An accepted assignment as it is for one replica: ranges turned into slots, migrations gathered by id. */
 export function slotAssignment(assignment: Assignment, replica: Replica): SlotAssignment {

@@ -1,9 +1,6 @@
-import type { ExporterDiet } from '../data-plane/data-plane.ts';
-import { exporterDiet } from '../pruning/exporter-diet.ts';
-import { codecOf, type ObjectKind } from '../wire/frame-codec.ts';
-import { FrameSplitter } from '../wire/frame-splitter.ts';
-import { FrameView, type WireEncoding } from '../wire/frame-view.ts';
-import { slotHashOf } from '../slots/slot-hash.ts';
+import { type ExporterDiet, exporterDiet } from '../pruning/index.ts';
+import { slotHashOf } from '../slots/index.ts';
+import { codecOf, FrameSplitter, FrameView, type ObjectKind, type WireEncoding } from '../wire/index.ts';
 
 /** What a socket hands over at once. Bytes. */
 const CHUNK = 64 * 1024;

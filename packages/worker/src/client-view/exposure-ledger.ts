@@ -1,5 +1,5 @@
-import type { Exposure } from '../slots/exposure.ts';
-import { isNewer, isWellFormedVersion } from '../wire/version-order.ts';
+import type { Exposure } from '../slots/index.ts';
+import { isNewer, isWellFormedVersion } from '../wire/index.ts';
 
 /** From a position on, everything that was answered was answered under this exposure. */
 interface Mark {

@@ -1,5 +1,5 @@
-import { WireFormatError } from '../wire/protobuf/reader.ts';
-import type { ListFilter, ListItemTest } from './list-filter.ts';
+import { WireFormatError } from '../wire/index.ts';
+import type { ListFilter, ListItemTest } from './list-item.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { WireEncoding } from '../wire/frame-view.ts';
-import { listFilter, type ListMetadata } from './list-filter.ts';
 import { protobufList, protobufObject } from '../wire/testing/wire.ts';
+import { listFilter } from './list-filter.ts';
+import type { ListMetadata } from './list-item.ts';
 
 interface Filtered {
   readonly body: Buffer;

@@ -1,30 +1,14 @@
-import type { Exposure } from '../slots/exposure.ts';
-import { FrameView, type WireEncoding } from '../wire/frame-view.ts';
+import type { Exposure } from '../slots/index.ts';
+import { FrameView, readJsonMeta, readProtobufMeta, type WireEncoding } from '../wire/index.ts';
 import { JsonListFilter } from './json-list-filter.ts';
+import type { ListFilter, ListItemTest, ListMetadata } from './list-item.ts';
 import { ProtobufListFilter } from './protobuf-list-filter.ts';
-import { readProtobufMeta } from '../wire/protobuf/frame.ts';
-import { readJsonMeta } from '../wire/json/frame.ts';
 import { readRow, withoutObject } from './table.ts';
-
-/** The bytes of a list item that go on to the client, or undefined when it is not shown. */
-export type ListItemTest = (bytes: Buffer, start: number, end: number, isRow?: boolean) => Buffer | undefined;
-
-/** Takes a list body in pieces and gives what the client gets of it. */
-export interface ListFilter {
-  push(chunk: Buffer): Buffer[];
-  /** What was waiting for the whole. Throws WireFormatError when the list is not complete. */
-  end(): Buffer[];
-}
 
 export interface ListShape {
   readonly encoding: WireEncoding;
   /** Rows of a Table go to the client without their objects. */
   readonly leavesObjectsOut: boolean;
-}
-
-export interface ListMetadata {
-  resourceVersion: string;
-  continueToken: string;
 }
 
 /** Calls `item` with each item of a list; returns how to cut the list to those for which it gave bytes. */

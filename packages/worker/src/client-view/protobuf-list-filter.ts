@@ -1,6 +1,5 @@
-import type { ListFilter, ListItemTest, ListMetadata } from './list-filter.ts';
-import { ProtobufReader, WireFormatError } from '../wire/protobuf/reader.ts';
-import { blockHead } from '../wire/protobuf/writer.ts';
+import { blockHead, ProtobufReader, WireFormatError } from '../wire/index.ts';
+import type { ListFilter, ListItemTest, ListMetadata } from './list-item.ts';
 
 const MAGIC = 0x6b387300;
 const MAX_ITEM = 64 * 1024 * 1024;

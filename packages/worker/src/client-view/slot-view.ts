@@ -2,25 +2,35 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
-import { type AcceptedForms, acceptedForms, listForms } from '../http/accept.ts';
-import { readBody } from '../upstream/answer-body.ts';
-import { CollectionReader } from '../upstream/collection-reader.ts';
-import type { Upstream } from '../data-plane/data-plane.ts';
-import { Exposure } from '../slots/exposure.ts';
+import {
+  type AcceptedForms,
+  acceptedForms,
+  gzipInto,
+  holdsNothing,
+  listForms,
+  type ReadQuery,
+  sendStatus,
+  takesGzip,
+} from '../http/index.ts';
+import { Exposure } from '../slots/index.ts';
+import {
+  type CollectionAddress,
+  CollectionReader,
+  failureOf,
+  feedKeyOf,
+  headerOf,
+  type KindCatalog,
+  readBody,
+  relay,
+  Semaphore,
+  sendUnreachable,
+  type Upstream,
+} from '../upstream/index.ts';
+import { codecOf, FrameView, isWellFormedVersion, type ObjectKind } from '../wire/index.ts';
 import { ExposureLedger } from './exposure-ledger.ts';
-import { type CollectionAddress, feedKeyOf } from '../upstream/collection-key.ts';
-import { codecOf, type ObjectKind } from '../wire/frame-codec.ts';
-import { FrameView } from '../wire/frame-view.ts';
-import { gzipInto, takesGzip } from '../http/gzip.ts';
-import type { KindCatalog } from '../upstream/kind-catalog.ts';
-import { exposureFilter, listFilter, type ListMetadata } from './list-filter.ts';
-import { relay, sendUnreachable } from '../upstream/pass-through.ts';
-import { holdsNothing, type ReadQuery } from '../http/read-query.ts';
-import { Semaphore } from '../upstream/semaphore.ts';
-import { sendStatus } from '../http/status-object.ts';
+import { exposureFilter, listFilter } from './list-filter.ts';
+import type { ListMetadata } from './list-item.ts';
 import { readRow, readTable, tableWithoutObjects } from './table.ts';
-import { failureOf, headerOf } from '../upstream/upstream-failure.ts';
-import { isWellFormedVersion } from '../wire/version-order.ts';
 import { ViewEvents } from './view-events.ts';
 import { drained, type ListAll, ViewWatch } from './view-watch.ts';
 

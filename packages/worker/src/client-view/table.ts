@@ -1,6 +1,4 @@
-import type { FrameView } from '../wire/frame-view.ts';
-import { readJsonMeta } from '../wire/json/frame.ts';
-import { eachElement, eachMember, isKey } from '../wire/json/members.ts';
+import { eachElement, eachMember, type FrameView, isKey, readJsonMeta } from '../wire/index.ts';
 
 /**
  * Tables as the API server prints them for kubectl (meta.k8s.io/v1 Table, JSON only): one row per object, with the

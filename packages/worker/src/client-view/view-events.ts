@@ -1,5 +1,4 @@
-import type { FrameCodec, ObjectIdentity, ObjectKind } from '../wire/frame-codec.ts';
-import type { FrameView, WatchEventType } from '../wire/frame-view.ts';
+import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind, WatchEventType } from '../wire/index.ts';
 import { NO_COLUMNS, readRow, readTable, withoutObject, writeTable } from './table.ts';
 
 /** Writes the events of one client's watch in the shape that the client asked for. */

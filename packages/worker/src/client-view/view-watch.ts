@@ -1,9 +1,7 @@
 import type { Writable } from 'node:stream';
 import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
-import type { Exposure } from '../slots/exposure.ts';
-import { FrameSplitter } from '../wire/frame-splitter.ts';
-import { FrameView } from '../wire/frame-view.ts';
-import { isNewer } from '../wire/version-order.ts';
+import type { Exposure } from '../slots/index.ts';
+import { FrameSplitter, FrameView, isNewer } from '../wire/index.ts';
 import type { ViewEvents } from './view-events.ts';
 
 /** kube-apiserver sends a bookmark about every minute; one that has done so and then says nothing is stuck. ms. */

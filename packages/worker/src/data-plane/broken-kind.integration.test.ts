@@ -2,8 +2,9 @@ import { Readable } from 'node:stream';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { DataPlane, Upstream } from './data-plane.ts';
 import { ScriptedApiServer, status } from '../upstream/testing/scripted-api-server.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { DataPlane } from './data-plane.ts';
 import { createDataPlane } from './worker-data-plane.ts';
 
 const ALL = Array.from({ length: 64 }, (_, slot) => slot);

@@ -1,29 +1,11 @@
 import type { Handover, UnavailableKind, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
-import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
+import type { DataPlaneMetrics } from '../feed/follow/index.ts';
+import type { CustomResourceKind, ExporterDiet } from '../pruning/index.ts';
+import type { SlotAssignment } from '../slots/index.ts';
+import type { Upstream } from '../upstream/index.ts';
 import type { Inspection } from './inspection.ts';
-
-/** Slots that take part in one migration. */
-export interface MigratingSlots {
-  readonly migration: string;
-  readonly slots: readonly number[];
-}
-
-/** An accepted assignment as the data plane needs it: slots instead of ranges. */
-export interface SlotAssignment {
-  readonly generation: number;
-  readonly epoch: number;
-  readonly slotCount: number;
-  readonly shardBy: 'uid' | 'namespace';
-  readonly owned: readonly number[];
-  readonly warm: readonly MigratingSlots[];
-  readonly release: readonly MigratingSlots[];
-  /** Slots of another shard that are to be exposed until that one shows them. */
-  readonly keep?: readonly number[];
-  /** Another replica of the shard serves: nothing is lost when this one lets go of a slot. */
-  readonly standby?: boolean;
-}
 
 /** Everything that heartbeat, readiness and gateway need to know of the data plane. */
 export interface DataPlaneStatus {
@@ -78,48 +60,11 @@ export interface DataPlane {
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** The way to the API server: the pooled client, or a scripted one in tests. */
-export type Upstream = Pick<KubernetesClient, 'stream'>;
-
-/** What decides which parts of its objects the exporter never reads. */
-export interface ExporterDiet {
-  /** Version of kube-state-metrics, `2.20.0`; undefined when nobody knows: then little is cut. */
-  readonly version: string | undefined;
-  /** Its `--metric-annotations-allowlist`: annotation keys by resource, `*` for all of either. */
-  readonly annotationAllowList: ReadonlyMap<string, readonly string[]>;
-}
-
-/** Counters of the data plane; whoever owns the metric registry implements them. */
-export interface DataPlaneMetrics {
-  /** Frames of watches and lists: read from the API server, and sent on to the exporter. */
-  frames(resource: string, received: number, kept: number): void;
-  /** Bytes that were left out of the exporter's objects because it does not read them. */
-  cut(resource: string, bytes: number): void;
-  /** Bytes of the same frames: read from the API server, and written to the exporter. */
-  bytes(resource: string, received: number, kept: number): void;
-  /** A metadata list that compared the index with the cluster after the watch could not be resumed. */
-  relist(resource: string, cause: string): void;
-  /** Whether the API server is asked for the objects of the needed slots only. */
-  pushdown(resource: string, on: boolean): void;
-  /** A list, or a single read in its place, that failed and is tried again. */
-  loadFailure(resource: string, cause: string): void;
-  /** An upstream watch that had to be opened again, by cause. */
-  reconnect(resource: string, cause: string): void;
-  /** The exporter asks for a collection, or for something that is none (`other`). */
-  exporterRequest(resource: string): void;
-}
-
 /**
  * Faults for tests of the manager's rollback. `omit-one`: a warm slot's load drops one object. `stop-feed`: after a warm
  * was acknowledged, one feed stops and never comes back. `mute`: verification is never answered.
  */
 export type DataPlaneFault = 'omit-one' | 'stop-feed' | 'mute';
-
-/** A kind that the exporter's custom-resource-state config names; `*` is any kind of the group. */
-export interface CustomResourceKind {
-  readonly group: string;
-  readonly kind: string;
-}
 
 export interface DataPlaneOptions {
   readonly upstream: Upstream;

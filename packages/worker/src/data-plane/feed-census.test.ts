@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { SlotRole } from '../handover/index.ts';
-import { type CensusFeed, STALE_MS, takeFeedCensus, definitionsPause } from './feed-census.ts';
-import type { Outage } from './kind-outages.ts';
 import { SlotState } from '../feed/books/subscription.ts';
+import type { Outage } from '../feed/follow/outage.ts';
+import { SlotRole } from '../slots/slot-plan.ts';
+import { type CensusFeed, definitionsPause, STALE_MS, takeFeedCensus } from './feed-census.ts';
 
 const NOW = 100_000;
 const SLOTS = 4;

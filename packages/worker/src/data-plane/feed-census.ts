@@ -1,5 +1,4 @@
 import type { UnavailableKind } from '@shard-controller/shared/contracts';
-import { isExposedRole, type SlotProgress, type SlotRoles } from '../handover/index.ts';
 import {
   awaitsRestart,
   RESTART_LIMIT_MS,
@@ -8,11 +7,11 @@ import {
   startsOver,
   tellAfter,
   wasLeft,
-} from '../exporter-api/exporter-restart.ts';
-import type { Feed } from '../feed/follow/feed.ts';
-import type { FeedState } from '../feed/books/state.ts';
-import type { ObjectIndex } from '../feed/books/object-index.ts';
-import { SlotState, type Subscription } from '../feed/books/subscription.ts';
+} from '../exporter-api/index.ts';
+import { type FeedState, type ObjectIndex, SlotState, type Subscription } from '../feed/books/index.ts';
+import type { Feed } from '../feed/follow/index.ts';
+import type { SlotProgress } from '../handover/index.ts';
+import { isExposedRole, type SlotRoles } from '../slots/index.ts';
 
 /** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
 const SETTLE_MS = 1_000;

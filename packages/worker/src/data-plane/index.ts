@@ -1,15 +1,4 @@
-export type {
-  CustomResourceKind,
-  DataPlane,
-  DataPlaneFault,
-  DataPlaneMetrics,
-  DataPlaneOptions,
-  DataPlaneStatus,
-  ExporterDiet,
-  MigratingSlots,
-  SlotAssignment,
-  Upstream,
-} from './data-plane.ts';
-export type { FeedReport, Inspection, ObjectQuery, ObjectReport } from './inspection.ts';
-export { ExporterApiListenError } from '../http/listener.ts';
+export type { SlotAssignment } from '../slots/index.ts';
+export type { DataPlane, DataPlaneFault, DataPlaneStatus } from './data-plane.ts';
+export { type FeedReport, Inspection, type ObjectQuery } from './inspection.ts';
 export { createDataPlane } from './worker-data-plane.ts';

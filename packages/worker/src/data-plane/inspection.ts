@@ -1,11 +1,9 @@
 import { fnv1a64, hashToBigInt, slotOf } from '@shard-controller/shared/hashing';
 import type { Clock } from '@shard-controller/shared/runtime';
-import { SlotRole, type SlotRoles } from '../handover/index.ts';
-import type { SlotAssignment } from './data-plane.ts';
-import type { Feed } from '../feed/follow/feed.ts';
-import type { IndexEntry, ObjectIndex } from '../feed/books/object-index.ts';
+import { type IndexEntry, type ObjectIndex, SlotState, type Subscription } from '../feed/books/index.ts';
+import type { Feed } from '../feed/follow/index.ts';
+import { type SlotAssignment, SlotRole, type SlotRoles } from '../slots/index.ts';
 import { SlotCosts, type SlotLoad } from './slot-costs.ts';
-import { SlotState, type Subscription } from '../feed/books/subscription.ts';
 
 /** One feed at one moment. */
 export interface FeedReport {

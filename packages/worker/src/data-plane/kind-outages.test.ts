@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { FeedTrouble } from '../feed/follow/trouble.ts';
-import { DEAF_MS, type JudgedFeed, KindOutages, PATIENCE_MS, RECOVERY_MS } from './kind-outages.ts';
 import { SlotState } from '../feed/books/subscription.ts';
+import { FeedTrouble } from '../feed/follow/trouble.ts';
 import { UnknownKindFailure, UpstreamFailure } from '../upstream/upstream-failure.ts';
+import { DEAF_MS, type JudgedFeed, KindOutages, PATIENCE_MS, RECOVERY_MS } from './kind-outages.ts';
 
 /** The wall clock is so far ahead of the monotonic one. ms. */
 const EPOCH = 1_000_000;

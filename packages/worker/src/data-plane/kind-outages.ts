@@ -1,23 +1,8 @@
 import type { UnavailableKind } from '@shard-controller/shared/contracts';
-import type { Feed } from '../feed/follow/feed.ts';
+import { type FeedState, SlotState, type Subscription } from '../feed/books/index.ts';
+import type { Feed, FeedTrouble, Outage, Trouble, TroubleNature } from '../feed/follow/index.ts';
+import { UpstreamFailure } from '../upstream/index.ts';
 import { STALE_MS } from './feed-census.ts';
-import type { FeedState } from '../feed/books/state.ts';
-import type { FeedTrouble, Trouble, TroubleNature } from '../feed/follow/trouble.ts';
-import { SlotState, type Subscription } from '../feed/books/subscription.ts';
-import { UpstreamFailure } from '../upstream/upstream-failure.ts';
-
-/** A kind that this worker cannot read, although the API server is well otherwise. */
-export interface Outage {
-  /** Monotonic ms. */
-  readonly since: number;
-  /** The same as ms since the epoch. */
-  readonly at: number;
-  readonly cause: UnavailableKind['cause'];
-  /** The API server's own sentence, and what a person can do. */
-  readonly problem: string;
-  /** It can be read again, and the exporter does not show all of it yet. */
-  readonly isMending: boolean;
-}
 
 /**
  * How long a kind has to fail while most others are well before it is left out. One that discovery does not have needs

@@ -1,4 +1,4 @@
-import type { ObjectIndex } from '../feed/books/object-index.ts';
+import type { ObjectIndex } from '../feed/books/index.ts';
 
 /** What a slot costs this worker's exporter, over all feeds. */
 export interface SlotLoad {

@@ -1,35 +1,34 @@
 import type { Server } from 'node:http';
 import { textToSlots } from '@shard-controller/shared/hashing';
 import type { UnavailableKind, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
-import { HandoverLedger, planSlots, SlotRole, type SlotRoles, Verifier } from '../handover/index.ts';
-import type { DataPlane, DataPlaneOptions, DataPlaneStatus, SlotAssignment } from './data-plane.ts';
-import { definitionSlots } from '../feed/follow/definition-slots.ts';
+import { SlotView } from '../client-view/index.ts';
 import {
   type Caller,
   ExporterApi,
   type FeedDirectory,
   isCustomResourceDefinitions,
-} from '../exporter-api/exporter-api.ts';
-import { Exposure } from '../slots/exposure.ts';
-import { unknownVersion } from '../pruning/exporter-annotations.ts';
-import { exporterDiet } from '../pruning/exporter-diet.ts';
-import { listen, newServer } from '../http/listener.ts';
-import type { StartOutlook } from '../exporter-api/exporter-restart.ts';
-import { Feed } from '../feed/follow/feed.ts';
-import type { FeedContext } from '../feed/follow/context.ts';
-import { History } from '../feed/follow/history.ts';
-import { type FeedKey, feedId, parseApiPath, resourceName } from '../upstream/collection-key.ts';
+  type StartOutlook,
+} from '../exporter-api/index.ts';
+import type { Subscription } from '../feed/books/index.ts';
+import { definitionSlots, Feed, type FeedContext, History, type Outage } from '../feed/follow/index.ts';
+import { HandoverLedger, Verifier } from '../handover/index.ts';
+import { listen, newServer, readRequestLine } from '../http/index.ts';
+import { exporterDiet, unknownVersion } from '../pruning/index.ts';
+import { Exposure, planSlots, type SlotAssignment, slotHashOf, SlotRole, type SlotRoles } from '../slots/index.ts';
+import {
+  feedId,
+  type FeedKey,
+  KindCatalog,
+  pacedUpstream,
+  parseApiPath,
+  plainUpstream,
+  resourceName,
+  Semaphore,
+} from '../upstream/index.ts';
+import type { DataPlane, DataPlaneOptions, DataPlaneStatus } from './data-plane.ts';
 import { definitionsPause, type FeedCensus, outlookOf, takeFeedCensus } from './feed-census.ts';
-import { plainUpstream } from '../http/gzip.ts';
 import { Inspection } from './inspection.ts';
-import { KindCatalog } from '../upstream/kind-catalog.ts';
-import { KindOutages, type Outage } from './kind-outages.ts';
-import { pacedUpstream } from '../upstream/paced-upstream.ts';
-import { readRequestLine } from '../http/request-line.ts';
-import { Semaphore } from '../upstream/semaphore.ts';
-import { slotHashOf } from '../slots/slot-hash.ts';
-import { SlotView } from '../client-view/slot-view.ts';
-import type { Subscription } from '../feed/books/subscription.ts';
+import { KindOutages } from './kind-outages.ts';
 
 const TICK_MS = 500;
 const PROBE_MS = 5_000;

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { HealthRoute } from '@shard-controller/shared/observability';
-import type { WorkerSnapshot } from '../heartbeat-manager/index.ts';
 import type { Inspection, ObjectQuery } from '../data-plane/index.ts';
+import type { WorkerSnapshot } from '../heartbeat-manager/index.ts';
 import type { SelfCheck } from '../self-check/index.ts';
 
 export interface ShardEndpointOptions {

@@ -1,28 +1,33 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { SlotRoles } from '../handover/index.ts';
-import type { Upstream } from '../data-plane/data-plane.ts';
-import type { Feed } from '../feed/follow/feed.ts';
-import { acceptedForms } from '../http/accept.ts';
+import type { SlotView, ViewRequest } from '../client-view/index.ts';
+import { type FeedState, resumeExporter } from '../feed/books/index.ts';
+import type { Feed } from '../feed/follow/index.ts';
+import {
+  acceptedForms,
+  holdsNothing,
+  isExporterForm,
+  pathOf,
+  type ReadQuery,
+  readQuery,
+  readRequestLine,
+  sendStatus,
+} from '../http/index.ts';
+import type { SlotRoles } from '../slots/index.ts';
 import {
   type ApiTarget,
   type CollectionAddress,
   type FeedKey,
   feedKeyOf,
+  type KindCatalog,
   parseApiPath,
-} from '../upstream/collection-key.ts';
-import { resumeExporter } from '../feed/books/difference.ts';
+  type PassedRequest,
+  passThrough,
+  type Upstream,
+} from '../upstream/index.ts';
+import { isWellFormedVersion, jsonCodec } from '../wire/index.ts';
 import type { StartOutlook } from './exporter-restart.ts';
-import type { FeedState } from '../feed/books/state.ts';
-import { jsonCodec } from '../wire/frame-codec.ts';
-import { type PassedRequest, passThrough } from '../upstream/pass-through.ts';
-import { holdsNothing, isExporterForm, type ReadQuery, readQuery } from '../http/read-query.ts';
-import { pathOf, readRequestLine } from '../http/request-line.ts';
-import type { SlotView, ViewRequest } from '../client-view/slot-view.ts';
-import type { KindCatalog } from '../upstream/kind-catalog.ts';
-import { sendStatus } from '../http/status-object.ts';
-import { isWellFormedVersion } from '../wire/version-order.ts';
 
 /** What the endpoint needs of the data plane around it. */
 export interface FeedDirectory {

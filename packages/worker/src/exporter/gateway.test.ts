@@ -7,8 +7,8 @@ import { elapse, PATIENCE_MS, retried, waitUntil } from '@shard-controller/share
 import { afterEach, describe, expect, it } from 'vitest';
 import { ChangeNotifier } from '../change-notifier.ts';
 import { heapAfterCollection } from '../testing/heap.ts';
-import { Gateway, type ScrapeOutcome } from './gateway.ts';
 import type { GatewayState } from './gateway-state.ts';
+import { Gateway, type ScrapeOutcome } from './gateway.ts';
 import type { ScrapeLimits } from './scrape-limits.ts';
 import { ScraperTracker } from './scraper-tracker.ts';
 

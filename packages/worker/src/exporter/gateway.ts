@@ -19,11 +19,11 @@ import {
   announcedTimeout,
   DEFAULT_LIMITS,
   type ScrapeBudget,
-  type ScrapeLimits,
   scrapeBudget,
+  type ScrapeLimits,
 } from './scrape-limits.ts';
 import { ScrapeTurns } from './scrape-turns.ts';
-import { announcesScraper, type ScraperTracker, scraperId } from './scraper-tracker.ts';
+import { announcesScraper, scraperId, type ScraperTracker } from './scraper-tracker.ts';
 
 /** How a scrape ended; the label `outcome` of the scrape counter. */
 export type ScrapeOutcome =

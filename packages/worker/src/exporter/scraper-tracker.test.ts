@@ -1,6 +1,6 @@
 import { scraperSchema } from '@shard-controller/shared/contracts';
 import { describe, expect, it } from 'vitest';
-import { announcesScraper, ScraperTracker, scraperId } from './scraper-tracker.ts';
+import { announcesScraper, scraperId, ScraperTracker } from './scraper-tracker.ts';
 
 describe('the identity of a scraper', () => {
   it('is address and user agent, the same for IPv4 and IPv4 over IPv6', () => {

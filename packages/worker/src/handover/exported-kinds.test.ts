@@ -1,8 +1,9 @@
 import { MAX_KIND_NAME, verifyReplySchema } from '@shard-controller/shared/contracts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ExportedKind, exportedKinds, holdsNamespace, namespacesOf, scopeText } from './exported-kinds.ts';
 import { feedKeyOf, selectionOf } from '../upstream/collection-key.ts';
+import { namespacesOf } from '../upstream/selection.ts';
+import { type ExportedKind, exportedKinds, holdsNamespace, scopeText } from './exported-kinds.ts';
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf,application/json';
 

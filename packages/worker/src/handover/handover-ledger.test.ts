@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { SlotAssignment } from '../data-plane/index.ts';
+import type { SlotAssignment } from '../slots/slot-assignment.ts';
 import { HandoverLedger, type SlotProgress } from './handover-ledger.ts';
 
 const assignment: SlotAssignment = {

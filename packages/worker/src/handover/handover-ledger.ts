@@ -1,5 +1,5 @@
 import type { Handover } from '@shard-controller/shared/contracts';
-import type { SlotAssignment } from '../data-plane/index.ts';
+import type { SlotAssignment } from '../slots/index.ts';
 
 /** What the feeds say about a set of slots, over all of them. */
 export interface SlotProgress {

@@ -8,7 +8,7 @@ import {
 } from '@shard-controller/shared/contracts';
 import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../testing/manual-clock.ts';
-import { namespacesOf } from './exported-kinds.ts';
+import { namespacesOf } from '../upstream/selection.ts';
 import { type VerifiableFeed, Verifier } from './verification.ts';
 
 const SLOTS = new Set([1, 2]);

@@ -7,14 +7,9 @@ import {
 } from '@shard-controller/shared/contracts';
 import { compareResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
-import { type ExportedKind, exportedKinds, holdsNamespace, scopeText, type Selection } from './exported-kinds.ts';
-
-/** Count and digest of a feed's objects in some slots. */
-export interface SlotCensus {
-  readonly count: number;
-  /** Sum mod 2^64 of FNV-1a 64 of the uids. */
-  readonly digest: bigint;
-}
+import type { SlotCensus } from '../feed/books/index.ts';
+import type { Selection } from '../upstream/index.ts';
+import { type ExportedKind, exportedKinds, holdsNamespace, scopeText } from './exported-kinds.ts';
 
 /** A feed as verification sees it. */
 export interface VerifiableFeed {

@@ -2,7 +2,8 @@ import type { Heartbeat } from '@shard-controller/shared/contracts';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { WorkerIdentity } from '../worker-identity.ts';
 import { fitting } from './fitting.ts';
-import { heartbeatOf, type WorkerSnapshot } from './heartbeat.ts';
+import { heartbeatOf } from './heartbeat.ts';
+import type { WorkerSnapshot } from './worker-snapshot.ts';
 
 /** Numbers the heartbeats of this process; every one that leaves it comes from here. */
 export class HeartbeatSource {

@@ -7,7 +7,7 @@ import { HeartbeatSource } from './heartbeat-source.ts';
 import { loadRatio } from './load-ratio.ts';
 import { ShardConditions } from './shard-conditions.ts';
 import { statusObject, statusSignature, unavailableIn } from './shard-instance-status.ts';
-import type { WorkerSnapshot } from './heartbeat.ts';
+import type { WorkerSnapshot } from './worker-snapshot.ts';
 
 function beat(over: Partial<WorkerSnapshot> = {}) {
   return new HeartbeatSource(identity, () => snapshotOver(over), new ManualClock()).next();

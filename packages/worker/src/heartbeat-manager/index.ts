@@ -1,5 +1,5 @@
 export { ChangeDetector } from './change-detector.ts';
-export type { WorkerSnapshot } from './heartbeat.ts';
+export { readinessOf, registerReadiness } from './readiness.ts';
 export { HeartbeatSource } from './heartbeat-source.ts';
 export type { Capacity } from './load-ratio.ts';
 export { type HeartbeatOutcome, NatsPresence } from './nats-presence.ts';
@@ -7,3 +7,4 @@ export { NatsProof } from './nats-proof.ts';
 export { Pacemaker } from './pacemaker.ts';
 export { showedEverything, unavailableIn } from './shard-instance-status.ts';
 export { StatusWriter } from './status-writer.ts';
+export type { WorkerSnapshot } from './worker-snapshot.ts';

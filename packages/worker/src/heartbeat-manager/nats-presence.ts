@@ -10,7 +10,7 @@ import {
 import type { NatsLink } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import { z } from 'zod';
-import type { DataPlane } from '../data-plane/data-plane.ts';
+import type { DataPlane } from '../data-plane/index.ts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 
 /** What became of a heartbeat: sent, dropped for lack of a connection, or too large. */

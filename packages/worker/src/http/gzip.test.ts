@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { gzipInto } from './gzip.ts';
 import { until } from '../feed/follow/testing/feed-rig.ts';
+import { gzipInto } from './gzip.ts';
 
 const ends: (() => void)[] = [];
 afterEach(() => {

@@ -18,7 +18,7 @@ export function newServer(handle: RequestListener): Server {
 }
 
 /** Thrown when the exporter's endpoint cannot listen. */
-export class ExporterApiListenError extends Error {
+class ExporterApiListenError extends Error {
   override readonly name = 'ExporterApiListenError';
   readonly code = 'SC_EXPORTER_API_LISTEN';
 }

@@ -1,4 +1,4 @@
-import { isWellFormedVersion } from '../wire/version-order.ts';
+import { isWellFormedVersion } from '../wire/index.ts';
 
 /** Parameters of reads that go on to the API server; it ignores all others, so they are dropped. */
 const PARAMETERS = [

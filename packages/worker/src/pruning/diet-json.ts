@@ -1,7 +1,6 @@
+import { decodeString, type FrameView, JsonReader } from '../wire/index.ts';
 import type { CutList } from './cut-list.ts';
 import type { DietRules } from './diet-rules.ts';
-import type { FrameView } from '../wire/frame-view.ts';
-import { decodeString, JsonReader } from '../wire/json/reader.ts';
 
 const MANAGED_FIELDS = Buffer.from('managedFields');
 const ANNOTATIONS = Buffer.from('annotations');

@@ -1,12 +1,12 @@
 import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { AnnotationFilter } from './annotation-filter.ts';
-import { Diet } from './diet.ts';
+import { slotHashOf } from '../slots/slot-hash.ts';
 import { protobufCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
 import { WireFormatError } from '../wire/protobuf/reader.ts';
-import { slotHashOf } from '../slots/slot-hash.ts';
+import { AnnotationFilter } from './annotation-filter.ts';
+import { Diet } from './diet.ts';
 import { decodeFrame, encodeFrame, encodeObject, type Fields, type SchemaKind } from './testing/kubernetes-schema.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 12 });

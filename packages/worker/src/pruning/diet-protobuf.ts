@@ -1,7 +1,6 @@
+import { type FrameView, ProtobufReader } from '../wire/index.ts';
 import type { CutList } from './cut-list.ts';
 import type { DietRules } from './diet-rules.ts';
-import type { FrameView } from '../wire/frame-view.ts';
-import { ProtobufReader } from '../wire/protobuf/reader.ts';
 
 /** ObjectMeta (apimachinery: apis/meta/v1/generated.proto). */
 const ANNOTATIONS = 12;

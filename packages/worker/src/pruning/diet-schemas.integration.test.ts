@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { exporterDiet } from './exporter-diet.ts';
 import { protobufCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
+import { exporterDiet } from './exporter-diet.ts';
 import { goModuleFolder } from './testing/go-module.ts';
 import { randomOf } from './testing/json-text.ts';
 

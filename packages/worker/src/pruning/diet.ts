@@ -1,11 +1,18 @@
+import {
+  envelopeHeadOf,
+  type FrameView,
+  type ObjectKind,
+  openEvent,
+  putVarint,
+  varintSize,
+  type WatchEventType,
+  type WireEncoding,
+  WireFormatError,
+} from '../wire/index.ts';
 import { CutList } from './cut-list.ts';
 import { cutJson } from './diet-json.ts';
 import { cutProtobuf } from './diet-protobuf.ts';
 import type { DietRules } from './diet-rules.ts';
-import { envelopeHeadOf, type ObjectKind } from '../wire/frame-codec.ts';
-import type { FrameView, WatchEventType, WireEncoding } from '../wire/frame-view.ts';
-import { WireFormatError } from '../wire/protobuf/reader.ts';
-import { openEvent, putVarint, varintSize } from '../wire/protobuf/writer.ts';
 
 const cuts = new CutList();
 /** Tag of an object's metadata: field 1, length-delimited. */

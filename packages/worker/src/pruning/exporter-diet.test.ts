@@ -1,19 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { SlotRole } from '../handover/index.ts';
-import { AnnotationFilter } from './annotation-filter.ts';
-import type { ExporterDiet } from '../data-plane/data-plane.ts';
-import { exporterDiet } from './exporter-diet.ts';
-import { applyEvent } from '../feed/books/events.ts';
-import { reconcileSlots } from '../feed/books/slots.ts';
-import { FeedState } from '../feed/books/state.ts';
 import { protobufCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
-import { slotHashOf } from '../slots/slot-hash.ts';
-import type { Subscription } from '../feed/books/subscription.ts';
+import { AnnotationFilter } from './annotation-filter.ts';
+import { type ExporterDiet, exporterDiet } from './exporter-diet.ts';
 import { decodeFrame, encodeFrame, encodeObject, type Fields, type SchemaKind } from './testing/kubernetes-schema.ts';
 
-const SLOTS = 64;
-const everything = new Uint8Array(SLOTS).fill(SlotRole.Owned);
 const EXPORTER: ExporterDiet = {
   version: '2.20.0',
   annotationAllowList: new Map([
@@ -84,86 +75,5 @@ describe('what is cut', () => {
     expect(diet('*', 'example.com')).toBeUndefined();
     expect(diet('Gadget', 'example.com')).toBeDefined();
     expect(diet('Widget', 'example.org')).toBeDefined();
-  });
-});
-
-describe('a feed with a diet', () => {
-  const feedOf = (diet: ReturnType<typeof exporterDiet>): FeedState =>
-    new FeedState({
-      kind: SECRET,
-      codec: protobufCodec,
-      slotCount: SLOTS,
-      slotHash: slotHashOf('uid', SLOTS),
-      position: '1',
-      diet,
-      now: () => 0,
-      onChange: () => {},
-    });
-
-  function live(feed: FeedState, type: string, version: string): void {
-    const frame = frameOf(type, 'Secret', version);
-    protobufCodec.readWhole(frame, view);
-    applyEvent(feed, view, 0, frame.length);
-  }
-
-  /** Collects what is written to the subscription's client. */
-  function listen(subscription: Subscription): Buffer[] {
-    const written: Buffer[] = [];
-    subscription.attach({
-      write: (bytes) => written.push(Buffer.from(bytes)) > 0,
-      end: (bytes) => written.push(Buffer.from(bytes)),
-      destroy: () => {},
-      destroyed: false,
-      on: () => {},
-    });
-    return written;
-  }
-
-  test('sends events of every type lean: new, changed, rewritten to ADDED, deleted', () => {
-    const feed = feedOf(exporterDiet(EXPORTER, [], SECRET, SECRET, 'protobuf'));
-    const written = listen(feed.subscribe());
-    reconcileSlots(feed, everything);
-    for (const [type, version] of [
-      ['MODIFIED', '2'],
-      ['MODIFIED', '3'],
-      ['DELETED', '4'],
-    ] as const) {
-      live(feed, type, version);
-      feed.flush();
-    }
-    const expected = (type: string, resourceVersion: string): unknown => ({
-      type,
-      kind: 'Secret',
-      object: { metadata: { name: 'x', uid: 'u1', resourceVersion } },
-    });
-    expect(written.map(decodeFrame)).toEqual([
-      expected('ADDED', '2'),
-      expected('MODIFIED', '3'),
-      expected('DELETED', '4'),
-    ]);
-    expect(feed.diet?.cutBytes).toBeGreaterThan(3 * 'confidential'.length);
-  });
-
-  test('answers a list lean', () => {
-    const feed = feedOf(exporterDiet(EXPORTER, [], SECRET, SECRET, 'protobuf'));
-    const subscription = feed.subscribe();
-    let listed: readonly Buffer[] = [];
-    subscription.collect((objects) => (listed = objects));
-    reconcileSlots(feed, everything);
-    live(feed, 'ADDED', '2');
-    subscription.finishCollecting('2');
-    const metadata = { name: 'x', uid: 'u1', resourceVersion: '2' };
-    expect(listed.map((object) => object.toString('hex'))).toEqual([
-      encodeObject('Secret', { metadata }).toString('hex'),
-    ]);
-  });
-
-  test('without one, passes every byte', () => {
-    const feed = feedOf(undefined);
-    const written = listen(feed.subscribe());
-    reconcileSlots(feed, everything);
-    live(feed, 'ADDED', '2');
-    feed.flush();
-    expect(Buffer.concat(written).toString('hex')).toBe(frameOf('ADDED', 'Secret', '2').toString('hex'));
   });
 });

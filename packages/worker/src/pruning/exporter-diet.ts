@@ -1,13 +1,15 @@
+import type { ObjectKind, WireEncoding } from '../wire/index.ts';
 import { AnnotationFilter } from './annotation-filter.ts';
-import type { CustomResourceKind, ExporterDiet } from '../data-plane/data-plane.ts';
-import { Diet } from './diet.ts';
 import type { DietRules } from './diet-rules.ts';
+import { Diet } from './diet.ts';
 import { readAnnotations } from './exporter-annotations.ts';
-import type { FeedKey } from '../upstream/collection-key.ts';
-import type { ObjectKind } from '../wire/frame-codec.ts';
-import type { WireEncoding } from '../wire/frame-view.ts';
 
 const ALL = '*';
+
+interface GroupResource {
+  readonly group: string;
+  readonly resource: string;
+}
 
 /** Secret{data=2, stringData=4} and ConfigMap{data=2, binaryData=3} (api: core/v1/generated.proto). */
 const DATA: Readonly<Record<string, { readonly fields: readonly number[]; readonly keys: readonly string[] }>> = {
@@ -15,11 +17,25 @@ const DATA: Readonly<Record<string, { readonly fields: readonly number[]; readon
   configmaps: { fields: [2, 3], keys: ['data', 'binaryData'] },
 };
 
+/** What decides which parts of its objects the exporter never reads. */
+export interface ExporterDiet {
+  /** Version of kube-state-metrics, `2.20.0`; undefined when nobody knows: then little is cut. */
+  readonly version: string | undefined;
+  /** Its `--metric-annotations-allowlist`: annotation keys by resource, `*` for all of either. */
+  readonly annotationAllowList: ReadonlyMap<string, readonly string[]>;
+}
+
+/** A kind that the exporter's custom-resource-state config names; `*` is any kind of the group. */
+export interface CustomResourceKind {
+  readonly group: string;
+  readonly kind: string;
+}
+
 /** The diet of a feed's objects; undefined when nothing may be cut from them. */
 export function exporterDiet(
   exporter: ExporterDiet,
   customResources: readonly CustomResourceKind[],
-  key: Pick<FeedKey, 'group' | 'resource'>,
+  key: GroupResource,
   kind: ObjectKind,
   encoding: WireEncoding,
 ): Diet | undefined {
@@ -30,7 +46,7 @@ export function exporterDiet(
   return isNamed ? undefined : new Diet(rulesOf(exporter, key), kind, encoding);
 }
 
-function rulesOf(exporter: ExporterDiet, { group, resource }: Pick<FeedKey, 'group' | 'resource'>): DietRules {
+function rulesOf(exporter: ExporterDiet, { group, resource }: GroupResource): DietRules {
   const read = readAnnotations(exporter.version, group, resource);
   if (read === undefined) return { annotations: undefined, dataFields: [], dataKeys: [] };
   const data = group === '' ? DATA[resource] : undefined;

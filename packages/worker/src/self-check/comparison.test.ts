@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { FeedReport } from '../data-plane/index.ts';
+import type { FeedReport } from '../data-plane/inspection.ts';
 import { feedReport } from '../testing/facts.ts';
 import { compareKinds, kindStates } from './comparison.ts';
 import { SeriesCounter } from './series-counter.ts';

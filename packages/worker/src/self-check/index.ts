@@ -1,2 +1,1 @@
-export type { KindCheck } from './comparison.ts';
 export { SelfCheck } from './self-check.ts';

@@ -1,7 +1,7 @@
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
-import { type ExporterAddress, openExposition } from '../exporter/index.ts';
 import type { FeedReport } from '../data-plane/index.ts';
+import { type ExporterAddress, openExposition } from '../exporter/index.ts';
 import { compareKinds, type KindCheck, kindStates } from './comparison.ts';
 import { ONE_PER_OBJECT } from './one-per-object.ts';
 import { SeriesCounter } from './series-counter.ts';

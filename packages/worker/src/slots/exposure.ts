@@ -1,6 +1,6 @@
-import { isExposedRole, type SlotRoles } from '../handover/index.ts';
-import type { FrameView } from '../wire/frame-view.ts';
+import type { FrameView } from '../wire/index.ts';
 import type { SlotHash } from './slot-hash.ts';
+import { isExposedRole, type SlotRoles } from './slot-plan.ts';
 
 /** Which objects this worker shows at a moment. Never changes; a move makes another one. */
 export class Exposure {

@@ -1,5 +1,5 @@
 import { fnv1a64, fnv1a64Bytes, slotOf } from '@shard-controller/shared/hashing';
-import type { FrameView } from '../wire/frame-view.ts';
+import type { FrameView } from '../wire/index.ts';
 
 /** Slot of an object, from the bytes of its uid or namespace where they lie. */
 export type SlotHash = (view: FrameView) => number;

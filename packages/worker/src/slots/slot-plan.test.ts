@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { SlotAssignment } from '../data-plane/index.ts';
+import type { SlotAssignment } from './slot-assignment.ts';
 import { isExposedRole, planSlots, SlotRole } from './slot-plan.ts';
 
 function assignment(parts: Partial<SlotAssignment>): SlotAssignment {

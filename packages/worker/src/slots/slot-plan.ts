@@ -1,4 +1,4 @@
-import type { SlotAssignment } from '../data-plane/index.ts';
+import type { SlotAssignment } from './slot-assignment.ts';
 
 /** What a slot is to this worker. */
 export const SlotRole = {

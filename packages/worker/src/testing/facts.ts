@@ -1,7 +1,7 @@
 import type { Assignment, Heartbeat, UnavailableKind } from '@shard-controller/shared/contracts';
-import type { WorkerSnapshot } from '../heartbeat-manager/index.ts';
 import type { DataPlaneStatus } from '../data-plane/data-plane.ts';
-import type { FeedReport } from '../data-plane/index.ts';
+import type { FeedReport } from '../data-plane/inspection.ts';
+import type { WorkerSnapshot } from '../heartbeat-manager/worker-snapshot.ts';
 import type { WorkerIdentity } from '../worker-identity.ts';
 
 /** Values of a worker that serves, to vary in tests. */

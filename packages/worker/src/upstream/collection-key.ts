@@ -1,7 +1,6 @@
 import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
-import { namespacesOf, type Selection } from '../handover/index.ts';
-import { acceptedForms } from '../http/accept.ts';
-import { pathOf } from '../http/request-line.ts';
+import { acceptedForms, pathOf } from '../http/index.ts';
+import { namespacesOf, type Selection } from './selection.ts';
 
 /** What an exporter's list or watch asks for; equal keys share one upstream watch. */
 export interface FeedKey {

@@ -2,13 +2,13 @@ import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import { describe, expect, it } from 'vitest';
-import { CollectionReader } from './collection-reader.ts';
+import { PODS } from '../feed/follow/testing/feed-context.ts';
 import { protobufCodec } from '../wire/frame-codec.ts';
 import { readFrames } from '../wire/frame-stream.ts';
 import { FrameView } from '../wire/frame-view.ts';
-import { plainUpstream } from '../http/gzip.ts';
-import { PODS } from '../feed/follow/testing/feed-context.ts';
 import { protobufFrame, protobufList, protobufObject } from '../wire/testing/wire.ts';
+import { CollectionReader } from './collection-reader.ts';
+import { plainUpstream } from './plain-upstream.ts';
 
 const NEVER = new AbortController().signal;
 

@@ -1,11 +1,10 @@
 import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
+import { shardSelector } from '../slots/index.ts';
+import { codecOf, type FrameCodec, FrameView, type ListPage } from '../wire/index.ts';
 import { readBody } from './answer-body.ts';
-import type { Upstream } from '../data-plane/data-plane.ts';
 import { type FeedKey, selectorQuery } from './collection-key.ts';
-import { codecOf, type FrameCodec, type ListPage } from '../wire/frame-codec.ts';
-import { FrameView } from '../wire/frame-view.ts';
-import { shardSelector } from '../slots/shard-selector.ts';
 import { failureOf, headerOf, UpstreamFailure } from './upstream-failure.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Metadata of all objects, cheapest form first; custom resources have it too. */
 const METADATA_LIST = [

@@ -1,11 +1,11 @@
 import { PassThrough, Readable } from 'node:stream';
 import { elapse } from '@shard-controller/shared/testing';
 import { describe, expect, test } from 'vitest';
-import { readBody } from './answer-body.ts';
 import { codecOf, protobufCodec } from '../wire/frame-codec.ts';
 import { readFrames } from '../wire/frame-stream.ts';
 import { FrameView } from '../wire/frame-view.ts';
 import { jsonFrame, protobufBookmark, protobufFrame, protobufObject } from '../wire/testing/wire.ts';
+import { readBody } from './answer-body.ts';
 
 function watch(chunk: () => Promise<void>, silenceMs: number) {
   const body = new PassThrough();

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { expect, test } from 'vitest';
-import { UnknownKindFailure } from './upstream-failure.ts';
 import { KindCatalog } from './kind-catalog.ts';
+import { UnknownKindFailure } from './upstream-failure.ts';
 
 test('a kind is asked for once, and again when it may have become another', async () => {
   let kind = 'Widget';

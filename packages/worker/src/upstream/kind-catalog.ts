@@ -1,7 +1,7 @@
-import type { Upstream } from '../data-plane/data-plane.ts';
+import type { ObjectKind } from '../wire/index.ts';
 import { readBody } from './answer-body.ts';
-import type { ObjectKind } from '../wire/frame-codec.ts';
 import { failureOf, UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Kinds by resource, from discovery: synthetic events have to name the kind of the objects that they stand for. */
 export class KindCatalog {

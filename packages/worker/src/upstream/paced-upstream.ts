@@ -1,5 +1,5 @@
 import { type Readable, Transform } from 'node:stream';
-import type { Upstream } from '../data-plane/data-plane.ts';
+import type { Upstream } from './upstream.ts';
 
 /** How long what has come is still to be held back, ms; asked again after that time. */
 export type Pace = () => number;

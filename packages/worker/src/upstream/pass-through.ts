@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
+import { sendStatus } from '../http/index.ts';
 import { Backoff } from './backoff.ts';
-import type { Upstream } from '../data-plane/data-plane.ts';
-import { sendStatus } from '../http/status-object.ts';
+import type { Upstream } from './upstream.ts';
 
 /**
  * Reads are tried again for so long while the API server cannot be reached or says that it cannot answer now: an

@@ -4,11 +4,11 @@ import { PassThrough, type Readable } from 'node:stream';
 import { discard, KubernetesClient, type StreamResponse, staticEndpoint } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { afterEach, describe, expect, test } from 'vitest';
-import { readBody } from './answer-body.ts';
-import type { Upstream } from '../data-plane/data-plane.ts';
 import { until } from '../feed/follow/testing/feed-rig.ts';
+import { readBody } from './answer-body.ts';
 import { ScriptedApiServer } from './testing/scripted-api-server.ts';
 import { TroubledUpstream, turn } from './testing/troubled-upstream.ts';
+import type { Upstream } from './upstream.ts';
 
 const PODS = { path: '/api/v1/pods', query: { watch: 'true' } };
 

@@ -1,8 +1,6 @@
 import { parseRetryAfter, type StreamResponse } from '@shard-controller/shared/kubernetes';
+import { FrameView, readEnvelope, readJsonStatus, readProtobufStatus, type StatusSummary } from '../wire/index.ts';
 import { readBody } from './answer-body.ts';
-import { FrameView } from '../wire/frame-view.ts';
-import { readJsonStatus } from '../wire/json/frame.ts';
-import { readEnvelope, readProtobufStatus, type StatusSummary } from '../wire/protobuf/frame.ts';
 
 /** The API server answered a read of a feed with something else than the stream that was asked for. */
 export class UpstreamFailure extends Error {

@@ -1,5 +1,6 @@
 import { type FrameView, INITIAL_EVENTS_END, type WatchEventType, type WireEncoding } from './frame-view.ts';
 import { readJsonFrame, readJsonList, readJsonMeta, readJsonStatus } from './json/frame.ts';
+import { eachMember, isKey } from './json/members.ts';
 import {
   readEnvelope,
   readProtobufFrame,
@@ -7,7 +8,6 @@ import {
   readProtobufStatus,
   type StatusSummary,
 } from './protobuf/frame.ts';
-import { eachMember, isKey } from './json/members.ts';
 import { ProtobufReader } from './protobuf/reader.ts';
 import { block, blockHead, envelope, envelopeHead, openEvent } from './protobuf/writer.ts';
 

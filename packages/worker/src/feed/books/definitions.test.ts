@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import { protobufCodec } from '../../wire/frame-codec.ts';
+import type { FrameView } from '../../wire/frame-view.ts';
+import { POD } from '../../wire/testing/wire.ts';
 import { resumeExporter } from './difference.ts';
 import { beginLoad, completeLoad, offerItem } from './load.ts';
 import { reconcileSlots } from './slots.ts';
 import { FeedState, type Novelty } from './state.ts';
-import { protobufCodec } from '../../wire/frame-codec.ts';
-import type { FrameView } from '../../wire/frame-view.ts';
 import { live, read, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
-import { POD } from '../../wire/testing/wire.ts';
 
 describe('definitions that are not to be seen to change', () => {
   const QUIET = 0;

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { protobufObject } from '../../wire/testing/wire.ts';
 import { applyFetched, compareWithList, completeRelist, resumeExporter } from './difference.ts';
 import { beginLoad, completeLoad, offerItem } from './load.ts';
 import { reconcileSlots } from './slots.ts';
 import { ALL, everything, live, newFeed, read, roles, slotOf, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
-import { protobufObject } from '../../wire/testing/wire.ts';
 
 describe('an exporter from before this process', () => {
   test('gets the deletion of what it holds and has not been sent again yet', () => {

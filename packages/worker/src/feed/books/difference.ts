@@ -1,9 +1,8 @@
-import { isExposedRole, type SlotRoles } from '../../handover/index.ts';
+import { isExposedRole, type SlotRoles } from '../../slots/index.ts';
+import { FAR_VERSION, type FrameView, isNewer, newerOf, UNKNOWN_VERSION } from '../../wire/index.ts';
 import { upsert } from './events.ts';
 import type { FeedState } from './state.ts';
-import type { FrameView } from '../../wire/frame-view.ts';
 import { SlotState, type Subscription } from './subscription.ts';
-import { FAR_VERSION, isNewer, newerOf, UNKNOWN_VERSION } from '../../wire/version-order.ts';
 
 /**
  * Takes on an exporter that holds unknown objects as of `version`: deletions since then and everything that is not

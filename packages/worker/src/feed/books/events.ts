@@ -1,6 +1,5 @@
+import { type FrameView, isNewer } from '../../wire/index.ts';
 import type { FeedState } from './state.ts';
-import type { FrameView } from '../../wire/frame-view.ts';
-import { isNewer } from '../../wire/version-order.ts';
 import { SlotState } from './subscription.ts';
 
 /** Live events: what the watch says, and who is told of it. */

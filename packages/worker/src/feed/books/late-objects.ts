@@ -1,5 +1,5 @@
-import { SlotRole, type SlotRoles } from '../../handover/index.ts';
-import type { FeedState } from './state.ts';
+import { SlotRole, type SlotRoles } from '../../slots/index.ts';
+import type { MembershipRing } from './membership-ring.ts';
 import type { Subscription } from './subscription.ts';
 
 /**
@@ -64,7 +64,7 @@ export class FeedPast {
 
 /** Those objects of `leaving` slots that are to be withdrawn late; undefined means all. */
 export function lateObjects(
-  state: FeedState,
+  { past, ring }: { readonly past: FeedPast; readonly ring: MembershipRing },
   leaving: readonly number[],
   roles: SlotRoles | undefined,
   now: number,
@@ -73,8 +73,8 @@ export function lateObjects(
   for (const slot of leaving) {
     // A slot that was only warm is shown by the shard that has it.
     if (roles?.[slot] !== SlotRole.Release) continue;
-    const known = state.past.knownUntil(slot, now);
-    const changes = known === undefined ? undefined : state.ring.since(known);
+    const known = past.knownUntil(slot, now);
+    const changes = known === undefined ? undefined : ring.since(known);
     if (changes === undefined) return undefined;
     for (const change of changes) if (change.joined && change.slot === slot) late.add(change.uid);
   }

@@ -1,8 +1,7 @@
+import { type FrameView, isNewer, newerOf } from '../../wire/index.ts';
 import { finishState } from './slots.ts';
 import type { FeedState } from './state.ts';
-import type { FrameView } from '../../wire/frame-view.ts';
 import { SlotState, type Subscription } from './subscription.ts';
-import { isNewer, newerOf } from '../../wire/version-order.ts';
 
 /**
  * Loads: lists of what was there before a slot was marked, for all slots that wait for one. `follow/loader.ts` reads them;

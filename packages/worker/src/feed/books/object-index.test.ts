@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { marksOf, ObjectIndex } from './object-index.ts';
 import { heapAfterCollection } from '../../testing/heap.ts';
+import { marksOf, ObjectIndex } from './object-index.ts';
 
 const SLOTS = 4;
 

@@ -1,6 +1,6 @@
-import { isExposedRole, type SlotRoles } from '../../handover/index.ts';
+import { isExposedRole, type SlotRoles } from '../../slots/index.ts';
+import { isNewer } from '../../wire/index.ts';
 import { SlotState, type Subscription } from './subscription.ts';
-import { isNewer } from '../../wire/version-order.ts';
 
 /** Membership per slot: 1 where objects of the slot are wanted. */
 export type SlotSet = Uint8Array;

@@ -1,7 +1,14 @@
 import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
-import type { MembershipRing, SlotCensus } from '../../handover/index.ts';
+import { isNewer } from '../../wire/index.ts';
+import type { MembershipRing } from './membership-ring.ts';
 import { marksOf, type ObjectIndex } from './object-index.ts';
-import { isNewer } from '../../wire/version-order.ts';
+
+/** Count and digest of a feed's objects in some slots. */
+export interface SlotCensus {
+  readonly count: number;
+  /** Sum mod 2^64 of FNV-1a 64 of the uids. */
+  readonly digest: bigint;
+}
 
 export interface CensusSource {
   readonly index: ObjectIndex;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { FeedState } from './state.ts';
 import { resumeExporter } from './difference.ts';
 import { beginLoad, completeLoad, offerItem } from './load.ts';
 import { reconcileSlots } from './slots.ts';
+import type { FeedState } from './state.ts';
 import { SlotState } from './subscription.ts';
 import { ALL, everything, live, newFeed, read, roles, slotOf, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';

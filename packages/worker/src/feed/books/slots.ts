@@ -1,9 +1,9 @@
-import { isExposedRole, type SlotRoles } from '../../handover/index.ts';
+import { isExposedRole, type SlotRoles } from '../../slots/index.ts';
+import { FAR_VERSION, isNewer } from '../../wire/index.ts';
 import { lateObjects } from './late-objects.ts';
 import { isAtRest, neededSlots } from './scope.ts';
 import type { FeedState } from './state.ts';
 import { SlotState, type Subscription } from './subscription.ts';
-import { FAR_VERSION, isNewer } from '../../wire/version-order.ts';
 
 /** Handover of slots: how they come to an exporter and leave it, and which of them the API server is asked for. */
 

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import { protobufCodec } from '../../wire/frame-codec.ts';
+import { protobufBookmark, protobufFrame, protobufObject } from '../../wire/testing/wire.ts';
 import { applyEvent } from './events.ts';
 import { beginLoad, completeLoad, type LoadCoverage, offerItem } from './load.ts';
 import { reconcileSlots } from './slots.ts';
-import { protobufCodec } from '../../wire/frame-codec.ts';
 import { SlotState } from './subscription.ts';
 import { ALL, everything, live, newFeed, type PodEvent, read, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
-import { protobufBookmark, protobufFrame, protobufObject } from '../../wire/testing/wire.ts';
 
 describe('counting', () => {
   test('is exact as of any position since the newest load, whatever has come and gone', () => {

@@ -1,14 +1,20 @@
-import { MembershipRing, type SlotCensus } from '../../handover/index.ts';
-import type { Diet } from '../../pruning/diet.ts';
+import type { Diet } from '../../pruning/index.ts';
+import type { SlotHash } from '../../slots/index.ts';
+import {
+  FAR_VERSION,
+  type FrameCodec,
+  type FrameView,
+  isNewer,
+  newerOf,
+  type ObjectIdentity,
+  type ObjectKind,
+} from '../../wire/index.ts';
 import { FeedPast, type LateObjects } from './late-objects.ts';
-import type { FrameCodec, ObjectIdentity, ObjectKind } from '../../wire/frame-codec.ts';
-import type { FrameView } from '../../wire/frame-view.ts';
+import { MembershipRing } from './membership-ring.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
-import { takeCensus } from './slot-census.ts';
 import { FeedScope, type SlotSet } from './scope.ts';
-import type { SlotHash } from '../../slots/slot-hash.ts';
+import { type SlotCensus, takeCensus } from './slot-census.ts';
 import { Subscription, WITHDRAWAL_BYTES } from './subscription.ts';
-import { FAR_VERSION, isNewer, newerOf } from '../../wire/version-order.ts';
 
 /**
  * What a state of an object tells the exporter: nothing that it may know yet, nothing beyond what it has been told, or

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { heapAfterCollection } from '../../testing/heap.ts';
 import { protobufCodec } from '../../wire/frame-codec.ts';
 import { FrameView } from '../../wire/frame-view.ts';
-import { QUEUE_LIMIT, SHED_LIMIT, Subscription } from './subscription.ts';
-import { heapAfterCollection } from '../../testing/heap.ts';
-import { WatchPeer } from './testing/watch-peer.ts';
 import { POD, protobufFrame, protobufObject } from '../../wire/testing/wire.ts';
+import { QUEUE_LIMIT, SHED_LIMIT, Subscription } from './subscription.ts';
+import { WatchPeer } from './testing/watch-peer.ts';
 
 const MIB = 1024 * 1024;
 

@@ -1,6 +1,5 @@
-import type { Diet } from '../../pruning/diet.ts';
-import type { FrameCodec, ObjectIdentity, ObjectKind } from '../../wire/frame-codec.ts';
-import type { FrameView } from '../../wire/frame-view.ts';
+import type { Diet } from '../../pruning/index.ts';
+import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wire/index.ts';
 
 /** What the exporter behind one subscription has of a slot. Live events pass from `Loading` on. */
 export const SlotState = {

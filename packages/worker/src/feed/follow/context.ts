@@ -1,16 +1,12 @@
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { SlotRoles } from '../../handover/index.ts';
-import type { DataPlaneMetrics, Upstream } from '../../data-plane/data-plane.ts';
-import type { Diet } from '../../pruning/diet.ts';
+import type { Diet } from '../../pruning/index.ts';
+import type { SlotHash, SlotRoles } from '../../slots/index.ts';
+import type { FeedKey, KindCatalog, Semaphore, Upstream } from '../../upstream/index.ts';
+import type { FrameCodec, FrameView, ObjectKind } from '../../wire/index.ts';
+import type { Novelty } from '../books/index.ts';
+import type { DataPlaneMetrics } from './data-plane-metrics.ts';
 import type { History } from './history.ts';
-import type { FeedKey } from '../../upstream/collection-key.ts';
-import type { Novelty } from '../books/state.ts';
-import type { FrameCodec, ObjectKind } from '../../wire/frame-codec.ts';
-import type { FrameView } from '../../wire/frame-view.ts';
-import type { KindCatalog } from '../../upstream/kind-catalog.ts';
-import type { Semaphore } from '../../upstream/semaphore.ts';
-import type { SlotHash } from '../../slots/slot-hash.ts';
 
 /** What all feeds of a worker share. */
 export interface FeedContext {

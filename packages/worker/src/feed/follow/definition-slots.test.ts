@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { definitionSlots } from './definition-slots.ts';
 import { jsonCodec } from '../../wire/frame-codec.ts';
 import { FrameView } from '../../wire/frame-view.ts';
+import { definitionSlots } from './definition-slots.ts';
 
 interface Definition {
   readonly kind?: string;

@@ -1,7 +1,7 @@
-import type { CustomResourceKind } from '../../data-plane/data-plane.ts';
+import type { CustomResourceKind } from '../../pruning/index.ts';
+import type { FrameView } from '../../wire/index.ts';
+import type { Novelty } from '../books/index.ts';
 import type { FeedSlots } from './context.ts';
-import type { Novelty } from '../books/state.ts';
-import type { FrameView } from '../../wire/frame-view.ts';
 
 const QUIET = 0;
 const SHOWN = 1;

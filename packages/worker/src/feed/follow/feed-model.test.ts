@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SlotRole } from '../../handover/index.ts';
-import { FeedModel, SLOTS } from './testing/feed-model.ts';
+import { SlotRole } from '../../slots/slot-plan.ts';
 import type { Trouble } from '../../upstream/testing/troubled-upstream.ts';
+import { FeedModel, SLOTS } from './testing/feed-model.ts';
 
 /** MODEL_RUNS histories; with MODEL_SEED and MODEL_PATH, as a failure prints them, the same ones again. */
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 500);

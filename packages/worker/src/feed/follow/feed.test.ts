@@ -1,8 +1,12 @@
 import { PassThrough, Readable } from 'node:stream';
 import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
+import { protobufBookmark, protobufFrame } from '../../wire/testing/wire.ts';
 import { resumeExporter } from '../books/difference.ts';
 import { awaitsDeletions } from '../books/slots.ts';
+import { SlotState } from '../books/subscription.ts';
+import { WatchPeer } from '../books/testing/watch-peer.ts';
 import {
   everything,
   gone,
@@ -15,10 +19,6 @@ import {
   subscribe,
   until,
 } from './testing/feed-rig.ts';
-import { SlotState } from '../books/subscription.ts';
-import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
-import { WatchPeer } from '../books/testing/watch-peer.ts';
-import { protobufBookmark, protobufFrame } from '../../wire/testing/wire.ts';
 
 afterEach(stopFeeds);
 

@@ -1,30 +1,43 @@
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
-import { type Selection, type SlotCensus, SlotRole, type VerifiableFeed } from '../../handover/index.ts';
-import { Backoff } from '../../upstream/backoff.ts';
-import { CollectionReader } from '../../upstream/collection-reader.ts';
-import { causeOf, codeOf, pauseAfter } from '../../upstream/failure-cause.ts';
-import type { FeedContext, FeedSlots } from './context.ts';
-import { type FeedKey, feedId, feedName, resourceName, selectionOf } from '../../upstream/collection-key.ts';
-import { FeedLoader } from './loader.ts';
-import { proveFeed } from './proof.ts';
-import { FeedPushdown } from './pushdown.ts';
-import { FeedScope, neededSlots, type SlotSet } from '../books/scope.ts';
+import { SlotRole } from '../../slots/index.ts';
+import {
+  Backoff,
+  causeOf,
+  codeOf,
+  CollectionReader,
+  feedId,
+  type FeedKey,
+  feedName,
+  headerOf,
+  pauseAfter,
+  resourceName,
+  type Selection,
+  selectionOf,
+  UpstreamFailure,
+} from '../../upstream/index.ts';
+import { codecOf, type FrameCodec, isBehind, isNewer, newerOf, type ObjectKind } from '../../wire/index.ts';
 import {
   awaitsDeletions,
   completeEmpty,
+  FeedScope,
+  FeedState,
   narrowScope,
+  neededSlots,
   reconcileSlots,
+  type SlotCensus,
+  type SlotSet,
+  SlotState,
+  type Subscription,
   widenScope,
   withdrawLate,
-} from '../books/slots.ts';
-import { FeedState } from '../books/state.ts';
+} from '../books/index.ts';
+import type { FeedContext, FeedSlots } from './context.ts';
+import { FeedLoader } from './loader.ts';
+import type { Outage } from './outage.ts';
+import { proveFeed } from './proof.ts';
+import { FeedPushdown } from './pushdown.ts';
 import { FeedTrouble } from './trouble.ts';
 import { FeedWatch } from './watch.ts';
-import { codecOf, type FrameCodec, type ObjectKind } from '../../wire/frame-codec.ts';
-import type { Outage } from '../../data-plane/kind-outages.ts';
-import { SlotState, type Subscription } from '../books/subscription.ts';
-import { headerOf, UpstreamFailure } from '../../upstream/upstream-failure.ts';
-import { isBehind, isNewer, newerOf } from '../../wire/version-order.ts';
 
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */
 const NARROW_AFTER_MS = 5_000;
@@ -35,7 +48,7 @@ const HASTEN_EVERY_MS = 12_000;
  * One collection as the API server tells it, and all who watch it here. It never ends by itself: whatever happens to the
  * connection, the server or the resourceVersion, it goes on from where it was, and the exporter sees nothing but events.
  */
-export class Feed implements VerifiableFeed {
+export class Feed {
   readonly key: FeedKey;
   readonly id: string;
   readonly name: string;

@@ -1,5 +1,5 @@
+import { isNewer } from '../../wire/index.ts';
 import { STEADY_MS } from './trouble.ts';
-import { isNewer } from '../../wire/version-order.ts';
 
 /** How long a watch has to be quiet after a consistent read before it counts as drained: caches lag behind. ms. */
 const QUIET_MS = 3_000;

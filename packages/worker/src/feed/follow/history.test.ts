@@ -1,9 +1,9 @@
 import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
-import { History } from './history.ts';
-import { resumeExporter } from '../books/difference.ts';
-import { everything, newFeed, newRig, type Rig, rigOf, stopFeeds, until } from './testing/feed-rig.ts';
 import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
+import { resumeExporter } from '../books/difference.ts';
+import { History } from './history.ts';
+import { everything, newFeed, newRig, type Rig, rigOf, stopFeeds, until } from './testing/feed-rig.ts';
 
 afterEach(stopFeeds);
 

@@ -1,9 +1,7 @@
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { Backoff } from '../../upstream/backoff.ts';
-import type { CollectionPosition, CollectionReader } from '../../upstream/collection-reader.ts';
-import type { FeedState } from '../books/state.ts';
-import { pauseAfter } from '../../upstream/failure-cause.ts';
-import { isBehind } from '../../wire/version-order.ts';
+import { type Backoff, type CollectionPosition, type CollectionReader, pauseAfter } from '../../upstream/index.ts';
+import { isBehind } from '../../wire/index.ts';
+import type { FeedState } from '../books/index.ts';
 
 /** A feed as far as its history is concerned. */
 interface Follower {

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { elapse } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
+import { ScriptedApiServer } from '../../upstream/testing/scripted-api-server.ts';
 import { LATE_MS } from '../books/late-objects.ts';
 import { SlotState } from '../books/subscription.ts';
 import { until } from './testing/feed-rig.ts';
-import { ScriptedApiServer } from '../../upstream/testing/scripted-api-server.ts';
 import { TwoWorkers } from './testing/two-workers.ts';
 
 let workers: TwoWorkers | undefined;

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
-import { newRig, stopFeeds, subscribe, until } from './testing/feed-rig.ts';
 import { status } from '../../upstream/testing/scripted-api-server.ts';
 import { WatchPeer } from '../books/testing/watch-peer.ts';
+import { newRig, stopFeeds, subscribe, until } from './testing/feed-rig.ts';
 
 afterEach(stopFeeds);
 

@@ -1,22 +1,29 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Backoff } from '../../upstream/backoff.ts';
-import type { CollectionReader } from '../../upstream/collection-reader.ts';
-import { causeOf, pauseAfter } from '../../upstream/failure-cause.ts';
+import {
+  Backoff,
+  causeOf,
+  type CollectionReader,
+  type FeedKey,
+  headerOf,
+  pauseAfter,
+  Semaphore,
+  UpstreamFailure,
+  Wakeup,
+} from '../../upstream/index.ts';
+import { codecOf, FAR_VERSION, type FrameCodec, FrameView, readFrames } from '../../wire/index.ts';
+import {
+  abandonLoad,
+  beginLoad,
+  completeLoad,
+  type FeedState,
+  type LoadCoverage,
+  loadingSlots,
+  offerItem,
+  SlotState,
+} from '../books/index.ts';
 import type { FeedContext } from './context.ts';
-import type { FeedKey } from '../../upstream/collection-key.ts';
-import { abandonLoad, beginLoad, completeLoad, type LoadCoverage, offerItem } from '../books/load.ts';
 import { fetchEach, type KnownObject, MAX_SINGLE_GETS } from './relist.ts';
-import { loadingSlots } from '../books/scope.ts';
-import type { FeedState } from '../books/state.ts';
 import type { FeedTrouble } from './trouble.ts';
-import { codecOf, type FrameCodec } from '../../wire/frame-codec.ts';
-import { readFrames } from '../../wire/frame-stream.ts';
-import { FrameView } from '../../wire/frame-view.ts';
-import { Semaphore } from '../../upstream/semaphore.ts';
-import { SlotState } from '../books/subscription.ts';
-import { headerOf, UpstreamFailure } from '../../upstream/upstream-failure.ts';
-import { FAR_VERSION } from '../../wire/version-order.ts';
-import { Wakeup } from '../../upstream/wakeup.ts';
 
 /** A stream of what is there that says nothing for so long is opened again. ms. */
 const LOAD_SILENCE_MS = 15_000;

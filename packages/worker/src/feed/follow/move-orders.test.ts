@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Choose, everyWay } from './testing/every-way.ts';
 import type { Change } from '../../upstream/testing/stepped-api-server.ts';
+import { type Choose, everyWay } from './testing/every-way.ts';
 import { type Reading, SteppedMove } from './testing/stepped-move.ts';
 
 /** What can happen to `web`, and to an object of the slot that stays, one change after the other. */

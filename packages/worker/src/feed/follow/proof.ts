@@ -1,9 +1,8 @@
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { CollectionReader } from '../../upstream/collection-reader.ts';
+import type { CollectionReader, Semaphore } from '../../upstream/index.ts';
+import { isNewer } from '../../wire/index.ts';
+import type { FeedState } from '../books/index.ts';
 import { type PresentPosition, readPresent } from './history.ts';
-import type { FeedState } from '../books/state.ts';
-import type { Semaphore } from '../../upstream/semaphore.ts';
-import { isNewer } from '../../wire/version-order.ts';
 
 const POLL_MS = 10;
 /** How long a watch has to be quiet after a consistent read before it counts as drained. ms. */

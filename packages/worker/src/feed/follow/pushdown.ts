@@ -1,6 +1,5 @@
-import type { CollectionReader } from '../../upstream/collection-reader.ts';
+import { type CollectionReader, UpstreamFailure } from '../../upstream/index.ts';
 import type { FeedContext, FeedSlots } from './context.ts';
-import { UpstreamFailure } from '../../upstream/upstream-failure.ts';
 
 /** A collection below this size is read whole: its bytes are few, and an index that knows all of it moves slots cheaply. */
 const PUSHDOWN_MIN_OBJECTS = 100;

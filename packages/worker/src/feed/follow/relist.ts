@@ -1,9 +1,13 @@
-import { applyFetched, compareWithList, completeRelist, type ListedObject, rewind } from '../books/difference.ts';
-import type { CollectionReader } from '../../upstream/collection-reader.ts';
-import type { FeedState } from '../books/state.ts';
-import type { FrameCodec } from '../../wire/frame-codec.ts';
-import { FrameView } from '../../wire/frame-view.ts';
-import { isBehind } from '../../wire/version-order.ts';
+import type { CollectionReader } from '../../upstream/index.ts';
+import { type FrameCodec, FrameView, isBehind } from '../../wire/index.ts';
+import {
+  applyFetched,
+  compareWithList,
+  completeRelist,
+  type FeedState,
+  type ListedObject,
+  rewind,
+} from '../books/index.ts';
 
 /** Up to this many objects that differ are fetched one by one; beyond, one list of whole objects is cheaper. */
 export const MAX_SINGLE_GETS = 500;

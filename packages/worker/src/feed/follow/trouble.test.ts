@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { FeedTrouble } from './trouble.ts';
 import { UpstreamFailure } from '../../upstream/upstream-failure.ts';
+import { FeedTrouble } from './trouble.ts';
 
 const failure = (code: number): UpstreamFailure =>
   new UpstreamFailure('/api/v1/pods', { code, reason: 'R', message: 'said' });

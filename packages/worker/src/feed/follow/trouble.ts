@@ -1,4 +1,4 @@
-import { UnknownKindFailure, UpstreamFailure } from '../../upstream/upstream-failure.ts';
+import { UnknownKindFailure, UpstreamFailure } from '../../upstream/index.ts';
 
 /** A watch that lived for so long was no failed attempt. ms. */
 export const STEADY_MS = 1_000;

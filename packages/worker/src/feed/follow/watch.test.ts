@@ -1,6 +1,9 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
+import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
+import { protobufFrame, protobufList, protobufObject } from '../../wire/testing/wire.ts';
 import { SlotState } from '../books/subscription.ts';
+import { WatchPeer } from '../books/testing/watch-peer.ts';
 import {
   gone,
   lists,
@@ -12,9 +15,6 @@ import {
   subscribe,
   until,
 } from './testing/feed-rig.ts';
-import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
-import { WatchPeer } from '../books/testing/watch-peer.ts';
-import { protobufFrame, protobufList, protobufObject } from '../../wire/testing/wire.ts';
 
 afterEach(stopFeeds);
 

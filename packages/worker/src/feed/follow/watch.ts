@@ -1,22 +1,22 @@
 import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
-import { Backoff } from '../../upstream/backoff.ts';
-import type { CollectionReader } from '../../upstream/collection-reader.ts';
-import { causeOf, pauseAfter } from '../../upstream/failure-cause.ts';
+import {
+  Backoff,
+  causeOf,
+  type CollectionReader,
+  type FeedKey,
+  pauseAfter,
+  UpstreamFailure,
+} from '../../upstream/index.ts';
+import { FrameView, isNewer, readFrames } from '../../wire/index.ts';
+import { applyEvent, type FeedState } from '../books/index.ts';
 import type { FeedContext } from './context.ts';
-import { applyEvent } from '../books/events.ts';
 import { FeedFreshness } from './freshness.ts';
 import { askForPresent } from './history.ts';
-import type { FeedKey } from '../../upstream/collection-key.ts';
 import type { FeedLoader } from './loader.ts';
+import type { Outage } from './outage.ts';
 import type { FeedPushdown } from './pushdown.ts';
 import { relist } from './relist.ts';
-import type { FeedState } from '../books/state.ts';
 import { type FeedTrouble, STEADY_MS } from './trouble.ts';
-import { readFrames } from '../../wire/frame-stream.ts';
-import { FrameView } from '../../wire/frame-view.ts';
-import type { Outage } from '../../data-plane/kind-outages.ts';
-import { UpstreamFailure } from '../../upstream/upstream-failure.ts';
-import { isNewer } from '../../wire/version-order.ts';
 
 /** A watch is open and says nothing, although there is something to say. */
 class DeafWatchError extends Error {

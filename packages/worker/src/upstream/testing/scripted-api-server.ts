@@ -1,9 +1,9 @@
 import { PassThrough, Readable } from 'node:stream';
 import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
-import type { Upstream } from '../../data-plane/data-plane.ts';
-import { asPooled } from './pooled-answer.ts';
 import { protobufBookmark, protobufFrame, protobufList, protobufObject } from '../../wire/testing/wire.ts';
+import type { Upstream } from '../upstream.ts';
+import { asPooled } from './pooled-answer.ts';
 
 interface Change {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';

@@ -1,8 +1,8 @@
 import { PassThrough, Readable } from 'node:stream';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
-import type { Upstream } from '../../data-plane/data-plane.ts';
-import { asPooled } from './pooled-answer.ts';
 import { protobufBookmark, protobufFrame, protobufList, protobufObject } from '../../wire/testing/wire.ts';
+import type { Upstream } from '../upstream.ts';
+import { asPooled } from './pooled-answer.ts';
 
 /** What happens to the cluster; the first change has resourceVersion `START + 1`. */
 export interface Change {

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
-import type { Upstream } from '../../data-plane/data-plane.ts';
+import type { Upstream } from '../upstream.ts';
 import { asPooled } from './pooled-answer.ts';
 import { status } from './scripted-api-server.ts';
 

@@ -1,7 +1,7 @@
 import { type FrameView, INITIAL_EVENTS_END, type WatchEventType, watchEventType } from '../frame-view.ts';
-import { decodeString, JsonReader } from './reader.ts';
-import { WireFormatError } from '../protobuf/reader.ts';
 import type { StatusSummary } from '../protobuf/frame.ts';
+import { WireFormatError } from '../protobuf/reader.ts';
+import { decodeString, JsonReader } from './reader.ts';
 
 /**
  * Finds the parts of JSON text that decide where an object belongs, in one pass and without building the object: custom

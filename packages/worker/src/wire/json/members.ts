@@ -1,5 +1,5 @@
-import { JsonReader } from './reader.ts';
 import { WireFormatError } from '../protobuf/reader.ts';
+import { JsonReader } from './reader.ts';
 
 /** Calls `visit(key start, key end, value start, value end)` for each member of the object at `at`; quotes excluded. */
 export function eachMember(

@@ -1,11 +1,11 @@
 import { rangesToSlots } from '@shard-controller/shared/hashing';
-import { SlotRole } from '../../../handover/index.ts';
-import { applyEvent } from '../events.ts';
-import { FeedState } from '../state.ts';
+import { slotHashOf } from '../../../slots/slot-hash.ts';
+import { SlotRole } from '../../../slots/slot-plan.ts';
 import { protobufCodec } from '../../../wire/frame-codec.ts';
 import { FrameView } from '../../../wire/frame-view.ts';
-import { slotHashOf } from '../../../slots/slot-hash.ts';
 import { POD, protobufFrame, protobufObject } from '../../../wire/testing/wire.ts';
+import { applyEvent } from '../events.ts';
+import { FeedState } from '../state.ts';
 
 /** What a feed of pods knows, driven event by event, without a server. */
 

@@ -1,5 +1,5 @@
-import type { Subscription, WatchResponse } from '../subscription.ts';
 import { readEvents } from '../../../wire/testing/wire.ts';
+import type { Subscription, WatchResponse } from '../subscription.ts';
 
 /** The exporter's end of a watch: keeps what client-go would have in its store. */
 export class WatchPeer {

@@ -1,11 +1,11 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import type { Upstream } from '../../../data-plane/data-plane.ts';
-import type { FeedContext } from '../context.ts';
-import { History } from '../history.ts';
 import type { FeedKey } from '../../../upstream/collection-key.ts';
 import { KindCatalog } from '../../../upstream/kind-catalog.ts';
 import { Semaphore } from '../../../upstream/semaphore.ts';
+import type { Upstream } from '../../../upstream/upstream.ts';
+import type { FeedContext } from '../context.ts';
+import { History } from '../history.ts';
 
 /** All pods of the cluster, in protobuf. */
 export const PODS: FeedKey = {

@@ -1,17 +1,17 @@
 import { fnv1a64, hashToBigInt, slotOf } from '@shard-controller/shared/hashing';
 import type { Clock } from '@shard-controller/shared/runtime';
-import { SlotRole } from '../../../handover/index.ts';
-import { Feed } from '../feed.ts';
-import { resumeExporter } from '../../books/difference.ts';
-import type { FeedState } from '../../books/state.ts';
-import { KindCatalog } from '../../../upstream/kind-catalog.ts';
 import { slotHashOf } from '../../../slots/slot-hash.ts';
-import { SlotState, type Subscription } from '../../books/subscription.ts';
-import { PODS, testContext } from './feed-context.ts';
+import { SlotRole } from '../../../slots/slot-plan.ts';
+import { KindCatalog } from '../../../upstream/kind-catalog.ts';
 import { ScriptedApiServer } from '../../../upstream/testing/scripted-api-server.ts';
 import { TroubledUpstream, turn, turns } from '../../../upstream/testing/troubled-upstream.ts';
-import { WatchPeer } from '../../books/testing/watch-peer.ts';
 import { protobufBookmark, protobufFrame, readEvents } from '../../../wire/testing/wire.ts';
+import { resumeExporter } from '../../books/difference.ts';
+import type { FeedState } from '../../books/state.ts';
+import { SlotState, type Subscription } from '../../books/subscription.ts';
+import { WatchPeer } from '../../books/testing/watch-peer.ts';
+import { Feed } from '../feed.ts';
+import { PODS, testContext } from './feed-context.ts';
 
 export const SLOTS = 8;
 /** Turns of the event loop after which everything has come to rest once nothing disturbs it. */

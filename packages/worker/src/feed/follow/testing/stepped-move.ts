@@ -1,21 +1,21 @@
-import { SlotRole } from '../../../handover/index.ts';
-import { Feed } from '../feed.ts';
-import type { FeedState } from '../../books/state.ts';
-import { SlotState, type Subscription } from '../../books/subscription.ts';
-import type { Choose } from './every-way.ts';
-import { PODS, testContext } from './feed-context.ts';
+import { SlotRole } from '../../../slots/slot-plan.ts';
 import {
   type Change,
   PLACES,
-  SLOTS,
   slotOfUid,
+  SLOTS,
   START,
   type Step,
   step,
   SteppedApiServer,
 } from '../../../upstream/testing/stepped-api-server.ts';
 import { turns } from '../../../upstream/testing/troubled-upstream.ts';
+import type { FeedState } from '../../books/state.ts';
+import { SlotState, type Subscription } from '../../books/subscription.ts';
 import { WatchPeer } from '../../books/testing/watch-peer.ts';
+import { Feed } from '../feed.ts';
+import type { Choose } from './every-way.ts';
+import { PODS, testContext } from './feed-context.ts';
 
 const [KEPT, MOVED] = [0, 1];
 /** Turns of the event loop after which a step has had all its consequences. */

@@ -1,15 +1,15 @@
 import { PassThrough } from 'node:stream';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
-import { SlotRole } from '../../../handover/index.ts';
-import type { Upstream } from '../../../data-plane/data-plane.ts';
-import { Feed } from '../feed.ts';
 import { slotHashOf } from '../../../slots/slot-hash.ts';
+import { SlotRole } from '../../../slots/slot-plan.ts';
+import type { ScriptedApiServer } from '../../../upstream/testing/scripted-api-server.ts';
+import type { Upstream } from '../../../upstream/upstream.ts';
 import { SlotState, type Subscription } from '../../books/subscription.ts';
+import { WatchPeer } from '../../books/testing/watch-peer.ts';
+import { Feed } from '../feed.ts';
 import { PODS, testContext } from './feed-context.ts';
 import { subscribe, until } from './feed-rig.ts';
-import type { ScriptedApiServer } from '../../../upstream/testing/scripted-api-server.ts';
-import { WatchPeer } from '../../books/testing/watch-peer.ts';
 
 const SLOTS = 64;
 const EVERY_SLOT = new Set(Array.from({ length: SLOTS }, (_, slot) => slot));

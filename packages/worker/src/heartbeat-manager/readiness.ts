@@ -1,6 +1,6 @@
 import type { HealthServer } from '@shard-controller/shared/observability';
-import type { WorkerSnapshot } from './heartbeat-manager/index.ts';
-import type { DataPlaneStatus } from './data-plane/index.ts';
+import type { DataPlaneStatus } from '../data-plane/index.ts';
+import type { WorkerSnapshot } from './worker-snapshot.ts';
 
 /** Why a worker is not ready, by check; undefined for a check that passes. */
 export interface Readiness {

@@ -3,12 +3,13 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { DataPlane, DataPlaneOptions, SlotAssignment } from '../data-plane/data-plane.ts';
+import type { DataPlane, DataPlaneOptions } from './data-plane.ts';
+import { createDataPlane } from './worker-data-plane.ts';
+import type { SlotAssignment } from '../slots/slot-assignment.ts';
+import { ScriptedApiServer } from '../upstream/testing/scripted-api-server.ts';
 import { protobufCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
-import { ScriptedApiServer } from '../upstream/testing/scripted-api-server.ts';
 import { protobufFrame, protobufObject, readEvents } from '../wire/testing/wire.ts';
-import { createDataPlane } from '../data-plane/worker-data-plane.ts';
 
 const PROTOBUF = { accept: 'application/vnd.kubernetes.protobuf,application/json' };
 const ALL = Array.from({ length: 64 }, (_, slot) => slot);

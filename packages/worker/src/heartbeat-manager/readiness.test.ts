@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { dataPlaneStatus, snapshotOver } from '../testing/facts.ts';
 import { readinessOf } from './readiness.ts';
-import { dataPlaneStatus, snapshotOver } from './testing/facts.ts';
 
 const ready = {
   assignment: undefined,

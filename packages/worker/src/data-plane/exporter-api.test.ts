@@ -1,7 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { afterEach, expect, test } from 'vitest';
-import { createDataPlane } from '../data-plane/worker-data-plane.ts';
+import { createDataPlane } from './worker-data-plane.ts';
 import { until } from '../feed/follow/testing/feed-rig.ts';
 import { ScriptedApiServer } from '../upstream/testing/scripted-api-server.ts';
 

@@ -1,0 +1,1 @@
+export { SlotView, type ViewRequest } from './slot-view.ts';

@@ -1,0 +1,16 @@
+export {
+  applyFetched,
+  compareWithList,
+  completeRelist,
+  type ListedObject,
+  resumeExporter,
+  rewind,
+} from './difference.ts';
+export { applyEvent } from './events.ts';
+export { abandonLoad, beginLoad, completeLoad, type LoadCoverage, offerItem } from './load.ts';
+export { type IndexEntry, ObjectIndex } from './object-index.ts';
+export { FeedScope, loadingSlots, neededSlots, type SlotSet } from './scope.ts';
+export type { SlotCensus } from './slot-census.ts';
+export { awaitsDeletions, completeEmpty, narrowScope, reconcileSlots, widenScope, withdrawLate } from './slots.ts';
+export { FeedState, type Novelty } from './state.ts';
+export { SlotState, Subscription } from './subscription.ts';

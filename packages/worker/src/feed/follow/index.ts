@@ -1,0 +1,7 @@
+export type { FeedContext } from './context.ts';
+export type { DataPlaneMetrics } from './data-plane-metrics.ts';
+export { definitionSlots } from './definition-slots.ts';
+export { Feed } from './feed.ts';
+export { History } from './history.ts';
+export type { Outage } from './outage.ts';
+export { FeedTrouble, type Trouble, type TroubleNature } from './trouble.ts';
