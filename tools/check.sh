@@ -20,6 +20,7 @@ step types pnpm --silent typecheck
 step lint pnpm --silent lint
 step format pnpm --silent format:check
 step knip pnpm --silent knip
+step rooms node tools/rooms/main.ts
 step generated pnpm --silent gen --check
 printf 'check: %d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

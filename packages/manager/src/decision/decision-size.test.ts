@@ -12,10 +12,10 @@ import {
   shardEventSchema,
   shardIdOf,
 } from '../aggregate/index.ts';
-import { decide, desired } from '../decision/index.ts';
-import { inParts } from './decision-parts.ts';
-import { DECISION_V1, decisionSchema } from './decision.ts';
-import { EventCodec } from './event-codec.ts';
+import { decide, desired } from './index.ts';
+import { inParts } from '../event-log/decision-parts.ts';
+import { DECISION_V1, decisionSchema } from '../event-log/decision.ts';
+import { EventCodec } from '../event-log/event-codec.ts';
 
 const codec = new EventCodec(shardEventSchema);
 const SLOTS = 4096;
