@@ -6,7 +6,7 @@ export {
   needsInstanceRead,
   type ShardSignals,
 } from './classification.ts';
-export { type HealthSignal, type HealthTable, healthTable } from './machine.ts';
-export { shardCommand } from './observation.ts';
+export { type HealthSignal, type HealthTable, healthTable } from './health-table.ts';
+export { shardCommand } from './shard-command.ts';
 export { standbyCommand, type StandbySignals } from './standby.ts';
 export { isTakeoverDue } from './takeover.ts';

@@ -1,3 +1,3 @@
-export { balanceStateOf, type BalanceTable, balanceTable } from './machine.ts';
+export { balanceStateOf, type BalanceTable, balanceTable } from './balance-table.ts';
 export { plannedMigrations, rebalancingBlock, type Transfer } from './placement.ts';
 export { isStrategy, unknownStrategyText } from './strategies/index.ts';

@@ -6,7 +6,7 @@ import {
   type ShardId,
   slotsToRelease,
 } from '../aggregate/index.ts';
-import type { MigrationSignal } from './machine.ts';
+import type { MigrationSignal } from './migration-table.ts';
 
 type HandoverObserved = Extract<CommandBody, { type: 'HandoverObserved' }>;
 

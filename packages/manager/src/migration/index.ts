@@ -5,4 +5,4 @@ export {
   migrationTable,
   signalsFromState,
   tableStateOf,
-} from './machine.ts';
+} from './migration-table.ts';

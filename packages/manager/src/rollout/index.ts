@@ -1,1 +1,8 @@
-export { isOverdue, outdatedShards, rolloutBlock, rolloutStateOf, type RolloutTable, rolloutTable } from './machine.ts';
+export {
+  isOverdue,
+  outdatedShards,
+  rolloutBlock,
+  rolloutStateOf,
+  type RolloutTable,
+  rolloutTable,
+} from './rollout-table.ts';

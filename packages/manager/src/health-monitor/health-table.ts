@@ -15,7 +15,7 @@ import {
   type TableConfig,
   type View,
 } from '../aggregate/index.ts';
-import { endsKeeping, isCaughtUp } from './observation.ts';
+import { endsKeeping, isCaughtUp } from './shard-command.ts';
 import { takeoverReasons } from './takeover.ts';
 
 export interface HealthSignal {
