@@ -1,5 +1,6 @@
 export { AssignmentPublisher, assignmentValues } from './assignments.ts';
 export { kubeconfigEndpoint } from './kubeconfig-endpoint.ts';
+export { retryStatefulSet } from './stateful-set-retry.ts';
 export {
   type KindReport,
   type Obstacle,

@@ -70,8 +70,8 @@ export class ConfigRunner {
   }
 
   /** The connection to NATS came back, or the log may have changed under us: read it before the next decision. */
-  doubtLog(): void {
-    this.#leading?.doubtLog();
+  invalidateLog(): void {
+    this.#leading?.invalidateLog();
   }
 
   /** The ShardConfig is gone: ends `run`, after the log was closed if this manager leads. */

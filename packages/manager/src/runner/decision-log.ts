@@ -21,6 +21,8 @@ import {
 } from '../event-log/index.ts';
 
 export type ConfigLog = EventLog<ShardEvent, ShardConfigState>;
+/** The part of it that decisions need. */
+type StoredLog = Pick<ConfigLog, 'append' | 'resume'>;
 export type ConfigHead = LogHead<ShardConfigState>;
 
 /** Who decides, and with what figures. */
@@ -46,11 +48,11 @@ export type Execution =
 const MAX_TRIES = 5;
 
 /** One ShardConfig's state and its log: commands go in one at a time, and come out as stored events. */
-export class Aggregate {
-  readonly #log: ConfigLog;
+export class DecisionLog {
+  readonly #log: StoredLog;
   #head: ConfigHead;
 
-  constructor(log: ConfigLog, head: ConfigHead) {
+  constructor(log: StoredLog, head: ConfigHead) {
     this.#log = log;
     this.#head = head;
   }

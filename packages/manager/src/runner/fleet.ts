@@ -61,7 +61,7 @@ export class Fleet implements ClusterViewHandler {
     });
     const offStatus = link.onStatus(({ connected }) => {
       if (connected) hearing.restart();
-      for (const runner of this.runners) runner.doubtLog();
+      for (const runner of this.runners) runner.invalidateLog();
     });
     leadership.onChange((leading) => {
       this.#context.metrics.leader(leading);

@@ -1,0 +1,124 @@
+import { type Assignment, assignmentSubject, eventSubject } from '@shard-controller/shared/contracts';
+import type { EventRecorder, KubernetesObject } from '@shard-controller/shared/kubernetes';
+import type { Logger } from '@shard-controller/shared/observability';
+import { type CommandBody, evolve, type ShardConfigState, type ShardEvent } from '../aggregate/index.ts';
+import type { Obstacle } from '../effects/index.ts';
+import type { ConfigIdentity } from '../naming/index.ts';
+import type { ConfigHead } from './decision-log.ts';
+import type { DecisionMetrics } from './metrics.ts';
+import { narrate } from './narration.ts';
+
+/** Rejections that are remembered so as to be logged at level info only once. */
+const MAX_REJECTIONS = 1000;
+
+export interface DecisionReportOptions {
+  readonly config: ConfigIdentity;
+  /** The ShardConfig, as the object of its Events. */
+  readonly regarding: KubernetesObject;
+  readonly recorder: Pick<EventRecorder, 'record'>;
+  readonly metrics: Pick<DecisionMetrics, 'event' | 'rejected'>;
+  readonly logger: Logger;
+  /** What keeps the manager from deciding has changed. */
+  readonly onObstacle: () => void;
+}
+
+/** Says what one leader decides, and why it does not: in the log, as Kubernetes Events and as metrics. */
+export class DecisionReport {
+  readonly #options: DecisionReportOptions;
+  readonly #rejections = new Set<string>();
+  #obstacle: Obstacle | undefined = { reason: 'Starting', message: 'the event log is being read' };
+
+  constructor(options: DecisionReportOptions) {
+    this.#options = options;
+  }
+
+  /** Why nothing is decided; undefined while decisions are made. */
+  get obstacle(): Obstacle | undefined {
+    return this.#obstacle;
+  }
+
+  /** Notes why nothing is decided: once in the log and as an Event, and in the status while it lasts. */
+  blocked(reason: string, message: string, error?: unknown): void {
+    const { logger, recorder, regarding, onObstacle } = this.#options;
+    if (this.#obstacle?.reason !== reason) {
+      logger.warn({ reason, ...(error === undefined ? {} : { err: error }) }, `no decisions: ${message}`);
+      recorder.record(regarding, { type: 'Warning', reason, note: message });
+    }
+    this.#obstacle = { reason, message };
+    onObstacle();
+  }
+
+  unblocked(): void {
+    if (this.#obstacle === undefined) return;
+    if (this.#obstacle.reason !== 'Starting') {
+      this.#options.logger.info({ was: this.#obstacle.reason }, 'deciding again');
+    }
+    this.#obstacle = undefined;
+    this.#options.onObstacle();
+  }
+
+  /** A decision was stored; `sequence` is its place in the log, `before` the state that it was made on. */
+  decided(events: readonly ShardEvent[], before: ShardConfigState, sequence: number): void {
+    const { config, logger, metrics, recorder, regarding } = this.#options;
+    let state = before;
+    for (const event of events) {
+      const { level, message, note } = narrate(event, state);
+      logger[level]({ event: event.type, epoch: sequence, ...shardFields(event) }, message);
+      if (note !== undefined) recorder.record(regarding, { ...note, note: message });
+      metrics.event(config, event, state);
+      state = evolve(state, event, sequence);
+    }
+  }
+
+  rejected(machine: string, reason: string, command: CommandBody): void {
+    const { config, logger, metrics } = this.#options;
+    metrics.rejected(config, machine, command.type);
+    const key = `${machine} ${command.type} ${reason}`;
+    const level = this.#rejections.has(key) ? 'debug' : 'info';
+    if (this.#rejections.size > MAX_REJECTIONS) this.#rejections.clear();
+    this.#rejections.add(key);
+    logger[level]({ machine, command: command.type, reason }, 'command rejected');
+  }
+
+  /** Somebody else has written to the log, since `known`, what is no decision. */
+  garbage(known: ConfigHead | undefined, head: ConfigHead): void {
+    const more = head.garbage - (known?.created === head.created ? known.garbage : 0);
+    if (more <= 0) return;
+    const { recorder, regarding } = this.#options;
+    const { namespace, name, uid } = this.#options.config;
+    recorder.record(regarding, {
+      type: 'Warning',
+      reason: 'LogGarbage',
+      note:
+        `${more} messages on NATS subject ${eventSubject(namespace, name, uid)}, the newest up to sequence ${head.sequence}, ` +
+        'are no decisions: skipped. Who else writes to NATS?',
+    });
+  }
+
+  /** Somebody else has written to an assignment's subject. */
+  forged(forged: Assignment, by: Assignment): void {
+    const { logger, recorder, regarding } = this.#options;
+    const subject = assignmentSubject({ ...forged.shardConfig, config: forged.shardConfig.name, shardId: by.shardId });
+    const message =
+      `NATS subject ${subject} held assignment ${forged.generation}/${forged.epoch}, which the event log does not: replaced by ` +
+      `${by.generation}/${by.epoch}. Who else writes to NATS?`;
+    logger.warn({ subject, forged: `${forged.generation}/${forged.epoch}` }, message);
+    recorder.record(regarding, { type: 'Warning', reason: 'ForgedAssignment', note: message });
+  }
+
+  streamRestored(): void {
+    const { logger, recorder, regarding } = this.#options;
+    const note = 'a stream in NATS was gone; it was made again, and the assignments are published anew';
+    logger.warn(note);
+    recorder.record(regarding, { type: 'Warning', reason: 'StreamRestored', note });
+  }
+}
+
+/** Fields of an event that a log line should have of its own. */
+function shardFields(event: ShardEvent): Record<string, string> {
+  return {
+    ...('shardId' in event && event.shardId !== undefined ? { shard: event.shardId } : {}),
+    ...('id' in event ? { migration: event.id } : {}),
+    ...('source' in event ? { source: event.source, target: event.target } : {}),
+  };
+}
