@@ -1,6 +1,6 @@
+import { ManualClock } from '@shard-controller/shared/testing';
 import { expect, it } from 'vitest';
 import { isolationOf } from './isolation.ts';
-import { ManualClock } from './testing/manual-clock.ts';
 
 it('is isolated only when NATS is gone and the API server has been silent for long', () => {
   const clock = new ManualClock();

@@ -1,8 +1,8 @@
 import type { ShardConfigStatus } from '@shard-controller/shared/api';
 import type { ApplyRequest, KubernetesClient } from '@shard-controller/shared/kubernetes';
+import { SteppingClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
 import type { DesiredCondition } from '../decision/index.ts';
-import { SteppingClock } from '../testing/index.ts';
 import {
   type KindReport,
   StatusWriter,

@@ -1,5 +1,6 @@
+import { SteppingClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { type FakeAnswer, FakeLink, SteppingClock } from '../testing/index.ts';
+import { type FakeAnswer, FakeLink } from '../testing/index.ts';
 import { isManagerGone } from './presence.ts';
 
 interface Scene {

@@ -1,8 +1,8 @@
 import { type CallOptions, KubernetesError, type ObjectList } from '@shard-controller/shared/kubernetes';
+import { SteppingClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
 import { desired } from '../decision/index.ts';
 import { ModelWorld, testSettings } from '../decision/testing/index.ts';
-import { SteppingClock } from '../testing/index.ts';
 import { parseEvent, refusalOf, wantedPods } from './pod-problems.ts';
 import { PodWatch } from './pod-watch.ts';
 import { parseWorkerPod, type WorkerPod } from './worker-pods.ts';

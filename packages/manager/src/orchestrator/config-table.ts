@@ -11,7 +11,7 @@ import {
   type TableConfig,
   type View,
 } from '../aggregate/index.ts';
-import { isStrategy, unknownStrategyText } from '../load-balancer/strategies/index.ts';
+import { isStrategy, unknownStrategyText } from '../load-balancer/index.ts';
 import { bandOf, clamp, loadScalingBlock, shardsAbove, shardsBelow, steadyLoad } from './scaling.ts';
 
 /** EVALUATE: look whether the number of shards is right. The others bring what changed. */

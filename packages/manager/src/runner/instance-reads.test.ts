@@ -1,5 +1,5 @@
+import { SteppingClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { SteppingClock } from '../testing/index.ts';
 import { InstanceReads } from './instance-reads.ts';
 
 function reads() {

@@ -1,6 +1,7 @@
+import { SteppingClock } from '@shard-controller/shared/testing';
 import { expect, it, vi } from 'vitest';
 import { defaultSettings, evolve, initialState, type ShardEvent, shardIdOf } from '../aggregate/index.ts';
-import { FakeLink, SteppingClock } from '../testing/index.ts';
+import { FakeLink } from '../testing/index.ts';
 import { Verifications } from './verifications.ts';
 
 const [source, target] = [shardIdOf(0), shardIdOf(1)];

@@ -1,6 +1,5 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import type { NatsLink, NatsMessage, RequestResult } from '@shard-controller/shared/nats';
-import type { Clock } from '@shard-controller/shared/runtime';
 import type { z } from 'zod';
 
 /** What a fake peer does with a request: an object is its answer. */
@@ -46,24 +45,6 @@ export class FakeLink implements Pick<NatsLink, 'request' | 'subscribe'> {
 function parsed<T>(schema: z.ZodType<T>, data: unknown): { ok: true; value: T } | { ok: false; problem: string } {
   const result = schema.safeParse(data);
   return result.success ? { ok: true, value: result.data } : { ok: false, problem: result.error.message };
-}
-
-/** A clock that stands still except when somebody sleeps. */
-export class SteppingClock implements Clock {
-  #now = 0;
-
-  now(): number {
-    return this.#now;
-  }
-
-  monotonic(): number {
-    return this.#now;
-  }
-
-  sleep(ms: number): Promise<void> {
-    this.#now += ms;
-    return Promise.resolve();
-  }
 }
 
 /** A heartbeat of a healthy worker, with some of its fields replaced. */

@@ -7,8 +7,9 @@ import {
   type VerifyRequest,
   verifyRequestSchema,
 } from '@shard-controller/shared/contracts';
+import { SteppingClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { type FakeAnswer, FakeLink, SteppingClock } from '../testing/index.ts';
+import { type FakeAnswer, FakeLink } from '../testing/index.ts';
 import { comparedEverything, verificationText } from './verification-text.ts';
 import { type VerificationResult, type VerificationTask, verifyMigration } from './verification.ts';
 

@@ -1,5 +1,5 @@
+import { ManualClock, settle } from '@shard-controller/shared/testing';
 import { describe, expect, it, vi } from 'vitest';
-import { ManualClock, settle } from '../testing/manual-clock.ts';
 import { StallGuard } from './stall-guard.ts';
 
 function guarded(confirm: (signal: AbortSignal) => Promise<void>, limitMs?: () => number | undefined) {

@@ -6,8 +6,8 @@ import {
   type VerifyRequest,
   verifyReplySchema,
 } from '@shard-controller/shared/contracts';
+import { ManualClock } from '@shard-controller/shared/testing';
 import { describe, expect, test } from 'vitest';
-import { ManualClock } from '../testing/manual-clock.ts';
 import { namespacesOf } from '../upstream/selection.ts';
 import { type VerifiableFeed, Verifier } from './verification.ts';
 

@@ -1,8 +1,7 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
-import { elapse } from '@shard-controller/shared/testing';
+import { elapse, ManualClock } from '@shard-controller/shared/testing';
 import { expect, it } from 'vitest';
 import { dataPlaneStatus, handover, identity, snapshotOver } from '../testing/facts.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
 import { ChangeDetector } from './change-detector.ts';
 import { HeartbeatSource } from './heartbeat-source.ts';
 

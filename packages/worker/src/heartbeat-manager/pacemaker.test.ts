@@ -1,5 +1,5 @@
+import { ManualClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { ManualClock } from '../testing/manual-clock.ts';
 import { Pacemaker } from './pacemaker.ts';
 
 function paced() {

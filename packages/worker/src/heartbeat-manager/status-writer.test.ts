@@ -1,7 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
+import { ManualClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
 import { identity, snapshotOver } from '../testing/facts.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
 import { HeartbeatSource } from './heartbeat-source.ts';
 import { NatsProof } from './nats-proof.ts';
 import { StatusWriter } from './status-writer.ts';

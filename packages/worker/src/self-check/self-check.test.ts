@@ -1,10 +1,9 @@
 import { createServer } from 'node:http';
 import { createLogger } from '@shard-controller/shared/observability';
-import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
+import { elapse, ManualClock, PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, expect, it } from 'vitest';
 import type { FeedReport } from '../data-plane/inspection.ts';
 import { feedReport } from '../testing/facts.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
 import { SelfCheck } from './self-check.ts';
 
 const cleanups: (() => void)[] = [];

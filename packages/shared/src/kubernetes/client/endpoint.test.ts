@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ManualClock } from '../../testing/index.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ManualClock } from '../testing/manual-clock.ts';
 import { EndpointError, inClusterEndpoint, type KubernetesEndpoint, staticEndpoint } from './endpoint.ts';
 
 let folder: string;

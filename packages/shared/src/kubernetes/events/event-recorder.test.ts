@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLogger } from '../../observability/index.ts';
-import { elapse, waitUntil } from '../../testing/index.ts';
+import { elapse, ManualClock, settle, waitUntil } from '../../testing/index.ts';
 import { KubernetesClient, staticEndpoint } from '../client/index.ts';
 import { FakeApiServer, sendStatus } from '../testing/fake-api-server.ts';
-import { ManualClock, settle } from '../testing/manual-clock.ts';
 import { EventRecorder, type EventRecorderOptions } from './event-recorder.ts';
 
 const EVENTS = '/apis/events.k8s.io/v1/namespaces/x/events';
@@ -84,7 +83,7 @@ describe('EventRecorder', () => {
       note: 'shard-000 does not answer',
       reportingController: 'shard.io/shard-controller',
       reportingInstance: 'manager-0',
-      eventTime: '1970-01-01T00:16:40.000000Z',
+      eventTime: '2023-11-14T22:13:21.000000Z',
       regarding: { kind: 'ShardConfig', name: 'main', namespace: 'x', uid: 'u-1' },
     });
   });

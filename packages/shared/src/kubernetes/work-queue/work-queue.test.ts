@@ -1,7 +1,7 @@
 import fc from 'fast-check';
+import { ManualClock, settle } from '../../testing/index.ts';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createLogger } from '../../observability/index.ts';
-import { ManualClock, settle } from '../testing/manual-clock.ts';
 import { WorkQueue, type WorkQueueOptions } from './work-queue.ts';
 
 const logger = createLogger({ name: 'test', level: 'silent' });

@@ -1,4 +1,4 @@
-import type { Clock } from '@shard-controller/shared/runtime';
+import type { Clock } from '../runtime/index.ts';
 
 interface Sleeper {
   readonly at: number;
