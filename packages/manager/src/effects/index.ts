@@ -12,5 +12,6 @@ export {
   withUnavailableKinds,
   type WorkerNote,
 } from './status.ts';
+export { teardown } from './teardown.ts';
 export { templateRevision } from './worker-pod.ts';
 export { World, type WorldInput, type WorldOutcome } from './world.ts';

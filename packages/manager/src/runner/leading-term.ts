@@ -9,6 +9,7 @@ import {
   type Obstacle,
   retryStatefulSet,
   StatusWriter,
+  teardown,
   World,
 } from '../effects/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
@@ -269,8 +270,15 @@ export class LeadingTerm {
     const { config } = this.#options;
     const { state } = this;
     if (state === undefined || (!state.deleted && state.uid !== '')) return signal.aborted;
+    const shardIds = Object.keys(state.shards);
     try {
-      for (const shardId of Object.keys(state.shards)) await this.#publisher.remove(config, shardId);
+      const { client, leadership } = this.#context;
+      if (!(await teardown({ client, leads: () => leadership.leads }, config, shardIds, signal))) return signal.aborted;
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'what a deleted ShardConfig owns is left to the garbage collector');
+    }
+    try {
+      for (const shardId of shardIds) await this.#publisher.remove(config, shardId);
     } catch (error) {
       this.#logger.warn({ err: error }, 'assignments of a deleted ShardConfig are left in NATS');
     }
