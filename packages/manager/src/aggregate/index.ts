@@ -1,4 +1,4 @@
-export { assignedSlots, toAssignment } from './assignment.ts';
+export { type AssignedSlots, assignedSlots, toAssignment } from './assignment.ts';
 export type {
   Command,
   CommandBody,

@@ -4,14 +4,14 @@ import { decide } from './decide.ts';
 import { desired } from './desired.ts';
 import { describeStatus } from './status.ts';
 import { brokenInvariants } from './testing/invariants.ts';
-import { ModelWorld, testSettings } from './testing/model-world.ts';
+import { Simulation, testSettings } from './testing/simulation.ts';
 
 const [S0, S1, S2] = [shardIdOf(0), shardIdOf(1), shardIdOf(2)];
 
 /** A world whose every decision is checked: the state is sound, and no slot is left without a pod that exposes it. */
-function worldWithoutGaps(settings: Partial<Settings> = {}): ModelWorld {
+function worldWithoutGaps(settings: Partial<Settings> = {}): Simulation {
   let served = false;
-  return new ModelWorld({
+  return new Simulation({
     settings: { ...testSettings, ...settings },
     onDecision: (world) => {
       const gaps = world.gaps();
@@ -22,17 +22,17 @@ function worldWithoutGaps(settings: Partial<Settings> = {}): ModelWorld {
   });
 }
 
-const world = (settings: Partial<Settings> = {}): ModelWorld =>
-  settled(new ModelWorld({ settings: { ...testSettings, ...settings } }));
+const world = (settings: Partial<Settings> = {}): Simulation =>
+  settled(new Simulation({ settings: { ...testSettings, ...settings } }));
 
-function settled(w: ModelWorld): ModelWorld {
+function settled(w: Simulation): Simulation {
   if (w.settle() === undefined) throw new Error(`not settled; last decision: ${JSON.stringify(w.state.lastDecision)}`);
   return w;
 }
 
-const slotsOf = (w: ModelWorld, shardId: string): number => w.state.owners.filter((owner) => owner === shardId).length;
+const slotsOf = (w: Simulation, shardId: string): number => w.state.owners.filter((owner) => owner === shardId).length;
 
-const plannedSlots = (w: ModelWorld): number[] =>
+const plannedSlots = (w: Simulation): number[] =>
   w.events('shard.migration.planned.v1').flatMap((event) => event.slots);
 
 describe('planned changes', () => {
@@ -105,7 +105,7 @@ describe('planned changes', () => {
 
   it('runs no more migrations at a time than it may', () => {
     const most: number[] = [];
-    const w = new ModelWorld({
+    const w = new Simulation({
       settings: { ...testSettings, rebalance: { maxConcurrentMigrations: 2 } },
       onDecision: ({ state }) =>
         most.push(Object.values(state.migrations).filter((m) => m.step !== 'Planning' && !m.committed).length),
@@ -279,7 +279,7 @@ describe('failover', () => {
 });
 
 describe('mass failure', () => {
-  const loseTwoOfThree = (w: ModelWorld): void => {
+  const loseTwoOfThree = (w: Simulation): void => {
     for (const shardId of [S1, S2]) {
       w.lostNodes.add(shardId);
       w.kill(shardId);
@@ -319,7 +319,7 @@ describe('mass failure', () => {
 
 describe('start', () => {
   it('waits for all shards, but not for ever', () => {
-    const w = new ModelWorld({ settings: { ...testSettings, shards: 3 } });
+    const w = new Simulation({ settings: { ...testSettings, shards: 3 } });
     w.lostNodes.add(S2);
     w.run(30);
     expect(slotsOf(w, S0)).toBe(0);
@@ -396,7 +396,7 @@ describe('scaling by load', () => {
 
 describe('repair', () => {
   it('lets a fixed template replace workers that never started with the broken one', () => {
-    const w = new ModelWorld({ settings: testSettings });
+    const w = new Simulation({ settings: testSettings });
     w.startTicks = 1_000_000;
     w.run(10);
     w.startTicks = 2;
@@ -463,7 +463,7 @@ describe('rejections', () => {
 });
 
 describe('a ShardConfig of a restored backup', () => {
-  const changed = (w: ModelWorld, change: Partial<Settings>, specGeneration: number) => ({
+  const changed = (w: Simulation, change: Partial<Settings>, specGeneration: number) => ({
     ...w.observedConfig(),
     specGeneration,
     settings: { ...w.settings, ...change },
@@ -506,7 +506,7 @@ describe('a ShardConfig of a restored backup', () => {
 describe('a first assignment of more shards than fit into one event', () => {
   it('is no failover', () => {
     const settings = { ...testSettings, slotCount: 512, shards: 300, maxShards: 300, capacity: { objects: 10 } };
-    const w = new ModelWorld({ settings });
+    const w = new Simulation({ settings });
     w.run(4);
     expect(w.state.owners).not.toContain(null);
     expect(new Set(w.events('shard.slots.assigned.v1').map(({ cause }) => cause))).toEqual(new Set(['cold-start']));

@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { evolve, initialState, type Settings, type ShardConfigState, shardIdOf } from '../aggregate/index.ts';
 import { desired } from './desired.ts';
 import { brokenInvariants } from './testing/invariants.ts';
-import { ModelWorld, testSettings } from './testing/model-world.ts';
+import { Simulation, testSettings } from './testing/simulation.ts';
 
 const [S0, S1, S2, S3] = [shardIdOf(0), shardIdOf(1), shardIdOf(2), shardIdOf(3)];
 
 /** A settled world in which, from then on, no slot is ever without a worker that exposes it. */
-function neverAway(settings: Partial<Settings> = {}): ModelWorld {
+function neverAway(settings: Partial<Settings> = {}): Simulation {
   let isSettled = false;
-  const world = new ModelWorld({
+  const world = new Simulation({
     settings: { ...testSettings, ...settings },
     onDecision: (w) => {
       expect(brokenInvariants(w.state)).toEqual([]);
@@ -22,14 +22,14 @@ function neverAway(settings: Partial<Settings> = {}): ModelWorld {
   return world;
 }
 
-function settle(w: ModelWorld): ModelWorld {
+function settle(w: Simulation): Simulation {
   if (w.settle() === undefined) throw new Error(`not settled; last decision: ${JSON.stringify(w.state.lastDecision)}`);
   return w;
 }
 
-const slotsOf = (w: ModelWorld, shardId: string): number => w.state.owners.filter((owner) => owner === shardId).length;
-const toldTo = (w: ModelWorld, shardId: string) => desired(w.state).assignments.find((a) => a.shardId === shardId);
-const foldOf = (w: ModelWorld): ShardConfigState =>
+const slotsOf = (w: Simulation, shardId: string): number => w.state.owners.filter((owner) => owner === shardId).length;
+const toldTo = (w: Simulation, shardId: string) => desired(w.state).assignments.find((a) => a.shardId === shardId);
+const foldOf = (w: Simulation): ShardConfigState =>
   w.log.reduce((state, { event, sequence }) => evolve(state, event, sequence), initialState);
 
 describe('a shard that is wrongly believed lost', () => {
@@ -140,7 +140,7 @@ describe('a shard that is wrongly believed lost', () => {
 
 describe('an event of an earlier version', () => {
   it('still tells the former owner to release at once, so that a log keeps its epochs', () => {
-    const w = settle(new ModelWorld({ settings: { ...testSettings, shards: 2 } }));
+    const w = settle(new Simulation({ settings: { ...testSettings, shards: 2 } }));
     const slots = w.state.owners.flatMap((owner, slot) => (owner === S0 ? [slot] : []));
     const after = evolve(
       w.state,
@@ -205,7 +205,7 @@ describe('a target that cannot take slots', () => {
 
 describe('slots without an owner', () => {
   it('go to shards that still have others to release, where nobody else is left', () => {
-    const w = settle(new ModelWorld({ settings: { ...testSettings, shards: 3 } }));
+    const w = settle(new Simulation({ settings: { ...testSettings, shards: 3 } }));
     w.loadTicks = 8;
     w.holdAt = 'Releasing';
     for (const shardId of [S0, S1]) {

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
+import type { HeldStep } from './testing/simulated-pod.ts';
 import { describe, expect, it } from 'vitest';
 import { evolve, initialState, type ShardConfigState, shardEventSchema, shardIdOf } from '../aggregate/index.ts';
 import { brokenInvariants } from './testing/invariants.ts';
-import { type HeldStep, ModelWorld } from './testing/model-world.ts';
+import { Simulation } from './testing/simulation.ts';
 
-type Step = (world: ModelWorld) => void;
+type Step = (world: Simulation) => void;
 
 const ordinal = fc.integer({ min: 0, max: 5 });
 
@@ -73,7 +74,7 @@ function named<T>(name: string, make: (value: T) => Step): (value: T) => readonl
 const history = fc.array(step, { minLength: 1, maxLength: 25 });
 
 /** Everything works again, and the user wants `shards`. */
-function heal(world: ModelWorld): void {
+function heal(world: Simulation): void {
   for (const pod of [...world.pods.values(), ...world.standbys.values()]) pod.frozen = false;
   world.lostNodes.clear();
   world.faults.clear();
@@ -83,14 +84,14 @@ function heal(world: ModelWorld): void {
   world.configure({ mode: 'Manual' });
 }
 
-const fold = (world: ModelWorld): ShardConfigState =>
+const fold = (world: Simulation): ShardConfigState =>
   world.log.reduce((state, { event, sequence }) => evolve(state, event, sequence), initialState);
 
 describe('any history', () => {
   it('keeps every invariant at every decision, and ends complete and balanced once the faults are over', () => {
     fc.assert(
       fc.property(history, (steps) => {
-        const world = new ModelWorld({
+        const world = new Simulation({
           onDecision: ({ state }) => {
             const broken = brokenInvariants(state);
             if (broken.length > 0) throw new Error(broken.join('\n'));
@@ -109,7 +110,7 @@ describe('any history', () => {
   it('folds from its stored events to the live state, and both survive JSON', () => {
     fc.assert(
       fc.property(history, (steps) => {
-        const world = new ModelWorld();
+        const world = new Simulation();
         for (const [, take] of steps) take(world);
         const stored = world.log.map(({ event }) => JSON.parse(JSON.stringify(event)) as unknown);
         expect(stored.map((event) => shardEventSchema.parse(event))).toEqual(world.log.map(({ event }) => event));
@@ -121,10 +122,15 @@ describe('any history', () => {
   });
 });
 
-function describeEnd({ state, pods, log }: ModelWorld): string {
+function describeEnd({ state, pods, log }: Simulation): string {
   const { shards, migrations, rollout, backoffs, failover, desiredShards } = state;
   const slots = Object.fromEntries(Object.keys(shards).map((id) => [id, state.owners.filter((o) => o === id).length]));
-  const seen = Object.fromEntries([...pods].map(([id, pod]) => [id, { ...pod, exposed: pod.exposed.size }]));
+  const seen = Object.fromEntries(
+    [...pods].map(([id, pod]) => [
+      id,
+      `${pod.revision}/${pod.epoch}, exposes ${pod.exposed.size}${pod.frozen ? ', frozen' : ''}`,
+    ]),
+  );
   const last = log.slice(-12).map(({ event }) => JSON.stringify(event).slice(0, 200));
   return JSON.stringify({ desiredShards, slots, shards, migrations, rollout, backoffs, failover, seen, last }, null, 1);
 }

@@ -13,7 +13,7 @@ import { tableStateOf } from '../migration/index.ts';
 import { configStateOf } from '../orchestrator/index.ts';
 import { rolloutStateOf } from '../rollout/index.ts';
 import { createDecide, type Decide, type Decision, type DecisionTables, standardTables } from './decide.ts';
-import type { RecordedDecision } from './testing/model-world.ts';
+import type { RecordedDecision } from './testing/simulation.ts';
 import { play, scenarios } from './testing/scenarios.ts';
 
 interface Place {

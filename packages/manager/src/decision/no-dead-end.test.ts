@@ -9,13 +9,13 @@ import {
   type ShardInstanceClaim,
 } from '../aggregate/index.ts';
 import { brokenInvariants } from './testing/invariants.ts';
-import { ModelWorld, testSettings } from './testing/model-world.ts';
+import { Simulation, testSettings } from './testing/simulation.ts';
 
 const [S0, S1, S2, S3] = [shardIdOf(0), shardIdOf(1), shardIdOf(2), shardIdOf(3)];
 
-function settledWorld(settings: Partial<Settings> = {}): ModelWorld {
+function settledWorld(settings: Partial<Settings> = {}): Simulation {
   let served = false;
-  const world = new ModelWorld({
+  const world = new Simulation({
     settings: { ...testSettings, ...settings },
     onDecision: (w) => {
       const gaps = w.gaps();
@@ -27,12 +27,12 @@ function settledWorld(settings: Partial<Settings> = {}): ModelWorld {
   return settled(world);
 }
 
-function settled(w: ModelWorld): ModelWorld {
+function settled(w: Simulation): Simulation {
   if (w.settle() === undefined) throw new Error(`not settled; last decision: ${JSON.stringify(w.state.lastDecision)}`);
   return w;
 }
 
-const foldOf = (w: ModelWorld): ShardConfigState =>
+const foldOf = (w: Simulation): ShardConfigState =>
   w.log.reduce((state, { event, sequence }) => evolve(state, event, sequence), initialState);
 
 describe('a migration that is committed', () => {
@@ -122,7 +122,7 @@ describe('a template', () => {
   });
 
   it('that is fixed replaces workers that all failed with the broken one', () => {
-    const w = settled(new ModelWorld({ settings: testSettings }));
+    const w = settled(new Simulation({ settings: testSettings }));
     w.configure({ mode: 'Paused' }, 'broken');
     w.startTicks = 1_000_000;
     for (const shardId of [S0, S1]) w.kill(shardId);
@@ -172,7 +172,7 @@ describe('a log that is rebuilt', () => {
     ['no ShardInstance is left', []],
     ['one between is missing', [claim(S0, { owned: [0] }), claim(S2, { owned: [1] })]],
   ])('has every wanted shard, though %s', (_, instances) => {
-    const w = new ModelWorld({ settings: { ...testSettings, mode: 'Auto', minShards: 1 } });
+    const w = new Simulation({ settings: { ...testSettings, mode: 'Auto', minShards: 1 } });
     w.send({ type: 'LogLost', config: w.observedConfig(), generation: 2, instances, reason: 'lost' });
     expect(Object.keys(w.state.shards)).toHaveLength(w.state.desiredShards);
     w.run(120);
@@ -195,7 +195,7 @@ describe('a log that is rebuilt', () => {
 describe('texts of a decision', () => {
   it('are cut, so that many failed shards do not keep it from being stored', () => {
     const settings = { ...testSettings, slotCount: 256, shards: 150, maxShards: 150, capacity: { objects: 10 } };
-    const w = new ModelWorld({ settings });
+    const w = new Simulation({ settings });
     expect(w.settle()).toBeDefined();
     for (let ordinal = 20; ordinal < 150; ordinal++) {
       w.lostNodes.add(shardIdOf(ordinal));

@@ -4,15 +4,15 @@ import { decide } from './decide.ts';
 import { desired } from './desired.ts';
 import { describeStatus } from './status.ts';
 import { brokenInvariants } from './testing/invariants.ts';
-import { ModelWorld, testSettings } from './testing/model-world.ts';
+import { Simulation, testSettings } from './testing/simulation.ts';
 
 const [S0, S1, S2] = [shardIdOf(0), shardIdOf(1), shardIdOf(2)];
 
 /** A world in which no slot is ever without a pod that exposes it. */
-function worldWithoutGaps(settings: Partial<Settings> = {}): ModelWorld {
+function worldWithoutGaps(settings: Partial<Settings> = {}): Simulation {
   let served = false;
   return settled(
-    new ModelWorld({
+    new Simulation({
       settings: { ...testSettings, ...settings },
       onDecision: (w) => {
         const gaps = w.gaps();
@@ -24,19 +24,19 @@ function worldWithoutGaps(settings: Partial<Settings> = {}): ModelWorld {
   );
 }
 
-function settled(w: ModelWorld): ModelWorld {
+function settled(w: Simulation): Simulation {
   if (w.settle() === undefined) throw new Error(`not settled; last decision: ${JSON.stringify(w.state.lastDecision)}`);
   return w;
 }
 
-const revisions = (w: ModelWorld): Record<string, string> =>
+const revisions = (w: Simulation): Record<string, string> =>
   Object.fromEntries([...w.pods].map(([shardId, { revision }]) => [shardId, revision]));
 
-const condition = (w: ModelWorld, type: string) =>
+const condition = (w: Simulation, type: string) =>
   describeStatus(w.state, { now: w.now, objects: w.objects() }).conditions.find((one) => one.type === type);
 
 /** A rolling update whose surge worker never starts. */
-function stuck(settings: Partial<Settings> = {}): ModelWorld {
+function stuck(settings: Partial<Settings> = {}): Simulation {
   const w = worldWithoutGaps({ shards: 3, ...settings });
   w.brokenRevisions.add('broken');
   w.configure({}, 'broken');

@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest';
 import type { ShardConfigState } from '../aggregate/index.ts';
 import { healthBounds, standbyCommand, type StandbySignals } from '../health-monitor/index.ts';
 import { heartbeatOf } from '../testing/index.ts';
-import { ModelWorld, testSettings } from './testing/model-world.ts';
+import { Simulation, testSettings } from './testing/simulation.ts';
 
 const bounds = healthBounds(2_000);
 const NOW = 1_000_000;
 const [shardId, generation] = ['shard-000', 1];
 
 function stateOf(change: Partial<ShardConfigState> = {}): ShardConfigState {
-  const world = new ModelWorld({ settings: { ...testSettings, replicasPerShard: 2 } });
+  const world = new Simulation({ settings: { ...testSettings, replicasPerShard: 2 } });
   world.settle();
   return { ...world.state, ...change };
 }

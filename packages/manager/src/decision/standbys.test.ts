@@ -1,14 +1,15 @@
+import type { HeldStep } from './testing/simulated-pod.ts';
 import { describe, expect, it } from 'vitest';
 import { type Settings, shardIdOf } from '../aggregate/index.ts';
 import { desired } from './desired.ts';
 import { brokenInvariants } from './testing/invariants.ts';
-import { type HeldStep, ModelWorld, testSettings } from './testing/model-world.ts';
+import { Simulation, testSettings } from './testing/simulation.ts';
 
 const [S0, S1, S2] = [shardIdOf(0), shardIdOf(1), shardIdOf(2)];
 
-function world(settings: Partial<Settings> = {}, planned = false): ModelWorld {
+function world(settings: Partial<Settings> = {}, planned = false): Simulation {
   let served = false;
-  const w = new ModelWorld({
+  const w = new Simulation({
     settings: { ...testSettings, replicasPerShard: 2, ...settings },
     onDecision: (now) => {
       expect(brokenInvariants(now.state)).toEqual([]);
@@ -20,15 +21,15 @@ function world(settings: Partial<Settings> = {}, planned = false): ModelWorld {
   return w;
 }
 
-function settled(w: ModelWorld): ModelWorld {
+function settled(w: Simulation): Simulation {
   if (w.settle() === undefined) throw new Error(`not settled; last decision: ${JSON.stringify(w.state.lastDecision)}`);
   return w;
 }
 
-const promotions = (w: ModelWorld): string[] =>
+const promotions = (w: Simulation): string[] =>
   w.events('shard.standby.promoted.v1').map(({ shardId, from, to, cause }) => `${shardId} ${from}>${to} ${cause}`);
 
-const assignmentFor = (w: ModelWorld, shardId: string) =>
+const assignmentFor = (w: Simulation, shardId: string) =>
   desired(w.state).assignments.find((assignment) => assignment.shardId === shardId);
 
 describe('a shard with a standby', () => {

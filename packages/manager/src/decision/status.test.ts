@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { defaultSettings, type Settings, shardIdOf, SURGE } from '../aggregate/index.ts';
 import { describeStatus, type DesiredStatus } from './status.ts';
-import { ModelWorld, testSettings } from './testing/model-world.ts';
+import { Simulation, testSettings } from './testing/simulation.ts';
 
 const [S0, S1, S2] = [shardIdOf(0), shardIdOf(1), shardIdOf(2)];
 
@@ -13,14 +13,14 @@ const auto: Partial<Settings> = {
   scaling: { ...defaultSettings.scaling, sustainedMs: 20_000, scaleUpCooldownMs: 60_000, scaleDownCooldownMs: 40_000 },
 };
 
-function world(settings: Partial<Settings> = {}): ModelWorld {
-  const w = new ModelWorld({ settings: { ...testSettings, ...settings } });
+function world(settings: Partial<Settings> = {}): Simulation {
+  const w = new Simulation({ settings: { ...testSettings, ...settings } });
   if (w.settle() === undefined) throw new Error('not settled');
   return w;
 }
 
 /** Conditions that are not as on a quiet day, and the holds: `Type=Status Reason: message`, `what: reason`. */
-function told(w: ModelWorld, objects = w.objects()): string[] {
+function told(w: Simulation, objects = w.objects()): string[] {
   const { conditions, holds }: DesiredStatus = describeStatus(w.state, { now: w.now, objects });
   const quiet = new Set(['AllSlotsServed', 'Settled', 'AsExpected', 'WithinBounds']);
   return [
@@ -34,8 +34,8 @@ function told(w: ModelWorld, objects = w.objects()): string[] {
 interface Case {
   readonly name: string;
   readonly settings?: Partial<Settings>;
-  readonly make?: (w: ModelWorld) => void;
-  readonly objects?: (w: ModelWorld) => Readonly<Record<string, number>>;
+  readonly make?: (w: Simulation) => void;
+  readonly objects?: (w: Simulation) => Readonly<Record<string, number>>;
   readonly told: readonly string[];
 }
 
@@ -246,7 +246,7 @@ describe('what status says when', () => {
   });
 
   it('the first shards start', () => {
-    const w = new ModelWorld({ settings: testSettings });
+    const w = new Simulation({ settings: testSettings });
     w.tick();
     expect(told(w)).toEqual([
       'Ready=False Starting: 64 of 64 slots have no serving shard',
@@ -257,7 +257,7 @@ describe('what status says when', () => {
 });
 
 describe('the load', () => {
-  const loadOf = (w: ModelWorld, objects: Readonly<Record<string, number>>) =>
+  const loadOf = (w: Simulation, objects: Readonly<Record<string, number>>) =>
     describeStatus(w.state, { now: w.now, objects }).load;
 
   it('is that of the shards that serve, whatever a lost one said last', () => {

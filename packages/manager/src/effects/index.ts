@@ -14,4 +14,4 @@ export {
 } from './status.ts';
 export { teardown } from './teardown.ts';
 export { templateRevision } from './worker-pod.ts';
-export { World, type WorldInput, type WorldOutcome } from './world.ts';
+export { type ObservedObjects, Reconciler, type ReconcileOutcome } from './reconciler.ts';

@@ -42,6 +42,13 @@ export function belonging(metadata: Belongings | undefined, config: ConfigIdenti
   return isPredecessor ? 'predecessor' : 'foreign';
 }
 
+/** @throws ForeignObjectError, PredecessorObjectError where the object that stands there is not the ShardConfig's own */
+export function assertOwn(object: NamedObject, present: Belongings | undefined, config: ConfigIdentity): void {
+  const whose = belonging(present, config);
+  if (whose === 'foreign') throw new ForeignObjectError(object, config);
+  if (whose === 'predecessor') throw new PredecessorObjectError(object, config);
+}
+
 /** An object of somebody else has the name that one of a ShardConfig's needs. */
 export class ForeignObjectError extends Error {
   override readonly name = 'ForeignObjectError';
@@ -56,7 +63,7 @@ export class ForeignObjectError extends Error {
 }
 
 /** The same for what a deleted ShardConfig of the same name has left: it goes by itself. */
-export class PredecessorObjectError extends Error {
+class PredecessorObjectError extends Error {
   override readonly name = 'PredecessorObjectError';
   readonly code = 'SC_PREDECESSOR_OBJECT';
 

@@ -2,7 +2,7 @@ import { type CallOptions, KubernetesError, type ObjectList } from '@shard-contr
 import { SteppingClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
 import { desired } from '../decision/index.ts';
-import { ModelWorld, testSettings } from '../decision/testing/index.ts';
+import { Simulation, testSettings } from '../decision/testing/index.ts';
 import { parseEvent, refusalOf, wantedPods } from './pod-problems.ts';
 import { PodWatch } from './pod-watch.ts';
 import { parseWorkerPod, type WorkerPod } from './worker-pods.ts';
@@ -186,7 +186,7 @@ describe('events', () => {
 
 describe('wanted pods', () => {
   it('are those of all StatefulSets, and the surge worker while there is one', () => {
-    const w = new ModelWorld({ settings: { ...testSettings, replicasPerShard: 2 } });
+    const w = new Simulation({ settings: { ...testSettings, replicasPerShard: 2 } });
     w.settle();
     w.configure({}, 'r2');
     expect(wantedPods('main', desired(w.state)).map(({ name, shardId }) => `${name} ${shardId}`)).toEqual([

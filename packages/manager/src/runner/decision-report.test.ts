@@ -1,8 +1,10 @@
 import type { Assignment } from '@shard-controller/shared/contracts';
 import type { EventNote } from '@shard-controller/shared/kubernetes';
+import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import { createLogger } from '@shard-controller/shared/observability';
 import { beforeEach, expect, test } from 'vitest';
 import { initialState, type ShardConfigState, type ShardEvent } from '../aggregate/index.ts';
+import { UnknownEventError } from '../event-log/errors.ts';
 import type { ConfigHead } from './decision-log.ts';
 import { DecisionReport } from './decision-report.ts';
 
@@ -48,6 +50,16 @@ test('the reason for not deciding is told once, and its end', () => {
   expect(report.obstacle).toBeUndefined();
   expect(texts()).toEqual(['no decisions: no answer', 'deciding again']);
   expect(changes).toBe(3);
+});
+
+test.each([
+  [new NatsUnavailableError('no answer'), 'NatsUnavailable', /the workers go on serving\. .*no answer/],
+  [new UnknownEventError('shard.event.v9', 'shard.events.x', 3), 'LogUnreadable', /shard\.event\.v9/],
+  [new Error('a bug'), 'CannotDecide', /^a bug$/],
+  ['no error at all', 'CannotDecide', /^no error at all$/],
+])('%s is told as %s', (error, reason, message) => {
+  expect(report.failed(error)).toBe(reason);
+  expect(report.obstacle).toEqual({ reason, message: expect.stringMatching(message) });
 });
 
 test('the first reading of the log is no trouble that ends', () => {

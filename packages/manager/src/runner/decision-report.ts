@@ -1,5 +1,6 @@
 import { type Assignment, assignmentSubject, eventSubject } from '@shard-controller/shared/contracts';
 import type { EventRecorder, KubernetesObject } from '@shard-controller/shared/kubernetes';
+import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import { type CommandBody, evolve, type ShardConfigState, type ShardEvent } from '../aggregate/index.ts';
 import type { Obstacle } from '../effects/index.ts';
@@ -10,6 +11,8 @@ import { narrate } from './narration.ts';
 
 /** Rejections that are remembered so as to be logged at level info only once. */
 const MAX_REJECTIONS = 1000;
+
+type FailedRound = 'NatsUnavailable' | 'LogUnreadable' | 'CannotDecide';
 
 export interface DecisionReportOptions {
   readonly config: ConfigIdentity;
@@ -46,6 +49,24 @@ export class DecisionReport {
     }
     this.#obstacle = { reason, message };
     onObstacle();
+  }
+
+  natsUnavailable(problem = ''): void {
+    const message = `NATS cannot be used, so nothing is decided; the workers go on serving. ${problem}`;
+    this.blocked('NatsUnavailable', message.trim());
+  }
+
+  /** A round of decisions has failed; returns the reason that stands in the status. */
+  failed(error: unknown): FailedRound {
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof NatsUnavailableError) {
+      this.natsUnavailable(message);
+      return 'NatsUnavailable';
+    }
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'SC_DECISION';
+    const reason = code.startsWith('SC_EVENT_') ? 'LogUnreadable' : 'CannotDecide';
+    this.blocked(reason, message, error);
+    return reason;
   }
 
   unblocked(): void {

@@ -14,9 +14,9 @@ import {
   withPodProblems,
   withUnavailableKinds,
   type WorkerNote,
-  type World,
-  type WorldInput,
-  type WorldOutcome,
+  type ObservedObjects,
+  type ReconcileOutcome,
+  type Reconciler,
 } from '../effects/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
 import type { PodProblem } from '../observation/index.ts';
@@ -31,7 +31,7 @@ const TAKEOVER_MS = 3_000;
 
 export interface EffectsLoopOptions {
   readonly config: ConfigIdentity;
-  readonly world: World;
+  readonly reconciler: Reconciler;
   readonly statusWriter: StatusWriter;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -39,7 +39,8 @@ export interface EffectsLoopOptions {
   /** State to make true; undefined while it is not known. */
   readonly state: () => ShardConfigState | undefined;
   readonly spec: () => ShardConfig | undefined;
-  readonly surroundings: () => Pick<WorldInput, 'instances' | 'pods'>;
+  /** The ShardConfig's objects as they are. */
+  readonly observed: () => ObservedObjects;
   readonly describe: (state: ShardConfigState) => DesiredStatus;
   /** What workers say is wrong with them. */
   readonly notes: (state: ShardConfigState) => readonly WorkerNote[];
@@ -56,10 +57,10 @@ export interface EffectsLoopOptions {
   readonly onStatus: (status: DesiredStatus, state: ShardConfigState) => void;
 }
 
-/** Keeps the world of one ShardConfig in step with its state, while this manager leads. */
+/** Keeps the objects of one ShardConfig in step with its state, while this manager leads. */
 export class EffectsLoop {
   readonly #options: EffectsLoopOptions;
-  #problems: WorldOutcome['problems'] = [];
+  #problems: ReconcileOutcome['problems'] = [];
   #applied: ShardConfigState | undefined;
   #settled = false;
   #resyncAt = 0;
@@ -84,18 +85,17 @@ export class EffectsLoop {
   }
 
   async #reconcile(state: ShardConfigState, woken: boolean, signal: AbortSignal): Promise<void> {
-    const { clock, world, config, spec, surroundings, resyncIntervalMs } = this.#options;
+    const { clock, reconciler, spec, observed, resyncIntervalMs } = this.#options;
     const resync = clock.monotonic() >= this.#resyncAt;
     if (!resync && !woken && this.#settled && state === this.#applied) return;
-    const outcome = await world.reconcile(
+    const outcome = await reconciler.reconcile(
       {
-        config,
         spec: spec()?.spec,
         head: { generation: state.generation, epoch: state.sequence },
         desired: desired(state),
         revision: state.revision,
         resync,
-        ...surroundings(),
+        ...observed(),
       },
       signal,
     );
@@ -111,7 +111,7 @@ export class EffectsLoop {
     if (outcome.problems.some(({ code }) => code === STREAM_MISSING)) await this.#options.restoreStreams();
   }
 
-  #report({ problems }: WorldOutcome): void {
+  #report({ problems }: ReconcileOutcome): void {
     const { logger, onFailure } = this.#options;
     if (problems.length > 0) onFailure();
     const before = new Set(this.#problems.map(({ message }) => message));
@@ -158,7 +158,7 @@ export class EffectsLoop {
 
 const STREAM_MISSING = 'SC_STREAM_MISSING';
 
-function reasonOf({ code }: WorldOutcome['problems'][number]): string {
+function reasonOf({ code }: ReconcileOutcome['problems'][number]): string {
   if (code === STREAM_MISSING) return 'StreamMissing';
   if (code === 'SC_KUBERNETES_FORBIDDEN') return 'MissingRight';
   if (code === 'SC_FOREIGN_OBJECT' || code === 'SC_PREDECESSOR_OBJECT') return 'NameTaken';

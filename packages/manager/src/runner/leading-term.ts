@@ -1,5 +1,4 @@
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
-import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { CommandBody, CommandContext, ShardConfigState } from '../aggregate/index.ts';
 import { describeStatus, desired } from '../decision/index.ts';
@@ -7,10 +6,10 @@ import {
   AssignmentPublisher,
   assignmentValues,
   type Obstacle,
+  Reconciler,
   retryStatefulSet,
   StatusWriter,
   teardown,
-  World,
 } from '../effects/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
 import { PodWatch, type ShardSources, wantedPods } from '../observation/index.ts';
@@ -32,8 +31,8 @@ import { Wakeup } from './wakeup.ts';
 const MAX_LOOKS = 12;
 /** Wait before a log that could not be read or written is tried again, ms. */
 const RETRY_MS = 300;
-/** The same for a log that this version cannot read: only another version of the manager helps, ms. */
-const UNREADABLE_RETRY_MS = 15_000;
+/** The same by what has failed, ms: a log that this version cannot read only another version of the manager can. */
+const FAILURE_RETRY_MS = { NatsUnavailable: RETRY_MS, CannotDecide: 900, LogUnreadable: 15_000 };
 
 export interface LeadingTermOptions {
   readonly context: RunnerContext;
@@ -168,7 +167,7 @@ export class LeadingTerm {
     if (!leadership.leads) return RETRY_MS;
     if (!link.connected) {
       this.#log.invalidate();
-      this.#report.blocked('NatsUnavailable', natsProblem(link.status.problem));
+      this.#report.natsUnavailable(link.status.problem);
       return config.tickIntervalMs;
     }
     try {
@@ -179,20 +178,8 @@ export class LeadingTerm {
     } catch (error) {
       if (signal.aborted) return RETRY_MS;
       this.#log.invalidate();
-      return this.#failed(error);
+      return FAILURE_RETRY_MS[this.#report.failed(error)];
     }
-  }
-
-  #failed(error: unknown): number {
-    const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof NatsUnavailableError) {
-      this.#report.blocked('NatsUnavailable', natsProblem(message));
-      return RETRY_MS;
-    }
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'SC_DECISION';
-    const isUnreadable = code.startsWith('SC_EVENT_');
-    this.#report.blocked(isUnreadable ? 'LogUnreadable' : 'CannotDecide', message, error);
-    return isUnreadable ? UNREADABLE_RETRY_MS : RETRY_MS * 3;
   }
 
   async #decide(log: DecisionLog, signal: AbortSignal): Promise<void> {
@@ -251,7 +238,7 @@ export class LeadingTerm {
       case 'nothing':
         return 0;
       case 'unavailable':
-        this.#report.blocked('NatsUnavailable', natsProblem(execution.problem));
+        this.#report.natsUnavailable(execution.problem);
         return false;
       case 'stale':
         this.#log.invalidate();
@@ -335,11 +322,18 @@ export class LeadingTerm {
       clock,
       logger: this.#logger,
       resyncIntervalMs: manager.resyncIntervalMs,
-      world: new World({ client, leads, publisher: this.#publisher, worker: manager.worker, logger: this.#logger }),
+      reconciler: new Reconciler({
+        config,
+        client,
+        leads,
+        publisher: this.#publisher,
+        worker: manager.worker,
+        logger: this.#logger,
+      }),
       statusWriter: new StatusWriter({ client, leads, clock, config, present }),
       state: () => (removed.aborted ? undefined : this.state),
       spec: () => cluster.config(config.uid),
-      surroundings: () => ({ instances: cluster.instances(config.name), pods: cluster.pods(config.name) }),
+      observed: () => ({ instances: cluster.instances(config.name), pods: cluster.pods(config.name) }),
       describe: (state) => describeStatus(state, this.#figures(state)),
       notes: (state) => this.#shardInputs.notes(state),
       unavailable: (state) => this.#shardInputs.unavailableKinds(state),
@@ -352,6 +346,3 @@ export class LeadingTerm {
     });
   }
 }
-
-const natsProblem = (problem: string | undefined): string =>
-  `NATS cannot be used, so nothing is decided; the workers go on serving. ${problem ?? ''}`.trim();

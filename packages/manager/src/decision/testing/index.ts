@@ -1,1 +1,1 @@
-export { ModelWorld, testSettings } from './model-world.ts';
+export { Simulation, testSettings } from './simulation.ts';

@@ -1,3 +1,4 @@
+import type { HeldStep } from './simulated-pod.ts';
 import {
   defaultSettings,
   type Settings,
@@ -5,20 +6,20 @@ import {
   type ShardInstanceClaim,
   type ShardObservation,
 } from '../../aggregate/index.ts';
-import { type HeldStep, ModelWorld, testSettings } from './model-world.ts';
+import { Simulation, testSettings } from './simulation.ts';
 
 /** A course of events worth telling, with the world it starts from. */
 export interface Scenario {
   readonly name: string;
   readonly settings?: Partial<Settings>;
-  readonly run: (world: ModelWorld) => void;
+  readonly run: (world: Simulation) => void;
 }
 
 const [S0, S1, S2] = [shardIdOf(0), shardIdOf(1), shardIdOf(2)];
 
 /** Plays `scenario` in a new world. */
-export function play(scenario: Scenario): ModelWorld {
-  const world = new ModelWorld({ settings: { ...testSettings, ...scenario.settings } });
+export function play(scenario: Scenario): Simulation {
+  const world = new Simulation({ settings: { ...testSettings, ...scenario.settings } });
   scenario.run(world);
   return world;
 }
@@ -381,7 +382,7 @@ const unexpected: readonly Scenario[] = [
   },
 ];
 
-type Blow = readonly [string, (world: ModelWorld) => void];
+type Blow = readonly [string, (world: Simulation) => void];
 
 /** What can happen to the migrations from shard-000 and shard-001 to shard-002. */
 const blows: readonly Blow[] = [
@@ -394,17 +395,17 @@ const blows: readonly Blow[] = [
   ['the target begins anew', (w) => sayOfTarget(w, 'warming')],
 ];
 
-function loseSource(world: ModelWorld): void {
+function loseSource(world: Simulation): void {
   const started = Object.values(world.state.migrations).find((m) => m.step !== 'Planning');
   if (started !== undefined) lose(world, started.source);
 }
 
-function lose(world: ModelWorld, shardId: string): void {
+function lose(world: Simulation, shardId: string): void {
   world.lostNodes.add(shardId);
   world.kill(shardId);
 }
 
-function sayOfTarget(world: ModelWorld, state: 'failed' | 'warming'): void {
+function sayOfTarget(world: Simulation, state: 'failed' | 'warming'): void {
   for (const { id, target } of Object.values(world.state.migrations)) {
     const handover = { migration: id, role: 'target', state, objects: 0 } as const;
     world.send({ type: 'HandoverObserved', shardId: target, handover });

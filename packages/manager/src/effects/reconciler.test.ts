@@ -2,18 +2,18 @@ import { shardConfigSpecSchema, type ShardInstance } from '@shard-controller/sha
 import type { ApplyRequest, KubernetesObject } from '@shard-controller/shared/kubernetes';
 import { describe, expect, it } from 'vitest';
 import { desired } from '../decision/index.ts';
-import { ModelWorld, testSettings } from '../decision/testing/index.ts';
+import { Simulation, testSettings } from '../decision/testing/index.ts';
 import { configLabels } from '../naming/index.ts';
 import type { WorkerPod } from '../observation/index.ts';
 import { shardInstanceOf } from './shard-instance.ts';
 import { templateRevision } from './worker-pod.ts';
-import { World, type WorldInput } from './world.ts';
+import { type ReconcileInput, Reconciler } from './reconciler.ts';
 
 const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
 const worker = { image: 'worker:1', serviceAccount: 'worker', natsUrl: 'nats://nats:4222', logLevel: 'info' };
 const spec = shardConfigSpecSchema.parse({});
 const revision = templateRevision({ config, spec, worker });
-const model = new ModelWorld({ settings: testSettings });
+const model = new Simulation({ settings: testSettings });
 model.settle();
 const head = { generation: model.state.generation, epoch: model.state.sequence };
 
@@ -54,10 +54,11 @@ interface Around {
 }
 
 /** Names of what is applied, scaled and deleted. */
-async function effectsOf(over: Partial<WorldInput>, { present = {}, leads = () => true }: Around = {}) {
+async function effectsOf(over: Partial<ReconcileInput>, { present = {}, leads = () => true }: Around = {}) {
   const changes: string[] = [];
   const pathOf = async ({ kind, metadata }: KubernetesObject): Promise<string> => `${kind}/${metadata?.name}`;
-  const world = new World({
+  const reconciler = new Reconciler({
+    config,
     client: {
       pathOf,
       find: async <T>(path: string): Promise<T | undefined> => {
@@ -88,8 +89,7 @@ async function effectsOf(over: Partial<WorldInput>, { present = {}, leads = () =
     worker,
     logger: { info: () => undefined },
   });
-  const input: WorldInput = {
-    config,
+  const input: ReconcileInput = {
     spec,
     head,
     desired: desired(model.state),
@@ -99,11 +99,11 @@ async function effectsOf(over: Partial<WorldInput>, { present = {}, leads = () =
     resync: true,
     ...over,
   };
-  const outcome = await world.reconcile(input, new AbortController().signal);
+  const outcome = await reconciler.reconcile(input, new AbortController().signal);
   return { changes, outcome };
 }
 
-describe('the world', () => {
+describe('the cluster', () => {
   it('is left as it is by a manager whose state is older than what the ShardInstances hold', async () => {
     const newer = new Map([['shard-002', instanceOf('shard-002', head.epoch + 1)]]);
     expect(await effectsOf({ instances: newer })).toEqual({

@@ -1,0 +1,53 @@
+import { isAborted } from '@shard-controller/shared/kubernetes';
+
+/** One sentence, with the code of the error. */
+export interface EffectProblem {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Makes one thing as it should be; false when it has to be looked at again soon. */
+export type Effect = () => Promise<boolean>;
+
+/** One round of effects: each is attempted whatever became of the others, as long as this manager leads. */
+export class EffectRound {
+  readonly signal: AbortSignal;
+  readonly #leads: () => boolean;
+  readonly #problems = new Map<string, EffectProblem>();
+  #settled = true;
+
+  constructor(leads: () => boolean, signal: AbortSignal) {
+    this.#leads = leads;
+    this.signal = signal;
+  }
+
+  /** Everything attempted is as it should be. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** What could not be done and why, each once. */
+  get problems(): readonly EffectProblem[] {
+    return [...this.#problems.values()];
+  }
+
+  /** Never rejects. */
+  async attempt(effect: Effect): Promise<void> {
+    if (this.signal.aborted || !this.#leads()) return;
+    try {
+      if (!(await effect())) this.#settled = false;
+    } catch (error) {
+      if (this.signal.aborted) return;
+      this.#settled = false;
+      if (isAborted(error)) return;
+      const problem = problemOf(error);
+      this.#problems.set(problem.message, problem);
+    }
+  }
+}
+
+function problemOf(error: unknown): EffectProblem {
+  if (!(error instanceof Error)) return { code: 'SC_EFFECT', message: String(error) };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'SC_EFFECT';
+  return { code, message: error.message };
+}
