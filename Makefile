@@ -1,6 +1,6 @@
 # Each target calls one script. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools demo bench test check unit integration e2e golden faults moves wide compat up down gen format clean
+.PHONY: help tools demo bench test check unit integration e2e golden faults moves wide compat up down images gen format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ up: ## Start a playground cluster and print the kubectl settings
 down: ## End the playground cluster
 	@tools/run.sh --node-only e2e/playground.sh down
 
+images: ## The images of manager and worker as OCI archives in dist/images, without a container engine
+	@tools/run.sh --node-only tools/images.sh
+
 gen: ## Write the generated files (crds/)
 	@tools/run.sh --node-only pnpm gen
 
@@ -57,4 +60,4 @@ format: ## Format all sources
 	@tools/run.sh --node-only pnpm format
 
 clean: ## Remove what builds and tests left in this checkout
-	@rm -rf node_modules tools/node_modules packages/*/dist e2e/dist packages/*/node_modules e2e/node_modules .cache coverage
+	@rm -rf node_modules tools/node_modules dist packages/*/dist e2e/dist packages/*/node_modules e2e/node_modules .cache coverage

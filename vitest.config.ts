@@ -51,7 +51,7 @@ export default defineConfig({
         test: {
           ...waits,
           name: 'integration',
-          include: ['{packages/*,e2e}/src/**/*.integration.test.ts', 'tools/test-run/*.integration.test.ts'],
+          include: ['{packages/*,e2e}/src/**/*.integration.test.ts', 'tools/{images,test-run}/*.integration.test.ts'],
           testTimeout: 5 * PATIENCE_MS,
           hookTimeout: 5 * PATIENCE_MS,
           // They mostly wait.

@@ -38,7 +38,7 @@ function product(name: 'worker' | 'manager'): () => ImageProgram {
   return () => {
     const isBuilt = process.env['SHARD_CONTROLLER_PROGRAMS'] === 'dist';
     if (!isBuilt) return source(`packages/${name}/src/main.ts`);
-    const main = join(REPOSITORY, 'packages', name, 'dist', name === 'worker' ? 'bundle.js' : 'main.js');
+    const main = join(REPOSITORY, 'packages', name, 'dist', 'bundle.js');
     return { entrypoint: [process.execPath, main], workingDir: REPOSITORY, env: COMPILE_CACHE };
   };
 }
