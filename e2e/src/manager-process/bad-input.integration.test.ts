@@ -163,7 +163,7 @@ describe('bad input to a manager', () => {
     await expect.poll(() => manager.output).toMatch(/NATS_URL is .*TICK_INTERVAL is/);
   });
 
-  it('garbage on every subject is counted and changes nothing', async () => {
+  it('an invalid message on every subject is counted and changes nothing', async () => {
     const manager = await fixture.manager();
     await fixture.createConfig(config(), SPEC);
     const before = await fixture.settled(name, 2);
@@ -195,7 +195,7 @@ describe('bad input to a manager', () => {
     }
     await connection.flush();
     await fixture.eventually(async () => {
-      const counted = await manager.metric('shard_controller_garbage_messages_total{kind="heartbeat"}');
+      const counted = await manager.metric('shard_controller_invalid_messages_total{kind="heartbeat"}');
       return (counted ?? 0) >= 20 ? undefined : `${counted} counted`;
     });
     await fixture.patchConfig(name, { shards: 3 });

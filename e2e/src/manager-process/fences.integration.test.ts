@@ -105,7 +105,7 @@ describe('a manager and what is not true', () => {
     expect(fixture.nodes.takeUncoveredMs()).toBe(0);
   });
 
-  it('garbage in the event log is folded over and named, and decisions go on between it', async () => {
+  it('an invalid message in the event log is folded over and named, and decisions go on between it', async () => {
     await settledFleet();
     const { uid } = (await fixture.config(name)).metadata;
     const { connection } = (await fixture.link()).session();
@@ -124,7 +124,7 @@ describe('a manager and what is not true', () => {
       over.abort();
       await writing;
     }
-    await hasEvent(/LogGarbage: .* are no decisions: skipped/);
+    await hasEvent(/InvalidLogMessage: .* are no decisions: skipped/);
     expect(fixture.nodes.takeUncoveredMs()).toBe(0);
   });
 

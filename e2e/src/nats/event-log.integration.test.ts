@@ -143,7 +143,7 @@ describe('the event log', () => {
     const before = await appended(await events.load(), added(1));
     const head = await appended(before, large(0), { type: 'shard.renamed.v1', name: 'x' });
     expect(head.sequence).toBeGreaterThan(before.sequence + 1);
-    expect(head).toMatchObject({ decisions: 2, lastSequence: head.sequence, garbage: 0 });
+    expect(head).toMatchObject({ decisions: 2, lastSequence: head.sequence, skipped: 0 });
     expect(head.state).toEqual({ total: 30_001, name: 'x', epochs: [1, head.sequence, head.sequence] });
     expect(await logOn(stream).load()).toEqual(head);
     const decisions = await collect(events.decisions());
@@ -180,7 +180,7 @@ describe('the event log', () => {
     };
     const log = logOn(Object.assign(Object.create(stream), disturbed));
     expect(await log.append(head, decision(large(0)))).toMatchObject({ kind: 'conflict' });
-    expect(await events.load()).toMatchObject({ decisions: 1, garbage: 1, state: { total: 1 } });
+    expect(await events.load()).toMatchObject({ decisions: 1, skipped: 1, state: { total: 1 } });
   });
 
   it('two managers that race for 60 decisions lose none and double none', async () => {
@@ -203,15 +203,15 @@ describe('the event log', () => {
     expect(await events.load()).toMatchObject({ decisions: 60, state: { total: 60 } });
   });
 
-  it('skips garbage, counts it, says so, and appends after it', async () => {
+  it('skips an invalid message, counts it, says so, and appends after it', async () => {
     const head = await appended(await events.load(), added(1));
     await written('garbage');
     await written({ v: 'shard.decision.v1', id: 'half a decision' });
     await written({ type: 'shard.added.v2', slots: [1] });
     expect(await events.append(head, decision(added(2)))).toEqual({ kind: 'conflict', lastSequence: 4 });
     const again = await events.load();
-    expect(again).toMatchObject({ state: head.state, sequence: 4, lastSequence: 1, garbage: 3 });
-    expect(logger.text('warn')).toMatch(/not a decision: skipped.*SC_EVENT_GARBAGE.*"sequence":2/);
+    expect(again).toMatchObject({ state: head.state, sequence: 4, lastSequence: 1, skipped: 3 });
+    expect(logger.text('warn')).toMatch(/not a decision: skipped.*SC_LOG_MESSAGE_INVALID.*"sequence":2/);
     expect((await appended(again, added(2))).state.total).toBe(2);
   });
 
@@ -227,7 +227,7 @@ describe('the event log', () => {
     logger.lines.length = 0;
     await written('more garbage');
     const next = await events.resume(head);
-    expect(next).toMatchObject({ state: head.state, sequence: 4, lastSequence: 3, garbage: 2, decisions: 2 });
+    expect(next).toMatchObject({ state: head.state, sequence: 4, lastSequence: 3, skipped: 2, decisions: 2 });
     expect(logger.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
   });
 

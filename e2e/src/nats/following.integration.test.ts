@@ -208,7 +208,7 @@ describe('following a stream', () => {
     await expect.poll(() => seen).toEqual([1, 2, 3]);
   });
 
-  it('hands garbage on as a problem and goes on after it', async () => {
+  it('hands an invalid message on as a problem and goes on after it', async () => {
     follow();
     await write(1);
     link.publish(SUBJECT, { id: 1 });

@@ -105,7 +105,7 @@ describe('a link to NATS', () => {
     expect(await ask('shard.bad')).toMatchObject({ kind: 'reply', reply: { ok: false } });
   });
 
-  it('hands garbage to the handler as a problem, counts it, and outlives a handler that throws', async () => {
+  it('hands an invalid message to the handler as a problem, counts it, and outlives a handler that throws', async () => {
     const link = await open();
     const problems: string[] = [];
     link.subscribe({ subject: 'shard.test', schema }, ({ body }) => {
@@ -116,7 +116,7 @@ describe('a link to NATS', () => {
     link.publish('shard.test', 'garbage');
     link.publish('shard.test', { n: 'x' });
     await expect.poll(() => problems).toHaveLength(2);
-    expect(link.counters).toMatchObject({ garbage: 2, handlerErrors: 1 });
+    expect(link.counters).toMatchObject({ invalid: 2, handlerErrors: 1 });
     expect(logger.text('error')).toMatch(/handler of a NATS message failed.*broken handler/);
   });
 

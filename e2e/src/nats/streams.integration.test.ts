@@ -245,14 +245,14 @@ describe('streams', () => {
   });
 
   describe('replaying', () => {
-    it('goes from any sequence to the end and hands out garbage as problems', async () => {
+    it('goes from any sequence to the end and hands out invalid messages as problems', async () => {
       await stream.append(SUBJECT, message(1), 0);
       link.publish(SUBJECT, 'garbage');
       link.session().connection.publish(SUBJECT, new Uint8Array([0xff, 0x00]));
       await expect.poll(() => stream.lastSequence(SUBJECT)).toBe(3);
       await stream.append(SUBJECT, message(4), 3);
       expect(await stored()).toEqual([1, Number.NaN, Number.NaN, 4]);
-      expect(link.counters.garbage).toBe(2);
+      expect(link.counters.invalid).toBe(2);
       const tail: StoredRecord<Message>[] = [];
       for await (const record of stream.replay(SUBJECT, { fromSequence: 4 })) tail.push(record);
       expect(tail.map(({ sequence }) => sequence)).toEqual([4]);

@@ -191,7 +191,7 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     });
   });
 
-  it('ignores forged assignments on NATS, and names them until a true one stands there again; garbage, too', async () => {
+  it('ignores forged assignments on NATS, and names them until a true one stands there again; invalid ones, too', async () => {
     const owned = slots(0, 64);
     await fixture.writeInstance(assignment('shard-004', 10, owned));
     const pod = await fixture.pod({ ordinal: 4 });
@@ -220,10 +220,10 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     }
     const ofAnother = { namespace: NAMESPACE, name: CONFIG, uid: 'forged' };
     await fixture.publish('shard-004', { ...assignment('shard-004', 30, owned), shardConfig: ofAnother });
-    for (const garbage of ['', '{', 'null', '[]', '{"generation":"x"}', '\u0000\u0001', '"'.repeat(70_000 / 2)]) {
-      if (garbage.length < 60_000) await fixture.publish('shard-004', garbage);
-      fixture.send(pingSubject(address('shard-004')), garbage);
-      fixture.send(verifySubject(address('shard-004')), garbage);
+    for (const invalid of ['', '{', 'null', '[]', '{"generation":"x"}', '\u0000\u0001', '"'.repeat(70_000 / 2)]) {
+      if (invalid.length < 60_000) await fixture.publish('shard-004', invalid);
+      fixture.send(pingSubject(address('shard-004')), invalid);
+      fixture.send(verifySubject(address('shard-004')), invalid);
     }
     expect(await fixture.request(verifySubject(address('shard-004')), 'garbage')).toMatchObject({
       error: expect.any(String),
@@ -236,7 +236,7 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
       .toMatchObject({ generation: 1, epoch: 10, phase: 'Running', gateway: { state: 'serving' } });
     const { text } = await pod.health('/metrics');
     expect(text).toMatch(/assignments_total\{source="nats",verdict="unconfirmed"\} [6-9]/);
-    expect(text).toMatch(/assignments_total\{source="nats",verdict="garbage"\} [1-9]/);
+    expect(text).toMatch(/assignments_total\{source="nats",verdict="invalid"\} [1-9]/);
     expect(pod.worker.output).toMatch(/an assignment on NATS is not in the ShardInstance/);
 
     await fixture.writeInstance(assignment('shard-004', 11, owned));

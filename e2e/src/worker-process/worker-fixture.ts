@@ -172,7 +172,7 @@ export class WorkerFixture {
 
   /** Heartbeats that were not valid, and other failures of the test's own subscriptions. */
   get invalidMessages(): number {
-    return this.#link.counters.garbage;
+    return this.#link.counters.invalid;
   }
 
   /** ConfigMaps named `<prefix>-<n>`; resolves with their uids by name. */

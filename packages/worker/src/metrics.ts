@@ -52,7 +52,7 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   });
   const offers = metrics.counter<'source' | 'verdict'>({
     name: `${P}assignments_total`,
-    help: 'Assignments in the ShardInstance by what the fence said (accepted, current, older, refused, garbage), and notices of them on NATS: current, confirmed or unconfirmed by the ShardInstance, garbage.',
+    help: 'Assignments in the ShardInstance by what the fence said (accepted, current, older, refused, invalid), and notices of them on NATS: current, confirmed or unconfirmed by the ShardInstance, invalid.',
     labelNames: ['source', 'verdict'],
   });
   const heartbeats = metrics.counter<'outcome'>({

@@ -20,7 +20,7 @@ const assignment = (generation: number, epoch: number, uid = 'uid-1'): Assignmen
 
 /** The last-value stream, in memory: one value, its sequence, and the rule that the expected one must still stand. */
 class Values implements AssignmentValues {
-  value: Assignment | 'garbage' | undefined;
+  value: Assignment | 'invalid' | undefined;
   sequence = 0;
   reads = 0;
   /** Runs between a reader's get and its publish. */
@@ -30,7 +30,7 @@ class Values implements AssignmentValues {
     this.reads += 1;
     if (this.value === undefined) return Promise.resolve(undefined);
     const body =
-      this.value === 'garbage'
+      this.value === 'invalid'
         ? ({ ok: false, problem: 'not JSON' } as const)
         : ({ ok: true, value: this.value } as const);
     const found = { subject: SUBJECT, sequence: this.sequence, storedAt: 0, id: '', body };
@@ -51,7 +51,7 @@ class Values implements AssignmentValues {
     return Promise.resolve(1);
   }
 
-  put(value: Assignment | 'garbage'): void {
+  put(value: Assignment | 'invalid'): void {
     this.value = value;
     this.sequence += 1;
   }
@@ -94,9 +94,9 @@ describe('AssignmentPublisher', () => {
     expect(values.value).toEqual(assignment(1, 9));
   });
 
-  it('replaces garbage and what an earlier ShardConfig of the same name left', async () => {
+  it('replaces an invalid value and what an earlier ShardConfig of the same name left', async () => {
     const values = new Values();
-    values.put('garbage');
+    values.put('invalid');
     expect(await publishing(values).publisher.publish(assignment(1, 1))).toBe('published');
     values.put(assignment(7, 700, 'uid-of-before'));
     expect(await publishing(values).publisher.publish(assignment(1, 2))).toBe('published');
@@ -107,7 +107,7 @@ describe('AssignmentPublisher', () => {
     const values = new Values();
     const { publisher } = publishing(values);
     await publisher.publish(assignment(1, 5));
-    values.put('garbage');
+    values.put('invalid');
     expect(await publisher.publish(assignment(1, 5))).toBe('unchanged');
     publisher.forget();
     expect(await publisher.publish(assignment(1, 5))).toBe('published');

@@ -62,7 +62,7 @@ export class AssignmentPublisher {
     const { values, leads, isNewest, onForged } = this.#options;
     const present = await values.get(subject);
     const standing = present?.body.ok === true ? present.body.value : undefined;
-    // Garbage, or a value of an earlier ShardConfig of the same name, is replaced whatever its epoch.
+    // An invalid value, or one of an earlier ShardConfig of the same name, is replaced whatever its epoch.
     const comparable = standing?.shardConfig.uid === assignment.shardConfig.uid ? standing : undefined;
     const order = comparable === undefined ? -1 : compareEpoch(comparable, assignment);
     const forged = order > 0 || (order === 0 && !isSame(comparable, assignment)) ? comparable : undefined;

@@ -8,7 +8,7 @@ export const rawEventSchema = z.looseObject({ type: z.string().min(1).max(120) }
 
 export type RawEvent = z.infer<typeof rawEventSchema>;
 
-/** What every format of a stored decision has; enough to tell a newer format from garbage. */
+/** What every format of a stored decision has; enough to tell a newer format from an invalid message. */
 export const decisionEnvelopeSchema = z.looseObject({
   v: z.string().regex(/^shard\.decision\.v[0-9]{1,4}$/),
   id: z.string().min(1).max(64),

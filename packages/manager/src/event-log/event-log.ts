@@ -45,7 +45,7 @@ export interface EventLogOptions<E, S> {
 /** State after a decision, and where in the log that is. */
 export interface LogHead<S> extends FoundLog {
   readonly state: S;
-  /** Newest message of the subject, garbage included: the expected sequence of the next append. */
+  /** Newest message of the subject, invalid messages included: the expected sequence of the next append. */
   readonly sequence: number;
   /** Latest time of a decision, ms since the epoch on the clock of whoever made it; 0 for none. */
   readonly at: number;
@@ -54,14 +54,14 @@ export interface LogHead<S> extends FoundLog {
   /** Id of the newest decision; empty for none. */
   readonly lastId: string;
   /** Messages that were no decisions and have been skipped. */
-  readonly garbage: number;
+  readonly skipped: number;
   /** A decision that is stored in parts, until the last one of them. */
   readonly open?: OpenDecision | undefined;
 }
 
 /**
  * - appended: stored; `head` is the state after it.
- * - conflict: somebody else wrote. Another manager leads, or garbage was written: stop deciding, load again.
+ * - conflict: somebody else wrote. Another manager leads, or an invalid message was written: stop deciding, load again.
  * - unavailable: NATS gave no answer. With `stored: 'unknown'` load again before the next decision.
  */
 export type LogAppendResult<S> =
@@ -71,7 +71,7 @@ export type LogAppendResult<S> =
 
 export interface LogFollowOptions<E, S> {
   readonly signal: AbortSignal;
-  /** After each decision, and after garbage (then without a decision). */
+  /** After each decision, and after an invalid message (then without a decision). */
   readonly onHead: (head: LogHead<S>, decision: Decision<E> | undefined) => void | Promise<void>;
   /** The stream was re-created, or went back: the state starts again from `initial`. */
   readonly onReset?: (reset: StreamReset) => void | Promise<void>;
@@ -97,7 +97,7 @@ export class EventLog<E, S> {
   }
 
   /**
-   * Folds the whole log. Garbage is skipped, counted and logged.
+   * Folds the whole log. An invalid message is skipped, counted and logged.
    * @throws NatsUnavailableError, StreamMissingError; UnknownEventError, InvalidEventError for a log this version
    *   cannot read
    */
@@ -112,7 +112,7 @@ export class EventLog<E, S> {
 
   /**
    * Folds on from a head that was folded before; the whole log where it is not the one that the head was folded from. So
-   * whoever writes to the log, garbage included, costs the reading of what was written. @throws as `load`
+   * whoever writes to the log, invalid messages included, costs the reading of what was written. @throws as `load`
    */
   async resume(from: LogHead<S>, signal?: AbortSignal): Promise<LogHead<S>> {
     const { created } = await this.#options.stream.facts();
@@ -223,7 +223,7 @@ export class EventLog<E, S> {
       at: 0,
       decisions: 0,
       lastId: '',
-      garbage: 0,
+      skipped: 0,
       created,
       writtenUnder: undefined,
     };
@@ -235,8 +235,8 @@ export class EventLog<E, S> {
   ): { readonly head: LogHead<S>; readonly decision: Decision<E> | undefined } {
     const { decision, open } = this.#read(record, head.open);
     if (decision !== undefined) return { head: this.#advance(head, decision), decision };
-    const garbage = head.garbage + (open === undefined ? 1 : 0);
-    return { head: { ...head, sequence: record.sequence, garbage, open }, decision };
+    const skipped = head.skipped + (open === undefined ? 1 : 0);
+    return { head: { ...head, sequence: record.sequence, skipped, open }, decision };
   }
 
   #advance(head: LogHead<S>, decision: Decision<E>): LogHead<S> {
@@ -255,7 +255,7 @@ export class EventLog<E, S> {
     };
   }
 
-  /** The decision that a message completes; neither that nor an open one for garbage, which is logged. @throws UnknownEventError, InvalidEventError */
+  /** The decision that a message completes; neither that nor an open one for an invalid message, which is logged. @throws UnknownEventError, InvalidEventError */
   #read(record: StoredRecord<DecisionEnvelope>, open: OpenDecision | undefined): Reading<E> {
     if (!record.body.ok) return this.#skip(record, record.body.problem);
     const message = record.body.value;
@@ -280,7 +280,7 @@ export class EventLog<E, S> {
   #skip(record: StoredRecord<DecisionEnvelope>, problem: string): Reading<E> {
     const { subject, sequence } = record;
     this.#options.logger.warn(
-      { code: 'SC_EVENT_GARBAGE', subject, sequence, problem },
+      { code: 'SC_LOG_MESSAGE_INVALID', subject, sequence, problem },
       'message in the event log is not a decision: skipped',
     );
     return {};

@@ -32,24 +32,24 @@ const heartbeat = {
   handovers: [],
 };
 
-function listen(): { heard: string[]; garbage: string[]; link: FakeLink } {
+function listen(): { heard: string[]; invalid: string[]; link: FakeLink } {
   const link = new FakeLink();
   const heard: string[] = [];
-  const garbage: string[] = [];
+  const invalid: string[] = [];
   listenForHeartbeats({
     link,
     onHeartbeat: (address, { boot }) => heard.push(`${address.config}/${address.shardId}/${boot}`),
-    onGarbage: (subject, reason) => garbage.push(`${subject}: ${reason}`),
+    onInvalid: (subject, reason) => invalid.push(`${subject}: ${reason}`),
   });
-  return { heard, garbage, link };
+  return { heard, invalid, link };
 }
 
 describe('listenForHeartbeats', () => {
   it('hands on a heartbeat with the address of its subject', () => {
-    const { heard, garbage, link } = listen();
+    const { heard, invalid, link } = listen();
     link.deliver('shard.heartbeats.monitoring.main.shard-001.a', heartbeat);
     expect(heard).toEqual(['main/shard-001/b1']);
-    expect(garbage).toEqual([]);
+    expect(invalid).toEqual([]);
   });
 
   it.each([
@@ -58,11 +58,11 @@ describe('listenForHeartbeats', () => {
     ['a subject of another form', 'shard.heartbeats.monitoring.main', heartbeat],
     ["another shard's subject", 'shard.heartbeats.monitoring.main.shard-002.a', heartbeat],
     ["another replica's subject", 'shard.heartbeats.monitoring.main.shard-001.b', heartbeat],
-  ])('counts %s as garbage and goes on', (_, subject, data) => {
-    const { heard, garbage, link } = listen();
+  ])('counts %s as invalid and goes on', (_, subject, data) => {
+    const { heard, invalid, link } = listen();
     link.deliver(subject, data);
     link.deliver('shard.heartbeats.monitoring.main.shard-001.a', heartbeat);
-    expect(garbage).toHaveLength(1);
+    expect(invalid).toHaveLength(1);
     expect(heard).toHaveLength(1);
   });
 });
@@ -78,7 +78,7 @@ describe('ping', () => {
     expect((await ping(new FakeLink(() => answer), address, 100)).kind).toBe(kind);
   });
 
-  it('returns the heartbeat of a worker that answers, and no evidence when the answer is garbage', async () => {
+  it('returns the heartbeat of a worker that answers, and no evidence when the answer is invalid', async () => {
     expect(await ping(new FakeLink(() => heartbeat), address, 100)).toMatchObject({
       kind: 'alive',
       heartbeat: { boot: 'b1' },

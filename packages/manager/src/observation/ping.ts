@@ -3,7 +3,7 @@ import type { MessageLink } from './message-link.ts';
 
 /**
  * `gone`: the NATS server knows of nobody who listens, a positive sign that the process has lost its connection.
- * `silent`: no answer in time; `unknown`: the question could not be asked or the answer is garbage. Neither is evidence.
+ * `silent`: no answer in time; `unknown`: the question could not be asked or the answer is invalid. Neither is evidence.
  */
 export type PingResult =
   | { readonly kind: 'alive'; readonly heartbeat: Heartbeat }

@@ -44,7 +44,7 @@ export type Execution =
   | { readonly kind: 'stale'; readonly problem: string }
   | { readonly kind: 'unavailable'; readonly problem: string };
 
-/** Appends of one decision, when garbage comes in between each time. */
+/** Appends of one decision, when an invalid message comes in between each time. */
 const MAX_TRIES = 5;
 
 /** One ShardConfig's state and its log: commands go in one at a time, and come out as stored events. */
@@ -100,10 +100,10 @@ export class DecisionLog {
       }
       const problem = `another writer stands at sequence ${result.lastSequence} of the log`;
       if (tries >= MAX_TRIES) return { kind: 'stale', problem };
-      // Garbage changes no state: what was decided on still holds, and whoever writes it does not stop the next decision.
+      // An invalid message changes no state: what was decided on still holds, and whoever writes it does not stop the next decision.
       const now = await this.#log.resume(this.#head);
-      const isGarbage = now.created === this.#head.created && now.decisions === this.#head.decisions;
-      if (!isGarbage || now.lastId !== this.#head.lastId) return { kind: 'stale', problem };
+      const onlySkipped = now.created === this.#head.created && now.decisions === this.#head.decisions;
+      if (!onlySkipped || now.lastId !== this.#head.lastId) return { kind: 'stale', problem };
       this.#head = now;
     }
   }

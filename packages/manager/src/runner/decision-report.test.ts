@@ -88,7 +88,7 @@ test('a rejection is told aloud once, and counted each time', () => {
 });
 
 test('what somebody else writes to the log is told when there is more of it', () => {
-  const head = (garbage: number, created = 'c1'): ConfigHead => ({
+  const head = (skipped: number, created = 'c1'): ConfigHead => ({
     state: initialState,
     sequence: 9,
     lastSequence: 5,
@@ -98,13 +98,13 @@ test('what somebody else writes to the log is told when there is more of it', ()
     lastId: 'd5',
     created,
     writtenUnder: created,
-    garbage,
+    skipped,
   });
-  report.garbage(head(2), head(2));
+  report.skipped(head(2), head(2));
   expect(notes).toEqual([]);
-  report.garbage(head(2), head(5));
-  report.garbage(head(5), head(1, 'c2'));
-  report.garbage(undefined, head(4));
+  report.skipped(head(2), head(5));
+  report.skipped(head(5), head(1, 'c2'));
+  report.skipped(undefined, head(4));
   expect(notes.map(({ note }) => note.split(' ')[0])).toEqual(['3', '1', '4']);
   expect(notes[0]?.note).toContain('shard.events.monitoring.main.uid-1');
 });

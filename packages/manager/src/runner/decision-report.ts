@@ -102,14 +102,14 @@ export class DecisionReport {
   }
 
   /** Somebody else has written to the log, since `known`, what is no decision. */
-  garbage(known: ConfigHead | undefined, head: ConfigHead): void {
-    const more = head.garbage - (known?.created === head.created ? known.garbage : 0);
+  skipped(known: ConfigHead | undefined, head: ConfigHead): void {
+    const more = head.skipped - (known?.created === head.created ? known.skipped : 0);
     if (more <= 0) return;
     const { recorder, regarding } = this.#options;
     const { namespace, name, uid } = this.#options.config;
     recorder.record(regarding, {
       type: 'Warning',
-      reason: 'LogGarbage',
+      reason: 'InvalidLogMessage',
       note:
         `${more} messages on NATS subject ${eventSubject(namespace, name, uid)}, the newest up to sequence ${head.sequence}, ` +
         'are no decisions: skipped. Who else writes to NATS?',

@@ -54,8 +54,8 @@ export class Fleet implements ClusterViewHandler {
     const stopListening = listenForHeartbeats({
       link,
       onHeartbeat: (address, heartbeat) => this.#heard(address, heartbeat),
-      onGarbage: (subject, reason) => {
-        this.#context.metrics.garbage('heartbeat');
+      onInvalid: (subject, reason) => {
+        this.#context.metrics.invalidMessage('heartbeat');
         logger.debug({ subject, reason }, 'a message is not a heartbeat');
       },
     });
@@ -138,12 +138,12 @@ export class Fleet implements ClusterViewHandler {
     if (address.namespace !== config.watchNamespace) return;
     const running = this.#running.get(heartbeat.uid);
     if (running === undefined || running.runner.config.name !== address.config) {
-      return metrics.garbage('heartbeat of another ShardConfig');
+      return metrics.invalidMessage('heartbeat of another ShardConfig');
     }
     const { shardId, replica } = address;
     const word = this.#context.cluster.word(running.runner.config.name, shardId, replica);
     const outcome = registry.heard(address, heartbeat, clock.monotonic(), word);
-    if (outcome === 'stale') metrics.garbage('heartbeat of a replaced process');
+    if (outcome === 'stale') metrics.invalidMessage('heartbeat of a replaced process');
     else if (outcome === 'news') running.runner.wake();
     else if (outcome !== 'same') this.#forged(running.runner, address, heartbeat, outcome);
   }
@@ -156,7 +156,7 @@ export class Fleet implements ClusterViewHandler {
     outcome: 'rival' | 'foreign' | 'corrected',
   ): void {
     const { clock, leadership, logger, metrics, recorder, registry } = this.#context;
-    metrics.garbage('heartbeat of an unknown process');
+    metrics.invalidMessage('heartbeat of an unknown process');
     if (outcome === 'corrected') runner.wake();
     const since = registry.rivalSince(address, clock.monotonic()) ?? clock.monotonic();
     if (leadership.term === undefined || (outcome === 'rival' && clock.monotonic() - since < RIVAL_MS)) return;

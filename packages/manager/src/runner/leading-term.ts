@@ -224,7 +224,7 @@ export class LeadingTerm {
     const before = log.head;
     const manager = { identity, term: this.#options.term };
     const execution = await log.execute(command, { ...this.#figures(log.state), manager });
-    this.#report.garbage(before, log.head);
+    this.#report.skipped(before, log.head);
     switch (execution.kind) {
       case 'decided':
         this.#report.decided(execution.events, execution.before, log.head.sequence);
@@ -298,7 +298,7 @@ export class LeadingTerm {
       probeIntervalMs: manager.resyncIntervalMs,
       ensureStreams: () => ensureStreams(link, manager.nats.replicas),
       onRead: (known, head) => {
-        this.#report.garbage(known, head);
+        this.#report.skipped(known, head);
         this.#time.startFrom(head.at);
       },
       recover: async (log, command, signal) => {

@@ -16,7 +16,7 @@ export class DecisionMetrics {
   readonly #slotsMoved;
   readonly #events;
   readonly #rejections;
-  readonly #garbage;
+  readonly #invalidMessages;
   readonly #effectProblems;
   readonly #leader;
 
@@ -56,8 +56,8 @@ export class DecisionMetrics {
       help: 'Commands that no state of a machine handles.',
       labelNames: [...CONFIG_LABELS, 'machine', 'command'],
     });
-    this.#garbage = metrics.counter({
-      name: 'shard_controller_garbage_messages_total',
+    this.#invalidMessages = metrics.counter({
+      name: 'shard_controller_invalid_messages_total',
       help: 'NATS messages that were not of the expected form.',
       labelNames: ['kind'],
     });
@@ -74,8 +74,8 @@ export class DecisionMetrics {
     this.#leader.set(leading ? 1 : 0);
   }
 
-  garbage(kind: string): void {
-    this.#garbage.inc({ kind });
+  invalidMessage(kind: string): void {
+    this.#invalidMessages.inc({ kind });
   }
 
   rejected(config: ConfigName, machine: string, command: string): void {

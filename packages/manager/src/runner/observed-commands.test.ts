@@ -218,7 +218,7 @@ describe('a log that is read', () => {
     at: 0,
     decisions: 0,
     lastId: '',
-    garbage: 0,
+    skipped: 0,
     created: 'c1',
     writtenUnder: undefined,
     ...over,

@@ -18,7 +18,7 @@ const headAt = (sequence: number, over: Partial<ConfigHead> = {}): ConfigHead =>
   at: 0,
   decisions: sequence,
   lastId: `d${sequence}`,
-  garbage: 0,
+  skipped: 0,
   created: 'c1',
   writtenUnder: 'c1',
   ...over,

@@ -144,7 +144,7 @@ describe('verifyMigration', () => {
     expect(result).toEqual({ kind: 'unanswered', reason: 'shard-000: this worker has no assignment' });
   });
 
-  it('is not confused by garbage, by an answer to another question or by pages without an end', async () => {
+  it('is not confused by an invalid answer, by an answer to another question or by pages without an end', async () => {
     expect((await run(() => ({ hello: 'world' }))).result.kind).toBe('unanswered');
     expect((await run(() => ({ ...reply(kind('pods', '1', 1)), migration: 'm2' }))).result.kind).toBe('unanswered');
     expect((await run(() => ({ ...reply(kind('pods', '1', 1)), next: 'a' }))).result).toMatchObject({

@@ -68,7 +68,7 @@ export interface LinkCounters {
   /** Connections made so far; all but the first are reconnects. */
   readonly connects: number;
   /** Messages that were not JSON or not of the expected shape. */
-  readonly garbage: number;
+  readonly invalid: number;
   /** Subscription handlers that threw. */
   readonly handlerErrors: number;
 }

@@ -46,7 +46,7 @@ export class NatsLink {
   readonly #registrations = new Set<Registration>();
   readonly #listeners = new Set<(status: LinkStatus) => void>();
   readonly #stop = new AbortController();
-  readonly #counters = { connects: 0, garbage: 0, handlerErrors: 0 };
+  readonly #counters = { connects: 0, invalid: 0, handlerErrors: 0 };
   #session: Session | undefined;
   #status: LinkStatus;
   #refused: NatsVersionError | undefined;
@@ -174,7 +174,7 @@ export class NatsLink {
   }
 
   /**
-   * Hears a subject for as long as the link lives. Garbage reaches the handler as a problem and is counted; a handler
+   * Hears a subject for as long as the link lives. An invalid message reaches the handler as a problem and is counted; a handler
    * that throws is logged and counted, and the subscription goes on.
    */
   subscribe<T>(
@@ -204,7 +204,7 @@ export class NatsLink {
 
   parse<T>(schema: z.ZodType<T>, data: Uint8Array): Parsed<T> {
     const parsed = parseMessage(schema, data);
-    if (!parsed.ok) this.#counters.garbage += 1;
+    if (!parsed.ok) this.#counters.invalid += 1;
     return parsed;
   }
 

@@ -36,7 +36,7 @@ it('keeps the data plane as it is for a refused, an older and a broken one, and 
   keeper.offer(assignmentOver());
   for (let i = 0; i < 3; i++) keeper.offer(assignmentOver({ epoch: 11, slotCount: 512 }));
   for (let i = 0; i < 3; i++) keeper.offer(assignmentOver({ epoch: 3 }));
-  for (let i = 0; i < 3; i++) keeper.garbage('nats', 'not JSON');
+  for (let i = 0; i < 3; i++) keeper.invalid('nats', 'not JSON');
   expect(applied).toHaveLength(1);
   expect(keeper.refusal).toMatchObject({ generation: 1, epoch: 11 });
   expect(lines).toHaveLength(4);

@@ -59,9 +59,9 @@ export class AssignmentKeeper {
   }
 
   /** Something arrived that cannot even be offered. */
-  garbage(source: AssignmentSource, problem: string): void {
-    this.#options.onOffer(source, 'garbage');
-    this.#log({ kind: 'garbage', reason: problem }, source);
+  invalid(source: AssignmentSource, problem: string): void {
+    this.#options.onOffer(source, 'invalid');
+    this.#log({ kind: 'invalid', reason: problem }, source);
   }
 
   #log(verdict: Verdict, source: AssignmentSource): void {
@@ -79,7 +79,7 @@ export class AssignmentKeeper {
     if (entry === this.#logged) return;
     this.#logged = entry;
     const { kind, reason } = verdict;
-    if (kind === 'garbage') return this.#options.logger.warn({ source, reason }, 'not an assignment: ignored');
+    if (kind === 'invalid') return this.#options.logger.warn({ source, reason }, 'not an assignment: ignored');
     const fields = { source, epoch: label(verdict), inForce: this.current && label(this.current), reason };
     if (kind === 'older') this.#options.logger.warn(fields, 'older assignment ignored');
     else this.#options.logger.error(fields, 'assignment refused; the one in force is kept');

@@ -103,10 +103,10 @@ describe('the fence', () => {
   });
 
   it.each([null, 7, 'text', [], {}, { generation: 'x', epoch: 1 }, { generation: -1, epoch: 0 }])(
-    'calls %j garbage and reports no refusal for it',
+    'calls %j invalid and reports no refusal for it',
     (raw) => {
       const f = fence();
-      expect(f.offer(raw).kind).toBe('garbage');
+      expect(f.offer(raw).kind).toBe('invalid');
       expect(f.refusal).toBeUndefined();
     },
   );

@@ -19,7 +19,7 @@ export type Verdict =
   /** Newer, but it cannot be worked with. */
   | { readonly kind: 'refused'; readonly generation: number; readonly epoch: number; readonly reason: string }
   /** Not an assignment at all. */
-  | { readonly kind: 'garbage'; readonly reason: string };
+  | { readonly kind: 'invalid'; readonly reason: string };
 
 export interface Refusal {
   readonly generation: number;
@@ -59,7 +59,7 @@ export class Fence {
 
   offer(raw: unknown): Verdict {
     const id = identifiable.safeParse(raw);
-    if (!id.success) return { kind: 'garbage', reason: 'it has no generation and epoch' };
+    if (!id.success) return { kind: 'invalid', reason: 'it has no generation and epoch' };
     const parsed = assignmentSchema.safeParse(raw);
     if (!parsed.success) return this.#refuse(id.data, issueText(parsed.error));
     const assignment = parsed.data;

@@ -17,7 +17,7 @@ function hearing(held: () => Epoch | 'no answer') {
     identity,
     keeper: {
       heard: (_, outcome) => counted.push(outcome),
-      garbage: (_, problem) => counted.push(problem),
+      invalid: (_, problem) => counted.push(problem),
     },
     source: {
       read: async () => {
@@ -71,7 +71,7 @@ it('reads until the API server answers, and once for all that came meanwhile', a
   expect(notices.unconfirmed).toBeUndefined();
 });
 
-it('reads nothing for garbage, nor for another shard or another ShardConfig of this name', () => {
+it('reads nothing for an invalid message, nor for another shard or another ShardConfig of this name', () => {
   const { hear, counted, reads } = hearing(() => ({ generation: 1, epoch: 10 }));
   for (const raw of [null, 7, {}, { generation: 9, epoch: 9 }, { ...assignmentOver(), epoch: -1 }]) hear(raw);
   hear(assignmentOver({ epoch: 99, shardId: 'shard-002' }));

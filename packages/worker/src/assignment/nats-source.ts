@@ -10,7 +10,7 @@ import type { ShardInstanceSource } from './shard-instance-source.ts';
 
 export interface AssignmentNoticesOptions {
   readonly identity: WorkerIdentity;
-  readonly keeper: Pick<AssignmentKeeper, 'heard' | 'garbage'>;
+  readonly keeper: Pick<AssignmentKeeper, 'heard' | 'invalid'>;
   readonly source: Pick<ShardInstanceSource, 'read' | 'held'>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -63,7 +63,7 @@ export class AssignmentNotices {
       signal,
       onRecord: ({ body }) => {
         if (body.ok) this.hear(body.value, signal);
-        else this.#options.keeper.garbage('nats', body.problem);
+        else this.#options.keeper.invalid('nats', body.problem);
       },
     });
   }
@@ -72,10 +72,10 @@ export class AssignmentNotices {
   hear(raw: unknown, signal: AbortSignal): void {
     const { identity, keeper } = this.#options;
     const parsed = noticeSchema.safeParse(raw);
-    if (!parsed.success) return keeper.garbage('nats', 'it does not say which assignment it is');
+    if (!parsed.success) return keeper.invalid('nats', 'it does not say which assignment it is');
     const notice = parsed.data;
     if (notice.shardConfig.uid !== identity.uid || notice.shardId !== identity.shardId) {
-      return keeper.garbage('nats', `it is for ${notice.shardId} of ShardConfig uid ${notice.shardConfig.uid}`);
+      return keeper.invalid('nats', `it is for ${notice.shardId} of ShardConfig uid ${notice.shardConfig.uid}`);
     }
     if (!this.#isNewer(notice)) {
       keeper.heard('nats', 'current');

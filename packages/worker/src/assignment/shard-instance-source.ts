@@ -76,7 +76,7 @@ export class ShardInstanceSource {
         replace: (items) => (items[0] === undefined ? this.#gone() : this.#take(items[0])),
         upsert: (instance) => this.#take(instance),
         remove: () => this.#gone(),
-        invalid: (_raw, problems) => this.#options.keeper.garbage('shardinstance', problems.join('; ')),
+        invalid: (_raw, problems) => this.#options.keeper.invalid('shardinstance', problems.join('; ')),
       },
       logger,
       clock,
@@ -124,7 +124,7 @@ export class ShardInstanceSource {
       return undefined;
     }
     const problem = parsed.problems.join('; ');
-    this.#options.keeper.garbage('shardinstance', problem);
+    this.#options.keeper.invalid('shardinstance', problem);
     return `ShardInstance ${this.#name()} is not valid: ${problem}`;
   }
 
