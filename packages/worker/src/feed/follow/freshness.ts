@@ -46,11 +46,6 @@ export class FeedFreshness {
     return this.#isDeaf;
   }
 
-  /** When the newest consistent read was asked for. */
-  get askedAt(): number {
-    return this.#askedAt;
-  }
-
   /** The watch is open: from now on it may prove something. */
   opened(now: number): void {
     this.#openedAt = now;

@@ -219,3 +219,11 @@ describe('a feed whose resourceVersion is gone', () => {
     expect(peer.store.size).toBe(0);
   });
 });
+
+test('a comparison counts from its question: one that gets no answer keeps no other feed from its turn', async () => {
+  const { api, feed } = await newRig('a');
+  const before = feed.comparedAt;
+  api.next((_, query) => (query.get('limit') === '1' ? status(500, 'Broken') : undefined));
+  feed.checkHistory();
+  expect(feed.comparedAt).toBeGreaterThan(before);
+});

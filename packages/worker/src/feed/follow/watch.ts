@@ -62,6 +62,7 @@ export class FeedWatch {
   /** The next watch is to be a brief one. */
   #isBrief = false;
   #historyCheck = new AbortController();
+  #askedAt = -Infinity;
   /** The API server has gone back, or so it seems: the next step is a comparison. */
   #isDoubtful = false;
   /** A consistent read has proved that it has: a list may be newer again than what is lost by the time it comes. */
@@ -196,9 +197,9 @@ export class FeedWatch {
     return this.#freshness.proofAt(this.#context.clock.monotonic(), probedAt);
   }
 
-  /** When a consistent read was last asked for to compare the watch with; monotonic ms. */
+  /** When a consistent read was last asked for to compare the watch with, answered or not; monotonic ms. */
   get comparedAt(): number {
-    return this.#freshness.askedAt;
+    return this.#askedAt;
   }
 
   /** Opens a deaf watch again: on a connection of its own, it may well meet another server. To be called now and then. */
@@ -240,6 +241,7 @@ export class FeedWatch {
     this.#historyCheck = new AbortController();
     const either = AbortSignal.any([signal, this.#historyCheck.signal]);
     const askedAt = clock.monotonic();
+    this.#askedAt = askedAt;
     const present = await askForPresent(this.#feed, clock, new Backoff(random), either);
     const { state } = this.#feed;
     if (present === undefined || either.aborted || state === undefined) return;
