@@ -1,6 +1,6 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import { describe, expect, it } from 'vitest';
-import { canServe, classify, healthBounds, needsInstanceRead, type ShardSignals } from './classification.ts';
+import { canServe, classify, healthBounds, needsInstanceRead, type ShardSigns } from './classification.ts';
 
 const bounds = healthBounds(2_000);
 const NOW = 1_000_000;
@@ -37,8 +37,8 @@ function heartbeat(change: Partial<Heartbeat> = {}): Heartbeat {
   };
 }
 
-/** Signals of a worker that was last heard `silentMs` ago. */
-function signals(silentMs: number, change: Partial<ShardSignals> = {}): ShardSignals {
+/** Signs of a worker that was last heard `silentMs` ago. */
+function signs(silentMs: number, change: Partial<ShardSigns> = {}): ShardSigns {
   return {
     heartbeat: { at: NOW - silentMs, content: heartbeat() },
     hearingSince: 0,
@@ -53,19 +53,19 @@ function signals(silentMs: number, change: Partial<ShardSignals> = {}): ShardSig
   };
 }
 
-const healthOf = (given: ShardSignals, previous: Parameters<typeof classify>[1] = 'Healthy'): string =>
+const healthOf = (given: ShardSigns, previous: Parameters<typeof classify>[1] = 'Healthy'): string =>
   classify(given, previous, bounds, NOW).health;
 
-const healthAt = (given: ShardSignals, now: number): string => classify(given, 'Suspect', bounds, now).health;
+const healthAt = (given: ShardSigns, now: number): string => classify(given, 'Suspect', bounds, now).health;
 
 describe('classify', () => {
   it('calls a worker Healthy while its heartbeats come', () => {
-    expect(healthOf(signals(1_900))).toBe('Healthy');
+    expect(healthOf(signs(1_900))).toBe('Healthy');
   });
 
   it('calls a silent worker Suspect, and never Failed for its silence alone', () => {
-    expect(healthOf(signals(2_000))).toBe('Suspect');
-    expect(healthOf(signals(3_600_000))).toBe('Suspect');
+    expect(healthOf(signs(2_000))).toBe('Suspect');
+    expect(healthOf(signs(3_600_000))).toBe('Suspect');
   });
 
   it.each([
@@ -75,33 +75,33 @@ describe('classify', () => {
     ['its ShardInstance status is not renewed', { instanceStatusAt: NOW - 30_000, instanceReadAt: NOW }],
     ['it never wrote a ShardInstance status', { instanceReadAt: NOW }],
   ] as const)('calls it Failed after two intervals when %s as well', (_, change) => {
-    expect(healthOf(signals(3_999, change))).toBe('Suspect');
-    expect(healthOf(signals(4_000, change))).toBe('Failed');
+    expect(healthOf(signs(3_999, change))).toBe('Suspect');
+    expect(healthOf(signs(4_000, change))).toBe('Failed');
   });
 
   it('never calls it Failed because nobody answers its ping: that is the same connection', () => {
-    expect(healthOf(signals(3_600_000, { ping: 'no-responders' }))).toBe('Suspect');
-    expect(healthOf(signals(3_600_000, { ping: 'unanswered' }))).toBe('Suspect');
+    expect(healthOf(signs(3_600_000, { ping: 'no-responders' }))).toBe('Suspect');
+    expect(healthOf(signs(3_600_000, { ping: 'unanswered' }))).toBe('Suspect');
   });
 
   it('takes no silence of the API server for evidence: only an answer of it', () => {
     const quiet = { ping: 'no-responders', instanceStatusAt: NOW - 3_600_000 } as const;
-    expect(healthOf(signals(3_600_000, quiet))).toBe('Suspect');
+    expect(healthOf(signs(3_600_000, quiet))).toBe('Suspect');
     // It answered before the status could have been renewed, and not since.
-    expect(healthOf(signals(60_000, { ...quiet, instanceReadAt: NOW - 56_001 }))).toBe('Suspect');
-    expect(healthOf(signals(60_000, { ...quiet, instanceReadAt: NOW - 56_000 }))).toBe('Failed');
+    expect(healthOf(signs(60_000, { ...quiet, instanceReadAt: NOW - 56_001 }))).toBe('Suspect');
+    expect(healthOf(signs(60_000, { ...quiet, instanceReadAt: NOW - 56_000 }))).toBe('Failed');
   });
 
   it('gives a status that was written after the last heartbeat its time', () => {
     const dead = (readAt: number) => ({ instanceStatusAt: NOW - 3_500, instanceReadAt: readAt });
-    expect(healthOf(signals(4_000, dead(NOW)))).toBe('Suspect');
-    expect(healthOf({ ...signals(4_000, dead(NOW + 499)) })).toBe('Suspect');
-    expect(healthOf({ ...signals(4_000, dead(NOW + 500)) })).toBe('Failed');
+    expect(healthOf(signs(4_000, dead(NOW)))).toBe('Suspect');
+    expect(healthOf({ ...signs(4_000, dead(NOW + 499)) })).toBe('Suspect');
+    expect(healthOf({ ...signs(4_000, dead(NOW + 500)) })).toBe('Failed');
   });
 
   it('is patient with a worker that is known to live without NATS, also while its pod is not ready', () => {
     const without = (silentMs: number, quietMs: number) =>
-      signals(silentMs, {
+      signs(silentMs, {
         ping: 'no-responders',
         pod: 'not-ready',
         instanceStatusAt: NOW - quietMs,
@@ -126,7 +126,7 @@ describe('classify', () => {
           const renewals =
             now < renewedFrom ? undefined : renewedFrom + Math.floor((now - renewedFrom) / 2_000) * 2_000;
           const given = {
-            ...signals(0, { ping: 'no-responders', instanceReadAt: NOW + now }),
+            ...signs(0, { ping: 'no-responders', instanceReadAt: NOW + now }),
             heartbeat: { at: NOW, content: heartbeat() },
             instanceStatusAt: NOW + (renewals ?? writtenMs - 10_000),
           };
@@ -139,26 +139,26 @@ describe('classify', () => {
 
   it('counts silence from the moment this manager could hear', () => {
     const dead = { ping: 'no-responders', pod: 'deleted' } as const;
-    expect(healthOf(signals(60_000, { ...dead, hearingSince: NOW - 3_999 }))).toBe('Suspect');
-    expect(healthOf(signals(60_000, { ...dead, hearingSince: NOW - 1_000 }))).toBe('Healthy');
-    expect(healthOf(signals(60_000, { ...dead, hearingSince: NOW - 4_000 }))).toBe('Failed');
+    expect(healthOf(signs(60_000, { ...dead, hearingSince: NOW - 3_999 }))).toBe('Suspect');
+    expect(healthOf(signs(60_000, { ...dead, hearingSince: NOW - 1_000 }))).toBe('Healthy');
+    expect(healthOf(signs(60_000, { ...dead, hearingSince: NOW - 4_000 }))).toBe('Failed');
   });
 
   it('finds a shard of the log Failed that a new manager never hears', () => {
-    const never = signals(0, { heartbeat: undefined, hearingSince: NOW - 5_000, pod: 'deleted' });
+    const never = signs(0, { heartbeat: undefined, hearingSince: NOW - 5_000, pod: 'deleted' });
     expect(healthOf(never)).toBe('Failed');
     expect(healthOf({ ...never, pod: 'unknown' })).toBe('Suspect');
     expect(healthOf(never, 'Pending')).toBe('Starting');
   });
 
   it('keeps a failed shard Failed while it is silent, and hears it again', () => {
-    expect(healthOf(signals(5_000), 'Failed')).toBe('Failed');
-    expect(healthOf(signals(500), 'Failed')).toBe('Healthy');
+    expect(healthOf(signs(5_000), 'Failed')).toBe('Failed');
+    expect(healthOf(signs(500), 'Failed')).toBe('Healthy');
   });
 
   it('forgives a short exporter restart and calls a long one Starting', () => {
     const content = heartbeat({ phase: 'Warming', exporter: { state: 'unreachable', since: 1 } });
-    const down = (ms: number): ShardSignals => signals(0, { heartbeat: { at: NOW, content }, unableSince: NOW - ms });
+    const down = (ms: number): ShardSigns => signs(0, { heartbeat: { at: NOW, content }, unableSince: NOW - ms });
     expect(healthOf(down(3_999))).toBe('Healthy');
     expect(healthOf(down(4_000))).toBe('Starting');
     expect(healthOf(down(0), 'Pending')).toBe('Starting');
@@ -166,8 +166,7 @@ describe('classify', () => {
 
   it('calls a worker Healthy while its exporter loads, and Starting once nothing was loaded for ten seconds', () => {
     const content = heartbeat({ phase: 'Warming', slots: { assigned: 128, acknowledged: 0, shown: 0 } });
-    const loading = (standstillMs: number): ShardSignals =>
-      signals(0, { heartbeat: { at: NOW, content }, standstillMs });
+    const loading = (standstillMs: number): ShardSigns => signs(0, { heartbeat: { at: NOW, content }, standstillMs });
     expect(healthOf(loading(9_999))).toBe('Healthy');
     expect(classify(loading(10_000), 'Healthy', bounds, NOW)).toEqual({
       health: 'Starting',
@@ -177,12 +176,12 @@ describe('classify', () => {
 
   it('does not count the wait of a worker that cannot say what its exporter has kept', () => {
     const content = heartbeat({ phase: 'Warming', slots: { assigned: 128, acknowledged: 0 } });
-    expect(healthOf(signals(0, { heartbeat: { at: NOW, content }, standstillMs: 15_000 }))).toBe('Healthy');
+    expect(healthOf(signs(0, { heartbeat: { at: NOW, content }, standstillMs: 15_000 }))).toBe('Healthy');
   });
 
   it('says what it saw', () => {
     const dead = { ping: 'no-responders', instanceStatusAt: NOW - 9_000, instanceReadAt: NOW } as const;
-    expect(classify(signals(4_100, dead), 'Suspect', bounds, NOW).evidence).toEqual([
+    expect(classify(signs(4_100, dead), 'Suspect', bounds, NOW).evidence).toEqual([
       'silent for 4.1 s',
       'ping: no responders',
       'ShardInstance status not renewed for 4.1 s',
@@ -191,20 +190,20 @@ describe('classify', () => {
 });
 
 describe('needsInstanceRead', () => {
-  const needs = (given: ShardSignals): boolean => needsInstanceRead(given, bounds, NOW);
+  const needs = (given: ShardSigns): boolean => needsInstanceRead(given, bounds, NOW);
 
   it('asks only for a worker that would be lost if its status was not renewed', () => {
-    expect(needs(signals(3_999))).toBe(false);
-    expect(needs(signals(4_000))).toBe(true);
-    expect(needs(signals(4_000, { instanceStatusAt: NOW - 3_999 }))).toBe(false);
-    expect(needs(signals(60_000, { instanceStatusAt: NOW - 7_999 }))).toBe(false);
-    expect(needs(signals(60_000, { instanceStatusAt: NOW - 8_000 }))).toBe(true);
+    expect(needs(signs(3_999))).toBe(false);
+    expect(needs(signs(4_000))).toBe(true);
+    expect(needs(signs(4_000, { instanceStatusAt: NOW - 3_999 }))).toBe(false);
+    expect(needs(signs(60_000, { instanceStatusAt: NOW - 7_999 }))).toBe(false);
+    expect(needs(signs(60_000, { instanceStatusAt: NOW - 8_000 }))).toBe(true);
   });
 
   it('asks no more once it is known', () => {
-    expect(needs(signals(5_000, { instanceReadAt: NOW - 900 }))).toBe(false);
-    expect(needs(signals(5_000, { instanceReadAt: NOW - 1_100 }))).toBe(true);
-    expect(needs(signals(5_000, { pod: 'deleted' }))).toBe(false);
+    expect(needs(signs(5_000, { instanceReadAt: NOW - 900 }))).toBe(false);
+    expect(needs(signs(5_000, { instanceReadAt: NOW - 1_100 }))).toBe(true);
+    expect(needs(signs(5_000, { pod: 'deleted' }))).toBe(false);
   });
 });
 

@@ -5,7 +5,7 @@ import type { Health, ShardObservation } from '../aggregate/index.ts';
  * Everything known about one worker, from sources that fail independently. Times are ms on this manager's clock (when
  * *it* saw something), never the worker's, so that clock skew cannot fake life or death.
  */
-export interface ShardSignals {
+export interface ShardSigns {
   /** Newest heartbeat, and when it arrived. */
   readonly heartbeat: { readonly at: number; readonly content: Heartbeat } | undefined;
   /** Since when this manager could have heard one: subscription live, leading, last end of an own stall. */
@@ -85,51 +85,49 @@ const OBSERVED_AS: Readonly<Record<Health, ShardObservation['health']>> = {
  * nobody answers, is Suspect, for as long as it lasts: a worker serves without NATS. Failed also needs a sign from the API
  * server, which fails independently. Before the first heartbeat of a shard that was never Healthy, silence means Starting.
  */
-export function classify(signals: ShardSignals, previous: Health, bounds: HealthBounds, now: number): Classification {
-  const heardAt = signals.heartbeat?.at;
+export function classify(signs: ShardSigns, previous: Health, bounds: HealthBounds, now: number): Classification {
+  const heardAt = signs.heartbeat?.at;
   if (heardAt === undefined && previous === 'Pending') return { health: 'Starting', evidence: ['no heartbeat yet'] };
-  const silentMs = now - Math.max(heardAt ?? 0, signals.hearingSince);
-  if (silentMs < bounds.suspectMs) return heard(signals, previous, bounds, now);
+  const silentMs = now - Math.max(heardAt ?? 0, signs.hearingSince);
+  if (silentMs < bounds.suspectMs) return heard(signs, previous, bounds, now);
   const silent = `silent for ${(silentMs / 1000).toFixed(1)} s`;
   if (silentMs < bounds.failedMs) return { health: previous === 'Failed' ? 'Failed' : 'Suspect', evidence: [silent] };
-  const ping = signals.ping === 'no-responders' ? ['ping: no responders'] : [];
-  const loss = signOfLoss(signals, bounds, now);
+  const ping = signs.ping === 'no-responders' ? ['ping: no responders'] : [];
+  const loss = signOfLoss(signs, bounds, now);
   if (loss !== undefined) return { health: 'Failed', evidence: [silent, ...ping, loss] };
-  const life = renewsStatus(signals, bounds, now)
+  const life = renewsStatus(signs, bounds, now)
     ? 'it renews its ShardInstance status: it has lost NATS only'
     : 'the API server does not say that it is gone';
   return { health: previous === 'Failed' ? 'Failed' : 'Suspect', evidence: [silent, ...ping, life] };
 }
 
 /** Since when a worker is silent on NATS, as far as this manager could hear. */
-const silentSince = ({ heartbeat, hearingSince }: ShardSignals): number => Math.max(heartbeat?.at ?? 0, hearingSince);
+const silentSince = ({ heartbeat, hearingSince }: ShardSigns): number => Math.max(heartbeat?.at ?? 0, hearingSince);
 
 /**
  * Whether to ask the API server for the ShardInstance now: the worker counts as Failed if its status has not been renewed.
  */
-export function needsInstanceRead(signals: ShardSignals, bounds: HealthBounds, now: number): boolean {
-  if (now - silentSince(signals) < bounds.failedMs) return false;
-  return (
-    now - statusSince(signals) >= statusPatience(signals, bounds) && signOfLoss(signals, bounds, now) === undefined
-  );
+export function needsInstanceRead(signs: ShardSigns, bounds: HealthBounds, now: number): boolean {
+  if (now - silentSince(signs) < bounds.failedMs) return false;
+  return now - statusSince(signs) >= statusPatience(signs, bounds) && signOfLoss(signs, bounds, now) === undefined;
 }
 
 /** Since when there was no sign of the worker, neither on NATS nor in its ShardInstance. */
-const statusSince = (signals: ShardSignals): number => Math.max(signals.instanceStatusAt ?? 0, silentSince(signals));
+const statusSince = (signs: ShardSigns): number => Math.max(signs.instanceStatusAt ?? 0, silentSince(signs));
 
 /** Whether it has been writing to the API server for longer than it is silent on NATS. */
-const outlivesNats = (signals: ShardSignals, { suspectMs }: HealthBounds): boolean =>
-  (signals.instanceStatusAt ?? 0) > silentSince(signals) + suspectMs;
+const outlivesNats = (signs: ShardSigns, { suspectMs }: HealthBounds): boolean =>
+  (signs.instanceStatusAt ?? 0) > silentSince(signs) + suspectMs;
 
 /** One that is known to live without NATS may be late with its status, and costs nothing meanwhile. */
-const statusPatience = (signals: ShardSignals, bounds: HealthBounds): number =>
-  outlivesNats(signals, bounds) ? 2 * bounds.statusMs : bounds.statusMs;
+const statusPatience = (signs: ShardSigns, bounds: HealthBounds): number =>
+  outlivesNats(signs, bounds) ? 2 * bounds.statusMs : bounds.statusMs;
 
-const renewsStatus = (signals: ShardSignals, bounds: HealthBounds, now: number): boolean =>
-  outlivesNats(signals, bounds) && now - statusSince(signals) < statusPatience(signals, bounds);
+const renewsStatus = (signs: ShardSigns, bounds: HealthBounds, now: number): boolean =>
+  outlivesNats(signs, bounds) && now - statusSince(signs) < statusPatience(signs, bounds);
 
 function heard(
-  { heartbeat, unableSince, standstillMs }: ShardSignals,
+  { heartbeat, unableSince, standstillMs }: ShardSigns,
   previous: Health,
   bounds: HealthBounds,
   now: number,
@@ -155,12 +153,12 @@ function heard(
 }
 
 /** What the API server says of the loss of a worker that is silent on NATS, or undefined. */
-function signOfLoss(signals: ShardSignals, bounds: HealthBounds, now: number): string | undefined {
-  const { pod, instanceReadAt = 0 } = signals;
+function signOfLoss(signs: ShardSigns, bounds: HealthBounds, now: number): string | undefined {
+  const { pod, instanceReadAt = 0 } = signs;
   if (pod === 'deleted') return 'pod deleted';
   if (pod === 'terminated') return 'container terminated';
-  if (pod === 'not-ready' && !renewsStatus(signals, bounds, now)) return 'pod not ready';
-  const quietMs = instanceReadAt - statusSince(signals);
-  if (quietMs < statusPatience(signals, bounds)) return undefined;
+  if (pod === 'not-ready' && !renewsStatus(signs, bounds, now)) return 'pod not ready';
+  const quietMs = instanceReadAt - statusSince(signs);
+  if (quietMs < statusPatience(signs, bounds)) return undefined;
   return `ShardInstance status not renewed for ${(quietMs / 1000).toFixed(1)} s`;
 }

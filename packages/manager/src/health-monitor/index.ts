@@ -4,9 +4,9 @@ export {
   type HealthBounds,
   healthBounds,
   needsInstanceRead,
-  type ShardSignals,
+  type ShardSigns,
 } from './classification.ts';
 export { type HealthSignal, type HealthTable, healthTable } from './health-table.ts';
 export { shardCommand } from './shard-command.ts';
-export { standbyCommand, type StandbySignals } from './standby.ts';
+export { standbyCommand, type StandbySigns } from './standby.ts';
 export { isTakeoverDue } from './takeover.ts';

@@ -1,11 +1,11 @@
 import type { CommandBody, ShardConfigState, ShardId, StandbyObservation } from '../aggregate/index.ts';
-import type { HealthBounds, ShardSignals } from './classification.ts';
+import type { HealthBounds, ShardSigns } from './classification.ts';
 import { isTakeoverDue } from './takeover.ts';
 
 /** What is seen of the two workers of a shard. */
-export interface StandbySignals {
-  readonly active: ShardSignals & { readonly terminating: boolean };
-  readonly standby: Pick<ShardSignals, 'heartbeat'> & {
+export interface StandbySigns {
+  readonly active: ShardSigns & { readonly terminating: boolean };
+  readonly standby: Pick<ShardSigns, 'heartbeat'> & {
     /** Since when its heartbeats say that all its slots are in its exposition; undefined while they do not. */
     readonly runningSince: number | undefined;
     readonly terminating: boolean;
@@ -34,11 +34,11 @@ const STARTS_OVER_MS = 8_000;
 export function standbyCommand(
   state: ShardConfigState,
   shardId: ShardId,
-  signals: StandbySignals,
+  signs: StandbySigns,
   bounds: HealthBounds,
   now: number,
 ): Extract<CommandBody, { type: 'StandbyReady' }> | undefined {
-  const { active, standby } = signals;
+  const { active, standby } = signs;
   const content = standby.heartbeat?.content;
   if (content === undefined || !canTakeOver(state, shardId, standby, bounds, now)) return undefined;
   const runningMs = now - (standby.runningSince ?? now);
@@ -59,7 +59,7 @@ export function standbyCommand(
 function canTakeOver(
   state: ShardConfigState,
   shardId: ShardId,
-  { heartbeat, runningSince, terminating }: StandbySignals['standby'],
+  { heartbeat, runningSince, terminating }: StandbySigns['standby'],
   bounds: HealthBounds,
   now: number,
 ): boolean {
@@ -72,7 +72,7 @@ function canTakeOver(
 
 /** Why the active worker counts as lost, or undefined. `standbyMs`: how long the standby could have served. */
 function lossOf(
-  { heartbeat, hearingSince, ping, pod, coldSince }: ShardSignals,
+  { heartbeat, hearingSince, ping, pod, coldSince }: ShardSigns,
   standbyMs: number,
   bounds: HealthBounds,
   now: number,
@@ -100,7 +100,7 @@ function lossOf(
 
 /** At a start the standby may be done a little sooner, and whoever has not been heard yet is not gone. */
 function lateStart(
-  { heartbeat, coldSince }: ShardSignals,
+  { heartbeat, coldSince }: ShardSigns,
   standbyMs: number,
   graceMs: number,
 ): readonly string[] | undefined {

@@ -12,8 +12,8 @@ export {
   loadOf,
   observeShard,
   type ShardSources,
-  signalsOf,
-  standbySignals,
+  signsOf,
+  standbySigns,
   type WorkerSources,
 } from './shard-view.ts';
 export type { WorkerPod } from './worker-pods.ts';

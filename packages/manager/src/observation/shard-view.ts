@@ -1,5 +1,5 @@
 import type { Health, LoadProgress, Settings, ShardObservation } from '../aggregate/index.ts';
-import { classify, type HealthBounds, type ShardSignals, type StandbySignals } from '../health-monitor/index.ts';
+import { classify, type HealthBounds, type ShardSigns, type StandbySigns } from '../health-monitor/index.ts';
 import { loadProgress } from './load-progress.ts';
 import { scraperProgress } from './scrapers.ts';
 import type { WorkerPod } from './worker-pods.ts';
@@ -9,7 +9,7 @@ import type { WorkerView } from './worker-registry.ts';
 export interface WorkerSources {
   readonly worker: WorkerView | undefined;
   /** How the newest ping since it was last heard has failed, if so. */
-  readonly ping: ShardSignals['ping'];
+  readonly ping: ShardSigns['ping'];
   readonly hearingSince: number;
   /** Its pod; null when the API server says that there is none, undefined when the API server was not heard. */
   readonly pod: WorkerPod | null | undefined;
@@ -24,7 +24,7 @@ export interface ShardSources extends WorkerSources {
   readonly other: WorkerSources;
 }
 
-export function signalsOf(sources: WorkerSources, now: number): ShardSignals {
+export function signsOf(sources: WorkerSources, now: number): ShardSigns {
   const { worker, pod } = sources;
   return {
     heartbeat: worker === undefined ? undefined : { at: worker.heardAt, content: worker.heartbeat },
@@ -33,7 +33,7 @@ export function signalsOf(sources: WorkerSources, now: number): ShardSignals {
     coldSince: worker?.coldSince,
     standstillMs: loadOf(sources, now)?.standstillMs ?? 0,
     ping: sources.ping,
-    pod: podSignal(pod),
+    pod: podSign(pod),
     instanceStatusAt: sources.instanceStatusAt,
     instanceReadAt: sources.instanceReadAt,
   };
@@ -44,7 +44,7 @@ export function loadOf({ worker, hearingSince }: WorkerSources, now: number): Lo
   return worker === undefined ? undefined : loadProgress(worker.load, worker.heartbeat, hearingSince, now);
 }
 
-function podSignal(pod: WorkerPod | null | undefined): ShardSignals['pod'] {
+function podSign(pod: WorkerPod | null | undefined): ShardSigns['pod'] {
   if (pod === undefined) return 'unknown';
   if (pod === null) return 'deleted';
   if (pod.phase === 'Failed' || pod.phase === 'Succeeded' || pod.workerDown) return 'terminated';
@@ -61,7 +61,7 @@ export function observeShard(
   now: number,
 ): ShardObservation {
   const { worker } = sources;
-  const { health, evidence } = classify(signalsOf(sources, now), previous, bounds, now);
+  const { health, evidence } = classify(signsOf(sources, now), previous, bounds, now);
   const heartbeat = worker?.heartbeat;
   return {
     shardId,
@@ -93,12 +93,12 @@ const isTerminating = ({ worker, pod }: WorkerSources): boolean =>
   worker?.heartbeat.phase === 'Draining' || pod?.deleting === true;
 
 /** What decides whether the standby of a shard takes over. `now` is monotonic, ms. */
-export function standbySignals(sources: ShardSources, now: number): StandbySignals {
+export function standbySigns(sources: ShardSources, now: number): StandbySigns {
   const { other } = sources;
   return {
-    active: { ...signalsOf(sources, now), terminating: isTerminating(sources) },
+    active: { ...signsOf(sources, now), terminating: isTerminating(sources) },
     standby: {
-      heartbeat: signalsOf(other, now).heartbeat,
+      heartbeat: signsOf(other, now).heartbeat,
       runningSince: other.worker?.runningSince,
       terminating: isTerminating(other) || other.worker?.heartbeat.phase === 'Terminated',
     },

@@ -22,8 +22,8 @@ import {
   observeShard,
   scraperProgress,
   type ShardSources,
-  signalsOf,
-  standbySignals,
+  signsOf,
+  standbySigns,
 } from '../observation/index.ts';
 import { settingsOf } from './settings.ts';
 import type { VerificationFinished } from './verifications.ts';
@@ -86,7 +86,7 @@ export function observedCommands(state: ShardConfigState, sourcesOf: SourcesOf, 
   const bounds = healthBounds(settings.health.intervalMs);
   return Object.values(state.shards).flatMap((shard): CommandBody[] => {
     const sources = sourcesOf(shard.shardId);
-    const takeover = standbyCommand(state, shard.shardId, standbySignals(sources, now), bounds, now);
+    const takeover = standbyCommand(state, shard.shardId, standbySigns(sources, now), bounds, now);
     // Everything else that is seen is about the worker that is about to be replaced.
     if (takeover !== undefined) return [takeover];
     const observation = observeShard(shard.shardId, sources, shard.health, bounds, now);
@@ -110,7 +110,7 @@ export function shardsToRead(state: ShardConfigState, sourcesOf: SourcesOf, now:
     const { health, shardId } = shard;
     // One that is starting, and has nothing yet, may take its time.
     const canFail = health !== 'Failed' && (health !== 'Pending' || !isIdle(state, shard));
-    return canFail && needsInstanceRead(signalsOf(sourcesOf(shardId), now), bounds, now) ? [shardId] : [];
+    return canFail && needsInstanceRead(signsOf(sourcesOf(shardId), now), bounds, now) ? [shardId] : [];
   });
 }
 

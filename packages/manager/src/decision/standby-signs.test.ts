@@ -1,7 +1,7 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import { describe, expect, it } from 'vitest';
 import type { ShardConfigState } from '../aggregate/index.ts';
-import { healthBounds, standbyCommand, type StandbySignals } from '../health-monitor/index.ts';
+import { healthBounds, standbyCommand, type StandbySigns } from '../health-monitor/index.ts';
 import { heartbeatOf } from '../testing/index.ts';
 import { Simulation, testSettings } from './testing/simulation.ts';
 
@@ -18,9 +18,9 @@ function stateOf(change: Partial<ShardConfigState> = {}): ShardConfigState {
 const state = stateOf();
 const epoch = state.shards[shardId]?.epoch ?? 0;
 
-type Standby = Partial<StandbySignals['standby']> & { readonly says?: Partial<Heartbeat>; readonly silentMs?: number };
+type Standby = Partial<StandbySigns['standby']> & { readonly says?: Partial<Heartbeat>; readonly silentMs?: number };
 
-function signals(active: Partial<StandbySignals['active']> = {}, standby: Standby = {}): StandbySignals {
+function signs(active: Partial<StandbySigns['active']> = {}, standby: Standby = {}): StandbySigns {
   const { says, silentMs = 300, ...over } = standby;
   return {
     active: {
@@ -48,11 +48,11 @@ function signals(active: Partial<StandbySignals['active']> = {}, standby: Standb
 const heard = (silentMs: number) => ({
   heartbeat: { at: NOW - silentMs, content: heartbeatOf({ generation, epoch }) },
 });
-const command = (given: StandbySignals, of = state) => standbyCommand(of, shardId, given, bounds, NOW);
+const command = (given: StandbySigns, of = state) => standbyCommand(of, shardId, given, bounds, NOW);
 const dead = { ...heard(1_500), ping: 'no-responders' } as const;
 
 describe('a standby takes over', () => {
-  it.each<[string, Partial<StandbySignals['active']>, Partial<StandbySignals['active']>]>([
+  it.each<[string, Partial<StandbySigns['active']>, Partial<StandbySigns['active']>]>([
     ['nobody answers its ping after one and a half heartbeats', dead, { ...dead, ...heard(1_499) }],
     ['its pod is gone', { ...heard(1_500), pod: 'deleted' }, { pod: 'deleted' }],
     ['its container has ended', { ...heard(1_500), pod: 'terminated' }, { pod: 'terminated' }],
@@ -68,39 +68,39 @@ describe('a standby takes over', () => {
     ],
     ['it is heard but not ready to serve', { coldSince: NOW - 1_500 }, { coldSince: NOW - 1_499 }],
   ])('when %s, and not a moment sooner', (_, enough, tooLittle) => {
-    expect(command(signals(enough))?.observation.active).toEqual({ lost: true, terminating: false });
-    expect(command(signals(tooLittle))).toBeUndefined();
+    expect(command(signs(enough))?.observation.active).toEqual({ lost: true, terminating: false });
+    expect(command(signs(tooLittle))).toBeUndefined();
   });
 
   it('from a worker that terminates, at once', () => {
-    expect(command(signals({ terminating: true }))?.observation.active).toEqual({ lost: false, terminating: true });
+    expect(command(signs({ terminating: true }))?.observation.active).toEqual({ lost: false, terminating: true });
   });
 
   it('never from one that serves, and never for silence alone', () => {
-    expect(command(signals())).toBeUndefined();
-    expect(command(signals(heard(3_600_000)))).toBeUndefined();
+    expect(command(signs())).toBeUndefined();
+    expect(command(signs(heard(3_600_000)))).toBeUndefined();
   });
 
   it('says what it rests on', () => {
-    expect(command(signals(dead))?.observation.evidence).toEqual(['silent for 1.5 s', 'ping: no responders']);
+    expect(command(signs(dead))?.observation.evidence).toEqual(['silent for 1.5 s', 'ping: no responders']);
   });
 
   it('waits longer after an outage of NATS, when not all workers are back at the same moment', () => {
     const returning = { ...dead, ...heard(60_000), hearingSince: NOW - 3_999 };
-    expect(command(signals(returning))).toBeUndefined();
-    expect(command(signals({ ...returning, hearingSince: NOW - 4_000 }))).toBeDefined();
+    expect(command(signs(returning))).toBeUndefined();
+    expect(command(signs({ ...returning, hearingSince: NOW - 4_000 }))).toBeDefined();
   });
 
   it('does not compete with one that loads as well and is done a little later', () => {
-    expect(command(signals({ coldSince: NOW - 60_000 }, { runningSince: NOW - 1_499 }))).toBeUndefined();
+    expect(command(signs({ coldSince: NOW - 60_000 }, { runningSince: NOW - 1_499 }))).toBeUndefined();
   });
 
   it('from one whose exporter starts over only after the time for which that one holds scrapes back', () => {
     const { gateway } = heartbeatOf({});
     const content = heartbeatOf({ generation, epoch, gateway: { ...gateway, state: 'warming', startsOver: true } });
     const startingOver = { heartbeat: { at: NOW - 200, content } };
-    expect(command(signals({ ...startingOver, coldSince: NOW - 7_999 }))).toBeUndefined();
-    expect(command(signals({ ...startingOver, coldSince: NOW - 8_000 }))).toBeDefined();
+    expect(command(signs({ ...startingOver, coldSince: NOW - 7_999 }))).toBeUndefined();
+    expect(command(signs({ ...startingOver, coldSince: NOW - 8_000 }))).toBeDefined();
   });
 
   it('from one that is late at a start, but not because it was not heard yet', () => {
@@ -109,16 +109,16 @@ describe('a standby takes over', () => {
       shards: { ...state.shards, ...(shard && { [shardId]: { ...shard, health: 'Pending' } }) },
     });
     const unheard = { heartbeat: undefined, ping: 'no-responders', pod: 'not-ready' } as const;
-    expect(command(signals(unheard, { runningSince: NOW - 9_999 }), starting)).toBeUndefined();
-    expect(command(signals(unheard, { runningSince: NOW - 10_000 }), starting)).toBeDefined();
-    expect(command(signals({}, { runningSince: NOW - 10_000 }), starting)).toBeUndefined();
-    expect(command(signals(unheard, { runningSince: NOW - 9_999 }))).toBeDefined();
+    expect(command(signs(unheard, { runningSince: NOW - 9_999 }), starting)).toBeUndefined();
+    expect(command(signs(unheard, { runningSince: NOW - 10_000 }), starting)).toBeDefined();
+    expect(command(signs({}, { runningSince: NOW - 10_000 }), starting)).toBeUndefined();
+    expect(command(signs(unheard, { runningSince: NOW - 9_999 }))).toBeDefined();
   });
 
   it('from an outdated worker once it is renewed itself', () => {
     const rolled = stateOf({ revision: 'r2' });
-    expect(command(signals({}, { says: { revision: 'r1' } }), rolled)).toBeUndefined();
-    expect(command(signals({}, { says: { revision: 'r2' } }), rolled)).toBeDefined();
+    expect(command(signs({}, { says: { revision: 'r1' } }), rolled)).toBeUndefined();
+    expect(command(signs({}, { says: { revision: 'r2' } }), rolled)).toBeDefined();
   });
 });
 
@@ -137,12 +137,12 @@ describe('a standby does not take over', () => {
     ['when it was never heard', { heartbeat: undefined }],
     ['when it serves already', { says: { replica: 'a' } }],
   ])('%s', (_, standby) => {
-    expect(command(signals(dead))).toBeDefined();
-    expect(command(signals(dead, standby))).toBeUndefined();
+    expect(command(signs(dead))).toBeDefined();
+    expect(command(signs(dead, standby))).toBeUndefined();
   });
 
   it('where there shall be none', () => {
     const settings = { ...testSettings, replicasPerShard: 1 };
-    expect(command(signals(dead), stateOf({ settings }))).toBeUndefined();
+    expect(command(signs(dead), stateOf({ settings }))).toBeUndefined();
   });
 });
