@@ -33,7 +33,7 @@ it('stays where a row names no target', () => {
   expect(table.ask('Shut', { force: 0 }, { type: 'KNOCK' })).toEqual({ to: 'Shut', events: ['hello'] });
 });
 
-it('has no verdict on a signal that the state does not handle', () => {
+it('has no verdict on a trigger that the state does not handle', () => {
   expect(table.ask('Open', { force: 0 }, { type: 'KNOCK' })).toBeUndefined();
 });
 

@@ -1,6 +1,6 @@
 import { createMachine, transition } from 'xstate';
 
-/** One row: in a state, on a signal, if the guard holds: decide, and go to `target` (absent: stay). */
+/** One row: in a state, on a trigger, if the guard holds: decide, and go to `target` (absent: stay). */
 export interface Row {
   readonly guard?: string;
   readonly target?: string;
@@ -8,7 +8,7 @@ export interface Row {
   readonly actions: string;
 }
 
-/** An xstate machine as plain data: no timers, no actors, no effects. The first row of a signal whose guard holds wins. */
+/** An xstate machine as plain data: no timers, no actors, no effects. The first row of a trigger whose guard holds wins. */
 export interface TableConfig {
   readonly id: string;
   readonly initial: string;
@@ -17,10 +17,10 @@ export interface TableConfig {
   readonly states: Readonly<Record<string, { readonly on?: Readonly<Record<string, readonly Row[]>> }>>;
 }
 
-/** What the rows' names mean. Guards and decisions are pure functions of the facts and the signal. */
-export interface TableMeaning<Facts, Signal extends { readonly type: string }, Event> {
-  readonly guards: Readonly<Record<string, (facts: Facts, signal: Signal) => boolean>>;
-  readonly decisions: Readonly<Record<string, (facts: Facts, signal: Signal) => readonly Event[]>>;
+/** What the rows' names mean. Guards and decisions are pure functions of the facts and the trigger. */
+export interface TableMeaning<Facts, Trigger extends { readonly type: string }, Event> {
+  readonly guards: Readonly<Record<string, (facts: Facts, trigger: Trigger) => boolean>>;
+  readonly decisions: Readonly<Record<string, (facts: Facts, trigger: Trigger) => readonly Event[]>>;
 }
 
 export interface Verdict<Event> {
@@ -29,12 +29,12 @@ export interface Verdict<Event> {
 }
 
 /** A machine used as a pure decision table; it keeps no state of its own. */
-export interface DecisionTable<Facts, Signal extends { readonly type: string }, Event> {
+export interface DecisionTable<Facts, Trigger extends { readonly type: string }, Event> {
   readonly config: TableConfig;
   /** The same meaning with other rows: for tests that ask what each row is for. */
-  withRows(config: TableConfig): DecisionTable<Facts, Signal, Event>;
-  /** The verdict on `signal` in `state`, or undefined when no row handles it. */
-  ask(state: string, facts: Facts, signal: Signal): Verdict<Event> | undefined;
+  withRows(config: TableConfig): DecisionTable<Facts, Trigger, Event>;
+  /** The verdict on `trigger` in `state`, or undefined when no row handles it. */
+  ask(state: string, facts: Facts, trigger: Trigger): Verdict<Event> | undefined;
 }
 
 /** Thrown at construction when rows name a guard or decision that has no meaning. */
@@ -43,49 +43,49 @@ export class DecisionTableError extends Error {
   override readonly name = 'DecisionTableError';
 }
 
-export function decisionTable<Facts, Signal extends { readonly type: string }, Event>(
+export function decisionTable<Facts, Trigger extends { readonly type: string }, Event>(
   config: TableConfig,
-  meaning: TableMeaning<Facts, Signal, Event>,
-): DecisionTable<Facts, Signal, Event> {
+  meaning: TableMeaning<Facts, Trigger, Event>,
+): DecisionTable<Facts, Trigger, Event> {
   checkNames(config, meaning);
   const machine = toMachine(config, meaning.guards);
   return {
     config,
     withRows: (rows) => decisionTable(rows, meaning),
-    ask(state, facts, signal) {
+    ask(state, facts, trigger) {
       const snapshot = machine.resolveState({ value: state, context: { facts } });
-      const [next, actions] = transition(machine, snapshot, { type: signal.type, signal });
+      const [next, actions] = transition(machine, snapshot, { type: trigger.type, trigger });
       const decision = actions[0];
       if (decision === undefined) return undefined;
       const to = typeof next.value === 'string' ? next.value : state;
-      return { to, events: meaning.decisions[decision.type]?.(facts, signal) ?? [] };
+      return { to, events: meaning.decisions[decision.type]?.(facts, trigger) ?? [] };
     },
   };
 }
 
-/** Facts and signal travel through xstate as opaque values: its guards get them back unchanged. */
-function toMachine<Facts, Signal>(
+/** Facts and trigger travel through xstate as opaque values: its guards get them back unchanged. */
+function toMachine<Facts, Trigger>(
   config: TableConfig,
-  guards: Readonly<Record<string, (facts: Facts, signal: Signal) => boolean>>,
+  guards: Readonly<Record<string, (facts: Facts, trigger: Trigger) => boolean>>,
 ) {
   const types: {
     context?: { facts: Facts };
     input?: { facts: Facts };
-    events?: { type: string; signal: Signal };
+    events?: { type: string; trigger: Trigger };
   } = {};
   const rows = (list: readonly Row[]) =>
     list.map(({ guard, target, actions }) => ({
       ...(guard === undefined
         ? {}
         : {
-            guard: ({ context, event }: { context: { facts: Facts }; event: { signal: Signal } }) =>
-              guards[guard]?.(context.facts, event.signal) ?? false,
+            guard: ({ context, event }: { context: { facts: Facts }; event: { trigger: Trigger } }) =>
+              guards[guard]?.(context.facts, event.trigger) ?? false,
           }),
       ...(target === undefined ? {} : { target }),
       actions: { type: actions },
     }));
   const on = (all: TableConfig['on']) =>
-    Object.fromEntries(Object.entries(all ?? {}).map(([signal, list]) => [signal, rows(list)]));
+    Object.fromEntries(Object.entries(all ?? {}).map(([trigger, list]) => [trigger, rows(list)]));
   return createMachine({
     types,
     id: config.id,

@@ -5,17 +5,17 @@ import {
   type ShardEvent,
   type ShardObservation,
 } from '../aggregate/index.ts';
-import { type HealthSignal, type HealthTable, healthTable } from '../health-monitor/index.ts';
+import { type HealthTrigger, type HealthTable, healthTable } from '../health-monitor/index.ts';
 import { balanceStateOf, type BalanceTable, balanceTable } from '../load-balancer/index.ts';
 import {
-  type MigrationSignal,
+  type MigrationTrigger,
   type MigrationTable,
   migrationTable,
-  signalOf,
-  signalsFromState,
+  triggerOf,
+  triggersFromState,
   tableStateOf,
 } from '../migration/index.ts';
-import { type ConfigSignal, configStateOf, type ConfigTable, configTable } from '../orchestrator/index.ts';
+import { type ConfigTrigger, configStateOf, type ConfigTable, configTable } from '../orchestrator/index.ts';
 import { rolloutStateOf, type RolloutTable, rolloutTable } from '../rollout/index.ts';
 import { Draft } from './draft.ts';
 
@@ -103,12 +103,12 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
     }
     case 'ShardObserved': {
       const { observation } = command;
-      const signals: readonly HealthSignal[] = [
+      const triggers: readonly HealthTrigger[] = [
         { type: 'REPORT', observation },
-        { type: SIGNAL_OF[observation.health], observation },
+        { type: TRIGGER_OF[observation.health], observation },
         ...(observation.shown === true ? [{ type: 'SHOWN', observation } as const] : []),
       ];
-      return askHealth(tables, draft, observation.shardId, signals);
+      return askHealth(tables, draft, observation.shardId, triggers);
     }
     case 'StandbyReady': {
       const { observation } = command;
@@ -130,36 +130,36 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
   return command satisfies never;
 }
 
-const SIGNAL_OF: Readonly<Record<ShardObservation['health'], HealthSignal['type']>> = {
+const TRIGGER_OF: Readonly<Record<ShardObservation['health'], HealthTrigger['type']>> = {
   Starting: 'STARTING',
   Healthy: 'HEALTHY',
   Suspect: 'SUSPECT',
   Failed: 'FAILED',
 };
 
-function askConfig(tables: DecisionTables, draft: Draft, signal: ConfigSignal): Rejection | undefined {
+function askConfig(tables: DecisionTables, draft: Draft, trigger: ConfigTrigger): Rejection | undefined {
   const { state, now } = draft;
   const from = configStateOf(state);
-  const verdict = tables.config.ask(from, { state, now, view: draft.view }, signal);
+  const verdict = tables.config.ask(from, { state, now, view: draft.view }, trigger);
   if (draft.take(verdict)) return undefined;
-  return reject(tables.config.config.id, `${signal.type} changes nothing in state ${from}`);
+  return reject(tables.config.config.id, `${trigger.type} changes nothing in state ${from}`);
 }
 
-/** Each of `signals` may find a row; it is a rejection when none does. */
+/** Each of `triggers` may find a row; it is a rejection when none does. */
 function askHealth(
   tables: DecisionTables,
   draft: Draft,
   shardId: string,
-  signals: readonly HealthSignal[],
+  triggers: readonly HealthTrigger[],
 ): Rejection | undefined {
   const machine = tables.health.config.id;
   let taken = false;
-  for (const signal of signals) {
+  for (const trigger of triggers) {
     const shard = draft.state.shards[shardId];
     if (draft.view === undefined || shard === undefined) return reject(machine, `there is no ${shardId}`);
-    taken = draft.take(tables.health.ask(shard.health, { view: draft.view, shard }, signal)) || taken;
+    taken = draft.take(tables.health.ask(shard.health, { view: draft.view, shard }, trigger)) || taken;
   }
-  const names = signals.map(({ type }) => type).join(' and ');
+  const names = triggers.map(({ type }) => type).join(' and ');
   return taken ? undefined : reject(machine, `${names} changes nothing for ${shardId}, ${draft.healthOf(shardId)}`);
 }
 
@@ -175,23 +175,23 @@ function answerHandover(
   if (migration === undefined && state === 'released') {
     return askHealth(tables, draft, shardId, [{ type: 'RELEASED', release: id }]);
   }
-  const signal = migration === undefined ? undefined : signalOf(migration, command);
-  if (signal === undefined) return reject(tables.migration.config.id, `${state} of ${shardId}: not of ${id}`);
-  return askMigration(tables, draft, id, signal);
+  const trigger = migration === undefined ? undefined : triggerOf(migration, command);
+  if (trigger === undefined) return reject(tables.migration.config.id, `${state} of ${shardId}: not of ${id}`);
+  return askMigration(tables, draft, id, trigger);
 }
 
 function askMigration(
   tables: DecisionTables,
   draft: Draft,
   id: string,
-  signal: MigrationSignal,
+  trigger: MigrationTrigger,
 ): Rejection | undefined {
   const machine = tables.migration.config.id;
   const migration = draft.state.migrations[id];
   if (draft.view === undefined || migration === undefined) return reject(machine, `no migration ${id} is open`);
   const from = tableStateOf(migration);
-  if (draft.take(tables.migration.ask(from, { view: draft.view, migration }, signal))) return undefined;
-  return reject(machine, `${signal.type} changes nothing for ${id} in ${from}`);
+  if (draft.take(tables.migration.ask(from, { view: draft.view, migration }, trigger))) return undefined;
+  return reject(machine, `${trigger.type} changes nothing for ${id} in ${from}`);
 }
 
 /** One round of what follows from the state: open migrations first, because a failover needs to know what they leave. */
@@ -201,8 +201,8 @@ function followUp(tables: DecisionTables, draft: Draft): void {
     if (draft.view === undefined || migration === undefined) continue;
     const facts = { view: draft.view, migration };
     const from = tableStateOf(migration);
-    for (const signal of signalsFromState(facts)) {
-      if (draft.take(tables.migration.ask(from, facts, signal))) break;
+    for (const trigger of triggersFromState(facts)) {
+      if (draft.take(tables.migration.ask(from, facts, trigger))) break;
     }
     if (draft.isFull) return;
   }

@@ -20,7 +20,7 @@ interface Place {
   readonly table: keyof DecisionTables;
   /** undefined: a row of every state. */
   readonly state: string | undefined;
-  readonly signal: string;
+  readonly trigger: string;
   readonly index: number;
   readonly row: Row;
 }
@@ -34,17 +34,17 @@ function placesOf(table: keyof DecisionTables): Place[] {
     [undefined, on] as const,
     ...Object.entries(states).map(([name, state]) => [name, state.on] as const),
   ];
-  return groups.flatMap(([state, signals]) =>
-    Object.entries(signals ?? {}).flatMap(([signal, rows]) =>
-      rows.map((row, index) => ({ table, state, signal, index, row })),
+  return groups.flatMap(([state, triggers]) =>
+    Object.entries(triggers ?? {}).flatMap(([trigger, rows]) =>
+      rows.map((row, index) => ({ table, state, trigger, index, row })),
     ),
   );
 }
 
-function withoutRow(config: TableConfig, { state, signal, index }: Place): TableConfig {
+function withoutRow(config: TableConfig, { state, trigger, index }: Place): TableConfig {
   const cut = (on: TableConfig['on']): NonNullable<TableConfig['on']> => ({
     ...on,
-    [signal]: (on?.[signal] ?? []).filter((_, i) => i !== index),
+    [trigger]: (on?.[trigger] ?? []).filter((_, i) => i !== index),
   });
   if (state === undefined) return { ...config, on: cut(config.on) };
   return { ...config, states: { ...config.states, [state]: { on: cut(config.states[state]?.on) } } };
@@ -76,20 +76,21 @@ const textOf = (decision: Decision): string =>
 const disagreements: string[] = [];
 
 /** `table`, noting each verdict whose events do not lead to the state that it names. */
-function checked<Facts, Signal extends { readonly type: string }>(
-  table: DecisionTable<Facts, Signal, ShardEvent>,
+function checked<Facts, Trigger extends { readonly type: string }>(
+  table: DecisionTable<Facts, Trigger, ShardEvent>,
   before: (facts: Facts) => ShardConfigState,
   stateOf: (state: ShardConfigState, facts: Facts) => string,
-): DecisionTable<Facts, Signal, ShardEvent> {
+): DecisionTable<Facts, Trigger, ShardEvent> {
   return {
     ...table,
-    ask(from, facts, signal) {
-      const verdict = table.ask(from, facts, signal);
+    ask(from, facts, trigger) {
+      const verdict = table.ask(from, facts, trigger);
       if (verdict === undefined) return undefined;
       const state = before(facts);
       const after = verdict.events.reduce((s, event) => evolve(s, event, state.sequence + 1), state);
       const to = stateOf(after, facts);
-      if (to !== verdict.to) disagreements.push(`${table.config.id}: ${from} ${signal.type}: ${verdict.to}, not ${to}`);
+      if (to !== verdict.to)
+        disagreements.push(`${table.config.id}: ${from} ${trigger.type}: ${verdict.to}, not ${to}`);
       return verdict;
     },
   };
@@ -144,7 +145,7 @@ describe('decision tables', () => {
   );
 });
 
-function describePlace({ table, state, signal, index, row }: Place): string {
+function describePlace({ table, state, trigger, index, row }: Place): string {
   const guard = row.guard === undefined ? '' : ` [${row.guard}]`;
-  return `${table}: ${state ?? 'any state'} ${signal}#${index}${guard} -> ${row.actions}`;
+  return `${table}: ${state ?? 'any state'} ${trigger}#${index}${guard} -> ${row.actions}`;
 }

@@ -18,7 +18,7 @@ import {
 import { endsKeeping, isCaughtUp } from './shard-command.ts';
 import { takeoverReasons } from './takeover.ts';
 
-export interface HealthSignal {
+export interface HealthTrigger {
   /**
    * STARTING to FAILED: the observed health. REPORT: revision and draining. SHOWN: everything that it is responsible for
    * is in its exposition. RELEASED: it let go of the slots that it had lost. GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not or shall not.
@@ -45,7 +45,7 @@ interface HealthFacts {
   readonly shard: ShardState;
 }
 
-export type HealthTable = DecisionTable<HealthFacts, HealthSignal, ShardEvent>;
+export type HealthTable = DecisionTable<HealthFacts, HealthTrigger, ShardEvent>;
 
 const config: TableConfig = {
   id: 'health-monitor',
@@ -111,7 +111,7 @@ const config: TableConfig = {
 
 const becomes =
   (to: Health) =>
-  ({ view, shard }: HealthFacts, { observation }: HealthSignal): readonly ShardEvent[] => [
+  ({ view, shard }: HealthFacts, { observation }: HealthTrigger): readonly ShardEvent[] => [
     {
       type: 'shard.health.changed.v1',
       at: view.now,
@@ -126,7 +126,7 @@ type Promotion = Extract<ShardEvent, { type: 'shard.standby.promoted.v1' }>;
 
 const promotes =
   (cause: Promotion['cause'], why: string) =>
-  ({ view, shard }: HealthFacts, { standby }: HealthSignal): readonly ShardEvent[] => {
+  ({ view, shard }: HealthFacts, { standby }: HealthTrigger): readonly ShardEvent[] => {
     if (standby === undefined) return [];
     const reason = [`${shard.shardId}/${shard.active} ${why}`, ...standby.evidence].join('; ').slice(0, 500);
     const { shardId, active: from } = shard;
@@ -135,10 +135,10 @@ const promotes =
 
 const because =
   (reason: (state: ShardConfigState, standby: StandbyObservation) => boolean) =>
-  ({ view }: HealthFacts, { standby }: HealthSignal): boolean =>
+  ({ view }: HealthFacts, { standby }: HealthTrigger): boolean =>
     standby !== undefined && reason(view.state, standby);
 
-export const healthTable: HealthTable = decisionTable<HealthFacts, HealthSignal, ShardEvent>(config, {
+export const healthTable: HealthTable = decisionTable<HealthFacts, HealthTrigger, ShardEvent>(config, {
   guards: {
     activeIsLost: because(takeoverReasons.isLost),
     activeTerminates: because(takeoverReasons.terminates),

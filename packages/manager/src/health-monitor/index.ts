@@ -6,7 +6,7 @@ export {
   needsInstanceRead,
   type ShardSigns,
 } from './classification.ts';
-export { type HealthSignal, type HealthTable, healthTable } from './health-table.ts';
+export { type HealthTrigger, type HealthTable, healthTable } from './health-table.ts';
 export { shardCommand } from './shard-command.ts';
 export { standbyCommand, type StandbySigns } from './standby.ts';
 export { isTakeoverDue } from './takeover.ts';

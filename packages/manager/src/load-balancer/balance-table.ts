@@ -27,11 +27,11 @@ import {
 } from './placement.ts';
 
 /** "Look whether slots should have other owners." */
-interface BalanceSignal {
+interface BalanceTrigger {
   readonly type: 'EVALUATE';
 }
 
-export type BalanceTable = DecisionTable<View, BalanceSignal, ShardEvent>;
+export type BalanceTable = DecisionTable<View, BalanceTrigger, ShardEvent>;
 
 /** Lost slots come first, then shards that are about to leave, then balance. */
 const config: TableConfig = {
@@ -56,7 +56,7 @@ const config: TableConfig = {
   },
 };
 
-export const balanceTable: BalanceTable = decisionTable<View, BalanceSignal, ShardEvent>(config, {
+export const balanceTable: BalanceTable = decisionTable<View, BalanceTrigger, ShardEvent>(config, {
   guards: {
     // Slots must never wait for ever: after the grace those that are there begin.
     firstShardsReady: (view) => targetsOf(view.state).length > 0 && awaitedShards(view).length === 0,

@@ -6,7 +6,7 @@ import {
   type ShardId,
   slotsToRelease,
 } from '../aggregate/index.ts';
-import type { MigrationSignal } from './migration-table.ts';
+import type { MigrationTrigger } from './migration-table.ts';
 
 type HandoverObserved = Extract<CommandBody, { type: 'HandoverObserved' }>;
 
@@ -48,10 +48,10 @@ function isNews(state: ShardConfigState, { shardId, handover }: HandoverObserved
 }
 
 /** What a handover means for `migration`, or undefined when it is none of this shard's business. */
-export function signalOf(
+export function triggerOf(
   migration: MigrationState,
   { shardId, handover }: HandoverObserved,
-): MigrationSignal | undefined {
+): MigrationTrigger | undefined {
   if (migration[handover.role] !== shardId) return undefined;
   const { state, objects, error, acknowledgedAt } = handover;
   switch (state) {

@@ -1,8 +1,8 @@
-export { handoverCommands, signalOf } from './handover.ts';
+export { handoverCommands, triggerOf } from './handover.ts';
 export {
-  type MigrationSignal,
+  type MigrationTrigger,
   type MigrationTable,
   migrationTable,
-  signalsFromState,
+  triggersFromState,
   tableStateOf,
 } from './migration-table.ts';

@@ -11,7 +11,7 @@ import {
 } from '../aggregate/index.ts';
 
 /** What happens to one migration. `detail` is for people. */
-export interface MigrationSignal {
+export interface MigrationTrigger {
   readonly type:
     | 'START'
     | 'WARMING'
@@ -36,7 +36,7 @@ export interface MigrationFacts {
   readonly migration: MigrationState;
 }
 
-export type MigrationTable = DecisionTable<MigrationFacts, MigrationSignal, ShardEvent>;
+export type MigrationTable = DecisionTable<MigrationFacts, MigrationTrigger, ShardEvent>;
 
 /** A target that is gone, or that shall not have the slots any more, ends every migration that is not committed. */
 const givenUp = {
@@ -160,8 +160,8 @@ export const migrationTable: MigrationTable = decisionTable(config, {
         detail,
       },
     ],
-    commit: ({ view: { now }, migration: { id } }, signal) => [
-      { type: 'shard.migration.committed.v1', at: now, id, because: becauseOf(signal), reason: signal.detail },
+    commit: ({ view: { now }, migration: { id } }, trigger) => [
+      { type: 'shard.migration.committed.v1', at: now, id, because: becauseOf(trigger), reason: trigger.detail },
     ],
     complete: ({ view: { now }, migration: { id, plannedAt } }) => [
       {
@@ -184,10 +184,10 @@ export const migrationTable: MigrationTable = decisionTable(config, {
           : { release: `g${state.generation}-r${state.nextMigration}`, releaseWhen: 'shown' as const }),
       },
     ],
-    rollBack: (facts, signal) => [rolledBack(facts, signal, 0)],
+    rollBack: (facts, trigger) => [rolledBack(facts, trigger, 0)],
     // The longer it keeps failing, the longer until the next try.
-    rollBackAndWait: (facts, signal) => [
-      rolledBack(facts, signal, Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failuresBefore(facts))),
+    rollBackAndWait: (facts, trigger) => [
+      rolledBack(facts, trigger, Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failuresBefore(facts))),
     ],
   },
 });
@@ -197,14 +197,14 @@ const failuresBefore = ({ view: { state, now }, migration: { source, target } }:
 
 function rolledBack(
   { view: { now }, migration }: MigrationFacts,
-  { detail }: MigrationSignal,
+  { detail }: MigrationTrigger,
   waitMs: number,
 ): ShardEvent {
   const { id, step } = migration;
   return { type: 'shard.migration.rolledback.v1', at: now, id, step, reason: detail, retryAt: now + waitMs };
 }
 
-function becauseOf({ type }: MigrationSignal): 'scraped' | 'overlap-expired' | 'source-lost' {
+function becauseOf({ type }: MigrationTrigger): 'scraped' | 'overlap-expired' | 'source-lost' {
   if (type === 'SCRAPED') return 'scraped';
   return type === 'SOURCE_LOST' ? 'source-lost' : 'overlap-expired';
 }
@@ -215,25 +215,25 @@ export function tableStateOf(migration: MigrationState): string {
 }
 
 /** What the state itself says about a migration, most pressing first; the first that a row handles counts. */
-export function signalsFromState({ view: { state, now }, migration }: MigrationFacts): readonly MigrationSignal[] {
+export function triggersFromState({ view: { state, now }, migration }: MigrationFacts): readonly MigrationTrigger[] {
   const source = state.shards[migration.source];
   const target = state.shards[migration.target];
-  const signals: MigrationSignal[] = [];
+  const triggers: MigrationTrigger[] = [];
   if (target === undefined || target.health === 'Failed') {
-    signals.push({ type: 'TARGET_LOST', detail: `target ${migration.target} is lost` });
+    triggers.push({ type: 'TARGET_LOST', detail: `target ${migration.target} is lost` });
   }
   if (source === undefined || source.health === 'Failed') {
-    signals.push({ type: 'SOURCE_LOST', detail: `source ${migration.source} is lost` });
+    triggers.push({ type: 'SOURCE_LOST', detail: `source ${migration.source} is lost` });
   }
   if (target !== undefined && (target.draining || !isWanted(state, target))) {
     const why = target.draining ? 'terminates' : 'is no longer wanted';
-    signals.push({ type: 'TARGET_UNWANTED', detail: `target ${migration.target} ${why}` });
+    triggers.push({ type: 'TARGET_UNWANTED', detail: `target ${migration.target} ${why}` });
   }
   if (migration.deadline !== null && migration.deadline <= now) {
-    signals.push({ type: 'DEADLINE', detail: deadlineText(migration) });
+    triggers.push({ type: 'DEADLINE', detail: deadlineText(migration) });
   }
-  if (migration.step === 'Planning') signals.push({ type: 'START', detail: 'its turn' });
-  return signals;
+  if (migration.step === 'Planning') triggers.push({ type: 'START', detail: 'its turn' });
+  return triggers;
 }
 
 function deadlineText({ step, committed, source, target }: MigrationState): string {

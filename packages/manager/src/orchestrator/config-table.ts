@@ -15,7 +15,7 @@ import { isStrategy, unknownStrategyText } from '../load-balancer/index.ts';
 import { bandOf, clamp, loadScalingBlock, shardsAbove, shardsBelow, steadyLoad } from './scaling.ts';
 
 /** EVALUATE: look whether the number of shards is right. The others bring what changed. */
-export type ConfigSignal =
+export type ConfigTrigger =
   | { readonly type: 'EVALUATE' }
   | { readonly type: 'DELETE' }
   | { readonly type: 'CONFIG'; readonly config: ObservedConfig; readonly isRestored: boolean }
@@ -40,7 +40,7 @@ interface ConfigFacts {
   readonly view: View | undefined;
 }
 
-export type ConfigTable = DecisionTable<ConfigFacts, ConfigSignal, ShardEvent>;
+export type ConfigTable = DecisionTable<ConfigFacts, ConfigTrigger, ShardEvent>;
 
 const rejections = {
   INVALID: [{ guard: 'problemIsNews', actions: 'reject' }],
@@ -84,18 +84,18 @@ const config: TableConfig = {
   },
 };
 
-export const configTable: ConfigTable = decisionTable<ConfigFacts, ConfigSignal, ShardEvent>(config, {
+export const configTable: ConfigTable = decisionTable<ConfigFacts, ConfigTrigger, ShardEvent>(config, {
   guards: {
-    isUsable: ({ state }, signal) => problemsOf(state, signal).length === 0,
-    isUsableNews: ({ state }, signal) =>
-      signal.type === 'CONFIG' &&
-      problemsOf(state, signal).length === 0 &&
-      (signal.isRestored || signal.config.specGeneration >= state.specGeneration) &&
-      isNews(state, signal.config),
-    problemIsNews: ({ state }, signal) => {
-      if (problemsOf(state, signal).length === 0) return false;
-      const [generation, before] = [specGenerationOf(signal), state.rejected?.specGeneration ?? -1];
-      return generation > before || (isRestored(signal) && generation !== before);
+    isUsable: ({ state }, trigger) => problemsOf(state, trigger).length === 0,
+    isUsableNews: ({ state }, trigger) =>
+      trigger.type === 'CONFIG' &&
+      problemsOf(state, trigger).length === 0 &&
+      (trigger.isRestored || trigger.config.specGeneration >= state.specGeneration) &&
+      isNews(state, trigger.config),
+    problemIsNews: ({ state }, trigger) => {
+      if (problemsOf(state, trigger).length === 0) return false;
+      const [generation, before] = [specGenerationOf(trigger), state.rejected?.specGeneration ?? -1];
+      return generation > before || (isRestored(trigger) && generation !== before);
     },
     isFirst: ({ state }) => state.desiredShards === 0,
     belowMinimum: ({ view }) =>
@@ -112,18 +112,18 @@ export const configTable: ConfigTable = decisionTable<ConfigFacts, ConfigSignal,
       loadScalingBlock(view) === undefined,
   },
   decisions: {
-    accept: ({ now }, signal) =>
-      signal.type === 'CONFIG' ? [{ type: 'shard.config.accepted.v1', at: now, ...signal.config }] : [],
-    reject: ({ state, now }, signal) => [
+    accept: ({ now }, trigger) =>
+      trigger.type === 'CONFIG' ? [{ type: 'shard.config.accepted.v1', at: now, ...trigger.config }] : [],
+    reject: ({ state, now }, trigger) => [
       {
         type: 'shard.config.rejected.v1',
         at: now,
-        specGeneration: specGenerationOf(signal),
-        problems: problemsOf(state, signal),
+        specGeneration: specGenerationOf(trigger),
+        problems: problemsOf(state, trigger),
       },
     ],
     delete: ({ now }) => [{ type: 'shard.config.deleted.v1', at: now }],
-    recover: ({ now }, signal) => (signal.type === 'LOG_LOST' ? [recovered(now, signal)] : []),
+    recover: ({ now }, trigger) => (trigger.type === 'LOG_LOST' ? [recovered(now, trigger)] : []),
     scaleFirst: ({ view }) =>
       view === undefined
         ? []
@@ -183,9 +183,9 @@ function scaledByLoad(view: View): readonly ShardEvent[] {
   return [scaled(view, to, 'load', `load ${load.toFixed(2)} was ${side} for long enough`, load)];
 }
 
-type Trigger = Extract<ShardEvent, { type: 'shard.scaled.v1' }>['trigger'];
+type ScalingTrigger = Extract<ShardEvent, { type: 'shard.scaled.v1' }>['trigger'];
 
-function scaled({ state, now }: View, to: number, trigger: Trigger, reason: string, load?: number): ShardEvent {
+function scaled({ state, now }: View, to: number, trigger: ScalingTrigger, reason: string, load?: number): ShardEvent {
   return {
     type: 'shard.scaled.v1',
     at: now,
@@ -197,7 +197,7 @@ function scaled({ state, now }: View, to: number, trigger: Trigger, reason: stri
   };
 }
 
-const isRestored = (signal: ConfigSignal): boolean => 'isRestored' in signal && signal.isRestored;
+const isRestored = (trigger: ConfigTrigger): boolean => 'isRestored' in trigger && trigger.isRestored;
 
 function isNews(state: ShardConfigState, { specGeneration, settings, revision }: ObservedConfig): boolean {
   return (
@@ -208,10 +208,10 @@ function isNews(state: ShardConfigState, { specGeneration, settings, revision }:
 }
 
 /** Everything that makes a spec unusable, in words for its author. */
-function problemsOf(state: ShardConfigState, signal: ConfigSignal): string[] {
-  if (signal.type === 'INVALID') return [...signal.problems];
-  if (signal.type !== 'CONFIG' && signal.type !== 'LOG_LOST') return [];
-  const { settings } = signal.config;
+function problemsOf(state: ShardConfigState, trigger: ConfigTrigger): string[] {
+  if (trigger.type === 'INVALID') return [...trigger.problems];
+  if (trigger.type !== 'CONFIG' && trigger.type !== 'LOG_LOST') return [];
+  const { settings } = trigger.config;
   const problems: string[] = [];
   if (!isStrategy(settings.strategy)) problems.push(unknownStrategyText(settings.strategy));
   if (settings.minShards > settings.maxShards) {
@@ -221,19 +221,19 @@ function problemsOf(state: ShardConfigState, signal: ConfigSignal): string[] {
     problems.push(`spec.scaleDownThreshold must be below spec.scaleUpThreshold ${settings.scaleUpThreshold}`);
   }
   const before = state.settings;
-  if (signal.type === 'LOG_LOST' || before === null) return problems;
+  if (trigger.type === 'LOG_LOST' || before === null) return problems;
   if (settings.slotCount !== before.slotCount) problems.push(`spec.slots is immutable: it is ${before.slotCount}`);
   if (settings.shardBy !== before.shardBy) problems.push(`spec.shardBy is immutable: it is ${before.shardBy}`);
   return problems;
 }
 
-function specGenerationOf(signal: ConfigSignal): number {
-  if (signal.type === 'CONFIG' || signal.type === 'LOG_LOST') return signal.config.specGeneration;
-  return signal.type === 'INVALID' ? signal.specGeneration : 0;
+function specGenerationOf(trigger: ConfigTrigger): number {
+  if (trigger.type === 'CONFIG' || trigger.type === 'LOG_LOST') return trigger.config.specGeneration;
+  return trigger.type === 'INVALID' ? trigger.specGeneration : 0;
 }
 
-function recovered(now: number, signal: Extract<ConfigSignal, { type: 'LOG_LOST' }>): ShardEvent {
-  const { config: observed, generation, instances, reason } = signal;
+function recovered(now: number, trigger: Extract<ConfigTrigger, { type: 'LOG_LOST' }>): ShardEvent {
+  const { config: observed, generation, instances, reason } = trigger;
   const regular = instances.map(({ shardId }) => ordinalOf(shardId)).filter((ordinal) => ordinal < SURGE_ORDINAL);
   const highest = Math.max(-1, ...regular);
   return {

@@ -25,11 +25,11 @@ import {
 import { plannedMigrations, type Transfer } from '../load-balancer/index.ts';
 
 /** "Look whether the rolling update can go on." */
-interface RolloutSignal {
+interface RolloutTrigger {
   readonly type: 'EVALUATE';
 }
 
-export type RolloutTable = DecisionTable<View, RolloutSignal, ShardEvent>;
+export type RolloutTable = DecisionTable<View, RolloutTrigger, ShardEvent>;
 
 /**
  * A surge worker starts with the new template, which the others' StatefulSets get only when it is ready: until then the
@@ -67,7 +67,7 @@ const config: TableConfig = {
   },
 };
 
-export const rolloutTable: RolloutTable = decisionTable<View, RolloutSignal, ShardEvent>(config, {
+export const rolloutTable: RolloutTable = decisionTable<View, RolloutTrigger, ShardEvent>(config, {
   guards: {
     isDue: (view) => outdatedShards(view.state).length > 0 && rolloutBlock(view) === undefined,
     isProved: (view) => proofOf(view) !== undefined,
