@@ -17,27 +17,30 @@ const door: TableConfig = {
   },
 };
 
-const meaning = {
-  guards: { isHard: (facts: { readonly force: number }) => facts.force > 5 },
+const implementations = {
+  guards: { isHard: (context: { readonly force: number }) => context.force > 5 },
   decisions: { slam: () => ['bang'], close: () => ['click'], answer: () => ['hello'] },
 };
 
-const table = decisionTable<{ readonly force: number }, { readonly type: 'PUSH' | 'KNOCK' }, string>(door, meaning);
+const table = decisionTable<{ readonly force: number }, { readonly type: 'PUSH' | 'KNOCK' }, string>(
+  door,
+  implementations,
+);
 
 it('takes the first row whose guard holds', () => {
-  expect(table.ask('Open', { force: 9 }, { type: 'PUSH' })).toEqual({ to: 'Shut', events: ['bang'] });
-  expect(table.ask('Open', { force: 1 }, { type: 'PUSH' })).toEqual({ to: 'Shut', events: ['click'] });
+  expect(table.evaluate('Open', { force: 9 }, { type: 'PUSH' })).toEqual({ to: 'Shut', events: ['bang'] });
+  expect(table.evaluate('Open', { force: 1 }, { type: 'PUSH' })).toEqual({ to: 'Shut', events: ['click'] });
 });
 
 it('stays where a row names no target', () => {
-  expect(table.ask('Shut', { force: 0 }, { type: 'KNOCK' })).toEqual({ to: 'Shut', events: ['hello'] });
+  expect(table.evaluate('Shut', { force: 0 }, { type: 'KNOCK' })).toEqual({ to: 'Shut', events: ['hello'] });
 });
 
-it('has no verdict on a trigger that the state does not handle', () => {
-  expect(table.ask('Open', { force: 0 }, { type: 'KNOCK' })).toBeUndefined();
+it('has no result on a trigger that the state does not handle', () => {
+  expect(table.evaluate('Open', { force: 0 }, { type: 'KNOCK' })).toBeUndefined();
 });
 
-it('refuses rows that name what has no meaning', () => {
+it('refuses rows that name what has no implementation', () => {
   const rows = (row: { guard?: string; actions: string }): TableConfig => ({
     id: 'door',
     initial: 'Open',

@@ -17,60 +17,60 @@ export interface TableConfig {
   readonly states: Readonly<Record<string, { readonly on?: Readonly<Record<string, readonly Row[]>> }>>;
 }
 
-/** What the rows' names mean. Guards and decisions are pure functions of the facts and the trigger. */
-export interface TableMeaning<Facts, Trigger extends { readonly type: string }, Event> {
-  readonly guards: Readonly<Record<string, (facts: Facts, trigger: Trigger) => boolean>>;
-  readonly decisions: Readonly<Record<string, (facts: Facts, trigger: Trigger) => readonly Event[]>>;
+/** What the rows' names mean. Guards and decisions are pure functions of the context and the trigger. */
+export interface TableImplementations<Context, Trigger extends { readonly type: string }, Event> {
+  readonly guards: Readonly<Record<string, (context: Context, trigger: Trigger) => boolean>>;
+  readonly decisions: Readonly<Record<string, (context: Context, trigger: Trigger) => readonly Event[]>>;
 }
 
-export interface Verdict<Event> {
+export interface TableResult<Event> {
   readonly to: string;
   readonly events: readonly Event[];
 }
 
 /** A machine used as a pure decision table; it keeps no state of its own. */
-export interface DecisionTable<Facts, Trigger extends { readonly type: string }, Event> {
+export interface DecisionTable<Context, Trigger extends { readonly type: string }, Event> {
   readonly config: TableConfig;
-  /** The same meaning with other rows: for tests that ask what each row is for. */
-  withRows(config: TableConfig): DecisionTable<Facts, Trigger, Event>;
-  /** The verdict on `trigger` in `state`, or undefined when no row handles it. */
-  ask(state: string, facts: Facts, trigger: Trigger): Verdict<Event> | undefined;
+  /** The same implementations with other rows: for tests that ask what each row is for. */
+  withRows(config: TableConfig): DecisionTable<Context, Trigger, Event>;
+  /** The result on `trigger` in `state`, or undefined when no row handles it. */
+  evaluate(state: string, context: Context, trigger: Trigger): TableResult<Event> | undefined;
 }
 
-/** Thrown at construction when rows name a guard or decision that has no meaning. */
+/** Thrown at construction when rows name a guard or decision without an implementation. */
 export class DecisionTableError extends Error {
   readonly code = 'SC_DECISION_TABLE';
   override readonly name = 'DecisionTableError';
 }
 
-export function decisionTable<Facts, Trigger extends { readonly type: string }, Event>(
+export function decisionTable<Context, Trigger extends { readonly type: string }, Event>(
   config: TableConfig,
-  meaning: TableMeaning<Facts, Trigger, Event>,
-): DecisionTable<Facts, Trigger, Event> {
-  checkNames(config, meaning);
-  const machine = toMachine(config, meaning.guards);
+  implementations: TableImplementations<Context, Trigger, Event>,
+): DecisionTable<Context, Trigger, Event> {
+  checkNames(config, implementations);
+  const machine = toMachine(config, implementations.guards);
   return {
     config,
-    withRows: (rows) => decisionTable(rows, meaning),
-    ask(state, facts, trigger) {
-      const snapshot = machine.resolveState({ value: state, context: { facts } });
+    withRows: (rows) => decisionTable(rows, implementations),
+    evaluate(state, context, trigger) {
+      const snapshot = machine.resolveState({ value: state, context: { given: context } });
       const [next, actions] = transition(machine, snapshot, { type: trigger.type, trigger });
       const decision = actions[0];
       if (decision === undefined) return undefined;
       const to = typeof next.value === 'string' ? next.value : state;
-      return { to, events: meaning.decisions[decision.type]?.(facts, trigger) ?? [] };
+      return { to, events: implementations.decisions[decision.type]?.(context, trigger) ?? [] };
     },
   };
 }
 
-/** Facts and trigger travel through xstate as opaque values: its guards get them back unchanged. */
-function toMachine<Facts, Trigger>(
+/** Context and trigger travel through xstate as opaque values: its guards get them back unchanged. */
+function toMachine<Context, Trigger>(
   config: TableConfig,
-  guards: Readonly<Record<string, (facts: Facts, trigger: Trigger) => boolean>>,
+  guards: Readonly<Record<string, (context: Context, trigger: Trigger) => boolean>>,
 ) {
   const types: {
-    context?: { facts: Facts };
-    input?: { facts: Facts };
+    context?: { given: Context };
+    input?: { given: Context };
     events?: { type: string; trigger: Trigger };
   } = {};
   const rows = (list: readonly Row[]) =>
@@ -78,8 +78,8 @@ function toMachine<Facts, Trigger>(
       ...(guard === undefined
         ? {}
         : {
-            guard: ({ context, event }: { context: { facts: Facts }; event: { trigger: Trigger } }) =>
-              guards[guard]?.(context.facts, event.trigger) ?? false,
+            guard: ({ context: { given }, event }: { context: { given: Context }; event: { trigger: Trigger } }) =>
+              guards[guard]?.(given, event.trigger) ?? false,
           }),
       ...(target === undefined ? {} : { target }),
       actions: { type: actions },
@@ -98,18 +98,18 @@ function toMachine<Facts, Trigger>(
 
 function checkNames(
   config: TableConfig,
-  meaning: {
+  implementations: {
     readonly guards: Readonly<Record<string, unknown>>;
     readonly decisions: Readonly<Record<string, unknown>>;
   },
 ): void {
   for (const row of rowsOf(config)) {
     const { guard, actions } = row;
-    if (guard !== undefined && meaning.guards[guard] === undefined) {
-      throw new DecisionTableError(`table ${config.id}: no guard "${guard}"; add it to the table's meaning`);
+    if (guard !== undefined && implementations.guards[guard] === undefined) {
+      throw new DecisionTableError(`table ${config.id}: no guard "${guard}"; add it to the implementations`);
     }
-    if (meaning.decisions[actions] === undefined) {
-      throw new DecisionTableError(`table ${config.id}: no decision "${actions}"; add it to the table's meaning`);
+    if (implementations.decisions[actions] === undefined) {
+      throw new DecisionTableError(`table ${config.id}: no decision "${actions}"; add it to the implementations`);
     }
   }
 }

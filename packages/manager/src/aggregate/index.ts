@@ -9,7 +9,7 @@ export type {
   ShardObservation,
   StandbyObservation,
 } from './commands.ts';
-export { type DecisionTable, decisionTable, type Row, type TableConfig, type Verdict } from './decision-table.ts';
+export { type DecisionTable, decisionTable, type Row, type TableConfig, type TableResult } from './decision-table.ts';
 export { type ShardEvent, shardEventSchema } from './events.ts';
 export { evolve } from './evolve.ts';
 export { recoverShards } from './log-recovery.ts';

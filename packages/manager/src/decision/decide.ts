@@ -20,7 +20,7 @@ import { rolloutStateOf, type RolloutTable, rolloutTable } from '../rollout/inde
 import { Draft } from './draft.ts';
 
 /**
- * Outcome of a command. `decided` may be empty for a Tick. `rejected`: no state of the asked table handles the command
+ * Outcome of a command. `decided` may be empty for a Tick. `rejected`: no state of the evaluated table handles the command
  * now; count and log it with `machine` and `reason`, change nothing.
  */
 export type Decision =
@@ -58,7 +58,7 @@ class EndlessDecisionError extends Error {
 
 const MOST_ROUNDS = 100;
 
-/** A `Decide` that asks `tables`. First the command itself is answered, then everything that follows from it. */
+/** A `Decide` that evaluates `tables`. First the command itself is answered, then everything that follows from it. */
 export function createDecide(tables: DecisionTables): Decide {
   return (state, command) => {
     const draft = new Draft(state, command);
@@ -83,23 +83,23 @@ const reject = (machine: string, reason: string): Rejection => ({ kind: 'rejecte
 function answer(tables: DecisionTables, draft: Draft, command: Command): Rejection | undefined {
   switch (command.type) {
     case 'ConfigObserved':
-      return askConfig(tables, draft, {
+      return evaluateConfig(tables, draft, {
         type: 'CONFIG',
         config: command.config,
         isRestored: command.isRestored === true,
       });
     case 'ConfigInvalid':
-      return askConfig(tables, draft, {
+      return evaluateConfig(tables, draft, {
         type: 'INVALID',
         specGeneration: command.specGeneration,
         problems: command.problems,
         isRestored: command.isRestored === true,
       });
     case 'ConfigDeleted':
-      return askConfig(tables, draft, { type: 'DELETE' });
+      return evaluateConfig(tables, draft, { type: 'DELETE' });
     case 'LogLost': {
       const { config, generation, instances, reason } = command;
-      return askConfig(tables, draft, { type: 'LOG_LOST', config, generation, instances, reason });
+      return evaluateConfig(tables, draft, { type: 'LOG_LOST', config, generation, instances, reason });
     }
     case 'ShardObserved': {
       const { observation } = command;
@@ -108,22 +108,22 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
         { type: TRIGGER_OF[observation.health], observation },
         ...(observation.shown === true ? [{ type: 'SHOWN', observation } as const] : []),
       ];
-      return askHealth(tables, draft, observation.shardId, triggers);
+      return evaluateHealth(tables, draft, observation.shardId, triggers);
     }
     case 'StandbyReady': {
       const { observation } = command;
-      return askHealth(tables, draft, observation.shardId, [{ type: 'STANDBY_READY', standby: observation }]);
+      return evaluateHealth(tables, draft, observation.shardId, [{ type: 'STANDBY_READY', standby: observation }]);
     }
     case 'PodGone':
-      return askHealth(tables, draft, command.shardId, [{ type: 'GONE' }]);
+      return evaluateHealth(tables, draft, command.shardId, [{ type: 'GONE' }]);
     case 'HandoverObserved':
       return answerHandover(tables, draft, command);
     case 'VerificationFinished': {
       const type = command.equal ? 'VERIFIED' : 'MISMATCH';
-      return askMigration(tables, draft, command.migration, { type, detail: command.detail });
+      return evaluateMigration(tables, draft, command.migration, { type, detail: command.detail });
     }
     case 'ScrapersMoved':
-      return askMigration(tables, draft, command.migration, { type: 'SCRAPED', detail: command.detail });
+      return evaluateMigration(tables, draft, command.migration, { type: 'SCRAPED', detail: command.detail });
     case 'Tick':
       return undefined;
   }
@@ -137,16 +137,16 @@ const TRIGGER_OF: Readonly<Record<ShardObservation['health'], HealthTrigger['typ
   Failed: 'FAILED',
 };
 
-function askConfig(tables: DecisionTables, draft: Draft, trigger: ConfigTrigger): Rejection | undefined {
+function evaluateConfig(tables: DecisionTables, draft: Draft, trigger: ConfigTrigger): Rejection | undefined {
   const { state, now } = draft;
   const from = configStateOf(state);
-  const verdict = tables.config.ask(from, { state, now, view: draft.view }, trigger);
-  if (draft.take(verdict)) return undefined;
+  const result = tables.config.evaluate(from, { state, now, view: draft.view }, trigger);
+  if (draft.take(result)) return undefined;
   return reject(tables.config.config.id, `${trigger.type} changes nothing in state ${from}`);
 }
 
 /** Each of `triggers` may find a row; it is a rejection when none does. */
-function askHealth(
+function evaluateHealth(
   tables: DecisionTables,
   draft: Draft,
   shardId: string,
@@ -157,7 +157,7 @@ function askHealth(
   for (const trigger of triggers) {
     const shard = draft.state.shards[shardId];
     if (draft.view === undefined || shard === undefined) return reject(machine, `there is no ${shardId}`);
-    taken = draft.take(tables.health.ask(shard.health, { view: draft.view, shard }, trigger)) || taken;
+    taken = draft.take(tables.health.evaluate(shard.health, { view: draft.view, shard }, trigger)) || taken;
   }
   const names = triggers.map(({ type }) => type).join(' and ');
   return taken ? undefined : reject(machine, `${names} changes nothing for ${shardId}, ${draft.healthOf(shardId)}`);
@@ -173,14 +173,14 @@ function answerHandover(
   const migration = draft.state.migrations[id];
   // Not a migration's but a failover's release.
   if (migration === undefined && state === 'released') {
-    return askHealth(tables, draft, shardId, [{ type: 'RELEASED', release: id }]);
+    return evaluateHealth(tables, draft, shardId, [{ type: 'RELEASED', release: id }]);
   }
   const trigger = migration === undefined ? undefined : triggerOf(migration, command);
   if (trigger === undefined) return reject(tables.migration.config.id, `${state} of ${shardId}: not of ${id}`);
-  return askMigration(tables, draft, id, trigger);
+  return evaluateMigration(tables, draft, id, trigger);
 }
 
-function askMigration(
+function evaluateMigration(
   tables: DecisionTables,
   draft: Draft,
   id: string,
@@ -190,7 +190,7 @@ function askMigration(
   const migration = draft.state.migrations[id];
   if (draft.view === undefined || migration === undefined) return reject(machine, `no migration ${id} is open`);
   const from = tableStateOf(migration);
-  if (draft.take(tables.migration.ask(from, { view: draft.view, migration }, trigger))) return undefined;
+  if (draft.take(tables.migration.evaluate(from, { view: draft.view, migration }, trigger))) return undefined;
   return reject(machine, `${trigger.type} changes nothing for ${id} in ${from}`);
 }
 
@@ -199,16 +199,16 @@ function followUp(tables: DecisionTables, draft: Draft): void {
   for (const { id } of openMigrations(draft.state)) {
     const migration = draft.state.migrations[id];
     if (draft.view === undefined || migration === undefined) continue;
-    const facts = { view: draft.view, migration };
+    const context = { view: draft.view, migration };
     const from = tableStateOf(migration);
-    for (const trigger of triggersFromState(facts)) {
-      if (draft.take(tables.migration.ask(from, facts, trigger))) break;
+    for (const trigger of triggersFromState(context)) {
+      if (draft.take(tables.migration.evaluate(from, context, trigger))) break;
     }
     if (draft.isFull) return;
   }
   if (draft.view === undefined || draft.state.deleted) return;
-  askConfig(tables, draft, { type: 'EVALUATE' });
-  draft.take(tables.rollout.ask(rolloutStateOf(draft.state), draft.view, { type: 'EVALUATE' }));
+  evaluateConfig(tables, draft, { type: 'EVALUATE' });
+  draft.take(tables.rollout.evaluate(rolloutStateOf(draft.state), draft.view, { type: 'EVALUATE' }));
   if (draft.isFull) return;
-  draft.take(tables.balance.ask(balanceStateOf(draft.state), draft.view, { type: 'EVALUATE' }));
+  draft.take(tables.balance.evaluate(balanceStateOf(draft.state), draft.view, { type: 'EVALUATE' }));
 }

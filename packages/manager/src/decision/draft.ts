@@ -3,7 +3,7 @@ import {
   evolve,
   type ShardConfigState,
   type ShardEvent,
-  type Verdict,
+  type TableResult,
   type View,
 } from '../aggregate/index.ts';
 
@@ -54,10 +54,10 @@ export class Draft {
     return this.#state.shards[shardId]?.health ?? 'Removed';
   }
 
-  /** Adds the events of a verdict; whether there was one. */
-  take(verdict: Verdict<ShardEvent> | undefined): boolean {
-    if (verdict === undefined) return false;
-    for (const event of verdict.events.map(withShortText)) {
+  /** Adds the events of a result; whether there was one. */
+  take(result: TableResult<ShardEvent> | undefined): boolean {
+    if (result === undefined) return false;
+    for (const event of result.events.map(withShortText)) {
       this.#events.push(event);
       this.#length += JSON.stringify(event).length;
       this.#state = evolve(this.#state, event, this.#sequence);

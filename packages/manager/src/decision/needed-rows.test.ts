@@ -75,23 +75,22 @@ const textOf = (decision: Decision): string =>
 
 const disagreements: string[] = [];
 
-/** `table`, noting each verdict whose events do not lead to the state that it names. */
-function checked<Facts, Trigger extends { readonly type: string }>(
-  table: DecisionTable<Facts, Trigger, ShardEvent>,
-  before: (facts: Facts) => ShardConfigState,
-  stateOf: (state: ShardConfigState, facts: Facts) => string,
-): DecisionTable<Facts, Trigger, ShardEvent> {
+/** `table`, noting each result whose events do not lead to the state that it names. */
+function checked<Context, Trigger extends { readonly type: string }>(
+  table: DecisionTable<Context, Trigger, ShardEvent>,
+  before: (context: Context) => ShardConfigState,
+  stateOf: (state: ShardConfigState, context: Context) => string,
+): DecisionTable<Context, Trigger, ShardEvent> {
   return {
     ...table,
-    ask(from, facts, trigger) {
-      const verdict = table.ask(from, facts, trigger);
-      if (verdict === undefined) return undefined;
-      const state = before(facts);
-      const after = verdict.events.reduce((s, event) => evolve(s, event, state.sequence + 1), state);
-      const to = stateOf(after, facts);
-      if (to !== verdict.to)
-        disagreements.push(`${table.config.id}: ${from} ${trigger.type}: ${verdict.to}, not ${to}`);
-      return verdict;
+    evaluate(from, context, trigger) {
+      const result = table.evaluate(from, context, trigger);
+      if (result === undefined) return undefined;
+      const state = before(context);
+      const after = result.events.reduce((s, event) => evolve(s, event, state.sequence + 1), state);
+      const to = stateOf(after, context);
+      if (to !== result.to) disagreements.push(`${table.config.id}: ${from} ${trigger.type}: ${result.to}, not ${to}`);
+      return result;
     },
   };
 }

@@ -40,12 +40,12 @@ export interface HealthTrigger {
   readonly standby?: StandbyObservation;
 }
 
-interface HealthFacts {
+interface HealthContext {
   readonly view: View;
   readonly shard: ShardState;
 }
 
-export type HealthTable = DecisionTable<HealthFacts, HealthTrigger, ShardEvent>;
+export type HealthTable = DecisionTable<HealthContext, HealthTrigger, ShardEvent>;
 
 const config: TableConfig = {
   id: 'health-monitor',
@@ -111,7 +111,7 @@ const config: TableConfig = {
 
 const becomes =
   (to: Health) =>
-  ({ view, shard }: HealthFacts, { observation }: HealthTrigger): readonly ShardEvent[] => [
+  ({ view, shard }: HealthContext, { observation }: HealthTrigger): readonly ShardEvent[] => [
     {
       type: 'shard.health.changed.v1',
       at: view.now,
@@ -126,7 +126,7 @@ type Promotion = Extract<ShardEvent, { type: 'shard.standby.promoted.v1' }>;
 
 const promotes =
   (cause: Promotion['cause'], why: string) =>
-  ({ view, shard }: HealthFacts, { standby }: HealthTrigger): readonly ShardEvent[] => {
+  ({ view, shard }: HealthContext, { standby }: HealthTrigger): readonly ShardEvent[] => {
     if (standby === undefined) return [];
     const reason = [`${shard.shardId}/${shard.active} ${why}`, ...standby.evidence].join('; ').slice(0, 500);
     const { shardId, active: from } = shard;
@@ -135,10 +135,10 @@ const promotes =
 
 const because =
   (reason: (state: ShardConfigState, standby: StandbyObservation) => boolean) =>
-  ({ view }: HealthFacts, { standby }: HealthTrigger): boolean =>
+  ({ view }: HealthContext, { standby }: HealthTrigger): boolean =>
     standby !== undefined && reason(view.state, standby);
 
-export const healthTable: HealthTable = decisionTable<HealthFacts, HealthTrigger, ShardEvent>(config, {
+export const healthTable: HealthTable = decisionTable<HealthContext, HealthTrigger, ShardEvent>(config, {
   guards: {
     activeIsLost: because(takeoverReasons.isLost),
     activeTerminates: because(takeoverReasons.terminates),

@@ -31,12 +31,12 @@ export interface MigrationTrigger {
   readonly objects?: number;
 }
 
-export interface MigrationFacts {
+export interface MigrationContext {
   readonly view: View;
   readonly migration: MigrationState;
 }
 
-export type MigrationTable = DecisionTable<MigrationFacts, MigrationTrigger, ShardEvent>;
+export type MigrationTable = DecisionTable<MigrationContext, MigrationTrigger, ShardEvent>;
 
 /** A target that is gone, or that shall not have the slots any more, ends every migration that is not committed. */
 const givenUp = {
@@ -184,19 +184,19 @@ export const migrationTable: MigrationTable = decisionTable(config, {
           : { release: `g${state.generation}-r${state.nextMigration}`, releaseWhen: 'shown' as const }),
       },
     ],
-    rollBack: (facts, trigger) => [rolledBack(facts, trigger, 0)],
+    rollBack: (context, trigger) => [rolledBack(context, trigger, 0)],
     // The longer it keeps failing, the longer until the next try.
-    rollBackAndWait: (facts, trigger) => [
-      rolledBack(facts, trigger, Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failuresBefore(facts))),
+    rollBackAndWait: (context, trigger) => [
+      rolledBack(context, trigger, Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failuresBefore(context))),
     ],
   },
 });
 
-const failuresBefore = ({ view: { state, now }, migration: { source, target } }: MigrationFacts): number =>
+const failuresBefore = ({ view: { state, now }, migration: { source, target } }: MigrationContext): number =>
   failuresOf(state, source, target, now);
 
 function rolledBack(
-  { view: { now }, migration }: MigrationFacts,
+  { view: { now }, migration }: MigrationContext,
   { detail }: MigrationTrigger,
   waitMs: number,
 ): ShardEvent {
@@ -215,7 +215,7 @@ export function tableStateOf(migration: MigrationState): string {
 }
 
 /** What the state itself says about a migration, most pressing first; the first that a row handles counts. */
-export function triggersFromState({ view: { state, now }, migration }: MigrationFacts): readonly MigrationTrigger[] {
+export function triggersFromState({ view: { state, now }, migration }: MigrationContext): readonly MigrationTrigger[] {
   const source = state.shards[migration.source];
   const target = state.shards[migration.target];
   const triggers: MigrationTrigger[] = [];

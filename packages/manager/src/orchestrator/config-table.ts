@@ -34,13 +34,13 @@ export type ConfigTrigger =
     };
 
 /** `view` is undefined before the first accepted config. */
-interface ConfigFacts {
+interface ConfigContext {
   readonly state: ShardConfigState;
   readonly now: number;
   readonly view: View | undefined;
 }
 
-export type ConfigTable = DecisionTable<ConfigFacts, ConfigTrigger, ShardEvent>;
+export type ConfigTable = DecisionTable<ConfigContext, ConfigTrigger, ShardEvent>;
 
 const rejections = {
   INVALID: [{ guard: 'problemIsNews', actions: 'reject' }],
@@ -84,7 +84,7 @@ const config: TableConfig = {
   },
 };
 
-export const configTable: ConfigTable = decisionTable<ConfigFacts, ConfigTrigger, ShardEvent>(config, {
+export const configTable: ConfigTable = decisionTable<ConfigContext, ConfigTrigger, ShardEvent>(config, {
   guards: {
     isUsable: ({ state }, trigger) => problemsOf(state, trigger).length === 0,
     isUsableNews: ({ state }, trigger) =>
