@@ -432,7 +432,7 @@ describe('rejections', () => {
     expect(decide(w.state, { ...context, type: 'PodGone', shardId: S0 })).toEqual({
       kind: 'rejected',
       machine: 'health-monitor',
-      reason: 'GONE changes nothing for shard-000, Healthy',
+      reason: 'POD_GONE changes nothing for shard-000, Healthy',
     });
     expect(decide(w.state, { ...context, type: 'ScrapersMoved', migration: 'g1-m99', detail: '' })).toMatchObject({
       kind: 'rejected',

@@ -84,19 +84,19 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
   switch (command.type) {
     case 'ConfigObserved':
       return evaluateConfig(tables, draft, {
-        type: 'CONFIG',
+        type: 'CONFIG_OBSERVED',
         config: command.config,
         isRestored: command.isRestored === true,
       });
     case 'ConfigInvalid':
       return evaluateConfig(tables, draft, {
-        type: 'INVALID',
+        type: 'CONFIG_INVALID',
         specGeneration: command.specGeneration,
         problems: command.problems,
         isRestored: command.isRestored === true,
       });
     case 'ConfigDeleted':
-      return evaluateConfig(tables, draft, { type: 'DELETE' });
+      return evaluateConfig(tables, draft, { type: 'CONFIG_DELETED' });
     case 'LogLost': {
       const { config, generation, instances, reason } = command;
       return evaluateConfig(tables, draft, { type: 'LOG_LOST', config, generation, instances, reason });
@@ -104,9 +104,9 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
     case 'ShardObserved': {
       const { observation } = command;
       const triggers: readonly HealthTrigger[] = [
-        { type: 'REPORT', observation },
+        { type: 'REPORTED', observation },
         { type: TRIGGER_OF[observation.health], observation },
-        ...(observation.shown === true ? [{ type: 'SHOWN', observation } as const] : []),
+        ...(observation.shown === true ? [{ type: 'SLOTS_SHOWN', observation } as const] : []),
       ];
       return evaluateHealth(tables, draft, observation.shardId, triggers);
     }
@@ -115,7 +115,7 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
       return evaluateHealth(tables, draft, observation.shardId, [{ type: 'STANDBY_READY', standby: observation }]);
     }
     case 'PodGone':
-      return evaluateHealth(tables, draft, command.shardId, [{ type: 'GONE' }]);
+      return evaluateHealth(tables, draft, command.shardId, [{ type: 'POD_GONE' }]);
     case 'HandoverObserved':
       return answerHandover(tables, draft, command);
     case 'VerificationFinished': {
@@ -123,7 +123,7 @@ function answer(tables: DecisionTables, draft: Draft, command: Command): Rejecti
       return evaluateMigration(tables, draft, command.migration, { type, detail: command.detail });
     }
     case 'ScrapersMoved':
-      return evaluateMigration(tables, draft, command.migration, { type: 'SCRAPED', detail: command.detail });
+      return evaluateMigration(tables, draft, command.migration, { type: 'SCRAPERS_MOVED', detail: command.detail });
     case 'Tick':
       return undefined;
   }

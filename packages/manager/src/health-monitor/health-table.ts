@@ -20,18 +20,18 @@ import { takeoverReasons } from './takeover.ts';
 
 export interface HealthTrigger {
   /**
-   * STARTING to FAILED: the observed health. REPORT: revision and draining. SHOWN: everything that it is responsible for
-   * is in its exposition. RELEASED: it let go of the slots that it had lost. GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not or shall not.
+   * STARTING to FAILED: the observed health. REPORTED: revision and draining. SLOTS_SHOWN: everything that it is responsible for
+   * is in its exposition. RELEASED: it let go of the slots that it had lost. POD_GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not or shall not.
    */
   readonly type:
     | 'STARTING'
     | 'HEALTHY'
     | 'SUSPECT'
     | 'FAILED'
-    | 'REPORT'
-    | 'SHOWN'
+    | 'REPORTED'
+    | 'SLOTS_SHOWN'
     | 'RELEASED'
-    | 'GONE'
+    | 'POD_GONE'
     | 'STANDBY_READY';
   readonly observation?: ShardObservation;
   /** With RELEASED: the release that it answers. */
@@ -51,8 +51,8 @@ const config: TableConfig = {
   id: 'health-monitor',
   initial: 'Pending',
   on: {
-    REPORT: [{ guard: 'isNews', actions: 'report' }],
-    SHOWN: [{ guard: 'isAwaited', actions: 'letRelease' }],
+    REPORTED: [{ guard: 'isNews', actions: 'report' }],
+    SLOTS_SHOWN: [{ guard: 'isAwaited', actions: 'letRelease' }],
     RELEASED: [{ guard: 'isItsRelease', actions: 'confirmRelease' }],
     // The shard stays what it is: its health is the active worker's, which is another one from now on.
     STANDBY_READY: [
@@ -61,7 +61,7 @@ const config: TableConfig = {
       { guard: 'activeIsOutdated', actions: 'replaceOutdated' },
       { guard: 'activeIsSurplus', actions: 'replaceSurplus' },
     ],
-    GONE: [{ guard: 'isUnwanted', target: '.Removed', actions: 'remove' }],
+    POD_GONE: [{ guard: 'isUnwanted', target: '.Removed', actions: 'remove' }],
   },
   states: {
     Pending: {

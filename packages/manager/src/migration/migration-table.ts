@@ -19,7 +19,7 @@ export interface MigrationTrigger {
     | 'TARGET_FAILED'
     | 'VERIFIED'
     | 'MISMATCH'
-    | 'SCRAPED'
+    | 'SCRAPERS_MOVED'
     | 'RELEASED'
     | 'DEADLINE'
     | 'SOURCE_LOST'
@@ -95,7 +95,7 @@ const config: TableConfig = {
           { guard: 'targetServes', target: 'Releasing', actions: 'commit' },
           { target: 'RolledBack', actions: 'rollBackAndWait' },
         ],
-        SCRAPED: [{ target: 'Releasing', actions: 'commit' }],
+        SCRAPERS_MOVED: [{ target: 'Releasing', actions: 'commit' }],
         // It was equal before its scrapers moved; what has come since is not there.
         MISMATCH: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
         WARMING: [{ target: 'RolledBack', actions: 'rollBackAndWait' }],
@@ -205,7 +205,7 @@ function rolledBack(
 }
 
 function becauseOf({ type }: MigrationTrigger): 'scraped' | 'overlap-expired' | 'source-lost' {
-  if (type === 'SCRAPED') return 'scraped';
+  if (type === 'SCRAPERS_MOVED') return 'scraped';
   return type === 'SOURCE_LOST' ? 'source-lost' : 'overlap-expired';
 }
 

@@ -17,10 +17,10 @@ import { bandOf, clamp, loadScalingBlock, shardsAbove, shardsBelow, steadyLoad }
 /** EVALUATE: look whether the number of shards is right. The others bring what changed. */
 export type ConfigTrigger =
   | { readonly type: 'EVALUATE' }
-  | { readonly type: 'DELETE' }
-  | { readonly type: 'CONFIG'; readonly config: ObservedConfig; readonly isRestored: boolean }
+  | { readonly type: 'CONFIG_DELETED' }
+  | { readonly type: 'CONFIG_OBSERVED'; readonly config: ObservedConfig; readonly isRestored: boolean }
   | {
-      readonly type: 'INVALID';
+      readonly type: 'CONFIG_INVALID';
       readonly specGeneration: number;
       readonly problems: readonly string[];
       readonly isRestored: boolean;
@@ -43,7 +43,7 @@ interface ConfigContext {
 export type ConfigTable = DecisionTable<ConfigContext, ConfigTrigger, ShardEvent>;
 
 const rejections = {
-  INVALID: [{ guard: 'problemIsNews', actions: 'reject' }],
+  CONFIG_INVALID: [{ guard: 'problemIsNews', actions: 'reject' }],
 };
 
 const config: TableConfig = {
@@ -53,7 +53,7 @@ const config: TableConfig = {
     New: {
       on: {
         ...rejections,
-        CONFIG: [
+        CONFIG_OBSERVED: [
           { guard: 'isUsable', target: 'Active', actions: 'accept' },
           { guard: 'problemIsNews', actions: 'reject' },
         ],
@@ -63,12 +63,12 @@ const config: TableConfig = {
     Active: {
       on: {
         ...rejections,
-        CONFIG: [
+        CONFIG_OBSERVED: [
           { guard: 'isUsableNews', actions: 'accept' },
           { guard: 'problemIsNews', actions: 'reject' },
         ],
         LOG_LOST: [{ guard: 'isUsable', actions: 'recover' }],
-        DELETE: [{ target: 'Deleted', actions: 'delete' }],
+        CONFIG_DELETED: [{ target: 'Deleted', actions: 'delete' }],
         EVALUATE: [
           { guard: 'isFirst', actions: 'scaleFirst' },
           { guard: 'belowMinimum', actions: 'scaleToMinimum' },
@@ -88,7 +88,7 @@ export const configTable: ConfigTable = decisionTable<ConfigContext, ConfigTrigg
   guards: {
     isUsable: ({ state }, trigger) => problemsOf(state, trigger).length === 0,
     isUsableNews: ({ state }, trigger) =>
-      trigger.type === 'CONFIG' &&
+      trigger.type === 'CONFIG_OBSERVED' &&
       problemsOf(state, trigger).length === 0 &&
       (trigger.isRestored || trigger.config.specGeneration >= state.specGeneration) &&
       isNews(state, trigger.config),
@@ -113,7 +113,7 @@ export const configTable: ConfigTable = decisionTable<ConfigContext, ConfigTrigg
   },
   decisions: {
     accept: ({ now }, trigger) =>
-      trigger.type === 'CONFIG' ? [{ type: 'shard.config.accepted.v1', at: now, ...trigger.config }] : [],
+      trigger.type === 'CONFIG_OBSERVED' ? [{ type: 'shard.config.accepted.v1', at: now, ...trigger.config }] : [],
     reject: ({ state, now }, trigger) => [
       {
         type: 'shard.config.rejected.v1',
@@ -209,8 +209,8 @@ function isNews(state: ShardConfigState, { specGeneration, settings, revision }:
 
 /** Everything that makes a spec unusable, in words for its author. */
 function problemsOf(state: ShardConfigState, trigger: ConfigTrigger): string[] {
-  if (trigger.type === 'INVALID') return [...trigger.problems];
-  if (trigger.type !== 'CONFIG' && trigger.type !== 'LOG_LOST') return [];
+  if (trigger.type === 'CONFIG_INVALID') return [...trigger.problems];
+  if (trigger.type !== 'CONFIG_OBSERVED' && trigger.type !== 'LOG_LOST') return [];
   const { settings } = trigger.config;
   const problems: string[] = [];
   if (!isStrategy(settings.strategy)) problems.push(unknownStrategyText(settings.strategy));
@@ -228,8 +228,8 @@ function problemsOf(state: ShardConfigState, trigger: ConfigTrigger): string[] {
 }
 
 function specGenerationOf(trigger: ConfigTrigger): number {
-  if (trigger.type === 'CONFIG' || trigger.type === 'LOG_LOST') return trigger.config.specGeneration;
-  return trigger.type === 'INVALID' ? trigger.specGeneration : 0;
+  if (trigger.type === 'CONFIG_OBSERVED' || trigger.type === 'LOG_LOST') return trigger.config.specGeneration;
+  return trigger.type === 'CONFIG_INVALID' ? trigger.specGeneration : 0;
 }
 
 function recovered(now: number, trigger: Extract<ConfigTrigger, { type: 'LOG_LOST' }>): ShardEvent {
