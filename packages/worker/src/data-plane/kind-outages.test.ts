@@ -31,6 +31,7 @@ function kind(over: Partial<Kind> = {}): Kind {
   const made: Kind = {
     isQuiet: false,
     connected: true,
+    answers: { at: -Infinity, lateAt: -Infinity },
     trouble: new FeedTrouble(),
     state: { filled: true, subscriptions: [shown] },
     outage: undefined,

@@ -19,11 +19,19 @@ export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = {
 /** So long after most kinds got no answer nobody is judged: an API server that restarts comes back kind by kind. ms. */
 export const RECOVERY_MS = 30_000;
 
+/**
+ * So long after kinds were kept waiting nobody is said to be silent: each is asked about every 8 s, so what is late for
+ * the others, too, shows within this time. ms.
+ */
+const BUSY_MS = 30_000;
+/** One kind in so many, and two at least, that get late answers or none make a busy server. */
+const BUSY_SHARE = 4;
+
 /** An open watch that is heard no more for so long, while most are, is broken; a busy machine is late by much. ms. */
 export const DEAF_MS = 30_000;
 
 /** What is looked at of a feed. */
-export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'proofAt'> {
+export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'answers' | 'proofAt'> {
   readonly trouble: Pick<FeedTrouble, 'at'>;
   readonly state:
     | (Pick<FeedState, 'filled'> & {
@@ -35,12 +43,14 @@ export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'proofA
 
 /**
  * Tells a kind that is broken from an API server that is: a kind whose reads go on failing while those of most others have
- * been well for as long. While nothing is well, or others are still coming back, nobody is judged. A judgement stands until
- * the exporter shows all of the kind again: what is half mended must not hold back the rest.
+ * been well for as long. While nothing is well, or others are still coming back, nobody is judged; while several wait for
+ * answers, too, none is said to be silent. A judgement stands until the exporter shows all of the kind again: what is half mended must not hold back the rest.
  */
 export class KindOutages<F extends JudgedFeed> {
   #wellSince = new Map<F, number>();
   #recoversUntil = -Infinity;
+  /** Until when answers that do not come are the server's, not the kind's; monotonic ms. */
+  #busyUntil = -Infinity;
   /** When the API server was last seen to answer nobody, or most kinds to hear nothing; monotonic ms. */
   #staleUntil = -Infinity;
 
@@ -59,6 +69,7 @@ export class KindOutages<F extends JudgedFeed> {
     const isStale = (feed: F): boolean => feed.state?.filled === true && now - feed.proofAt(probedAt) > STALE_MS;
     const judged = sharded.filter(({ outage }) => outage === undefined);
     if (isMost(judged, isSilent)) this.#recoversUntil = now + RECOVERY_MS;
+    if (isBusy(judged, isSilent, now)) this.#busyUntil = now;
     if (now - probedAt > STALE_MS || isMost(judged, isStale)) this.#staleUntil = now;
     const well = sharded.filter((feed) => feed.state !== undefined && feed.trouble.at(now).length === 0);
     this.#wellSince = new Map(well.map((feed) => [feed, this.#wellSince.get(feed) ?? now]));
@@ -82,13 +93,16 @@ export class KindOutages<F extends JudgedFeed> {
   /** Why the kind of a feed counts as broken, if it does. @param othersSince since when most others are well. */
   #broken(feed: F, now: number, probedAt: number, othersSince: number): Finding | undefined {
     // The newest failure says it, not the clock: a process that stood still has asked nobody meanwhile.
-    const isLasting = ({ since, failedAt, nature }: Trouble): boolean =>
-      failedAt - Math.max(since, othersSince) >= PATIENCE_MS[nature];
+    const isLasting = ({ since, failedAt, nature }: Trouble): boolean => {
+      const from = nature === 'slow' ? Math.max(since, this.#busyUntil) : since;
+      return failedAt - Math.max(from, othersSince) >= PATIENCE_MS[nature];
+    };
     const trouble = feed.trouble.at(now).find(isLasting);
     if (trouble !== undefined) return findingOf(trouble);
     // One that was never filled may simply be large; and where the API server answers nobody, quiet kinds prove nothing.
     const proofAt = feed.proofAt(probedAt);
-    const isDeaf = feed.state?.filled === true && now - Math.max(proofAt, othersSince, this.#staleUntil) > DEAF_MS;
+    const heardBy = Math.max(proofAt, othersSince, this.#staleUntil, this.#busyUntil);
+    const isDeaf = feed.state?.filled === true && now - heardBy > DEAF_MS;
     return isDeaf ? silence(proofAt) : undefined;
   }
 }
@@ -132,6 +146,13 @@ function isWhole({ state }: JudgedFeed): boolean {
 
 const isMost = <T>(all: readonly T[], holds: (each: T) => boolean): boolean =>
   2 * all.filter(holds).length > all.length;
+
+/** Whether too many of the kinds that were asked of late had to wait for one of them to be the cause. */
+function isBusy<F extends JudgedFeed>(feeds: readonly F[], isSilent: (feed: F) => boolean, now: number): boolean {
+  const asked = feeds.filter((feed) => isSilent(feed) || now - feed.answers.at < BUSY_MS);
+  const waited = asked.filter((feed) => isSilent(feed) || now - feed.answers.lateAt < BUSY_MS).length;
+  return waited >= 2 && waited * BUSY_SHARE > asked.length;
+}
 
 /** The later of the middle ones where there are two; undefined of nothing. */
 function median(values: readonly number[]): number | undefined {

@@ -19,6 +19,7 @@ export { type PassedRequest, passThrough, relay, sendUnreachable } from './pass-
 export { plainUpstream } from './plain-upstream.ts';
 export type { Selection } from './selection.ts';
 export { Semaphore } from './semaphore.ts';
+export { type AnswerTimes, TimedUpstream } from './timed-upstream.ts';
 export { failureOf, headerOf, UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 export type { Upstream } from './upstream.ts';
 export { Wakeup } from './wakeup.ts';

@@ -14,6 +14,8 @@ export class UpstreamFailure extends Error {
   /** What a person can do about it; '' where nobody knows. */
   readonly remedy: string;
   readonly retryAfterMs: number | undefined;
+  /** The conversion webhook of its definition does not do its work. */
+  readonly isOfConversion: boolean;
 
   constructor(path: string, summary: StatusSummary, retryAfterMs?: number) {
     const remedy = remedyOf(summary, path);
@@ -24,19 +26,20 @@ export class UpstreamFailure extends Error {
     this.said = summary.message;
     this.remedy = remedy;
     this.retryAfterMs = retryAfterMs;
+    this.isOfConversion = isOfConversion(summary.message);
   }
 }
 
 /** Kubernetes itself would serve the kind, and this version of it does not: its own kinds do not come and go. */
 export class UnknownKindFailure extends UpstreamFailure {}
 
+const isOfConversion = (message: string): boolean => message.includes('conversion webhook');
+
 function remedyOf({ code, message }: StatusSummary, path: string): string {
   if (code === 403) return `grant the worker's ServiceAccount get, list and watch on ${path}`;
   if (code === 401) return "check the worker's ServiceAccount token";
   if (code === 404) return "install the kind, or take it out of the exporter's resources";
-  if (code >= 500 && message.includes('conversion webhook')) {
-    return 'bring back the conversion webhook of the CustomResourceDefinition';
-  }
+  if (isOfConversion(message)) return 'bring back the conversion webhook of the CustomResourceDefinition';
   return '';
 }
 

@@ -14,6 +14,8 @@ import {
   type Selection,
   selectionOf,
   UpstreamFailure,
+  type AnswerTimes,
+  TimedUpstream,
 } from '../../upstream/index.ts';
 import { codecOf, type FrameCodec, isBehind, isNewer, newerOf, type ObjectKind } from '../../wire/index.ts';
 import {
@@ -77,6 +79,7 @@ export class Feed {
   leftAt = -Infinity;
   readonly #context: FeedContext;
   readonly #slots: FeedSlots;
+  readonly #upstream: TimedUpstream;
   readonly #backoff: Backoff;
   readonly #loader: FeedLoader;
   readonly #pushdown: FeedPushdown;
@@ -113,8 +116,9 @@ export class Feed {
     this.#wasWhole = wasWhole;
     this.#backoff = new Backoff(context.random);
     const { shardBy, slotCount } = slots;
+    this.#upstream = new TimedUpstream(context.upstream, context.clock);
     this.reader = new CollectionReader(
-      context.upstream,
+      this.#upstream,
       key,
       context.random,
       shardBy === undefined ? undefined : { shardBy, slotCount },
@@ -140,6 +144,11 @@ export class Feed {
   /** Since when its kind is broken; monotonic ms. Undefined while it is not, though it may have a problem for a moment. */
   get problemSince(): number | undefined {
     return this.outage?.since;
+  }
+
+  /** When the API server last answered a read of it. */
+  get answers(): AnswerTimes {
+    return this.#upstream.answers;
   }
 
   get connected(): boolean {

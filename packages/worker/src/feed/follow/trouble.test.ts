@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { UpstreamFailure } from '../../upstream/upstream-failure.ts';
 import { FeedTrouble } from './trouble.ts';
 
-const failure = (code: number): UpstreamFailure =>
-  new UpstreamFailure('/api/v1/pods', { code, reason: 'R', message: 'said' });
+const failure = (code: number, message = 'said'): UpstreamFailure =>
+  new UpstreamFailure('/api/v1/pods', { code, reason: 'R', message });
 
 const natureOf = (error: unknown): string | undefined => {
   const trouble = new FeedTrouble();
@@ -23,6 +23,17 @@ describe('the nature of a failure', () => {
     [504, 'slow'],
   ])('%s is %s', (code, nature) => {
     expect(natureOf(failure(code))).toBe(nature);
+  });
+
+  test.each([
+    [500, 'etcdserver: request timed out', 'slow'],
+    [
+      429,
+      'storage is (re)initializing: failed to list: conversion webhook for x/v2, Kind=Y failed: refused',
+      'failing',
+    ],
+  ])('%s "%s" is %s', (code, said, nature) => {
+    expect(natureOf(failure(code, said))).toBe(nature);
   });
 
   test('of a connection that breaks or says nothing is slow', () => {

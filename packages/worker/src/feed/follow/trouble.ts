@@ -85,6 +85,9 @@ function natureOf(error: unknown): TroubleNature {
   if (!(error instanceof UpstreamFailure)) return 'slow';
   if (error instanceof UnknownKindFailure) return 'unknown';
   if (REFUSED.has(error.status)) return 'refused';
-  // 504: the API server, too, has waited in vain.
-  return error.status >= 500 && error.status !== 504 ? 'failing' : 'slow';
+  // While its cache of a kind cannot be filled, kube-apiserver says so by 429, with the reason at the end.
+  if (error.isOfConversion) return 'failing';
+  // 504: the API server, too, has waited in vain; and so it has where it passes on what etcd says, which all kinds share.
+  const isOfServer = error.status === 504 || error.said.startsWith('etcdserver: ');
+  return error.status >= 500 && !isOfServer ? 'failing' : 'slow';
 }
