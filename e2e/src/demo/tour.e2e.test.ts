@@ -45,7 +45,7 @@ async function run(phase: Phase): Promise<PhaseResult> {
 }
 
 const statusSchema = z.looseObject({ sequence: z.int(), stateDigest: z.string() });
-const answerSchema = z.array(statusSchema);
+const answerSchema = z.looseObject({ items: z.array(statusSchema) });
 
 /** The leader's state against the fold of the stored log, at the same sequence. */
 async function foldedAndLive(): Promise<{ readonly folded: string; readonly live: string }> {
@@ -61,7 +61,7 @@ async function foldedAndLive(): Promise<{ readonly folded: string; readonly live
   });
   for (let tries = 0; tries < 50; tries++) {
     const answer = await fleet.link.request({ subject: 'shard.inspect.v1.status', body: {}, schema: answerSchema });
-    const [live] = answer.kind === 'reply' && answer.reply.ok ? answer.reply.value : [];
+    const [live] = answer.kind === 'reply' && answer.reply.ok ? answer.reply.value.items : [];
     const { state } = await log.load();
     // A decision may fall between the two reads.
     if (live !== undefined && live.sequence === state.sequence)

@@ -62,12 +62,21 @@ describe('a manager', () => {
     const { connection } = (await fixture.link()).session();
     const ask = async (what: string, query: object): Promise<unknown> =>
       (await connection.request(`shard.inspect.v1.${what}`, JSON.stringify(query), { timeout: PATIENCE_MS })).json();
-    expect(await ask('status', { config: 'main' })).toMatchObject([{ name: 'main', known: true, desiredShards: 3 }]);
-    const owner = { name: 'main', slot: 255, owner: expect.stringMatching(/^shard-00[0-2]$/) };
-    expect(await ask('where', { hash: 0xffff_ffff })).toMatchObject([owner]);
-    expect(await ask('shards', {})).toMatchObject([{ shards: [{ health: 'Healthy' }, {}, {}] }]);
+    expect(await ask('status', { config: 'main' })).toMatchObject({
+      items: [{ config: 'main', known: true, desiredShards: 3 }],
+    });
+    const item = {
+      config: 'main',
+      slot: 255,
+      shard: expect.stringMatching(/^shard-00[0-2]$/),
+      since: expect.any(Number),
+    };
+    expect(await ask('where', { hash: 0xffff_ffff })).toMatchObject({ items: [item] });
+    expect(await ask('shards', {})).toMatchObject({ items: [{ health: 'Healthy' }, {}, {}] });
+    expect(await ask('plan', { shards: 4 })).toMatchObject({ items: [{ moved: 64, minimum: 64 }] });
     const history = JSON.stringify(await ask('events', { config: 'main', from: 1 }));
     expect(history).toContain('"events":["shard.config.accepted.v1","shard.scaled.v1"]');
+    expect(await ask('where', {})).toMatchObject({ error: { code: 'SC_INSPECT_QUERY' } });
     expect(
       JSON.stringify((await connection.request('$SRV.PING.shard-inspect', '', { timeout: PATIENCE_MS })).json()),
     ).toContain('io.nats.micro.v1.ping_response');

@@ -19,7 +19,7 @@ import {
 import { loadManagerConfig, type ManagerConfig } from './config/index.ts';
 import { kubeconfigEndpoint } from './effects/index.ts';
 import { decisionEnvelopeSchema } from './event-log/index.ts';
-import { isManagerGone, serveInspection } from './inspection/index.ts';
+import { inspectionService, isManagerGone } from './inspection/index.ts';
 import { Leadership } from './leadership/index.ts';
 import { ClusterView, Hearing, WorkerRegistry } from './observation/index.ts';
 import { DecisionMetrics, Fleet } from './runner/index.ts';
@@ -110,6 +110,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
       surroundingsChanged: (name) => fleet.surroundingsChanged(name),
     },
   });
+  const registry = new WorkerRegistry();
   const fleet = new Fleet({
     config,
     identity: elector.identity,
@@ -117,7 +118,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     link,
     events,
     cluster,
-    registry: new WorkerRegistry(),
+    registry,
     hearing: new Hearing(clock),
     leadership,
     recorder,
@@ -130,23 +131,23 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     cluster.isSynced ? undefined : 'ShardConfigs, ShardInstances and pods are not listed yet',
   );
   health.addReadinessCheck('nats', async () => (link.connected ? undefined : (link.status.problem ?? 'not connected')));
-  let stopInspection = (): void => undefined;
+  const inspection = inspectionService({
+    link,
+    clock,
+    identity: elector.identity,
+    namespace: config.watchNamespace,
+    runners: () => fleet.runners,
+    worker: ({ namespace, name, uid }, shardId, replica) => {
+      const view = registry.view({ namespace, config: name, shardId, replica }, uid);
+      return view === undefined ? undefined : { pod: view.heartbeat.pod, objects: view.heartbeat.load.objects };
+    },
+  });
+  // Who asks while no manager leads hears "no responders" at once, instead of nothing.
+  leadership.onChange((leading) => (leading ? inspection.open() : inspection.close()));
   return [
     task('event-recorder', (signal) => recorder.run(signal)),
     task('cluster-view', (signal) => cluster.run(signal)),
-    {
-      name: 'inspection',
-      start: async () => {
-        const leading = (): boolean => leadership.term !== undefined;
-        stopInspection = serveInspection({
-          link,
-          identity: elector.identity,
-          runners: () => fleet.runners,
-          leading,
-        });
-      },
-      stop: async () => stopInspection(),
-    },
+    { name: 'inspection', start: async () => undefined, stop: async () => inspection.stop() },
     task('fleet', (signal) => fleet.run(signal)),
     // Nobody stands for election who could not decide: the first lists come first.
     task('lease', async (signal) => {

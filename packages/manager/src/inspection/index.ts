@@ -1,2 +1,3 @@
-export { serveInspection, stateDigest } from './inspection.ts';
+export { stateDigest } from './fleet-answers.ts';
+export { inspectionService } from './inspection.ts';
 export { isManagerGone } from './presence.ts';

@@ -1,7 +1,9 @@
 import type { NatsLink } from '@shard-controller/shared/nats';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { z } from 'zod';
-import { discoverySubject } from './inspection.ts';
+import { INSPECTION_SERVICE } from '@shard-controller/shared/contracts';
+import { instanceId } from './inspection.ts';
+import { discoverySubject } from './nats-service.ts';
 
 const PROBES = 2;
 const BETWEEN_PROBES_MS = 400;
@@ -31,7 +33,7 @@ export async function isManagerGone(
   signal: AbortSignal,
 ): Promise<boolean> {
   const ping = async (manager: string): Promise<string> => {
-    const subject = discoverySubject('PING', manager);
+    const subject = discoverySubject('PING', INSPECTION_SERVICE, instanceId(manager));
     return (await link.request({ subject, body: {}, schema: z.unknown(), timeoutMs: PROBE_TIMEOUT_MS })).kind;
   };
   if (signal.aborted || !isSettled(link, clock)) return false;

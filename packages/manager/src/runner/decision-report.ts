@@ -83,7 +83,7 @@ export class DecisionReport {
     const { config, logger, metrics, recorder, regarding } = this.#options;
     let state = before;
     for (const event of events) {
-      const { level, message, note } = narrate(event, state);
+      const { level, message, note } = narrate(event, state.migrations);
       logger[level]({ event: event.type, epoch: sequence, ...shardFields(event) }, message);
       if (note !== undefined) recorder.record(regarding, { ...note, note: message });
       metrics.event(config, event, state);

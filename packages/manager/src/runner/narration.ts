@@ -1,4 +1,4 @@
-import type { ShardConfigState, ShardEvent } from '../aggregate/index.ts';
+import type { MigrationState, ShardEvent } from '../aggregate/index.ts';
 import { comparedEverything } from '../verification/index.ts';
 
 /** An event in words: one log line, and a Kubernetes Event where it concerns the user. */
@@ -21,8 +21,11 @@ const warning = (reason: string, message: string): Narration => ({
 });
 const step = (message: string): Narration => ({ level: 'info', message });
 
-/** Says what an event means; `before` is the state that it was decided on. */
-export function narrate(event: ShardEvent, before: ShardConfigState): Narration {
+/** From where to where migrations go, by id: as much as is needed to name them. */
+export type KnownMigrations = Readonly<Record<string, Pick<MigrationState, 'source' | 'target'> | undefined>>;
+
+/** Says what an event means, given the migrations before it. */
+export function narrate(event: ShardEvent, migrations: KnownMigrations): Narration {
   switch (event.type) {
     case 'shard.config.accepted.v1':
       return step(`spec generation ${event.specGeneration} is in force`);
@@ -96,15 +99,15 @@ export function narrate(event: ShardEvent, before: ShardConfigState): Narration 
     case 'shard.migration.committed.v1':
     case 'shard.migration.completed.v1':
     case 'shard.migration.rolledback.v1':
-      return narrateMigration(event, before);
+      return narrateMigration(event, migrations);
   }
   return event satisfies never;
 }
 
 type MigrationEvent = Extract<ShardEvent, { type: `shard.migration.${string}` }>;
 
-function narrateMigration(event: MigrationEvent, before: ShardConfigState): Narration {
-  const migration = before.migrations[event.id];
+function narrateMigration(event: MigrationEvent, migrations: KnownMigrations): Narration {
+  const migration = migrations[event.id];
   const what = migration === undefined ? event.id : `${event.id} (${migration.source} -> ${migration.target})`;
   switch (event.type) {
     case 'shard.migration.planned.v1': {

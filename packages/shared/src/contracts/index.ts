@@ -22,6 +22,17 @@ export {
   unavailableKindSchema,
 } from './heartbeat.ts';
 export {
+  INSPECTION_PREFIX,
+  INSPECTION_SERVICE,
+  type InspectionAnswer,
+  inspectionAnswers,
+  type InspectionEndpoint,
+  type InspectionItem,
+  inspectionQueries,
+  type InspectionQuery,
+  MAX_MIGRATIONS_NAMED,
+} from './inspection.ts';
+export {
   ALL_HEARTBEATS,
   ASSIGNMENT_STREAM,
   assignmentSubject,

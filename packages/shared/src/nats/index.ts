@@ -24,6 +24,7 @@ export type {
   SubscriptionOptions,
 } from './link-types.ts';
 export { encodeMessage, fitsMessage, MAX_MESSAGE_BYTES, type Parsed, parseMessage } from './message.ts';
+export { serviceErrorHeaders } from './service-error.ts';
 export type { StoredRecord } from './stored-record.ts';
 export {
   appendOnlyStream,
