@@ -10,6 +10,7 @@ COPY package.json pnpm-lock.yaml pnpm-workspace.yaml ./
 COPY packages/shared/package.json packages/shared/
 COPY packages/manager/package.json packages/manager/
 COPY packages/worker/package.json packages/worker/
+COPY helm/package.json helm/
 COPY e2e/package.json e2e/
 RUN CI=true pnpm install --frozen-lockfile
 COPY . .

@@ -34,7 +34,7 @@ if [ "$(cat tools/node_modules/.pin 2>/dev/null)" != "$pinned" ] || ! tools/node
 fi
 export PATH="$root/tools/node_modules/.bin:$PATH"
 
-pinned=$(stamp pnpm-lock.yaml pnpm-workspace.yaml package.json packages/*/package.json e2e/package.json)
+pinned=$(stamp pnpm-lock.yaml pnpm-workspace.yaml package.json {packages/*,helm,e2e}/package.json)
 if [ "$(cat node_modules/.pin 2>/dev/null)" != "$pinned" ]; then
   say "installing the workspace's dependencies (checked against pnpm-lock.yaml)"
   CI=true pnpm install --frozen-lockfile --reporter=append-only --loglevel=warn >&2 ||

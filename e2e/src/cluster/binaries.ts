@@ -12,6 +12,8 @@ const VARIABLES = {
   kwok: 'KWOK_BIN',
   'nats-server': 'NATS_SERVER_BIN',
   'kube-state-metrics': 'KUBE_STATE_METRICS_BIN',
+  helm: 'HELM_BIN',
+  'helm-3': 'HELM3_BIN',
 } as const;
 
 export type BinaryName = keyof typeof VARIABLES;

@@ -1,13 +1,17 @@
 /**
- * Writes what is generated from the schemas: the CRDs in `crds/` and their reference page. With `--check` it writes
- * nothing, names each file that differs, and ends with exit code 1 if there is one.
+ * Writes what is generated from schemas: the CRDs and their reference page, and the chart's part of them with its
+ * values. With `--check` it writes nothing, names each file that differs, and ends with exit code 1 if there is one.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { generatedFiles } from './crds.ts';
+import { generatedFiles as definitionFiles } from '@shard-controller/shared/crds';
+import { generatedFiles as chartFiles } from './generated-files.ts';
 
-const root = join(import.meta.dirname, '../../../..');
+const root = join(import.meta.dirname, '../..');
+
+/** Folders that hold nothing but generated files: what else is there is of resources that are no more. */
+const GENERATED_FOLDERS = ['crds', 'helm/shard-controller/templates/crds'];
 
 function current(file: string): string | undefined {
   try {
@@ -17,13 +21,11 @@ function current(file: string): string | undefined {
   }
 }
 
-/** CRDs of resources that are no more. */
 function leftOvers(wanted: ReadonlyMap<string, string>): readonly string[] {
-  mkdirSync(join(root, 'crds'), { recursive: true });
-  return readdirSync(join(root, 'crds'))
-    .filter((name) => name.endsWith('.yaml'))
-    .map((name) => `crds/${name}`)
-    .filter((file) => !wanted.has(file));
+  return GENERATED_FOLDERS.flatMap((folder) => {
+    mkdirSync(join(root, folder), { recursive: true });
+    return readdirSync(join(root, folder)).map((name) => `${folder}/${name}`);
+  }).filter((file) => !wanted.has(file));
 }
 
 function write(file: string, content: string | undefined): void {
@@ -38,7 +40,7 @@ function write(file: string, content: string | undefined): void {
 }
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
-const wanted = generatedFiles();
+const wanted = new Map([...definitionFiles(), ...chartFiles()]);
 for (const file of [...wanted.keys(), ...leftOvers(wanted)]) {
   const content = wanted.get(file);
   if (current(file) === content) continue;
