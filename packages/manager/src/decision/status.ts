@@ -15,9 +15,9 @@ import {
   type ShardState,
   type View,
 } from '../aggregate/index.ts';
-import { rebalancingBlock } from '../load-balancer/index.ts';
-import { type Block, clamp, loadBlock, loadScalingBlock, meanLoad } from '../orchestrator/index.ts';
-import { isOverdue, outdatedShards, rolloutBlock } from '../rollout/index.ts';
+import { rebalancingHold } from '../load-balancer/index.ts';
+import { clamp, type Hold, loadHold, loadScalingHold, meanLoad } from '../orchestrator/index.ts';
+import { isOverdue, outdatedShards, rolloutHold } from '../rollout/index.ts';
 
 export type ConditionType = 'Ready' | 'Progressing' | 'Degraded' | 'ScalingLimited';
 
@@ -31,11 +31,8 @@ export interface DesiredCondition {
 }
 
 /** Something that could happen but is held back, and why. */
-interface Hold {
+interface NamedHold extends Hold {
   readonly what: 'scaling' | 'rebalancing' | 'rollout' | 'failover' | 'start';
-  readonly reason: string;
-  /** It stays so until the load or the user changes it: nothing is under way. */
-  readonly rests: boolean;
 }
 
 /** ShardConfig.status as far as the decisions know it; the writer adds `selector` and times. */
@@ -60,7 +57,7 @@ export interface DesiredStatus {
   };
   readonly lastDecision: LastDecision | undefined;
   readonly conditions: readonly DesiredCondition[];
-  readonly holds: readonly Hold[];
+  readonly holds: readonly NamedHold[];
 }
 
 /** Describes `state` for people. Empty conditions before the first accepted config. */
@@ -97,10 +94,10 @@ const showsAll = (view: Pick<View, 'state' | 'progress'>, shard: ShardState): bo
   isServing(shard) && isLoaded(view, shard);
 
 /** Everything that is wanted but does not happen now. */
-function holdsOf(view: View): readonly Hold[] {
+function holdsOf(view: View): readonly NamedHold[] {
   const { state, settings } = view;
-  const holds: Hold[] = [];
-  const hold = (what: Hold['what'], reason: string | undefined, rests = settings.mode === 'Paused'): void => {
+  const holds: NamedHold[] = [];
+  const hold = (what: NamedHold['what'], reason: string | undefined, rests = settings.mode === 'Paused'): void => {
     if (reason !== undefined) holds.push({ what, reason, rests });
   };
   if (state.failover.held !== null) {
@@ -117,14 +114,14 @@ function holdsOf(view: View): readonly Hold[] {
   const scaling = scalingHold(view);
   if (scaling !== undefined) hold('scaling', scaling.reason, scaling.rests);
   if (state.rollout !== null || outdatedShards(state).length > 0) {
-    hold('rollout', rolloutBlock(view), settings.mode === 'Paused' || isStalled(view));
+    hold('rollout', rolloutHold(view), settings.mode === 'Paused' || isStalled(view));
   }
-  if (countsDiffer(state)) hold('rebalancing', rebalancingBlock(view));
+  if (countsDiffer(state)) hold('rebalancing', rebalancingHold(view));
   return holds;
 }
 
 /** Why the number of shards is not what the spec or the load asks for. */
-function scalingHold(view: View): Block | undefined {
+function scalingHold(view: View): Hold | undefined {
   const { state, settings } = view;
   if (settings.mode === 'Paused') {
     const isOutside = clamp(state.desiredShards, settings) !== state.desiredShards;
@@ -133,10 +130,10 @@ function scalingHold(view: View): Block | undefined {
   if (settings.mode !== 'Auto' || isUnassigned(state)) return undefined;
   if (state.scaling.band === 'within') {
     // What moves or starts is said elsewhere, and is over soon; figures that do not come are not.
-    const unknown = isUnknown(view) ? loadBlock(view) : undefined;
+    const unknown = isUnknown(view) ? loadHold(view) : undefined;
     return unknown === undefined ? undefined : { reason: `the load is not known: ${unknown}`, rests: false };
   }
-  const why = loadScalingBlock(view);
+  const why = loadScalingHold(view);
   return why === undefined
     ? undefined
     : { ...why, reason: `load is ${state.scaling.band} its threshold: ${why.reason}` };
@@ -162,7 +159,7 @@ function countsDiffer(state: ShardConfigState): boolean {
   return counts.some((c) => !c.wanted && c.slots > 0) || Math.max(...wanted) - Math.min(...wanted) > 1;
 }
 
-function conditionsOf(view: View, holds: readonly Hold[]): readonly DesiredCondition[] {
+function conditionsOf(view: View, holds: readonly NamedHold[]): readonly DesiredCondition[] {
   return [ready(view), progressing(view, holds), degraded(view), scalingLimited(view, holds)];
 }
 
@@ -177,10 +174,10 @@ function ready(view: View): DesiredCondition {
   return { type, status: 'False', reason: isUnassigned(state) ? 'Starting' : 'SlotsNotServed', message };
 }
 
-function progressing(view: View, holds: readonly Hold[]): DesiredCondition {
+function progressing(view: View, holds: readonly NamedHold[]): DesiredCondition {
   const type = 'Progressing';
   const { state } = view;
-  const texts = (some: readonly Hold[], verb: string): string[] =>
+  const texts = (some: readonly NamedHold[], verb: string): string[] =>
     some.map(({ what, reason }) => `${what} ${verb}: ${reason}`);
   const waiting = texts(
     holds.filter(({ rests }) => !rests),
@@ -258,7 +255,7 @@ function degraded(view: View): DesiredCondition {
   return { type, status: 'True', reason: worst.reason, message: problems.map(({ message }) => message).join('; ') };
 }
 
-function scalingLimited(view: View, holds: readonly Hold[]): DesiredCondition {
+function scalingLimited(view: View, holds: readonly NamedHold[]): DesiredCondition {
   const type = 'ScalingLimited';
   const { state, settings } = view;
   const limited = (reason: string, message: string): DesiredCondition => ({ type, status: 'True', reason, message });

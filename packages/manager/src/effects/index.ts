@@ -3,11 +3,11 @@ export { kubeconfigEndpoint } from './kubeconfig-endpoint.ts';
 export { retryStatefulSet } from './stateful-set-retry.ts';
 export {
   type KindReport,
-  type Obstacle,
+  type ManagerHold,
   statusOf,
   StatusWriter,
   withNotes,
-  withObstacle,
+  withHold,
   withPodProblems,
   withUnavailableKinds,
   type WorkerNote,

@@ -3,14 +3,7 @@ import type { ApplyRequest, KubernetesClient } from '@shard-controller/shared/ku
 import { SteppingClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
 import type { DesiredCondition } from '../decision/index.ts';
-import {
-  type KindReport,
-  StatusWriter,
-  withNotes,
-  withObstacle,
-  withPodProblems,
-  withUnavailableKinds,
-} from './status.ts';
+import { type KindReport, StatusWriter, withNotes, withHold, withPodProblems, withUnavailableKinds } from './status.ts';
 
 const signal = new AbortController().signal;
 const ready = (status: 'True' | 'False', message = ''): DesiredCondition => ({
@@ -71,11 +64,11 @@ describe('StatusWriter', () => {
   });
 });
 
-describe('withObstacle', () => {
-  const obstacle = { reason: 'NatsUnavailable', message: 'no connection' };
+describe('withHold', () => {
+  const hold = { reason: 'NatsUnavailable', message: 'no connection' };
 
   it('says that the fleet is degraded, and leaves what is known to be true', () => {
-    const conditions = withObstacle([ready('True'), { ...ready('False'), type: 'Degraded' }], obstacle);
+    const conditions = withHold([ready('True'), { ...ready('False'), type: 'Degraded' }], hold);
     expect(conditions.map(({ type, status, reason }) => `${type}=${status} ${reason}`)).toEqual([
       'Ready=True Because',
       'Degraded=True NatsUnavailable',
@@ -83,7 +76,7 @@ describe('withObstacle', () => {
   });
 
   it('does not know whether it is ready when nothing else is known', () => {
-    expect(withObstacle([], obstacle).map(({ type, status }) => `${type}=${status}`)).toEqual([
+    expect(withHold([], hold).map(({ type, status }) => `${type}=${status}`)).toEqual([
       'Ready=Unknown',
       'Degraded=True',
     ]);
@@ -207,13 +200,13 @@ describe('a new manager', () => {
   it('that cannot decide says so, and leaves the status that it has found', async () => {
     const { writer, writes } = trial(before);
     expect(writer.continues).toBe(true);
-    await writer.writeObstacle({ reason: 'NatsUnavailable', message: 'no connection' }, signal);
+    await writer.writeHold({ reason: 'NatsUnavailable', message: 'no connection' }, signal);
     expect(writes[0]).toMatchObject({ ...before, conditions: [before.conditions?.[0], { type: 'Degraded' }] });
   });
 
   it('does not know whether it is ready where there was no status before', async () => {
     const { writer, writes } = trial();
-    await writer.writeObstacle({ reason: 'NatsUnavailable', message: 'no connection' }, signal);
+    await writer.writeHold({ reason: 'NatsUnavailable', message: 'no connection' }, signal);
     expect(writes[0]?.conditions?.map(({ type, status }) => `${type}=${status}`)).toEqual([
       'Ready=Unknown',
       'Degraded=True',

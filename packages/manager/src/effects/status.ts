@@ -11,7 +11,7 @@ import type { PodProblem } from '../observation/index.ts';
 const QUIET_MS = 2_000;
 
 /** What the manager knows apart from its decisions: why it cannot decide or act. */
-export interface Obstacle {
+export interface ManagerHold {
   readonly reason: string;
   readonly message: string;
 }
@@ -152,15 +152,12 @@ export function withPodProblems(
 }
 
 /** Adds what keeps the manager from deciding or acting to what its decisions say. */
-export function withObstacle(
-  conditions: readonly DesiredCondition[],
-  obstacle: Obstacle | undefined,
-): DesiredCondition[] {
-  if (obstacle === undefined) return [...conditions];
-  const degraded: DesiredCondition = { type: 'Degraded', status: 'True', ...obstacle };
+export function withHold(conditions: readonly DesiredCondition[], hold: ManagerHold | undefined): DesiredCondition[] {
+  if (hold === undefined) return [...conditions];
+  const degraded: DesiredCondition = { type: 'Degraded', status: 'True', ...hold };
   const ready = conditions.some(({ type }) => type === 'Ready')
     ? []
-    : [{ type: 'Ready' as const, status: 'Unknown' as const, ...obstacle }];
+    : [{ type: 'Ready' as const, status: 'Unknown' as const, ...hold }];
   return [...ready, ...conditions.filter(({ type }) => type !== 'Degraded'), degraded];
 }
 
@@ -200,12 +197,12 @@ export class StatusWriter {
    * Says what keeps the manager from knowing the state, and leaves everything else as it stands: what others have
    * written before is better than nothing.
    */
-  async writeObstacle(obstacle: Obstacle, signal: AbortSignal): Promise<boolean> {
+  async writeHold(hold: ManagerHold, signal: AbortSignal): Promise<boolean> {
     const { conditions = [], ...figures } = this.#options.present ?? {};
     const known = conditions.flatMap(({ type, status, reason, message }): DesiredCondition[] =>
       isOwn(type) ? [{ type, status, reason, message }] : [],
     );
-    return this.write(figures, withObstacle(known, obstacle), signal);
+    return this.write(figures, withHold(known, hold), signal);
   }
 
   /** Returns false when something is left to be written later. @throws KubernetesError */

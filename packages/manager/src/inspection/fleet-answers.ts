@@ -19,7 +19,7 @@ export interface Inspected {
   /** Undefined before the log was read. */
   readonly state: ShardConfigState | undefined;
   /** Why nothing is decided, while nothing is. */
-  readonly obstacle: { readonly reason: string; readonly message: string } | undefined;
+  readonly hold: { readonly reason: string; readonly message: string } | undefined;
   /** What a shard's serving worker last said of itself; undefined while it is not heard. */
   readonly worker: (shardId: string) => { readonly pod: string; readonly objects: number } | undefined;
 }
@@ -43,8 +43,8 @@ export const migrationItem = ({ slots, ...migration }: MigrationState) => ({
 });
 
 export function statusItem(inspected: Inspected): InspectionItem<'status'> {
-  const { config, state, obstacle } = inspected;
-  const blocked = obstacle === undefined ? {} : { blocked: { reason: obstacle.reason, message: obstacle.message } };
+  const { config, state, hold } = inspected;
+  const blocked = hold === undefined ? {} : { blocked: { reason: hold.reason, message: hold.message } };
   const head = { ...nameOf(inspected), uid: config.uid, ...blocked };
   if (state === undefined) return { ...head, known: false };
   const { generation, sequence, desiredShards, rollout, failover, lastDecision, revision, settings, owners } = state;

@@ -36,7 +36,7 @@ function manager(decisions: readonly Decided[], over: Partial<ShardConfigState> 
       {
         config,
         state: { ...state, ...over },
-        obstacle: undefined,
+        hold: undefined,
         log: {
           decisions: async function* (from = 1) {
             for (const decision of log)

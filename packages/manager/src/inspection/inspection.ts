@@ -33,7 +33,7 @@ export interface InspectionOptions {
   readonly identity: string;
   /** Namespace whose ShardConfigs this manager decides about. */
   readonly namespace: string;
-  readonly runners: () => readonly Pick<ConfigRunner, 'config' | 'state' | 'obstacle' | 'log'>[];
+  readonly runners: () => readonly Pick<ConfigRunner, 'config' | 'state' | 'hold' | 'log'>[];
   /** What the worker that serves a shard last said; undefined while it is not heard. */
   readonly worker: (config: ConfigRunner['config'], shardId: string, replica: 'a' | 'b') => WorkerFigures | undefined;
 }
@@ -210,10 +210,10 @@ class Inspection {
     return { items: page.items, ...(next === undefined ? {} : { next }) };
   }
 
-  #inspected({ config, state, obstacle }: Runner): Inspected {
+  #inspected({ config, state, hold }: Runner): Inspected {
     const worker = (shardId: string): WorkerFigures | undefined =>
       this.#options.worker(config, shardId, state?.shards[shardId]?.active ?? 'a');
-    return { config, state, obstacle, worker };
+    return { config, state, hold, worker };
   }
 
   /** @throws InspectionQueryError when a name is given that no ShardConfig has */
@@ -229,8 +229,8 @@ class Inspection {
 
   #known(name: string | undefined): readonly (Runner & { readonly state: ShardConfigState })[] {
     return this.#selected(name).flatMap((runner) => {
-      const { config, state, obstacle, log } = runner;
-      return state === undefined ? [] : [{ config, state, obstacle, log }];
+      const { config, state, hold, log } = runner;
+      return state === undefined ? [] : [{ config, state, hold, log }];
     });
   }
 

@@ -28,7 +28,7 @@ export function planItem(
   const objects = objectsMoved(state, plan, held);
   const open = openMigrations(state).length;
   const blocked =
-    inspected.obstacle?.message ?? boundsProblem(state, to) ?? (open > 0 ? `${open} migrations are open` : undefined);
+    inspected.hold?.message ?? boundsProblem(state, to) ?? (open > 0 ? `${open} migrations are open` : undefined);
   return {
     namespace: config.namespace,
     config: config.name,

@@ -19,7 +19,7 @@ import {
   orphans,
   plannedMigrations,
   rebalancing,
-  rebalancingBlock,
+  rebalancingHold,
   refuge,
   seconds,
   stalledStarts,
@@ -74,7 +74,7 @@ export const balanceTable: BalanceTable = decisionTable<View, BalanceTrigger, Sh
     holdPointless: ({ state }) => state.failover.held !== null && failedOwners(state).length === 0,
     startStalled: (view) => stalledStarts(view).length > 0,
     evacuationDue: (view) => evacuation(view).length > 0,
-    rebalanceDue: (view) => rebalancingBlock(view) === undefined && rebalancing(view).length > 0,
+    rebalanceDue: (view) => rebalancingHold(view) === undefined && rebalancing(view).length > 0,
   },
   decisions: {
     assignFirst: (view) => assign(view, refuge(view, orphans(view)), 'cold-start', firstReason(view)),

@@ -154,7 +154,7 @@ function balanceAmong(view: View, targets: readonly ShardState[]): readonly Tran
 }
 
 /** Why no rebalancing may be planned now, or undefined. */
-export function rebalancingBlock(view: View): string | undefined {
+export function rebalancingHold(view: View): string | undefined {
   const { state, settings } = view;
   if (settings.mode === 'Paused') return 'mode is Paused';
   if (isRolling(state)) return 'a rolling update is under way';
@@ -165,11 +165,11 @@ export function rebalancingBlock(view: View): string | undefined {
     .map(({ shardId }) => `${shardId} (loading)`);
   const awaited = [...awaitedShards(view).map(({ shardId, health }) => `${shardId} (${health})`), ...loading];
   if (awaited.length > 0) return `waiting for ${awaited.join(', ')}`;
-  return targetsOf(state).length === 0 ? 'no shard is able to take slots' : retryBlock(view);
+  return targetsOf(state).length === 0 ? 'no shard is able to take slots' : retryHold(view);
 }
 
 /** Which roll-backs keep everything that is left to be balanced from being tried again, or undefined. */
-function retryBlock(view: View): string | undefined {
+function retryHold(view: View): string | undefined {
   const paused = pausedPairs(view);
   if (paused.length === 0 || rebalancing(view).length > 0) return undefined;
   if (balanceAmong(view, targetsOf(view.state)).length === 0) return undefined;

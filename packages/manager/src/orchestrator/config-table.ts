@@ -12,7 +12,7 @@ import {
   type View,
 } from '../aggregate/index.ts';
 import { isStrategy, unknownStrategyText } from '../load-balancer/index.ts';
-import { bandOf, clamp, loadScalingBlock, shardsAbove, shardsBelow, steadyLoad } from './scaling.ts';
+import { bandOf, clamp, loadScalingHold, shardsAbove, shardsBelow, steadyLoad } from './scaling.ts';
 
 /** EVALUATE: look whether the number of shards is right. The others bring what changed. */
 export type ConfigTrigger =
@@ -109,7 +109,7 @@ export const configTable: ConfigTable = decisionTable<ConfigContext, ConfigTrigg
       view !== undefined &&
       view.settings.mode === 'Auto' &&
       view.state.scaling.band !== 'within' &&
-      loadScalingBlock(view) === undefined,
+      loadScalingHold(view) === undefined,
   },
   decisions: {
     accept: ({ now }, trigger) =>

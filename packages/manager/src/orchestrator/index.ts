@@ -1,2 +1,2 @@
 export { type ConfigTrigger, configStateOf, type ConfigTable, configTable } from './config-table.ts';
-export { type Block, clamp, loadBlock, loadScalingBlock, meanLoad } from './scaling.ts';
+export { type Hold, clamp, loadHold, loadScalingHold, meanLoad } from './scaling.ts';

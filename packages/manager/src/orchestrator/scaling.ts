@@ -13,7 +13,7 @@ import {
 } from '../aggregate/index.ts';
 
 /** Why the load cannot be told now, in words, or undefined: figures are missing, or moving slots count at both ends. */
-export function loadBlock(view: View): string | undefined {
+export function loadHold(view: View): string | undefined {
   const { state } = view;
   if (isRolling(state)) return 'a rolling update moves slots';
   if (openMigrations(state).length > 0) return 'slots are moving, and count at both ends';
@@ -27,7 +27,7 @@ export function loadBlock(view: View): string | undefined {
 
 /** Mean load of the shards that serve, 1.0 = `capacity` each; undefined while it would mislead. */
 export const steadyLoad = (view: View): number | undefined =>
-  loadBlock(view) === undefined ? meanLoad(view) : undefined;
+  loadHold(view) === undefined ? meanLoad(view) : undefined;
 
 /**
  * Mean load of the shards that serve, from those whose figures are known; undefined when they are less than half. A
@@ -77,18 +77,18 @@ export function shardsBelow({ state, settings }: View, load: number): number {
 }
 
 /** Why something does not happen. */
-export interface Block {
+export interface Hold {
   readonly reason: string;
   /** It stays so until the load or the user changes it: nothing is under way. */
   readonly rests: boolean;
 }
 
 /** Why the number of shards stays though the load is past a threshold, or undefined when it need not stay. */
-export function loadScalingBlock(view: View): Block | undefined {
+export function loadScalingHold(view: View): Hold | undefined {
   const { state, settings, now } = view;
   const { band, bandSince, lastScaleAt } = state.scaling;
-  const waits = (reason: string): Block => ({ reason, rests: false });
-  const unknown = loadBlock(view);
+  const waits = (reason: string): Hold => ({ reason, rests: false });
+  const unknown = loadHold(view);
   if (unknown !== undefined) return waits(`the load is not known: ${unknown}`);
   const load = meanLoad(view) ?? 0;
   const up = band === 'above';
@@ -102,7 +102,7 @@ export function loadScalingBlock(view: View): Block | undefined {
 }
 
 /** What keeps a load past a threshold from changing the number of shards at all. */
-function boundOf({ state, settings }: View, up: boolean): Block {
+function boundOf({ state, settings }: View, up: boolean): Hold {
   if (up && state.desiredShards >= settings.maxShards)
     return { reason: `maxShards is ${settings.maxShards}`, rests: true };
   if (!up && state.desiredShards <= settings.minShards)

@@ -1,7 +1,7 @@
 export {
   isOverdue,
   outdatedShards,
-  rolloutBlock,
+  rolloutHold,
   rolloutStateOf,
   type RolloutTable,
   rolloutTable,

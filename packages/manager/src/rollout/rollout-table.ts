@@ -69,14 +69,14 @@ const config: TableConfig = {
 
 export const rolloutTable: RolloutTable = decisionTable<View, RolloutTrigger, ShardEvent>(config, {
   guards: {
-    isDue: (view) => outdatedShards(view.state).length > 0 && rolloutBlock(view) === undefined,
+    isDue: (view) => outdatedShards(view.state).length > 0 && rolloutHold(view) === undefined,
     isProved: (view) => proofOf(view) !== undefined,
     isSuperseded: ({ state }) => supersededBy(state) !== undefined,
     isForStandbys: ({ state, settings }) => isRolling(state) && settings.replicasPerShard === 2,
     isResized: ({ state }) => isRolling(state) && state.rollout?.shards !== state.desiredShards,
     isStalled: (view) => isRolling(view.state) && isOverdue(view) && openMigrations(view.state).length === 0,
-    canReplace: (view) => rolloutBlock(view) === undefined && nextToReplace(view.state) !== undefined,
-    canMove: (view) => rolloutBlock(view) === undefined && nextMove(view.state) !== undefined,
+    canReplace: (view) => rolloutHold(view) === undefined && nextToReplace(view.state) !== undefined,
+    canMove: (view) => rolloutHold(view) === undefined && nextMove(view.state) !== undefined,
     isDone: ({ state }) => isRolling(state) && openMigrations(state).length === 0 && isDone(state),
   },
   decisions: {
@@ -196,7 +196,7 @@ function supersededBy(state: ShardConfigState): string | undefined {
 }
 
 /** Why a rolling update does not begin or go on now, or undefined. */
-export function rolloutBlock(view: View): string | undefined {
+export function rolloutHold(view: View): string | undefined {
   const { state, settings } = view;
   if (settings.mode === 'Paused') return 'mode is Paused';
   const { rollout } = state;
@@ -209,10 +209,10 @@ export function rolloutBlock(view: View): string | undefined {
   const move = nextMove(state);
   const isPaused = pausedPairs(view).some(({ source, target }) => source === move?.from && target === move.to);
   if (isPaused) return `a migration from ${move?.from} to ${move?.to} was rolled back a moment ago`;
-  return rollout === null ? beginBlock(view) : undefined;
+  return rollout === null ? beginHold(view) : undefined;
 }
 
-function beginBlock(view: View): string | undefined {
+function beginHold(view: View): string | undefined {
   const { state, settings, now } = view;
   if (settings.replicasPerShard === 2 && state.template === state.revision) {
     return 'standbys are renewed first and take over, one by one';
@@ -225,11 +225,11 @@ function beginBlock(view: View): string | undefined {
     (shard) => shard.ordinal >= state.desiredShards && (isSurge(shard) || !isIdle(state, shard)),
   );
   if (leaving !== undefined) return `${leaving.shardId} is still leaving`;
-  return stalledBlock(state, now, settings.rollout.deadlineMs);
+  return stalledHold(state, now, settings.rollout.deadlineMs);
 }
 
 /** After one that stalled: until what it missed is back, or, if it missed nothing, for a while. */
-function stalledBlock({ stalledRollout: stalled, revision, shards }: ShardConfigState, now: number, waitMs: number) {
+function stalledHold({ stalledRollout: stalled, revision, shards }: ShardConfigState, now: number, waitMs: number) {
   if (stalled === null || stalled.revision !== revision) return undefined;
   const missing = stalled.shards.filter((shardId) => {
     const shard = shards[shardId];

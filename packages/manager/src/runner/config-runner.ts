@@ -3,7 +3,7 @@ import { eventSubject } from '@shard-controller/shared/contracts';
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import { evolve, initialState, type ShardConfigState, shardEventSchema } from '../aggregate/index.ts';
-import type { Obstacle } from '../effects/index.ts';
+import type { ManagerHold } from '../effects/index.ts';
 import { EventLog } from '../event-log/index.ts';
 import type { Term } from '../leadership/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
@@ -54,8 +54,8 @@ export class ConfigRunner {
     return this.#log;
   }
 
-  get obstacle(): Obstacle | undefined {
-    return this.#leading?.obstacle;
+  get hold(): ManagerHold | undefined {
+    return this.#leading?.hold;
   }
 
   /** Monotonic time of the newest round of decisions, ms; undefined while not leading. */

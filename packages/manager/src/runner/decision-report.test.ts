@@ -32,22 +32,22 @@ beforeEach(() => {
       level: 'debug',
       destination: { write: (line: string) => void lines.push(JSON.parse(line)) },
     }),
-    onObstacle: () => void (changes += 1),
+    onHold: () => void (changes += 1),
   });
 });
 
 const texts = (): unknown[] => lines.map(({ msg }) => msg);
 
 test('the reason for not deciding is told once, and its end', () => {
-  expect(report.obstacle?.reason).toBe('Starting');
-  report.blocked('NatsUnavailable', 'no answer');
-  report.blocked('NatsUnavailable', 'still no answer');
-  expect(report.obstacle).toEqual({ reason: 'NatsUnavailable', message: 'still no answer' });
+  expect(report.hold?.reason).toBe('Starting');
+  report.held('NatsUnavailable', 'no answer');
+  report.held('NatsUnavailable', 'still no answer');
+  expect(report.hold).toEqual({ reason: 'NatsUnavailable', message: 'still no answer' });
   expect(texts()).toEqual(['no decisions: no answer']);
   expect(notes).toMatchObject([{ type: 'Warning', reason: 'NatsUnavailable', note: 'no answer' }]);
-  report.unblocked();
-  report.unblocked();
-  expect(report.obstacle).toBeUndefined();
+  report.resumed();
+  report.resumed();
+  expect(report.hold).toBeUndefined();
   expect(texts()).toEqual(['no decisions: no answer', 'deciding again']);
   expect(changes).toBe(3);
 });
@@ -59,13 +59,13 @@ test.each([
   ['no error at all', 'CannotDecide', /^no error at all$/],
 ])('%s is told as %s', (error, reason, message) => {
   expect(report.failed(error)).toBe(reason);
-  expect(report.obstacle).toEqual({ reason, message: expect.stringMatching(message) });
+  expect(report.hold).toEqual({ reason, message: expect.stringMatching(message) });
 });
 
 test('the first reading of the log is no trouble that ends', () => {
-  report.unblocked();
+  report.resumed();
   expect(lines).toEqual([]);
-  expect(report.obstacle).toBeUndefined();
+  expect(report.hold).toBeUndefined();
 });
 
 test('each event is told of the state that it was decided on, with its shard and epoch', () => {

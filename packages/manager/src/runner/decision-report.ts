@@ -3,7 +3,7 @@ import type { EventRecorder, KubernetesObject } from '@shard-controller/shared/k
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
 import { type CommandBody, evolve, type ShardConfigState, type ShardEvent } from '../aggregate/index.ts';
-import type { Obstacle } from '../effects/index.ts';
+import type { ManagerHold } from '../effects/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
 import type { ConfigHead } from './decision-log.ts';
 import type { DecisionMetrics } from './metrics.ts';
@@ -22,38 +22,38 @@ export interface DecisionReportOptions {
   readonly metrics: Pick<DecisionMetrics, 'event' | 'rejected'>;
   readonly logger: Logger;
   /** What keeps the manager from deciding has changed. */
-  readonly onObstacle: () => void;
+  readonly onHold: () => void;
 }
 
 /** Says what one leader decides, and why it does not: in the log, as Kubernetes Events and as metrics. */
 export class DecisionReport {
   readonly #options: DecisionReportOptions;
   readonly #rejections = new Set<string>();
-  #obstacle: Obstacle | undefined = { reason: 'Starting', message: 'the event log is being read' };
+  #hold: ManagerHold | undefined = { reason: 'Starting', message: 'the event log is being read' };
 
   constructor(options: DecisionReportOptions) {
     this.#options = options;
   }
 
   /** Why nothing is decided; undefined while decisions are made. */
-  get obstacle(): Obstacle | undefined {
-    return this.#obstacle;
+  get hold(): ManagerHold | undefined {
+    return this.#hold;
   }
 
   /** Notes why nothing is decided: once in the log and as an Event, and in the status while it lasts. */
-  blocked(reason: string, message: string, error?: unknown): void {
-    const { logger, recorder, regarding, onObstacle } = this.#options;
-    if (this.#obstacle?.reason !== reason) {
+  held(reason: string, message: string, error?: unknown): void {
+    const { logger, recorder, regarding, onHold } = this.#options;
+    if (this.#hold?.reason !== reason) {
       logger.warn({ reason, ...(error === undefined ? {} : { err: error }) }, `no decisions: ${message}`);
       recorder.record(regarding, { type: 'Warning', reason, note: message });
     }
-    this.#obstacle = { reason, message };
-    onObstacle();
+    this.#hold = { reason, message };
+    onHold();
   }
 
   natsUnavailable(problem = ''): void {
     const message = `NATS cannot be used, so nothing is decided; the workers go on serving. ${problem}`;
-    this.blocked('NatsUnavailable', message.trim());
+    this.held('NatsUnavailable', message.trim());
   }
 
   /** A round of decisions has failed; returns the reason that stands in the status. */
@@ -65,17 +65,17 @@ export class DecisionReport {
     }
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'SC_DECISION';
     const reason = code.startsWith('SC_EVENT_') ? 'LogUnreadable' : 'CannotDecide';
-    this.blocked(reason, message, error);
+    this.held(reason, message, error);
     return reason;
   }
 
-  unblocked(): void {
-    if (this.#obstacle === undefined) return;
-    if (this.#obstacle.reason !== 'Starting') {
-      this.#options.logger.info({ was: this.#obstacle.reason }, 'deciding again');
+  resumed(): void {
+    if (this.#hold === undefined) return;
+    if (this.#hold.reason !== 'Starting') {
+      this.#options.logger.info({ was: this.#hold.reason }, 'deciding again');
     }
-    this.#obstacle = undefined;
-    this.#options.onObstacle();
+    this.#hold = undefined;
+    this.#options.onHold();
   }
 
   /** A decision was stored; `sequence` is its place in the log, `before` the state that it was made on. */

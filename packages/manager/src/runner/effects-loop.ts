@@ -6,11 +6,11 @@ import type { ShardConfigState } from '../aggregate/index.ts';
 import { desired, type DesiredStatus } from '../decision/index.ts';
 import {
   type KindReport,
-  type Obstacle,
+  type ManagerHold,
   statusOf,
   type StatusWriter,
   withNotes,
-  withObstacle,
+  withHold,
   withPodProblems,
   withUnavailableKinds,
   type WorkerNote,
@@ -49,7 +49,7 @@ export interface EffectsLoopOptions {
   /** Why wanted workers do not run. */
   readonly podProblems: () => readonly PodProblem[];
   /** Why no decision can be made, if so. */
-  readonly obstacle: () => Obstacle | undefined;
+  readonly hold: () => ManagerHold | undefined;
   readonly onSuperseded: () => void;
   /** A stream that assignments go to is gone. */
   readonly restoreStreams: () => Promise<void>;
@@ -122,20 +122,20 @@ export class EffectsLoop {
     this.#problems = problems;
   }
 
-  #obstacle(): Obstacle | undefined {
+  #hold(): ManagerHold | undefined {
     const [problem] = this.#problems;
-    const deciding = this.#options.obstacle();
+    const deciding = this.#options.hold();
     if (deciding !== undefined || problem === undefined) return deciding;
     return { reason: reasonOf(problem), message: this.#problems.map(({ message }) => message).join('; ') };
   }
 
   async #writeStatus(state: ShardConfigState | undefined, signal: AbortSignal): Promise<void> {
     const { statusWriter, describe, notes, unavailable, podProblems, logger, clock, config, onStatus } = this.#options;
-    const obstacle = this.#obstacle();
+    const hold = this.#hold();
     if (statusWriter.continues && clock.monotonic() - this.#startedAt < TAKEOVER_MS) return;
     try {
       if (state === undefined || (state.settings === null && state.rejected === null)) {
-        if (obstacle !== undefined) await statusWriter.writeObstacle(obstacle, signal);
+        if (hold !== undefined) await statusWriter.writeHold(hold, signal);
         return;
       }
       const described = describe(state);
@@ -143,7 +143,7 @@ export class EffectsLoop {
       const status = statusOf(described, state, config.name);
       const withKinds = withUnavailableKinds(described.conditions, unavailable(state));
       const reported = withPodProblems(withNotes(withKinds, notes(state)), podProblems());
-      await statusWriter.write(status, withObstacle(reported, obstacle), signal);
+      await statusWriter.write(status, withHold(reported, hold), signal);
       this.#statusProblem = '';
     } catch (error) {
       if (isAborted(error)) return;

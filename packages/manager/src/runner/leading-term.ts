@@ -5,7 +5,7 @@ import { describeStatus, desired } from '../decision/index.ts';
 import {
   AssignmentPublisher,
   assignmentValues,
-  type Obstacle,
+  type ManagerHold,
   Reconciler,
   retryStatefulSet,
   StatusWriter,
@@ -78,8 +78,8 @@ export class LeadingTerm {
     this.#effectsWakeup = new Wakeup(clock);
     this.#lastRoundAt = clock.monotonic();
     this.#time = new DecisionTime(clock);
-    const onObstacle = (): void => this.#effectsWakeup.wake();
-    this.#report = new DecisionReport({ ...context, config, regarding, logger, onObstacle });
+    const onHold = (): void => this.#effectsWakeup.wake();
+    this.#report = new DecisionReport({ ...context, config, regarding, logger, onHold });
     this.#configInputs = new ConfigInputs({ ...context, config, worker: context.config.worker, removed });
     this.#shardInputs = new ShardInputs({ ...context, config });
     this.#log = this.#termLog();
@@ -114,8 +114,8 @@ export class LeadingTerm {
     return this.#log.current?.state;
   }
 
-  get obstacle(): Obstacle | undefined {
-    return this.#report.obstacle;
+  get hold(): ManagerHold | undefined {
+    return this.#report.hold;
   }
 
   get lastRoundAt(): number {
@@ -194,7 +194,7 @@ export class LeadingTerm {
       if (!decided) break;
       this.#effectsWakeup.wake();
     }
-    this.#report.unblocked();
+    this.#report.resumed();
   }
 
   /** Everything that is news to the state, the time last. */
@@ -338,7 +338,7 @@ export class LeadingTerm {
       notes: (state) => this.#shardInputs.notes(state),
       unavailable: (state) => this.#shardInputs.unavailableKinds(state),
       podProblems: () => this.#podWatch.problems,
-      obstacle: () => this.obstacle,
+      hold: () => this.hold,
       onSuperseded: () => this.invalidateLog(),
       restoreStreams: () => this.#restoreStreams(),
       onFailure: () => metrics.effectsFailed(config),
