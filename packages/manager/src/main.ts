@@ -21,7 +21,7 @@ import { kubeconfigEndpoint } from './effects/index.ts';
 import { decisionEnvelopeSchema } from './event-log/index.ts';
 import { inspectionService, isManagerGone } from './inspection/index.ts';
 import { Leadership } from './leadership/index.ts';
-import { ClusterView, Hearing, WorkerRegistry } from './observation/index.ts';
+import { ClusterView, ListeningPeriod, WorkerRegistry } from './observation/index.ts';
 import { DecisionMetrics, Fleet } from './runner/index.ts';
 
 const COMPONENT = 'shard-controller-manager';
@@ -119,7 +119,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     events,
     cluster,
     registry,
-    hearing: new Hearing(clock),
+    listening: new ListeningPeriod(clock),
     leadership,
     recorder,
     metrics: decisionMetrics,

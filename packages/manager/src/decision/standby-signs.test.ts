@@ -25,7 +25,7 @@ function signs(active: Partial<StandbySigns['active']> = {}, standby: Standby = 
   return {
     active: {
       heartbeat: { at: NOW - 200, content: heartbeatOf({ generation, epoch }) },
-      hearingSince: 0,
+      listeningSince: 0,
       unableSince: undefined,
       coldSince: undefined,
       standstillMs: 0,
@@ -86,9 +86,9 @@ describe('a standby takes over', () => {
   });
 
   it('waits longer after an outage of NATS, when not all workers are back at the same moment', () => {
-    const returning = { ...dead, ...heard(60_000), hearingSince: NOW - 3_999 };
+    const returning = { ...dead, ...heard(60_000), listeningSince: NOW - 3_999 };
     expect(command(signs(returning))).toBeUndefined();
-    expect(command(signs({ ...returning, hearingSince: NOW - 4_000 }))).toBeDefined();
+    expect(command(signs({ ...returning, listeningSince: NOW - 4_000 }))).toBeDefined();
   });
 
   it('does not compete with one that loads as well and is done a little later', () => {

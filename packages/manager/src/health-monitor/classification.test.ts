@@ -41,7 +41,7 @@ function heartbeat(change: Partial<Heartbeat> = {}): Heartbeat {
 function signs(silentMs: number, change: Partial<ShardSigns> = {}): ShardSigns {
   return {
     heartbeat: { at: NOW - silentMs, content: heartbeat() },
-    hearingSince: 0,
+    listeningSince: 0,
     unableSince: undefined,
     coldSince: undefined,
     standstillMs: 0,
@@ -139,13 +139,13 @@ describe('classify', () => {
 
   it('counts silence from the moment this manager could hear', () => {
     const dead = { ping: 'no-responders', pod: 'deleted' } as const;
-    expect(healthOf(signs(60_000, { ...dead, hearingSince: NOW - 3_999 }))).toBe('Suspect');
-    expect(healthOf(signs(60_000, { ...dead, hearingSince: NOW - 1_000 }))).toBe('Healthy');
-    expect(healthOf(signs(60_000, { ...dead, hearingSince: NOW - 4_000 }))).toBe('Failed');
+    expect(healthOf(signs(60_000, { ...dead, listeningSince: NOW - 3_999 }))).toBe('Suspect');
+    expect(healthOf(signs(60_000, { ...dead, listeningSince: NOW - 1_000 }))).toBe('Healthy');
+    expect(healthOf(signs(60_000, { ...dead, listeningSince: NOW - 4_000 }))).toBe('Failed');
   });
 
   it('finds a shard of the log Failed that a new manager never hears', () => {
-    const never = signs(0, { heartbeat: undefined, hearingSince: NOW - 5_000, pod: 'deleted' });
+    const never = signs(0, { heartbeat: undefined, listeningSince: NOW - 5_000, pod: 'deleted' });
     expect(healthOf(never)).toBe('Failed');
     expect(healthOf({ ...never, pod: 'unknown' })).toBe('Suspect');
     expect(healthOf(never, 'Pending')).toBe('Starting');

@@ -9,7 +9,7 @@ export interface ShardSigns {
   /** Newest heartbeat, and when it arrived. */
   readonly heartbeat: { readonly at: number; readonly content: Heartbeat } | undefined;
   /** Since when this manager could have heard one: subscription live, leading, last end of an own stall. */
-  readonly hearingSince: number;
+  readonly listeningSince: number;
   /** Since when heartbeats say that the worker cannot serve (`canServe`); undefined while it can. */
   readonly unableSince: number | undefined;
   /** What became of the newest ping sent after the newest heartbeat. `none`: not asked, answered, or not known. */
@@ -88,7 +88,7 @@ const OBSERVED_AS: Readonly<Record<Health, ShardObservation['health']>> = {
 export function classify(signs: ShardSigns, previous: Health, bounds: HealthBounds, now: number): Classification {
   const heardAt = signs.heartbeat?.at;
   if (heardAt === undefined && previous === 'Pending') return { health: 'Starting', evidence: ['no heartbeat yet'] };
-  const silentMs = now - Math.max(heardAt ?? 0, signs.hearingSince);
+  const silentMs = now - Math.max(heardAt ?? 0, signs.listeningSince);
   if (silentMs < bounds.suspectMs) return heard(signs, previous, bounds, now);
   const silent = `silent for ${(silentMs / 1000).toFixed(1)} s`;
   if (silentMs < bounds.failedMs) return { health: previous === 'Failed' ? 'Failed' : 'Suspect', evidence: [silent] };
@@ -102,7 +102,7 @@ export function classify(signs: ShardSigns, previous: Health, bounds: HealthBoun
 }
 
 /** Since when a worker is silent on NATS, as far as this manager could hear. */
-const silentSince = ({ heartbeat, hearingSince }: ShardSigns): number => Math.max(heartbeat?.at ?? 0, hearingSince);
+const silentSince = ({ heartbeat, listeningSince }: ShardSigns): number => Math.max(heartbeat?.at ?? 0, listeningSince);
 
 /**
  * Whether to ask the API server for the ShardInstance now: the worker counts as Failed if its status has not been renewed.

@@ -72,16 +72,16 @@ function canTakeOver(
 
 /** Why the active worker counts as lost, or undefined. `standbyMs`: how long the standby could have served. */
 function lossOf(
-  { heartbeat, hearingSince, ping, pod, coldSince }: ShardSigns,
+  { heartbeat, listeningSince, ping, pod, coldSince }: ShardSigns,
   standbyMs: number,
   bounds: HealthBounds,
   now: number,
 ): readonly string[] | undefined {
   const heardAt = heartbeat?.at ?? Number.NEGATIVE_INFINITY;
-  const silentMs = now - Math.max(heardAt, hearingSince);
+  const silentMs = now - Math.max(heardAt, listeningSince);
   const silent = `silent for ${(silentMs / 1000).toFixed(1)} s`;
   // After an outage of NATS not all workers are heard again at the same moment.
-  const patience = heardAt > hearingSince ? bounds.takeoverMs : bounds.failedMs;
+  const patience = heardAt > listeningSince ? bounds.takeoverMs : bounds.failedMs;
   if (silentMs >= patience) {
     if (ping === 'no-responders') return [silent, 'ping: no responders'];
     if (pod === 'deleted' || pod === 'terminated') return [silent, `pod ${pod}`];

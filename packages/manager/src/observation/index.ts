@@ -1,5 +1,5 @@
 export { ClusterView, type ClusterViewHandler, type InvalidConfig } from './cluster-view.ts';
-export { Hearing } from './hearing.ts';
+export { ListeningPeriod } from './listening-period.ts';
 export { listenForHeartbeats } from './heartbeats.ts';
 export { loadMarks } from './load-progress.ts';
 export type { MessageLink } from './message-link.ts';

@@ -56,8 +56,8 @@ describe('a load grows', () => {
 });
 
 describe('the progress of a load', () => {
-  const progress = (heartbeat: Heartbeat, hearingSince = 0) =>
-    loadProgress(loadMarks(undefined, heartbeat, 1000), heartbeat, hearingSince, 9000);
+  const progress = (heartbeat: Heartbeat, listeningSince = 0) =>
+    loadProgress(loadMarks(undefined, heartbeat, 1000), heartbeat, listeningSince, 9000);
 
   it('stands still from when it grew, or from when this manager could hear of it', () => {
     expect(progress(loading()).standstillMs).toBe(8000);

@@ -70,14 +70,19 @@ const largest = (
 
 /**
  * The same as decisions use it.
- * @param hearingSince since when this manager could have heard of growth; monotonic, ms.
+ * @param listeningSince since when this manager could have heard of growth; monotonic, ms.
  */
-export function loadProgress(marks: LoadMarks, heartbeat: Heartbeat, hearingSince: number, now: number): LoadProgress {
+export function loadProgress(
+  marks: LoadMarks,
+  heartbeat: Heartbeat,
+  listeningSince: number,
+  now: number,
+): LoadProgress {
   return {
     complete: marks.complete,
     shownSlots: shownSlots(heartbeat),
     generation: heartbeat.generation,
     epoch: heartbeat.epoch,
-    standstillMs: marks.complete ? 0 : Math.max(0, now - Math.max(marks.grewAt, hearingSince)),
+    standstillMs: marks.complete ? 0 : Math.max(0, now - Math.max(marks.grewAt, listeningSince)),
   };
 }

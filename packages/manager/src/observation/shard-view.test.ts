@@ -17,7 +17,7 @@ function told(...heartbeats: Partial<Heartbeat>[]) {
     registry.heard(address, heartbeatOf({ sequence: i + 1, sentAt: 1_000_000 + i * 1_000, ...over }), i * 1_000);
   });
   const worker = registry.view(address, 'uid-1');
-  const sources = { worker, ping: 'none', hearingSince: 0, pod: undefined } as const;
+  const sources = { worker, ping: 'none', listeningSince: 0, pod: undefined } as const;
   const now = (heartbeats.length - 1) * 1_000;
   return (laterMs = 0) =>
     hasShown(
@@ -58,7 +58,7 @@ describe('a worker shows what it was given', () => {
   it('only while it is heard', () => {
     const worker = told({});
     expect(worker()).toBe(true);
-    const silent = { worker: undefined, ping: 'none', hearingSince: 0, pod: undefined } as const;
+    const silent = { worker: undefined, ping: 'none', listeningSince: 0, pod: undefined } as const;
     expect(
       hasShown({ ...silent, instanceStatusAt: undefined, instanceReadAt: undefined }, handover, bounds, 5_000),
     ).toBe(false);

@@ -10,7 +10,7 @@ export interface WorkerSources {
   readonly worker: WorkerView | undefined;
   /** How the newest ping since it was last heard has failed, if so. */
   readonly ping: ShardSigns['ping'];
-  readonly hearingSince: number;
+  readonly listeningSince: number;
   /** Its pod; null when the API server says that there is none, undefined when the API server was not heard. */
   readonly pod: WorkerPod | null | undefined;
   /** When its entry in the ShardInstance was last seen to change. Monotonic, ms. */
@@ -28,7 +28,7 @@ export function signsOf(sources: WorkerSources, now: number): ShardSigns {
   const { worker, pod } = sources;
   return {
     heartbeat: worker === undefined ? undefined : { at: worker.heardAt, content: worker.heartbeat },
-    hearingSince: sources.hearingSince,
+    listeningSince: sources.listeningSince,
     unableSince: worker?.unableSince,
     coldSince: worker?.coldSince,
     standstillMs: loadOf(sources, now)?.standstillMs ?? 0,
@@ -40,8 +40,8 @@ export function signsOf(sources: WorkerSources, now: number): ShardSigns {
 }
 
 /** How the worker's load gets on; undefined while it has not been heard. `now` is monotonic, ms. */
-export function loadOf({ worker, hearingSince }: WorkerSources, now: number): LoadProgress | undefined {
-  return worker === undefined ? undefined : loadProgress(worker.load, worker.heartbeat, hearingSince, now);
+export function loadOf({ worker, listeningSince }: WorkerSources, now: number): LoadProgress | undefined {
+  return worker === undefined ? undefined : loadProgress(worker.load, worker.heartbeat, listeningSince, now);
 }
 
 function podSign(pod: WorkerPod | null | undefined): ShardSigns['pod'] {

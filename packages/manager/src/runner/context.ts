@@ -5,7 +5,7 @@ import type { Clock } from '@shard-controller/shared/runtime';
 import type { ManagerConfig } from '../config/index.ts';
 import type { DecisionEnvelope } from '../event-log/index.ts';
 import type { Leadership } from '../leadership/index.ts';
-import type { ClusterView, Hearing, WorkerRegistry } from '../observation/index.ts';
+import type { ClusterView, ListeningPeriod, WorkerRegistry } from '../observation/index.ts';
 import type { DecisionMetrics } from './metrics.ts';
 
 /** What all runners of one manager share. */
@@ -18,7 +18,7 @@ export interface RunnerContext {
   readonly events: EventStream<DecisionEnvelope>;
   readonly cluster: ClusterView;
   readonly registry: WorkerRegistry;
-  readonly hearing: Hearing;
+  readonly listening: ListeningPeriod;
   readonly leadership: Leadership;
   readonly recorder: EventRecorder;
   readonly metrics: DecisionMetrics;

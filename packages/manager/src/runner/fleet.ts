@@ -50,7 +50,7 @@ export class Fleet implements ClusterViewHandler {
   /** Runs all ShardConfigs until `signal` aborts, then waits for them. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
-    const { cluster, hearing, leadership, link, logger } = this.#context;
+    const { cluster, listening, leadership, link, logger } = this.#context;
     const stopListening = listenForHeartbeats({
       link,
       onHeartbeat: (address, heartbeat) => this.#heard(address, heartbeat),
@@ -60,17 +60,17 @@ export class Fleet implements ClusterViewHandler {
       },
     });
     const offStatus = link.onStatus(({ connected }) => {
-      if (connected) hearing.restart();
+      if (connected) listening.restart();
       for (const runner of this.runners) runner.invalidateLog();
     });
     leadership.onChange((leading) => {
       this.#context.metrics.leader(leading);
-      if (leading) hearing.restart();
+      if (leading) listening.restart();
     });
     for (const config of cluster.configs) this.configChanged(config);
     for (const invalid of cluster.invalidConfigs) this.configInvalid(invalid);
     await Promise.all([
-      hearing.run(signal, (ms) => {
+      listening.run(signal, (ms) => {
         logger.warn(
           { ms: Math.round(ms) },
           'this process stood still; what workers said meanwhile is not held against them',

@@ -168,7 +168,7 @@ class Start {
     const nothing: WorkerSources = {
       worker: undefined,
       ping: 'none',
-      hearingSince: 0,
+      listeningSince: 0,
       pod: undefined,
       instanceStatusAt: undefined,
       instanceReadAt: undefined,

@@ -20,7 +20,7 @@ const scaled = evolve(
 const nothing: WorkerSources = {
   worker: undefined,
   ping: 'none',
-  hearingSince: 0,
+  listeningSince: 0,
   pod: undefined,
   instanceStatusAt: undefined,
   instanceReadAt: undefined,

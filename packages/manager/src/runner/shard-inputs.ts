@@ -3,14 +3,20 @@ import type { Clock } from '@shard-controller/shared/runtime';
 import { type CommandContext, type ShardConfigState, shardsOf } from '../aggregate/index.ts';
 import type { KindReport, WorkerNote } from '../effects/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
-import type { ClusterView, Hearing, ShardSources, WorkerRegistry, WorkerSources } from '../observation/index.ts';
+import type {
+  ClusterView,
+  ListeningPeriod,
+  ShardSources,
+  WorkerRegistry,
+  WorkerSources,
+} from '../observation/index.ts';
 import { shardFigures } from './observed-commands.ts';
 
 export interface ShardInputsOptions {
   readonly config: ConfigIdentity;
   readonly cluster: Pick<ClusterView, 'pod' | 'instanceStatusAt' | 'instanceReadAt'>;
   readonly registry: Pick<WorkerRegistry, 'view' | 'ping' | 'removed'>;
-  readonly hearing: Pick<Hearing, 'since'>;
+  readonly listening: Pick<ListeningPeriod, 'since'>;
   readonly clock: Clock;
 }
 
@@ -54,13 +60,13 @@ export class ShardInputs {
   }
 
   #worker(shardId: string, replica: Replica): WorkerSources {
-    const { cluster, hearing, registry } = this.#options;
+    const { cluster, listening, registry } = this.#options;
     const { name, uid } = this.#options.config;
     const address = this.#address(shardId, replica);
     return {
       worker: registry.view(address, uid),
       ping: registry.ping(address),
-      hearingSince: hearing.since,
+      listeningSince: listening.since,
       pod: cluster.pod(name, shardId, replica),
       instanceStatusAt: cluster.instanceStatusAt(name, shardId, replica),
       instanceReadAt: cluster.instanceReadAt(name, shardId),

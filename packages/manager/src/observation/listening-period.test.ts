@@ -1,39 +1,39 @@
 import { SteppingClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { Hearing } from './hearing.ts';
+import { ListeningPeriod } from './listening-period.ts';
 
-describe('Hearing', () => {
+describe('ListeningPeriod', () => {
   it('goes on while the process runs', async () => {
     const clock = new SteppingClock();
-    const hearing = new Hearing(clock);
+    const listening = new ListeningPeriod(clock);
     for (let beat = 0; beat < 20; beat += 1) {
       await clock.sleep(400);
-      expect(hearing.since).toBe(0);
+      expect(listening.since).toBe(0);
     }
   });
 
   it('starts anew after a stall, and shows that at once', async () => {
     const clock = new SteppingClock();
-    const hearing = new Hearing(clock);
+    const listening = new ListeningPeriod(clock);
     await clock.sleep(5000);
-    expect(hearing.since).toBe(5000);
+    expect(listening.since).toBe(5000);
   });
 
   it('starts anew when the connection comes back', async () => {
     const clock = new SteppingClock();
-    const hearing = new Hearing(clock);
+    const listening = new ListeningPeriod(clock);
     await clock.sleep(300);
-    hearing.restart();
-    expect(hearing.since).toBe(300);
+    listening.restart();
+    expect(listening.since).toBe(300);
   });
 
   it('reports stalls with their length', async () => {
     const clock = new SteppingClock();
-    const hearing = new Hearing(clock);
+    const listening = new ListeningPeriod(clock);
     const stop = new AbortController();
     const stalls: number[] = [];
     await clock.sleep(3000);
-    await hearing.run(stop.signal, (ms) => {
+    await listening.run(stop.signal, (ms) => {
       stalls.push(ms);
       stop.abort();
     });

@@ -8,7 +8,7 @@ const STALL_MS = 1_000;
  * Since when this manager has been able to hear its workers without a break. Silence before that is no evidence: it
  * starts anew when the connection to NATS comes (back), when leadership begins, and after a stall of the own process.
  */
-export class Hearing {
+export class ListeningPeriod {
   readonly #clock: Clock;
   #since: number;
   #beatAt: number;
