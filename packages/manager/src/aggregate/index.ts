@@ -49,7 +49,7 @@ export {
   openMigrations,
   pausedPairs,
   projectedOwners,
-  refugesOf,
+  failoverTargets,
   regularShards,
   replicasOf,
   shardsOf,

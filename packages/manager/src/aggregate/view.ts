@@ -69,7 +69,7 @@ export function targetsOf(state: ShardConfigState): readonly ShardState[] {
  * Where slots go whose owner is lost: to the targets, or if there is none, to any healthy shard that is still there, at
  * last even to one that still has slots to release: it then keeps those of them that it gets back.
  */
-export function refugesOf(state: ShardConfigState): readonly ShardState[] {
+export function failoverTargets(state: ShardConfigState): readonly ShardState[] {
   const targets = targetsOf(state);
   if (targets.length > 0) return targets;
   const able = shardsOf(state).filter((shard) => shard.health === 'Healthy' && !shard.draining);

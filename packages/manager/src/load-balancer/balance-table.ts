@@ -3,7 +3,7 @@ import {
   type DecisionTable,
   decisionTable,
   failedOwners,
-  refugesOf,
+  failoverTargets,
   type ShardConfigState,
   type ShardEvent,
   slotsOf,
@@ -20,7 +20,7 @@ import {
   plannedMigrations,
   rebalancing,
   rebalancingHold,
-  refuge,
+  failoverPlacement,
   seconds,
   stalledStarts,
   type Transfer,
@@ -67,7 +67,7 @@ export const balanceTable: BalanceTable = decisionTable<View, BalanceTrigger, Sh
       !hasRoomFor(view, orphans(view)),
     failoverDue: (view) =>
       orphans(view).size > 0 &&
-      refugesOf(view.state).length > 0 &&
+      failoverTargets(view.state).length > 0 &&
       (view.state.failover.held === null ||
         view.now >= view.state.failover.held.until ||
         hasRoomFor(view, orphans(view))),
@@ -77,12 +77,12 @@ export const balanceTable: BalanceTable = decisionTable<View, BalanceTrigger, Sh
     rebalanceDue: (view) => rebalancingHold(view) === undefined && rebalancing(view).length > 0,
   },
   decisions: {
-    assignFirst: (view) => assign(view, refuge(view, orphans(view)), 'cold-start', firstReason(view)),
+    assignFirst: (view) => assign(view, failoverPlacement(view, orphans(view)), 'cold-start', firstReason(view)),
     holdFailover: (view) => holdFailover(view),
     failOver: (view) =>
       failedOwners(view.state).length === 0 && view.state.failover.held === null
-        ? assign(view, refuge(view, orphans(view)), 'cold-start', 'the other slots that have no owner yet')
-        : assign(view, refuge(view, orphans(view)), 'failover', failoverReason(view)),
+        ? assign(view, failoverPlacement(view, orphans(view)), 'cold-start', 'the other slots that have no owner yet')
+        : assign(view, failoverPlacement(view, orphans(view)), 'failover', failoverReason(view)),
     resumeFailover: ({ now }) => [
       { type: 'shard.failover.resumed.v1', at: now, reason: 'the failed shards are back or own nothing any more' },
     ],

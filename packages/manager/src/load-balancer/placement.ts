@@ -10,7 +10,7 @@ import {
   pairOf,
   pausedPairs,
   projectedOwners,
-  refugesOf,
+  failoverTargets,
   type ShardEvent,
   type ShardId,
   shardsOf,
@@ -20,7 +20,7 @@ import {
   targetsOf,
   type View,
 } from '../aggregate/index.ts';
-import { type Move, planBalance, type PlanInput, planRefuge } from './planner.ts';
+import { type Move, planBalance, type PlanInput, planFailover } from './planner.ts';
 import { strategyNamed } from './strategies/index.ts';
 
 /** Slots that move together: from one shard to one other. */
@@ -37,13 +37,13 @@ export function orphans({ state }: View): ReadonlySet<SlotIndex> {
 }
 
 /** New owners for `lost` slots, at once: nothing else moves. */
-export function refuge(view: View, lost: ReadonlySet<SlotIndex>): readonly Transfer[] {
-  return place(view, refugesOf(view.state), lost);
+export function failoverPlacement(view: View, lost: ReadonlySet<SlotIndex>): readonly Transfer[] {
+  return place(view, failoverTargets(view.state), lost);
 }
 
 function place(view: View, to: readonly ShardState[], slots: ReadonlySet<SlotIndex>): readonly Transfer[] {
   if (slots.size === 0) return [];
-  return transfers(planRefuge(planInput(view, to, slots), strategyNamed(view.settings.strategy)));
+  return transfers(planFailover(planInput(view, to, slots), strategyNamed(view.settings.strategy)));
 }
 
 /**
@@ -59,7 +59,7 @@ export function stalledStarts(view: View): readonly Transfer[] {
   const slotsAfter = (graceMs: number): ReadonlySet<SlotIndex> =>
     new Set(waited.filter(({ ms }) => ms >= graceMs).flatMap(({ slots }) => slots));
   const late = slotsAfter(startGraceMs);
-  if (late.size > 0) return place(view, refugesOf(state), late);
+  if (late.size > 0) return place(view, failoverTargets(state), late);
   const early = slotsAfter(startGraceWithRoomMs);
   return early.size > 0 && hasRoomFor(view, early) ? place(view, roomyShards(view), early) : [];
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Move, planBalance, type PlanInput, planRefuge } from './planner.ts';
+import { type Move, planBalance, type PlanInput, planFailover } from './planner.ts';
 import { consistentHash, leastLoaded, roundRobin, runsOf } from './strategies/index.ts';
 
 const strategies = [consistentHash, roundRobin, leastLoaded];
@@ -92,11 +92,11 @@ describe.each(strategies)('planBalance with $name', (strategy) => {
   });
 });
 
-describe.each(strategies)('planRefuge with $name', (strategy) => {
+describe.each(strategies)('planFailover with $name', (strategy) => {
   it('moves the orphans and nothing else, to the shards with the fewest slots', () => {
     fc.assert(
       fc.property(input, (plan) => {
-        const moves = planRefuge(plan, strategy);
+        const moves = planFailover(plan, strategy);
         expect(new Set(moves.map((move) => move.slot))).toEqual(plan.orphans);
         const before = countsOf(plan, plan.owners);
         const after = countsOf(plan, apply(plan, moves));
@@ -159,7 +159,7 @@ describe('least-loaded', () => {
   it('gives the odd slot to the shard that reports the fewest objects', () => {
     const targets = [900, 100, 500].map((objects, n) => ({ shardId: shard(n), objects }));
     const owners = [shard(0), shard(1), shard(2), null];
-    const moves = planRefuge({ owners, targets, orphans: new Set([3]), pinned: new Set() }, leastLoaded);
+    const moves = planFailover({ owners, targets, orphans: new Set([3]), pinned: new Set() }, leastLoaded);
     expect(moves).toEqual([{ slot: 3, from: null, to: shard(1) }]);
   });
 });

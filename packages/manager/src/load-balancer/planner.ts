@@ -34,7 +34,7 @@ export function planBalance(input: PlanInput, strategy: Strategy): Move[] {
     const surplus = slots.length - (quotas.get(shardId) ?? 0);
     if (surplus <= 0) continue;
     const movable = slots.filter((slot) => !input.pinned.has(slot));
-    const given = new Set(strategy.surrender(shardId, movable, Math.min(surplus, movable.length)));
+    const given = new Set(strategy.pickSlotsToMove(shardId, movable, Math.min(surplus, movable.length)));
     moving.push(...given);
     kept.set(
       shardId,
@@ -45,7 +45,7 @@ export function planBalance(input: PlanInput, strategy: Strategy): Move[] {
 }
 
 /** Gives each orphan an owner and moves nothing else; the shards with the fewest slots are filled up first. */
-export function planRefuge(input: PlanInput, strategy: Strategy): Move[] {
+export function planFailover(input: PlanInput, strategy: Strategy): Move[] {
   if (input.targets.length === 0) return [];
   const kept = slotsByTarget(input, strategy);
   return place(input, [...input.orphans], kept, filledQuotas(kept, input.orphans.size), strategy);

@@ -13,7 +13,7 @@ export const consistentHash: Strategy = {
   prefer: byShardId,
 
   /** Whole runs first, the shortest first, so that what is kept becomes less fragmented; then one run is cut. */
-  surrender(giver, slots, count) {
+  pickSlotsToMove(giver, slots, count) {
     const runs = runsOf(slots).sort((a, b) => a.length - b.length || byRank(giver, a, b));
     const given: SlotIndex[] = [];
     for (const { first, length } of runs) {

@@ -11,7 +11,7 @@ export const leastLoaded: Strategy = {
   /** Known loads first, the lowest of them first. */
   prefer: (a, b) => (a.objects ?? Infinity) - (b.objects ?? Infinity) || byShardId(a, b),
 
-  surrender: (_giver, slots, count) => slots.slice(slots.length - count),
+  pickSlotsToMove: (_giver, slots, count) => slots.slice(slots.length - count),
 
   place(slots, receivers) {
     const perSlot = meanObjectsPerSlot(receivers);

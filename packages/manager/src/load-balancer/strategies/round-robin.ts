@@ -6,7 +6,7 @@ export const roundRobin: Strategy = {
 
   prefer: byShardId,
 
-  surrender: (_giver, slots, count) => slots.slice(slots.length - count),
+  pickSlotsToMove: (_giver, slots, count) => slots.slice(slots.length - count),
 
   place(slots, receivers) {
     const left = receivers.map(({ shardId, room }) => ({ shardId, room }));

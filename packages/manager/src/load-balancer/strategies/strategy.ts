@@ -29,7 +29,7 @@ export interface Strategy {
   /** Order of preference for a place that counts alone do not give to anybody: negative when `a` comes first. */
   prefer(a: PlanTarget, b: PlanTarget): number;
   /** `count` of the giver's `slots` (ascending). */
-  surrender(giver: ShardId, slots: readonly SlotIndex[], count: number): readonly SlotIndex[];
+  pickSlotsToMove(giver: ShardId, slots: readonly SlotIndex[], count: number): readonly SlotIndex[];
   /** A receiver with room for each of `slots` (ascending). */
   place(slots: readonly SlotIndex[], receivers: readonly Receiver[]): readonly Placement[];
 }
