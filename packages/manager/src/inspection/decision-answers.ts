@@ -1,7 +1,7 @@
 import type { InspectionItem } from '@shard-controller/shared/contracts';
 import type { ShardConfigState, ShardEvent } from '../aggregate/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
-import { type KnownMigrations, narrate } from '../runner/index.ts';
+import { type KnownMigrations, describeEvent } from '../runner/index.ts';
 
 /** A decision as it is read from the log. */
 export interface LoggedDecision {
@@ -31,7 +31,7 @@ export class DecisionReader {
   item(decision: LoggedDecision, explained: boolean): InspectionItem<'events'> {
     const { sequence, at, manager, command, reason, events } = decision;
     const says = events.map((event) => {
-      const { message } = narrate(event, this.#migrations);
+      const { message } = describeEvent(event, this.#migrations);
       if (event.type === 'shard.migration.planned.v1') this.#migrations[event.id] = event;
       return message;
     });

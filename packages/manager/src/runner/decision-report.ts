@@ -7,7 +7,7 @@ import type { ManagerHold } from '../effects/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
 import type { ConfigHead } from './decision-log.ts';
 import type { DecisionMetrics } from './metrics.ts';
-import { narrate } from './narration.ts';
+import { describeEvent } from './event-message.ts';
 
 /** Rejections that are remembered so as to be logged at level info only once. */
 const MAX_REJECTIONS = 1000;
@@ -83,7 +83,7 @@ export class DecisionReport {
     const { config, logger, metrics, recorder, regarding } = this.#options;
     let state = before;
     for (const event of events) {
-      const { level, message, note } = narrate(event, state.migrations);
+      const { level, message, note } = describeEvent(event, state.migrations);
       logger[level]({ event: event.type, epoch: sequence, ...shardFields(event) }, message);
       if (note !== undefined) recorder.record(regarding, { ...note, note: message });
       metrics.event(config, event, state);

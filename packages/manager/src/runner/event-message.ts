@@ -2,30 +2,30 @@ import type { MigrationState, ShardEvent } from '../aggregate/index.ts';
 import { comparedEverything } from '../verification/index.ts';
 
 /** An event in words: one log line, and a Kubernetes Event where it concerns the user. */
-export interface Narration {
+export interface EventMessage {
   readonly level: 'info' | 'warn';
   readonly message: string;
   /** Reason and type of the Kubernetes Event; absent for inner steps. */
   readonly note?: { readonly type: 'Normal' | 'Warning'; readonly reason: string };
 }
 
-const normal = (reason: string, message: string): Narration => ({
+const normal = (reason: string, message: string): EventMessage => ({
   level: 'info',
   message,
   note: { type: 'Normal', reason },
 });
-const warning = (reason: string, message: string): Narration => ({
+const warning = (reason: string, message: string): EventMessage => ({
   level: 'warn',
   message,
   note: { type: 'Warning', reason },
 });
-const step = (message: string): Narration => ({ level: 'info', message });
+const step = (message: string): EventMessage => ({ level: 'info', message });
 
 /** From where to where migrations go, by id: as much as is needed to name them. */
 export type KnownMigrations = Readonly<Record<string, Pick<MigrationState, 'source' | 'target'> | undefined>>;
 
 /** Says what an event means, given the migrations before it. */
-export function narrate(event: ShardEvent, migrations: KnownMigrations): Narration {
+export function describeEvent(event: ShardEvent, migrations: KnownMigrations): EventMessage {
   switch (event.type) {
     case 'shard.config.accepted.v1':
       return step(`spec generation ${event.specGeneration} is in force`);
@@ -44,7 +44,7 @@ export function narrate(event: ShardEvent, migrations: KnownMigrations): Narrati
     case 'shard.load.crossed.v1':
       return step(`load ${event.load.toFixed(2)} is ${event.band} the thresholds`);
     case 'shard.health.changed.v1':
-      return narrateHealth(event.shardId, event.from, event.to, event.evidence);
+      return describeHealth(event.shardId, event.from, event.to, event.evidence);
     case 'shard.reported.v1':
       return step(`${event.shardId} runs revision ${event.revision}${event.draining ? ' and is draining' : ''}`);
     case 'shard.removed.v1':
@@ -99,14 +99,14 @@ export function narrate(event: ShardEvent, migrations: KnownMigrations): Narrati
     case 'shard.migration.committed.v1':
     case 'shard.migration.completed.v1':
     case 'shard.migration.rolledback.v1':
-      return narrateMigration(event, migrations);
+      return describeMigration(event, migrations);
   }
   return event satisfies never;
 }
 
 type MigrationEvent = Extract<ShardEvent, { type: `shard.migration.${string}` }>;
 
-function narrateMigration(event: MigrationEvent, migrations: KnownMigrations): Narration {
+function describeMigration(event: MigrationEvent, migrations: KnownMigrations): EventMessage {
   const migration = migrations[event.id];
   const what = migration === undefined ? event.id : `${event.id} (${migration.source} -> ${migration.target})`;
   switch (event.type) {
@@ -143,7 +143,7 @@ function narrateMigration(event: MigrationEvent, migrations: KnownMigrations): N
 
 type Health = Extract<ShardEvent, { type: 'shard.health.changed.v1' }>['to'];
 
-function narrateHealth(shardId: string, from: Health, to: Health, evidence: readonly string[]): Narration {
+function describeHealth(shardId: string, from: Health, to: Health, evidence: readonly string[]): EventMessage {
   const message = `${shardId}: ${from} -> ${to}${evidence.length === 0 ? '' : ` (${evidence.join('; ')})`}`;
   if (to === 'Failed') return warning('ShardFailed', message);
   if (to === 'Healthy' && from !== 'Pending' && from !== 'Suspect') return normal('ShardRecovered', message);
