@@ -107,7 +107,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
       configChanged: (resource) => fleet.configChanged(resource),
       configInvalid: (invalid) => fleet.configInvalid(invalid),
       configRemoved: (uid) => fleet.configRemoved(uid),
-      surroundingsChanged: (name) => fleet.surroundingsChanged(name),
+      objectsChanged: (name) => fleet.objectsChanged(name),
     },
   });
   const registry = new WorkerRegistry();

@@ -30,7 +30,7 @@ export interface LoadProgress {
   readonly standstillMs: number;
 }
 
-/** What one shard looks like from outside: `classify` makes it from signals. */
+/** What one shard looks like from outside: `classify` makes it from signs. */
 export interface ShardObservation {
   readonly shardId: ShardId;
   /** Starting: its pod exists but is not (or no longer) able to serve. */

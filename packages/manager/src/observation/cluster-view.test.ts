@@ -32,7 +32,7 @@ describe('a ShardConfig that never was valid', () => {
         configChanged: ({ metadata }) => void told.push(`changed ${metadata.name}`),
         configInvalid: ({ name }) => void told.push(`invalid ${name}`),
         configRemoved: (uid) => void told.push(`removed ${uid}`),
-        surroundingsChanged: () => undefined,
+        objectsChanged: () => undefined,
       },
     });
     void view.run(ended.signal);

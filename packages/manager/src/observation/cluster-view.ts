@@ -33,7 +33,7 @@ export interface ClusterViewHandler {
   configInvalid(config: InvalidConfig): void;
   configRemoved(uid: string): void;
   /** Something of a ShardConfig other than the object itself changed: a pod, or what its ShardInstances say. */
-  surroundingsChanged(config: string): void;
+  objectsChanged(config: string): void;
 }
 
 export interface ClusterViewOptions {
@@ -251,11 +251,11 @@ export class ClusterView {
       const key = instance.metadata.name;
       const before = this.#instances.get(key);
       this.#instances.set(key, { instance, entries: this.#entriesOf(instance, before), readAt: before?.readAt });
-      handler.surroundingsChanged(instance.spec.shardConfigRef.name);
+      handler.objectsChanged(instance.spec.shardConfigRef.name);
     };
     const remove = (instance: ShardInstance): void => {
       this.#instances.delete(instance.metadata.name);
-      handler.surroundingsChanged(instance.spec.shardConfigRef.name);
+      handler.objectsChanged(instance.spec.shardConfigRef.name);
     };
     return {
       replace: (items: readonly ShardInstance[]) => {
@@ -272,11 +272,11 @@ export class ClusterView {
     const { handler } = this.#options;
     const upsert = (pod: WorkerPod): void => {
       this.#pods.set(pod.name, pod);
-      handler.surroundingsChanged(pod.config);
+      handler.objectsChanged(pod.config);
     };
     const remove = (pod: WorkerPod): void => {
       if (this.#pods.get(pod.name)?.uid === pod.uid) this.#pods.delete(pod.name);
-      handler.surroundingsChanged(pod.config);
+      handler.objectsChanged(pod.config);
     };
     return {
       replace: (items: readonly WorkerPod[]) => {

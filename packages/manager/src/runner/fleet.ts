@@ -102,7 +102,7 @@ export class Fleet implements ClusterViewHandler {
     this.#remove(uid);
   }
 
-  surroundingsChanged(config: string): void {
+  objectsChanged(config: string): void {
     for (const runner of this.runners) if (runner.config.name === config) runner.wake();
   }
 
