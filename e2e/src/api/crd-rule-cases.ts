@@ -24,7 +24,7 @@ const START_AND_END = 'start must not be above end';
 
 const IMMUTABLE_SETTING = 'is immutable: create a new ShardConfig and move over to it';
 const OWN_FLAGS =
-  'these flags are set by the controller, use the fields of the ShardConfig: apiserver, kubeconfig, host, port, ' +
+  'the controller sets these flags, use the fields of the ShardConfig instead: apiserver, kubeconfig, host, port, ' +
   'telemetry-host, telemetry-port, auth-filter, tls-config, resources, metric-labels-allowlist, ' +
   'metric-annotations-allowlist, custom-resource-state-config, custom-resource-state-config-file, config, shard, ' +
   'total-shards, pod, pod-namespace';
@@ -46,7 +46,8 @@ const shardConfigCases: readonly RuleCase[] = [
   {
     kind: 'ShardConfig',
     at: '',
-    message: 'the name must be a DNS label of at most 40 characters that begins with a letter: pods are named after it',
+    message:
+      'the name must be a DNS label of at most 40 characters that begins with a letter, because pods are named after it',
     accepted: {},
     rejected: {},
     names: { accepted: `n${'a'.repeat(39)}`, rejected: `n${'a'.repeat(40)}` },
@@ -75,7 +76,7 @@ const shardConfigCases: readonly RuleCase[] = [
   {
     kind: 'ShardConfig',
     at: 'spec',
-    message: 'mode Manual needs shards: the number of shards that you want',
+    message: 'mode Manual needs shards: set the number of shards',
     accepted: { mode: 'Manual', shards: 2 },
     rejected: { mode: 'Manual' },
   },
@@ -136,7 +137,7 @@ const shardConfigCases: readonly RuleCase[] = [
     {
       kind: 'ShardConfig',
       at: `spec.exporter.${field}`,
-      message: 'the items must not be longer than 131000 bytes together: they are one argument of a process',
+      message: 'the items together must not be longer than 131000 bytes, because they are one argument of a process',
       accepted: { exporter: { [field]: Array.from({ length: 31 }, () => longItem(4096)) } },
       rejected: { exporter: { [field]: Array.from({ length: 32 }, () => longItem(4096)) } },
     },
@@ -144,8 +145,8 @@ const shardConfigCases: readonly RuleCase[] = [
       kind: 'ShardConfig',
       at: 'spec.exporter',
       message:
-        `each item of ${field} must begin with the plural name of a kind that is exported, like pods=[team]: ` +
-        "one of exporter.resources, or without it of kube-state-metrics' default set",
+        `each item of ${field} must begin with the plural name of an exported kind, like pods=[team]: ` +
+        "a kind in exporter.resources, or in kube-state-metrics' default set if that is absent",
       accepted: { exporter: { resources: ['roles'], [field]: ['roles=[team]', '*=[app]'] } },
       rejected: { exporter: { [field]: ['pods=[team]', 'deployment=[team]'] } },
     },
@@ -153,7 +154,7 @@ const shardConfigCases: readonly RuleCase[] = [
   {
     kind: 'ShardConfig',
     at: 'spec.exporter.customResourceState',
-    message: 'must not be longer than 131000 bytes: it is one argument of a process',
+    message: 'must not be longer than 131000 bytes, because it is one argument of a process',
     accepted: { exporter: { customResourceState: definitions(40_000) } },
     rejected: { exporter: { customResourceState: definitions(70_000) } },
   },
@@ -169,7 +170,7 @@ const shardConfigCases: readonly RuleCase[] = [
   {
     kind: 'ShardConfig',
     at: 'spec.podAnnotations',
-    message: 'annotations must not be longer than 250000 bytes together',
+    message: 'annotations together must not be longer than 250000 bytes',
     accepted: { podAnnotations: { 'Example.com/a': 'x'.repeat(16_384) } },
     rejected: {
       podAnnotations: Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`a${i}`, 'x'.repeat(16_384)])),
@@ -178,14 +179,14 @@ const shardConfigCases: readonly RuleCase[] = [
   {
     kind: 'ShardConfig',
     at: 'spec.tolerations[]',
-    message: 'without key the operator must be Exists',
+    message: 'without a key the operator must be Exists',
     accepted: { tolerations: [{ operator: 'Exists' }] },
     rejected: { tolerations: [{ value: 'a' }] },
   },
   {
     kind: 'ShardConfig',
     at: 'spec.tolerations[]',
-    message: 'with operator Exists there must be no value',
+    message: 'operator Exists takes no value',
     accepted: { tolerations: [{ key: 'a', operator: 'Equal', value: 'b' }] },
     rejected: { tolerations: [{ key: 'a', operator: 'Exists', value: 'b' }] },
   },
@@ -200,7 +201,7 @@ const shardConfigCases: readonly RuleCase[] = [
 
 const IMMUTABLE = 'is immutable';
 const ONE_ASSIGNMENT =
-  'one generation and epoch names one assignment: ranges and the active replica change only together with a larger epoch';
+  'a pair of generation and epoch names one assignment: ranges and the active replica change only together with a larger epoch';
 
 const shardInstanceCases: readonly RuleCase[] = [
   {

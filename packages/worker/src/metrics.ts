@@ -42,22 +42,22 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   for (const outcome of outcomes) scrapes.inc({ outcome }, 0);
   const duration = metrics.histogram({
     name: `${P}scrape_duration_seconds`,
-    help: 'Time from request to last byte of complete scrapes, waiting included.',
+    help: 'Duration of complete scrapes, from the request to the last byte, delays included.',
     buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
   });
   const holds = metrics.histogram({
     name: `${P}scrape_hold_seconds`,
-    help: 'Time that scrapes waited for the exposition to be complete.',
+    help: 'Time that scrapes waited for a complete exposition.',
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8],
   });
   const offers = metrics.counter<'source' | 'verdict'>({
     name: `${P}assignments_total`,
-    help: 'Assignments in the ShardInstance by what the fence said (accepted, current, older, refused, invalid), and notices of them on NATS: current, confirmed or unconfirmed by the ShardInstance, invalid.',
+    help: 'Assignments in the ShardInstance by the verdict of the fence (accepted, current, older, refused, invalid), and notices of assignments on NATS: current, confirmed or unconfirmed by the ShardInstance, invalid.',
     labelNames: ['source', 'verdict'],
   });
   const heartbeats = metrics.counter<'outcome'>({
     name: `${P}heartbeats_total`,
-    help: 'Heartbeats by outcome: sent, not_connected to NATS, or failed.',
+    help: 'Heartbeats by outcome: sent, not_connected (to NATS), failed.',
     labelNames: ['outcome'],
   });
   const writes = metrics.counter<'outcome'>({
@@ -67,7 +67,7 @@ export function workerMetrics(metrics: Metrics, gauges: WorkerGauges): WorkerMet
   });
   const stalls = metrics.counter({
     name: `${P}stalls_total`,
-    help: 'Times that this process did not run for more than 3 s, or that the clock jumped.',
+    help: 'Number of times that this process did not run for more than 3 s, or that the clock jumped.',
   });
   return {
     scrape: (outcome, seconds) => {
@@ -89,12 +89,12 @@ function registerGauges(metrics: Metrics, gauges: WorkerGauges): void {
     ['feeds_synced', 'Feeds that are open and complete.', () => snapshot().dataPlane.feeds.synced],
     [
       'feeds_oldest_proof_seconds',
-      "Age of the oldest feed's newest sign of life.",
+      'Time since the stalest feed was last proved complete.',
       () => snapshot().dataPlane.feeds.oldestProofMs / 1000,
     ],
     [
       'feeds_stale',
-      'Feeds that have heard nothing of the API server for 12 s; what they show may be out of date.',
+      'Feeds that nothing has proved complete for 12 s; their objects may be out of date.',
       () => snapshot().dataPlane.staleFeeds?.length ?? 0,
     ],
     [
@@ -115,7 +115,7 @@ function registerGauges(metrics: Metrics, gauges: WorkerGauges): void {
     ],
     [
       'slots_kept',
-      'Slots dropped from the assignment without a release, and still exposed.',
+      'Exposed slots that the assignment dropped without a release.',
       () => snapshot().dataPlane.keptSlots ?? 0,
     ],
     ['queue_depth', 'Events waiting for the exporter.', () => snapshot().dataPlane.queueDepth],
@@ -127,11 +127,11 @@ function registerGauges(metrics: Metrics, gauges: WorkerGauges): void {
       () => snapshot().assignment?.generation ?? 0,
     ],
     ['assignment_refused', '1 while a newer assignment is refused.', () => Number(snapshot().refusal !== undefined)],
-    ['gateway_open', '1 while scrapes are answered.', () => Number(snapshot().gateway.open)],
+    ['gateway_open', '1 while the gateway answers scrapes.', () => Number(snapshot().gateway.open)],
     ['exporter_up', '1 while the exporter answers.', () => Number(snapshot().exporter.state === 'running')],
     ['nats_connected', '1 while connected to NATS.', () => Number(natsConnected())],
     ['isolated', '1 while neither the API server nor NATS can be reached.', () => Number(isolated())],
-    ['draining', '1 after the signal to end.', () => Number(snapshot().draining)],
+    ['draining', '1 after SIGTERM.', () => Number(snapshot().draining)],
   ];
   for (const [name, help, value] of values) {
     metrics.gauge({
@@ -161,27 +161,27 @@ function registerResourceGauges(metrics: Metrics, { snapshot, feeds, mismatches 
   const worst = (of: (feed: FeedReport) => number) => () => fold(feeds(), of, Math.max);
   const sum = (of: (feed: FeedReport) => number) => () => fold(feeds(), of, (a, b) => a + b);
   gauge('objects', 'Objects exposed, by resource.', () => Object.entries(snapshot().dataPlane.objectsByResource));
-  gauge('kind_unavailable', '1 for each kind that cannot be read while others can; moved slots go without it.', () =>
+  gauge('kind_unavailable', '1 for each kind that cannot be read while others can; slots move without it.', () =>
     (snapshot().dataPlane.unavailable ?? []).map(({ kind }) => [kind, 1] as const),
   );
   gauge(
     'feed_proof_age_seconds',
-    'Age of the newest proof that the API server is heard.',
+    'Time since the feed was last proved complete.',
     worst(({ proofAgeMs }) => proofAgeMs / 1000),
   );
   gauge(
     'feed_silence_seconds',
-    'Time since the watch brought its newest bytes; a bookmark comes about every minute.',
+    'Time since the watch last received bytes; a bookmark arrives about every minute.',
     worst(({ silenceMs }) => silenceMs / 1000),
   );
   gauge(
     'objects_known',
-    'Objects in the index, whichever shard owns them.',
+    'Objects in the index, including those of other shards.',
     sum(({ known }) => known),
   );
   gauge(
     'object_bytes',
-    'Size of the exposed objects, as they were sent to the exporter.',
+    'Size of the exposed objects as sent to the exporter.',
     sum(({ sentBytes }) => sentBytes),
   );
   gauge(
@@ -196,7 +196,7 @@ function registerResourceGauges(metrics: Metrics, { snapshot, feeds, mismatches 
   );
   gauge(
     'exposition_mismatch',
-    'Series of one-per-object metrics in the exposition less the objects sent; set only where they differed twice.',
+    'Series of one-per-object metrics in the exposition minus the objects sent; set only for a resource where the two differed twice.',
     mismatches,
   );
 }
@@ -232,7 +232,7 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
   });
   const cut = metrics.counter<'resource'>({
     name: `${P}diet_cut_bytes_total`,
-    help: 'Bytes left out of objects on their way to the exporter, because it does not read them.',
+    help: 'Bytes pruned from objects before the exporter gets them, because it does not read them.',
     labelNames: ['resource'],
   });
   const bytes = metrics.counter<'resource' | 'direction'>({
@@ -247,22 +247,22 @@ export function dataPlaneMetrics(metrics: Metrics): DataPlaneMetrics {
   });
   const loadFailures = metrics.counter<'resource' | 'cause'>({
     name: `${P}load_failures_total`,
-    help: 'Lists of the API server that failed and were tried again, by cause.',
+    help: 'Lists that failed and were retried, by cause.',
     labelNames: ['resource', 'cause'],
   });
   const reconnects = metrics.counter<'resource' | 'cause'>({
     name: `${P}reconnects_total`,
-    help: 'Watches of the API server that were opened again, by cause.',
+    help: 'Watches that were opened again, by cause.',
     labelNames: ['resource', 'cause'],
   });
   const requests = metrics.counter<'resource'>({
     name: `${P}exporter_requests_total`,
-    help: 'Requests of the exporter to its API endpoint, by resource; one that is settled makes none but new watches.',
+    help: 'Requests of the exporter to its API endpoint, by resource; a settled exporter sends only new watches.',
     labelNames: ['resource'],
   });
   const pushdown = metrics.gauge<'resource'>({
     name: `${P}pushdown`,
-    help: '1 where the API server is asked for the objects of the needed slots only (KEP-5866), else 0.',
+    help: '1 if the worker asks the API server only for objects of the slots that it needs (KEP-5866), else 0.',
     labelNames: ['resource'],
   });
   const label = bounded(MAX_RESOURCES);

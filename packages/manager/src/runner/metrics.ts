@@ -24,12 +24,12 @@ export class DecisionMetrics {
     const gauge = (name: string, help: string) => metrics.gauge({ name, help, labelNames: CONFIG_LABELS });
     this.#shards = gauge('shard_controller_shards_total', 'Shards that exist.');
     this.#load = gauge('shard_controller_load_average', 'Mean load of the shards; 1 is their capacity.');
-    this.#openMigrations = gauge('shard_controller_open_migrations', 'Migrations that are under way.');
+    this.#openMigrations = gauge('shard_controller_open_migrations', 'Migrations in progress.');
     this.#coverage = gauge(
       'shard_controller_coverage_ratio',
-      'Share of the shards that are healthy, or silent for a moment only, 0 to 1.',
+      'Share of the shards that are healthy, or silent only for a moment, 0 to 1.',
     );
-    this.#ready = gauge('shard_controller_ready_shards', 'Shards that are healthy, or silent for a moment only.');
+    this.#ready = gauge('shard_controller_ready_shards', 'Shards that are healthy, or silent only for a moment.');
     this.#scalings = metrics.counter({
       name: 'shard_controller_scaling_operations_total',
       help: 'Decisions that changed the number of shards.',
@@ -37,13 +37,13 @@ export class DecisionMetrics {
     });
     this.#migrationSeconds = metrics.histogram({
       name: 'shard_controller_migration_duration_seconds',
-      help: 'Time from the plan of a migration to its end.',
+      help: 'Duration of a migration, from its plan to its end.',
       labelNames: [...CONFIG_LABELS, 'outcome'],
       buckets: [0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600],
     });
     this.#slotsMoved = metrics.counter({
       name: 'shard_controller_slots_moved_total',
-      help: 'Slots that got another responsible shard.',
+      help: 'Slots that moved to another responsible shard.',
       labelNames: [...CONFIG_LABELS, 'cause'],
     });
     this.#events = metrics.counter({
@@ -58,12 +58,12 @@ export class DecisionMetrics {
     });
     this.#invalidMessages = metrics.counter({
       name: 'shard_controller_invalid_messages_total',
-      help: 'NATS messages that were not of the expected form.',
+      help: 'NATS messages that did not have the expected form.',
       labelNames: ['kind'],
     });
     this.#effectProblems = metrics.counter({
       name: 'shard_controller_effect_failures_total',
-      help: 'Rounds of effects in which something could not be done.',
+      help: 'Rounds of effects in which at least one effect failed.',
       labelNames: CONFIG_LABELS,
     });
     this.#leader = metrics.gauge({ name: 'shard_controller_leader', help: '1 while this manager leads, else 0.' });

@@ -107,7 +107,7 @@ export const annotations = () =>
     annotationKeys,
     {
       cel: `self.map(key, key.size() + bytes(self[key]).size()).sum() <= ${MAX_ANNOTATION_BYTES}`,
-      message: `annotations must not be longer than ${MAX_ANNOTATION_BYTES} bytes together`,
+      message: `annotations together must not be longer than ${MAX_ANNOTATION_BYTES} bytes`,
       check: (value) =>
         Object.entries(value).reduce((sum, entry) => sum + Buffer.byteLength(entry.join('')), 0) <=
         MAX_ANNOTATION_BYTES,

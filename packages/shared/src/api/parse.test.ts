@@ -77,7 +77,7 @@ describe('parseShardConfig', () => {
       { exporter: { customResourceState: 'spec: [' } },
       expect.stringMatching(/^spec\.exporter\.customResourceState: is not YAML: /),
     ],
-    [{ mode: 'Manual' }, 'spec.mode: mode Manual needs shards: the number of shards that you want'],
+    [{ mode: 'Manual' }, 'spec.mode: mode Manual needs shards: set the number of shards'],
   ])('checks the rules again that the API server checks: %j', (spec, problem) => {
     expect(problems(config(spec))).toContainEqual(problem);
   });

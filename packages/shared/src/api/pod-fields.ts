@@ -14,12 +14,12 @@ const toleration = () =>
     [
       {
         cel: "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
-        message: 'without key the operator must be Exists',
+        message: 'without a key the operator must be Exists',
         check: ({ key, operator }) => (key ?? '') !== '' || operator === 'Exists',
       },
       {
         cel: "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
-        message: 'with operator Exists there must be no value',
+        message: 'operator Exists takes no value',
         check: ({ operator, value }) => operator !== 'Exists' || (value ?? '') === '',
       },
       {
@@ -49,7 +49,7 @@ export const podFields = () => ({
   affinity: z
     .looseObject({})
     .optional()
-    .describe('Affinity of the worker pods, passed through as it is (core/v1 Affinity).'),
+    .describe('Affinity of the worker pods, passed on unchanged (core/v1 Affinity).'),
   priorityClassName: objectName().optional().describe('PriorityClass of the worker pods.'),
   imagePullSecrets: z
     .array(z.object({ name: objectName() }))
@@ -61,7 +61,7 @@ export const podFields = () => ({
     .min(1)
     .max(86_400)
     .default(180)
-    .describe('Time a terminating worker has for handing over its slots, in seconds.'),
-  podLabels: podLabels().optional().describe('Further labels of the worker pods.'),
-  podAnnotations: annotations().optional().describe('Further annotations of the worker pods.'),
+    .describe('Time that a terminating worker has to hand over its slots, in seconds.'),
+  podLabels: podLabels().optional().describe('Additional labels of the worker pods.'),
+  podAnnotations: annotations().optional().describe('Additional annotations of the worker pods.'),
 });

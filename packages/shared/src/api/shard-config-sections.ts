@@ -43,24 +43,29 @@ const customMetric = () =>
       .max(200)
       .regex(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/)
       .describe("Name of a series in the exporter's own telemetry."),
-    matchLabels: labels().optional().describe('Only series with these labels count; their values are added up.'),
-    targetPerShard: z.number().gt(0).max(1e15).describe('Value per shard above which one more shard is wanted.'),
+    matchLabels: labels().optional().describe('Only series with these labels count; their values are summed.'),
+    targetPerShard: z.number().gt(0).max(1e15).describe('Value per shard above which one more shard is needed.'),
   });
 
 export const scaling = () =>
   z.object({
     sustainedPeriod: duration(SECOND, 24 * HOUR)
       .default('30s')
-      .describe('How long load must stay above scaleUpThreshold before shards are added.'),
+      .describe('Time that the load must stay above scaleUpThreshold before shards are added.'),
     scaleUpCooldown: duration(0, 24 * HOUR)
       .default('1m')
       .describe('Time after any scaling operation before shards are added again.'),
     scaleDownCooldown: duration(0, 24 * HOUR)
       .default('5m')
       .describe(
-        'How long load must stay below scaleDownThreshold, and time after any scaling operation, before shards go.',
+        'Time that the load must stay below scaleDownThreshold, and time after any scaling operation, before shards are removed.',
       ),
-    stepLimit: z.int().min(1).max(1000).default(2).describe('Most shards added or removed by one operation.'),
+    stepLimit: z
+      .int()
+      .min(1)
+      .max(1000)
+      .default(2)
+      .describe('Maximum number of shards that one operation adds or removes.'),
     queueDepth: z
       .int()
       .min(1)
@@ -72,7 +77,7 @@ export const scaling = () =>
       .max(16)
       .optional()
       .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
-      .describe('Not used yet. Series that ask for shards: wanted shards = value / targetPerShard, rounded up.'),
+      .describe('Not used yet. Series that request shards: requested shards = value / targetPerShard, rounded up.'),
   });
 
 export const rebalance = () =>
@@ -85,10 +90,15 @@ export const rebalance = () =>
       .describe(
         "Not used yet. least-loaded only: a shard's share of the cost may differ from the mean by this fraction.",
       ),
-    moveBudget: z.int().min(1).max(4096).default(64).describe('Not used yet. Most slots moved by one rebalancing.'),
+    moveBudget: z
+      .int()
+      .min(1)
+      .max(4096)
+      .default(64)
+      .describe('Not used yet. Maximum number of slots that one rebalancing moves.'),
     interval: duration(SECOND, 24 * HOUR)
       .default('1m')
-      .describe('Not used yet. Least time between two rebalancings.'),
+      .describe('Not used yet. Minimum interval between two rebalancings.'),
   });
 
 export const handover = () =>
@@ -96,24 +106,24 @@ export const handover = () =>
     scraperTTL: duration(SECOND, 24 * HOUR)
       .default('5m')
       .describe(
-        'A scraper of the old worker must read the new one first, unless it has not come for so long, or for three of its usual intervals.',
+        'A slot move waits for a scraper of the old worker until it has read the new one, has been silent for this long, or has missed three of its usual intervals.',
       ),
     maxOverlap: duration(SECOND, 24 * HOUR)
       .default('2m')
-      .describe('Longest time that two shards expose a slot while waiting for scrapers.'),
+      .describe('Maximum time that two shards expose a slot while they wait for scrapers.'),
     preparationTimeout: duration(SECOND, HOUR)
       .default('1m')
-      .describe('Time for the target to begin loading the moving slots.'),
+      .describe('Time within which the target must begin to load the moving slots.'),
     transferTimeout: duration(SECOND, HOUR)
       .default('2m')
-      .describe('Time for the target to load and expose the moving slots.'),
+      .describe('Time within which the target must load and expose the moving slots.'),
     verificationTimeout: duration(SECOND, HOUR)
       .default('30s')
-      .describe('Time for source and target to prove that they hold the same objects.'),
+      .describe('Time within which source and target must prove that they hold the same objects.'),
     releaseTimeout: duration(SECOND, HOUR)
       .default('1m')
       .describe(
-        'Not used yet: it is transferTimeout. Time for the source to stop exposing the moved slots before it is reported.',
+        'Not used yet; transferTimeout applies instead. Time within which the source must stop exposing the moved slots before the delay is reported.',
       ),
   });
 
@@ -154,7 +164,7 @@ const allowlist = () =>
   withRules(z.array(z.string().min(1).max(4096).regex(ALLOWLIST_ITEM)).max(100), [
     {
       cel: `self.map(item, item.size() + 1).sum() <= ${MAX_ARGUMENT_BYTES}`,
-      message: `the items must not be longer than ${MAX_ARGUMENT_BYTES} bytes together: they are one argument of a process`,
+      message: `the items together must not be longer than ${MAX_ARGUMENT_BYTES} bytes, because they are one argument of a process`,
       check: (items) => sumOfSizes(items) + items.length <= MAX_ARGUMENT_BYTES,
     },
   ]);
@@ -176,7 +186,7 @@ const extraArgs = () =>
     [
       {
         cel: `self.all(arg, ![${OWN_FLAGS.map((flag) => `'--${flag}'`).join(', ')}].exists(flag, arg == flag || arg.startsWith(flag + '=')))`,
-        message: `these flags are set by the controller, use the fields of the ShardConfig: ${OWN_FLAGS.join(', ')}`,
+        message: `the controller sets these flags, use the fields of the ShardConfig instead: ${OWN_FLAGS.join(', ')}`,
         check: (args) => !args.some((arg) => OWN_FLAG.test(arg)),
       },
       {
@@ -192,7 +202,7 @@ const customResourceState = () =>
   withRules(z.string().min(1).max(MAX_ARGUMENT_BYTES), [
     {
       cel: `bytes(self).size() <= ${MAX_ARGUMENT_BYTES}`,
-      message: `must not be longer than ${MAX_ARGUMENT_BYTES} bytes: it is one argument of a process`,
+      message: `must not be longer than ${MAX_ARGUMENT_BYTES} bytes, because it is one argument of a process`,
       check: (text) => Buffer.byteLength(text) <= MAX_ARGUMENT_BYTES,
     },
   ]).superRefine((text, context) => {
@@ -253,8 +263,8 @@ const itemsAreExported = (field: 'labelsAllowlist' | 'annotationsAllowlist'): Ru
     `!has(self.${field}) || self.${field}.all(item, item.startsWith('*=') || (has(self.resources) ? self.resources : ` +
     `[${DEFAULT_KINDS.map((kind) => `'${kind}'`).join(', ')}]).exists(kind, item.startsWith(kind + '=[')))`,
   message:
-    `each item of ${field} must begin with the plural name of a kind that is exported, like pods=[team]: ` +
-    `one of exporter.resources, or without it of kube-state-metrics' default set`,
+    `each item of ${field} must begin with the plural name of an exported kind, like pods=[team]: ` +
+    `a kind in exporter.resources, or in kube-state-metrics' default set if that is absent`,
   fieldPath: `.${field}`,
   check: (exporter) =>
     (exporter[field] ?? []).every(
@@ -291,17 +301,17 @@ const exporterFields = () =>
     labelsAllowlist: allowlist()
       .optional()
       .describe(
-        "Kubernetes labels to export per kind, in kube-state-metrics' form: pods=[app,team]. Items of one kind add up.",
+        'Kubernetes labels to export per kind, in the syntax of kube-state-metrics: pods=[app,team]. Items of one kind are combined.',
       ),
     annotationsAllowlist: allowlist()
       .optional()
       .describe(
-        "Kubernetes annotations to export per kind, in kube-state-metrics' form: pods=[example.com/owner]. Items of one kind add up.",
+        'Kubernetes annotations to export per kind, in the syntax of kube-state-metrics: pods=[example.com/owner]. Items of one kind are combined.',
       ),
     customResourceState: customResourceState()
       .optional()
       .describe('Configuration of custom-resource-state metrics, as YAML text.'),
-    extraArgs: extraArgs().optional().describe('Further flags of kube-state-metrics.'),
+    extraArgs: extraArgs().optional().describe('Additional flags of kube-state-metrics.'),
   });
 
 /** The unmodified kube-state-metrics beside each worker. */
@@ -312,24 +322,32 @@ export const distribution = () =>
   z.object({
     spreadAcrossZones: z.boolean().default(true).describe('Prefer to put worker pods into different zones.'),
     spreadAcrossNodes: z.boolean().default(true).describe('Prefer to put worker pods on different nodes.'),
-    enablePDB: z.boolean().default(true).describe('Keep a PodDisruptionBudget for the worker pods.'),
-    maxUnavailable: z.int().min(1).max(1000).default(1).describe('Most worker pods that an eviction may take at once.'),
+    enablePDB: z.boolean().default(true).describe('Maintain a PodDisruptionBudget for the worker pods.'),
+    maxUnavailable: z
+      .int()
+      .min(1)
+      .max(1000)
+      .default(1)
+      .describe('Maximum number of worker pods that evictions may take at once.'),
   });
 
 export const coverage = () =>
   z.object({
     configuredShards: count().describe('Shards that should serve.'),
-    activeShards: count().describe('Shards that are healthy, or silent for a moment only.'),
+    activeShards: count().describe('Shards that are healthy, or silent only for a moment.'),
     coveragePercent: z.number().min(0).max(100),
-    missingShards: z.array(z.string().max(20)).max(1000).describe('Shards that are neither.'),
+    missingShards: z
+      .array(z.string().max(20))
+      .max(1000)
+      .describe('Shards that are neither healthy nor silent only for a moment.'),
     warning: z.string().max(1024).optional(),
   });
 
 export const decision = () =>
   z.object({
     action: z.string().min(1).max(63).describe('Type of the event that holds the decision, like shard.scaled.v1.'),
-    reason: z.string().min(1).max(128).describe('The same as one word, like Scaled.'),
-    message: z.string().max(1024).describe('Why, as a sentence with the figures that led to it.'),
+    reason: z.string().min(1).max(128).describe('Type of the decision as one word, like Scaled.'),
+    message: z.string().max(1024).describe('Reason of the decision, as a sentence with the figures behind it.'),
     time: z.iso.datetime({ offset: true }),
-    epoch: count().optional().describe('Newest event of the log.'),
+    epoch: count().optional().describe('Sequence of the newest event in the log.'),
   });

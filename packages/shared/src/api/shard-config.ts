@@ -38,13 +38,13 @@ const specFields = z.object({
     .enum(['Auto', 'Manual', 'Paused'])
     .default('Auto')
     .describe(
-      'Auto: the number of shards follows the load. Manual: it is spec.shards. Paused: no planned change is begun; failover goes on.',
+      'Auto: the number of shards follows the load. Manual: it is spec.shards. Paused: the controller begins no planned change, but still fails over.',
     ),
-  minShards: shardCount().default(2).describe('Fewest shards.'),
-  maxShards: shardCount().default(10).describe('Most shards; a rolling update adds one worker beyond it.'),
+  minShards: shardCount().default(2).describe('Minimum number of shards.'),
+  maxShards: shardCount().default(10).describe('Maximum number of shards; a rolling update adds one worker beyond it.'),
   shards: shardCount()
     .optional()
-    .describe('Wanted shards in mode Manual. Set by kubectl scale and by autoscalers through the scale subresource.'),
+    .describe('Number of shards in mode Manual. kubectl scale and autoscalers set it through the scale subresource.'),
   replicasPerShard: z
     .int()
     .min(1)
@@ -56,15 +56,13 @@ const specFields = z.object({
   loadBalanceStrategy: z
     .enum(['consistent-hash', 'round-robin', 'least-loaded'])
     .default('consistent-hash')
-    .describe('How slots are placed on shards.'),
+    .describe('How slots are distributed over shards.'),
   healthCheckInterval: duration(500, 300_000)
     .default('2s')
     .describe(
-      'Time between two health checks of a shard; it bounds how fast a failure can be found. Less than 1.5s counts as 1.5s: workers report every second.',
+      'Interval of the health checks of a shard; it bounds how fast a failure is found. Less than 1.5s counts as 1.5s, because workers report every second.',
     ),
-  slots: slots()
-    .default(256)
-    .describe('Slots that the hash space is cut into: a power of two from 64 to 4096, immutable.'),
+  slots: slots().default(256).describe('Number of slots of the hash space: a power of two from 64 to 4096. Immutable.'),
   shardBy: shardBy()
     .default('uid')
     .describe(
@@ -74,16 +72,20 @@ const specFields = z.object({
   workerResources: resourceRequirements().optional().describe("Compute resources of a worker pod's worker container."),
   capacity: capacity().prefault({}).describe('What load 1.0 of a shard means.'),
   scaling: scaling().prefault({}).describe('When and how fast the number of shards changes in mode Auto.'),
-  rebalance: rebalance().prefault({}).describe('When slots move between shards although their number stays.'),
+  rebalance: rebalance()
+    .prefault({})
+    .describe('When slots move between shards while the number of shards stays the same.'),
   handover: handover().prefault({}).describe('How a slot moves from one shard to another.'),
   isolation: z
     .enum(['Serve', 'Fence'])
     .default('Serve')
     .describe(
-      'What a worker does that reaches neither API server nor NATS: Serve keeps serving (duplicates rather than loss), Fence answers 503.',
+      'What a worker does when it reaches neither the API server nor NATS: Serve keeps serving (duplicates rather than loss), Fence answers 503.',
     ),
   exporter: exporter().prefault({}).describe('The kube-state-metrics beside each worker.'),
-  distribution: distribution().prefault({}).describe('Where worker pods run and how many may be evicted at once.'),
+  distribution: distribution()
+    .prefault({})
+    .describe('Where worker pods run, and how many of them an eviction may take at once.'),
   ...podFields(),
 });
 
@@ -108,7 +110,7 @@ export const shardConfigSpecSchema = withRules(specFields, [
   },
   {
     cel: "self.mode != 'Manual' || has(self.shards)",
-    message: 'mode Manual needs shards: the number of shards that you want',
+    message: 'mode Manual needs shards: set the number of shards',
     fieldPath: '.mode',
     check: (spec) => spec.mode !== 'Manual' || spec.shards !== undefined,
   },
@@ -121,26 +123,30 @@ export const shardConfigSpecSchema = withRules(specFields, [
       spec.shards === undefined ||
       (spec.shards >= spec.minShards && spec.shards <= spec.maxShards),
   },
-]).describe('What the user wants.');
+]).describe('Desired state of the fleet.');
 
 export const shardConfigStatusSchema = z
   .object({
-    observedGeneration: count().optional().describe('metadata.generation that this status speaks about.'),
+    observedGeneration: count().optional().describe('metadata.generation that this status describes.'),
     conditions: conditions().optional().describe('Ready, Progressing, Degraded and ScalingLimited.'),
     shards: count().optional().describe('Shards that exist.'),
-    readyShards: count().optional().describe('Wanted shards that are healthy, or silent for a moment only.'),
-    desiredShards: count().optional().describe('Shards that the controller works towards.'),
+    readyShards: count().optional().describe('Desired shards that are healthy, or silent only for a moment.'),
+    desiredShards: count().optional().describe('Number of shards that the controller works towards.'),
     updatedShards: count().optional().describe('Shards whose workers run the newest revision.'),
     revision: z.string().max(63).optional().describe('Newest revision of the worker pods.'),
     selector: z.string().max(1024).optional().describe('Label selector of the worker pods, for autoscalers.'),
     load: ratio().optional().describe('Mean load of the shards; 1.0 is their capacity.'),
-    logGeneration: count().optional().describe('Incarnation of the event log.'),
-    epoch: count().optional().describe('Newest event of the log.'),
-    openMigrations: count().optional().describe('Migrations that are under way.'),
+    logGeneration: count()
+      .optional()
+      .describe('Incarnation of the event log; raised when the log was lost or restored.'),
+    epoch: count().optional().describe('Sequence of the newest event in the log.'),
+    openMigrations: count().optional().describe('Migrations in progress.'),
     coverage: coverage().optional().describe('How many of the shards serve.'),
-    lastDecision: decision().optional().describe('The last decision about the number or the places of the shards.'),
+    lastDecision: decision()
+      .optional()
+      .describe('The last decision about the number of shards or the owners of slots.'),
   })
-  .describe('What the controller sees.');
+  .describe('Observed state of the fleet.');
 
 const NAME = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 
@@ -156,11 +162,13 @@ export const shardConfigSchema = withRules(
     {
       cel: `self.metadata.name.size() <= 40 && self.metadata.name.matches('${NAME.source}')`,
       message:
-        'the name must be a DNS label of at most 40 characters that begins with a letter: pods are named after it',
+        'the name must be a DNS label of at most 40 characters that begins with a letter, because pods are named after it',
       check: ({ metadata: { name } }) => name.length <= 40 && NAME.test(name),
     },
   ],
-).describe('A fleet of kube-state-metrics that shares the objects of a cluster and resizes without losing a series.');
+).describe(
+  'A fleet of kube-state-metrics that share the objects of a cluster, and that resizes without losing a series.',
+);
 
 export type ShardConfigSpec = z.output<typeof shardConfigSpecSchema>;
 /** The spec as a user writes it, defaults left out. */

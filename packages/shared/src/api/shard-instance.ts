@@ -29,27 +29,33 @@ const specFields = z.object({
   shardConfigRef: withRules(z.object({ name: z.string().min(1).max(40), uid: z.string().min(1).max(64) }), [
     IMMUTABLE,
   ]).describe('The ShardConfig that this shard belongs to.'),
-  shardId: withRules(shardIdSchema.max(11), [IMMUTABLE]).describe('shard- and the ordinal of its pod, three digits.'),
+  shardId: withRules(shardIdSchema.max(11), [IMMUTABLE]).describe('shard- and the ordinal of its pod in three digits.'),
   generation: z.int().min(1).describe('Incarnation of the event log that caused this assignment.'),
   epoch: count().describe('Sequence of the event that caused this assignment.'),
   activeReplica: z
     .enum(['a', 'b'])
     .optional()
-    .describe('The replica that serves, where the shard has a hot standby; absent: a, the only one.'),
-  slotCount: withRules(z.int().min(64).max(4096), [IMMUTABLE]).describe('Slots of the hash space.'),
-  shardBy: withRules(z.enum(['uid', 'namespace']), [IMMUTABLE]).describe('What is hashed.'),
+    .describe('The replica that serves if the shard has a hot standby; absent means a, the only replica.'),
+  slotCount: withRules(z.int().min(64).max(4096), [IMMUTABLE]).describe('Number of slots of the hash space.'),
+  shardBy: withRules(z.enum(['uid', 'namespace']), [IMMUTABLE]).describe(
+    'What is hashed: the uid or the namespace of an object.',
+  ),
   hashRanges: hashRanges()
     .default([])
-    .describe('What this shard is responsible for: ranges of the top 32 bits of the hash, both ends inclusive.'),
+    .describe(
+      'Slots that the shard is responsible for, as ranges of the top 32 bits of the hash, both ends inclusive.',
+    ),
   warmRanges: migratingRanges()
     .default([])
-    .describe('What it loads and exposes while another shard is still responsible.'),
+    .describe('Slots that the shard loads and exposes while another shard is still responsible.'),
   releaseRanges: migratingRanges()
     .default([])
-    .describe('What it stops exposing because another shard is responsible and has been scraped.'),
+    .describe('Slots that the shard stops exposing, because another shard is responsible and has been scraped.'),
   keepRanges: hashRanges()
     .optional()
-    .describe('What it goes on exposing, though another shard is responsible, until that one shows it.'),
+    .describe(
+      'Slots that the shard keeps exposing, although another shard is responsible, until that shard shows them.',
+    ),
 });
 
 export const shardInstanceSpecSchema = withRules(specFields, [
@@ -66,7 +72,7 @@ export const shardInstanceSpecSchema = withRules(specFields, [
       'self.warmRanges == oldSelf.warmRanges && self.releaseRanges == oldSelf.releaseRanges && ' +
       "(has(self.activeReplica) ? self.activeReplica : '') == (has(oldSelf.activeReplica) ? oldSelf.activeReplica : ''))",
     message:
-      'one generation and epoch names one assignment: ranges and the active replica change only together with a larger epoch',
+      'a pair of generation and epoch names one assignment: ranges and the active replica change only together with a larger epoch',
     fieldPath: '.epoch',
   },
 ]).describe('The assignment of the shard, written by the manager.');
@@ -83,28 +89,30 @@ const handoverProgress = () =>
     objects: count().optional().describe('Objects of the moving slots.'),
     acknowledgedAt: dateTime().optional().describe("When the target's exposition was complete."),
     error: z.string().max(500).optional(),
-    without: count().optional().describe('Kinds that the slots go without, because they cannot be read now.'),
+    without: count()
+      .optional()
+      .describe('Number of kinds that the slots move without, because the worker cannot read them now.'),
   });
 
 const unavailableKinds = () =>
   z
     .array(
       z.object({
-        kind: unavailableKindSchema.shape.kind.describe('Like "pods", or "widgets.example.com".'),
-        cause: unavailableKindSchema.shape.cause.describe('Why it cannot be read, in one word.'),
-        message: unavailableKindSchema.shape.message.describe("The API server's own sentence, and the remedy."),
+        kind: unavailableKindSchema.shape.kind.describe('Kind as RBAC names it, like pods or widgets.example.com.'),
+        cause: unavailableKindSchema.shape.cause.describe('Why the kind cannot be read, in one word.'),
+        message: unavailableKindSchema.shape.message.describe('Message of the API server, and the remedy.'),
         since: dateTime(),
-        mending: z.boolean().optional().describe('It can be read again, and is being loaded.'),
+        mending: z.boolean().optional().describe('The kind can be read again and is loading.'),
       }),
     )
     .max(MAX_UNAVAILABLE)
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['kind'] });
 
 const replicaStatusSchema = z.object({
-  replica: z.enum(['a', 'b']).describe('a is the first worker of the shard, b the hot standby.'),
+  replica: z.enum(['a', 'b']).describe('The first worker of the shard is a, the hot standby is b.'),
   pod: z.string().max(253).optional(),
   node: z.string().max(253).optional(),
-  boot: z.string().max(64).optional().describe('Random per start of the worker process.'),
+  boot: z.string().max(64).optional().describe('Random id of this start of the worker process.'),
   revision: z.string().max(63).optional().describe('Revision of the pod template that the worker runs.'),
   phase: phase(),
   load: ratio().optional().describe('Load; 1.0 is the capacity of the shard.'),
@@ -115,12 +123,12 @@ const replicaStatusSchema = z.object({
   slots: z
     .object({ assigned: count(), acknowledged: count() })
     .optional()
-    .describe('Slots assigned, and slots completely exposed.'),
-  gateway: z.string().max(200).optional().describe('State of /metrics, with the reason when it does not serve.'),
+    .describe('Number of assigned slots, and of completely exposed ones.'),
+  gateway: z.string().max(200).optional().describe('State of /metrics, with the reason if it does not serve.'),
   refused: z.string().max(600).optional().describe('Why a newer assignment was refused.'),
   unavailable: unavailableKinds()
     .optional()
-    .describe('Kinds that the worker cannot read now; moved slots go without them.'),
+    .describe('Kinds that the worker cannot read now; slots move without them.'),
   handovers: z
     .array(handoverProgress())
     .max(256)
@@ -133,7 +141,7 @@ export const shardInstanceStatusSchema = z
   .object({
     phase: phase().optional().describe('Phase of the active replica.'),
     load: ratio().optional().describe('Load of the active replica.'),
-    lastHeartbeat: dateTime().optional().describe('Last sign of life of the active replica.'),
+    lastHeartbeat: dateTime().optional().describe('Last heartbeat of the active replica.'),
     assignedResources: assignedResources().optional().describe('Objects per kind of the active replica.'),
     conditions: conditions().optional(),
     replicas: z
@@ -160,7 +168,7 @@ export const shardInstanceSchema = withRules(
       check: ({ metadata, spec }) => metadata.name === `${spec.shardConfigRef.name}-${spec.shardId}`,
     },
   ],
-).describe('One shard of a ShardConfig: what it is responsible for, and how its workers are.');
+).describe('One shard of a ShardConfig: the slots that it is responsible for, and the state of its workers.');
 
 export type ShardInstanceSpec = z.output<typeof shardInstanceSpecSchema>;
 export type ReplicaStatus = z.output<typeof replicaStatusSchema>;
