@@ -3,7 +3,13 @@ import { parseShardConfig, type ShardConfigSpecInput } from '@shard-controller/s
 import { loadWorkerConfig } from '@shard-controller/worker/config';
 import { describe, expect, it } from 'vitest';
 
-const settings = { image: 'worker', serviceAccount: 'worker', natsUrl: 'nats://nats:4222', logLevel: 'info' };
+const settings = {
+  image: 'worker',
+  serviceAccount: 'worker',
+  natsUrl: 'nats://nats:4222',
+  logLevel: 'info',
+  fixedUser: true,
+};
 const metadata = { name: 'main', namespace: 'monitoring', uid: 'uid-1', resourceVersion: '1' };
 
 /** The environment of a worker as its pod gives it, what the kubelet fills in included. */

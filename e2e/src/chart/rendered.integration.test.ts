@@ -38,7 +38,6 @@ const rightsOf = (role: Manifest): readonly string[] =>
 const configuration = z.looseObject({ data: z.looseObject({ 'shard-config.json': z.string() }) });
 const shardConfig = z.looseObject({
   spec: z.looseObject({
-    nodeSelector: z.record(z.string(), z.string()),
     exporter: z.looseObject({
       image: z.string(),
       resources: z.array(z.string()),
@@ -114,24 +113,22 @@ describe('pods', () => {
   });
 
   test('run on Linux, besides what the user wants', async () => {
-    const manifests = await rendered({
-      manager: { nodeSelector: { pool: 'a' } },
-      shardConfig: { spec: { nodeSelector: { pool: 'b' } } },
-    });
+    const manifests = await rendered({ manager: { nodeSelector: { pool: 'a' } } });
     const manager = podTemplateOf(one(manifests, 'Deployment', 'shard-controller-manager'));
     expect(manager?.spec.nodeSelector).toEqual({ 'kubernetes.io/os': 'linux', pool: 'a' });
-    expect(defaultFleet(manifests).spec.nodeSelector).toEqual({ 'kubernetes.io/os': 'linux', pool: 'b' });
   });
 
   test('have no fixed user where the platform is OpenShift, said or found', async () => {
-    const users = async (values: Values, apiVersions: readonly string[] = []): Promise<readonly unknown[]> => {
+    const fixed = async (values: Values, apiVersions: readonly string[] = []): Promise<string> => {
       const manifests = await rendered(values, { apiVersions });
-      return manifests.flatMap((manifest) => podTemplateOf(manifest)?.spec.securityContext?.['runAsUser'] ?? []);
+      const users = manifests.flatMap((manifest) => podTemplateOf(manifest)?.spec.securityContext?.['runAsUser'] ?? []);
+      const { WORKER_FIXED_USER } = environmentOf(one(manifests, 'Deployment', 'shard-controller-manager'));
+      return `${[...new Set(users)].join()} ${WORKER_FIXED_USER}`;
     };
-    expect(new Set(await users({}))).toEqual(new Set([65532]));
-    expect(await users({ platform: 'openshift' })).toEqual([]);
-    expect(await users({}, ['security.openshift.io/v1'])).toEqual([]);
-    expect(await users({ platform: 'kubernetes' }, ['security.openshift.io/v1'])).not.toEqual([]);
+    expect(await fixed({})).toBe('65532 true');
+    expect(await fixed({ platform: 'openshift' })).toBe(' false');
+    expect(await fixed({}, ['security.openshift.io/v1'])).toBe(' false');
+    expect(await fixed({ platform: 'kubernetes' }, ['security.openshift.io/v1'])).toBe('65532 true');
   });
 
   test('are pulled from one registry, by digest where there is one, with all secrets', async () => {

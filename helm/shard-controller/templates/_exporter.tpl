@@ -69,7 +69,6 @@ extraArgs:
 {{/* The default ShardConfig, as YAML without its owner. */}}
 {{- define "shard-controller.shardConfig" -}}
 {{- $spec := deepCopy .Values.shardConfig.spec }}
-{{- $_ := set $spec "nodeSelector" (merge (dict) ($spec.nodeSelector | default dict) (dict "kubernetes.io/os" "linux")) }}
 {{- with include "shard-controller.pullSecrets" . | fromJsonArray }}
 {{- $_ := set $spec "imagePullSecrets" (concat ($spec.imagePullSecrets | default list) . | uniq) }}
 {{- end }}

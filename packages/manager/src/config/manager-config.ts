@@ -30,6 +30,8 @@ const managerEnvironmentSchema = z
     /** ServiceAccount of worker pods. */
     WORKER_SERVICE_ACCOUNT: env.text('the name of a ServiceAccount').default('shard-controller-worker'),
     WORKER_LOG_LEVEL: env.oneOf(LOG_LEVELS).default('info'),
+    /** Whether worker pods name their user and group; `false` where the platform gives them, as OpenShift does. */
+    WORKER_FIXED_USER: env.boolean().default(true),
     LEASE_NAME: env.text('the name of a Lease').default('shard-controller-manager'),
     /** A dead leader is replaced after this long. */
     LEASE_DURATION: env.duration(2_000, 300_000).default(6_000),
@@ -95,6 +97,8 @@ export interface WorkerSettings {
   readonly serviceAccount: string;
   readonly natsUrl: string;
   readonly logLevel: string;
+  /** Whether its user and group are named, rather than left to the platform. */
+  readonly fixedUser: boolean;
 }
 
 /** Reads the environment; the only place that does. Reports every problem at once. */
@@ -116,6 +120,7 @@ export function loadManagerConfig(environment: Environment): ManagerConfig {
       serviceAccount: e.WORKER_SERVICE_ACCOUNT,
       natsUrl: (e.WORKER_NATS_URL ?? e.NATS_URL).join(','),
       logLevel: e.WORKER_LOG_LEVEL,
+      fixedUser: e.WORKER_FIXED_USER,
     },
     lease: {
       name: e.LEASE_NAME,

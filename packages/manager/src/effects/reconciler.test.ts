@@ -10,7 +10,13 @@ import { templateRevision } from './worker-pod.ts';
 import { type ReconcileInput, Reconciler } from './reconciler.ts';
 
 const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
-const worker = { image: 'worker:1', serviceAccount: 'worker', natsUrl: 'nats://nats:4222', logLevel: 'info' };
+const worker = {
+  image: 'worker:1',
+  serviceAccount: 'worker',
+  natsUrl: 'nats://nats:4222',
+  logLevel: 'info',
+  fixedUser: true,
+};
 const spec = shardConfigSpecSchema.parse({});
 const revision = templateRevision({ config, spec, worker });
 const model = new Simulation({ settings: testSettings });

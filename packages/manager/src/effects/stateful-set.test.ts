@@ -10,6 +10,7 @@ const worker = {
   serviceAccount: 'shard-controller-worker',
   natsUrl: 'nats://nats.monitoring:4222',
   logLevel: 'info',
+  fixedUser: true,
 };
 const input = (spec: ShardConfigSpecInput): WorkerPodInput => ({
   config,
@@ -29,7 +30,7 @@ const full: ShardConfigSpecInput = {
       'spec: { resources: [{ groupVersionKind: { group: example.com, version: v1, kind: Widget } }] }',
     extraArgs: ['--metric-denylist=^kube_pod_tolerations$'],
   },
-  nodeSelector: { 'kubernetes.io/os': 'linux' },
+  nodeSelector: { pool: 'metrics' },
   tolerations: [{ key: 'dedicated', operator: 'Exists' }],
   priorityClassName: 'system-cluster-critical',
   podLabels: { team: 'observability' },
@@ -84,6 +85,11 @@ describe('the worker pod', () => {
         runAsNonRoot: true,
       });
     }
+  });
+
+  it('names no user where the platform gives one, and is still not root', () => {
+    const { securityContext } = workerPodTemplate({ ...input({}), worker: { ...worker, fixedUser: false } }, 'a').spec;
+    expect(securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
   });
 
   it('keeps the exporter alive until the worker has handed over its slots', () => {

@@ -56,7 +56,7 @@ const EXPORTER_RESTART_SECONDS = 30;
 /** Kept free of the grace period for what the kubelet itself needs to end a pod, s. */
 const GRACE_RESERVE_SECONDS = 10;
 
-/** User and group of every container. */
+/** User and group of every container, where the platform gives none. */
 const UNPRIVILEGED = 65532;
 
 const HARDENED: V1SecurityContext = {
@@ -119,9 +119,7 @@ function unlabelledTemplate(input: WorkerPodInput): WorkerPodTemplate {
       terminationGracePeriodSeconds: spec.terminationGracePeriodSeconds,
       securityContext: {
         runAsNonRoot: true,
-        runAsUser: UNPRIVILEGED,
-        runAsGroup: UNPRIVILEGED,
-        fsGroup: UNPRIVILEGED,
+        ...(worker.fixedUser ? { runAsUser: UNPRIVILEGED, runAsGroup: UNPRIVILEGED, fsGroup: UNPRIVILEGED } : {}),
         seccompProfile: { type: 'RuntimeDefault' },
       },
       containers: [workerContainer(input), exporterContainer(spec)],
@@ -296,7 +294,8 @@ function placement({ config, spec }: WorkerPodInput): Placement {
   return {
     ...(Object.keys(affinity).length === 0 ? {} : { affinity }),
     ...(spec.distribution.spreadAcrossZones ? { topologySpreadConstraints: [spread] } : {}),
-    ...(spec.nodeSelector === undefined ? {} : { nodeSelector: spec.nodeSelector }),
+    // Our images and the exporter's are for Linux.
+    nodeSelector: { 'kubernetes.io/os': 'linux', ...spec.nodeSelector },
     ...(spec.priorityClassName === undefined ? {} : { priorityClassName: spec.priorityClassName }),
     ...(spec.imagePullSecrets === undefined ? {} : { imagePullSecrets: spec.imagePullSecrets }),
     ...(spec.tolerations === undefined ? {} : { tolerations: spec.tolerations.map(definedOnly) }),

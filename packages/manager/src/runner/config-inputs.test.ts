@@ -6,7 +6,13 @@ import type { InvalidConfig } from '../observation/index.ts';
 import { ConfigInputs } from './config-inputs.ts';
 
 const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
-const worker = { image: 'worker:1', serviceAccount: 'worker', natsUrl: 'nats://nats:4222', logLevel: 'info' };
+const worker = {
+  image: 'worker:1',
+  serviceAccount: 'worker',
+  natsUrl: 'nats://nats:4222',
+  logLevel: 'info',
+  fixedUser: true,
+};
 const signal = new AbortController().signal;
 
 const resource = (generation: number): ShardConfig => ({

@@ -8,7 +8,13 @@ import { lostLog, recoveryCommand } from './decision-log.ts';
 import { isNewConfig, moveEnds, observedCommands, observedConfig, scraperCommands } from './observed-commands.ts';
 
 const identity = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
-const worker = { image: 'worker:1', serviceAccount: 'worker', natsUrl: 'nats://nats:4222', logLevel: 'info' };
+const worker = {
+  image: 'worker:1',
+  serviceAccount: 'worker',
+  natsUrl: 'nats://nats:4222',
+  logLevel: 'info',
+  fixedUser: true,
+};
 const config = observedConfig(identity, shardConfigSpecSchema.parse({}), 1, worker);
 const accepted = evolve(initialState, { type: 'shard.config.accepted.v1', at: 0, ...config }, 1);
 const scaled = evolve(
