@@ -57,7 +57,7 @@ export class LoadRig implements AsyncDisposable {
     const report = await ask(api, { type: 'start', settings });
     if (report.type !== 'listening') throw new Error(`the API server of the load said ${report.type} first`);
     const rig = new LoadRig(options, folder, api, report.port, await freePorts(6));
-    await rig.until('listened', () => rig.#worker.output.includes('can reach its API endpoint'));
+    await rig.until('listened', () => rig.#worker.output.includes('the API endpoint of the exporter is listening'));
     return rig;
   }
 

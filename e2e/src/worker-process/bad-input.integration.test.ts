@@ -70,7 +70,7 @@ it('keeps trying while the API server is away at the start, and says so', async 
   await fixture.writeInstance(assignment('shard-023', 1, owned));
   await fixture.apiServer.kill();
   const pod = await fixture.pod({ ordinal: 23 });
-  await saysNotReady(pod, /cannot be read.*refuses connections.*tried again until it answers/);
+  await saysNotReady(pod, /cannot be read.*refuses connections.*retried until it answers/);
   expect(pod.worker.running).toBe(true);
   await fixture.apiServer.restart();
   await pod.ready();

@@ -322,10 +322,10 @@ describe('what a worker says about itself', () => {
       await pod.eventually(async () => {
         expect((await pod.scrape()).status).toBe(200);
         const { status, text } = await pod.health('/readyz');
-        return status === 503 && text.includes('[-]feeds failed: nothing is heard') ? undefined : text;
+        return status === 503 && text.includes('[-]feeds failed: no sign of progress') ? undefined : text;
       });
       await pod.eventually(async () => (heard.some(({ note }) => note !== undefined) ? undefined : 'no note'));
-      const told = heard.find(({ note }) => note?.includes('nothing is heard from the API server') === true);
+      const told = heard.find(({ note }) => note?.includes('no sign of progress from the API server') === true);
       expect((told?.sentAt ?? Infinity) - frozenAt).toBeLessThan(60_000);
       expect(told?.feeds.oldestProofMs).toBeGreaterThan(10_000);
       await expect

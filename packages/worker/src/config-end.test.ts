@@ -42,7 +42,7 @@ describe('the end of a ShardConfig', () => {
     const going = { metadata: { uid: identity.uid, deletionTimestamp: DELETED } };
     expect(await reasonAfter(going, SPACE)).toBe('ShardConfig monitoring/main is being deleted');
     const next = { metadata: { uid: 'uid-2' } };
-    expect(await reasonAfter(next, SPACE)).toBe('ShardConfig monitoring/main was deleted and made again');
+    expect(await reasonAfter(next, SPACE)).toBe('ShardConfig monitoring/main was deleted and re-created');
   });
 
   it('is seen in the namespace, also when the ShardConfig still stands or cannot be read', async () => {

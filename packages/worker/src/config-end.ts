@@ -76,7 +76,7 @@ export class ConfigEnd {
       const seen = seenSchema.safeParse(raw);
       if (!seen.success) return 'unknown';
       const { metadata } = seen.data;
-      if (uid !== undefined && metadata.uid !== uid) return { ended: `${what} was deleted and made again` };
+      if (uid !== undefined && metadata.uid !== uid) return { ended: `${what} was deleted and re-created` };
       return metadata.deletionTimestamp === undefined ? 'alive' : { ended: `${what} is being deleted` };
     } catch {
       return 'unknown';

@@ -105,5 +105,5 @@ it('keeps the exporter alive until the drain has ended, also when its hook came 
 });
 
 it('lets an exporter that is restarted alone go after a short while', async () => {
-  expect(await hook(draining({ left: 1 }).drain)).toBe('this worker is not ending\n');
+  expect(await hook(draining({ left: 1 }).drain)).toBe('this worker is not terminating\n');
 });

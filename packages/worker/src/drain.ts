@@ -59,9 +59,11 @@ export class Drain {
     const ms = Math.round(clock.monotonic() - began);
     if (free && needed() === undefined) logger.info({ ms }, 'drained: no slot depends on this worker');
     else if (free)
-      logger.info({ ms, needed: needed() }, `ending without a drain, nobody can take the slots: ${over()}`);
-    else
-      logger.warn({ ms, needed: needed() }, 'the time to drain is over: ending although slots depend on this worker');
+      logger.info(
+        { ms, needed: needed() },
+        `stopping without a drain, because no worker can take the slots: ${over()}`,
+      );
+    else logger.warn({ ms, needed: needed() }, 'drain time-out: stopping although slots depend on this worker');
     this.#drained = true;
     this.#own.notify();
   }
@@ -78,6 +80,6 @@ export class Drain {
     if (began) await this.#own.until(() => this.#drained, this.#options.timeoutMs + NOTICE_MS, gone.signal);
     if (gone.signal.aborted) return;
     response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
-    response.end(began ? 'drained\n' : 'this worker is not ending\n');
+    response.end(began ? 'drained\n' : 'this worker is not terminating\n');
   };
 }

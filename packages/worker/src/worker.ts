@@ -59,7 +59,7 @@ export async function runWorker(dependencies: WorkerDependencies): Promise<void>
   const { config, clock, signal } = dependencies;
   const identity = identityOf(config);
   const logger = dependencies.logger.child({ shardConfig: config.SHARD_CONFIG, shard: identity.shardId });
-  logger.info({ pod: identity.pod, replica: identity.replica, boot: identity.boot }, 'worker starts');
+  logger.info({ pod: identity.pod, replica: identity.replica, boot: identity.boot }, 'starting');
   const worker = new Worker({ ...dependencies, logger, identity });
   const end = new AbortController();
   const drain = (): void => void worker.drain().finally(() => end.abort());
@@ -70,7 +70,7 @@ export async function runWorker(dependencies: WorkerDependencies): Promise<void>
   } finally {
     await worker.close();
   }
-  logger.info('worker has ended');
+  logger.info('stopped');
 }
 
 function identityOf(config: WorkerConfig): WorkerIdentity {
@@ -309,7 +309,7 @@ class Worker {
       clock,
       onChange: ({ state }) => {
         if (state === 'running') logger.info(`${where} answers`);
-        else logger.warn(`${where} does not answer any more: see the log of its container`);
+        else logger.warn(`${where} no longer answers: see the log of its container`);
         this.#changes.notify();
       },
       onSilence: (ms) => {
@@ -355,7 +355,7 @@ class Worker {
       onOpen: ({ confirmed, afterMs, error }) => {
         const fields = { afterMs: Math.round(afterMs) };
         if (confirmed) logger.info(fields, 'assignment read after the stall');
-        else logger.warn({ ...fields, err: error }, 'nothing answered after the stall: serving as before');
+        else logger.warn({ ...fields, err: error }, 'no answer after the stall: serving as before');
         this.#changes.notify();
       },
     });
@@ -372,7 +372,7 @@ class Worker {
         // Before the first consistent read of the ShardInstance there is nothing to compare a message with.
         this.#source.loaded
           .then(() => this.#notices.follow(link, link.closed))
-          .catch((error: unknown) => logger.error({ err: error }, 'assignments on NATS are not followed any more'));
+          .catch((error: unknown) => logger.error({ err: error }, 'assignments on NATS are no longer followed'));
       },
       onStatus: (connected) => {
         if (connected) this.#heart.hurry();

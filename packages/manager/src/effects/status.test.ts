@@ -85,7 +85,7 @@ describe('withHold', () => {
 
 describe('withNotes', () => {
   const degraded = (status: 'True' | 'False'): DesiredCondition => ({ ...ready('True'), type: 'Degraded', status });
-  const notes = [{ shardId: 'shard-001', note: 'nothing is heard from the API server for pods' }];
+  const notes = [{ shardId: 'shard-001', note: 'no sign of progress from the API server for pods' }];
 
   it('calls a ShardConfig degraded whose workers say that something is wrong', () => {
     expect(withNotes([ready('True'), degraded('False')], notes)).toEqual([
@@ -94,13 +94,13 @@ describe('withNotes', () => {
         type: 'Degraded',
         status: 'True',
         reason: 'WorkersReport',
-        message: 'shard-001: nothing is heard from the API server for pods',
+        message: 'shard-001: no sign of progress from the API server for pods',
       },
     ]);
   });
 
   it('stands behind a reason that is known, and changes nothing when nobody says anything', () => {
-    const both = `${degraded('True').message}; shard-001: nothing is heard from the API server for pods`;
+    const both = `${degraded('True').message}; shard-001: no sign of progress from the API server for pods`;
     expect(withNotes([degraded('True')], notes)).toEqual([{ ...degraded('True'), message: both }]);
     expect(withNotes([degraded('False')], [])).toEqual([degraded('False')]);
   });
@@ -126,7 +126,7 @@ describe('withUnavailableKinds', () => {
         reason: 'KindUnavailable',
         message:
           'pods: forbidden since 1970-01-01T00:00:02.000Z for shard-000, shard-001, shard-002 and 1 more: pods is forbidden; ' +
-          'widgets.x: can be read again and is being loaded, was failing since 1970-01-01T00:00:00.000Z for shard-000, ' +
+          'widgets.x: can be read again and is loading; it was failing since 1970-01-01T00:00:00.000Z for shard-000, ' +
           'shard-001, shard-002 and 1 more: no webhook',
       },
     ]);

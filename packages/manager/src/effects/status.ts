@@ -109,7 +109,7 @@ export function withUnavailableKinds(
 
 function describeKind({ kind, cause, since, message, mending }: UnavailableKind, shards: readonly string[]): string {
   const more = shards.length > MAX_SHARDS ? ` and ${shards.length - MAX_SHARDS} more` : '';
-  const state = mending === true ? `can be read again and is being loaded, was ${cause}` : cause;
+  const state = mending === true ? `can be read again and is loading; it was ${cause}` : cause;
   const where = `${shards.slice(0, MAX_SHARDS).join(', ')}${more}`;
   return `${kind}: ${state} since ${new Date(since).toISOString()} for ${where}: ${message}`;
 }

@@ -114,13 +114,14 @@ function checkPath(schema: SchemaNode, jsonPath: string): void {
   for (const [step, name = '', filtered] of jsonPath.matchAll(STEP)) {
     node = property(node, name, jsonPath);
     if (filtered !== undefined) {
-      if (!isNode(node['items'])) throw new StructuralSchemaError(jsonPath, `${name} is no list`);
+      if (!isNode(node['items'])) throw new StructuralSchemaError(jsonPath, `${name} is not a list`);
       node = node['items'];
       property(node, filtered, jsonPath);
     }
     length += step.length;
   }
-  if (length === 0 || length !== jsonPath.length) throw new StructuralSchemaError(jsonPath, 'is no path of this form');
+  if (length === 0 || length !== jsonPath.length)
+    throw new StructuralSchemaError(jsonPath, 'is not a path of this form');
 }
 
 function property(node: SchemaNode, name: string, jsonPath: string): SchemaNode {

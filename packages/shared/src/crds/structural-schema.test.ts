@@ -112,6 +112,6 @@ describe('structuralSchema refuses', () => {
     expect(refusal(() => structural({ $ref: '#/x' }, 'spec')).message).toContain('inline the schema');
     expect(refusal(() => structural({ allOf: [] }, 'spec')).message).toContain('optional members');
     const object = { type: 'object', required: ['b'], properties: { a: { type: 'boolean' } } };
-    expect(refusal(() => structural(object, 'spec')).message).toContain('b, which is no property');
+    expect(refusal(() => structural(object, 'spec')).message).toContain('b, which is not a property');
   });
 });

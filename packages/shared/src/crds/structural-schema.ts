@@ -143,7 +143,7 @@ function checkRequired(node: SchemaNode, names: ReadonlySet<string>, path: strin
   const { required } = node;
   if (required === undefined) return;
   for (const name of strings(required)) {
-    if (!names.has(name)) throw new StructuralSchemaError(path, `required names ${name}, which is no property`);
+    if (!names.has(name)) throw new StructuralSchemaError(path, `required names ${name}, which is not a property`);
   }
 }
 

@@ -66,7 +66,7 @@ function guarded(authenticator: Authenticator, file: string): Authenticator {
     try {
       return authenticator(nonce);
     } catch (cause) {
-      throw new NatsConfigError(`${file} holds no usable NATS key: create it with nsc or nk`, { cause });
+      throw new NatsConfigError(`${file} contains no usable NATS key: create one with nsc or nk`, { cause });
     }
   };
 }

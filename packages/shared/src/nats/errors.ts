@@ -53,7 +53,7 @@ export class StreamMissingError extends NatsError {
     super(
       'SC_STREAM_MISSING',
       `JetStream stream ${stream} does not exist or does not cover the subject: the manager creates it at its start; ` +
-        'check that nats-server runs with JetStream enabled (-js) and that nobody deleted the stream',
+        'check that nats-server runs with JetStream enabled (-js) and that no client deleted the stream',
       options,
     );
     this.stream = stream;
@@ -69,7 +69,7 @@ export class StreamConfigError extends NatsError {
   constructor(stream: string, differences: readonly string[], options?: ErrorOptions) {
     super(
       'SC_STREAM_CONFIG',
-      `JetStream stream ${stream} cannot be used, because the server does not hold it as asked: ${differences.join('; ')}. ` +
+      `JetStream stream ${stream} cannot be used, because the server holds it with other settings: ${differences.join('; ')}. ` +
         'Compare with `nats stream info`, and upgrade the server or correct the stream',
       options,
     );
@@ -87,7 +87,7 @@ export class MessageTooLargeError extends NatsError {
   constructor(subject: string, bytes: number, limit: number) {
     super(
       'SC_MESSAGE_TOO_LARGE',
-      `a message of ${bytes} bytes for ${subject} is over the bound of ${limit} bytes: split it (a decision: fewer ` +
+      `a message of ${bytes} bytes for ${subject} exceeds the limit of ${limit} bytes: split it (a decision: fewer ` +
         'migrations or slots at a time, each part appended and folded before the next)',
     );
     this.subject = subject;

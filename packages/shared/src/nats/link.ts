@@ -341,7 +341,7 @@ export class NatsLink {
     if (status.connected)
       this.logger.info({ server: status.server, connects: this.#counters.connects }, 'connected to NATS');
     else if (!this.closed.aborted)
-      this.logger.warn({ problem: status.problem }, 'lost the connection to NATS: dialling again');
+      this.logger.warn({ problem: status.problem }, 'lost the connection to NATS; reconnecting');
     for (const listener of this.#listeners) {
       try {
         listener(this.#status);
@@ -354,7 +354,7 @@ export class NatsLink {
 
   #noConnection(): string {
     const servers = serverNames(serverList(this.#options.servers)).join(', ');
-    return `no connection to NATS at ${servers} (${this.#status.problem ?? 'dialling'})`;
+    return `no connection to NATS at ${servers} (${this.#status.problem ?? 'connecting'})`;
   }
 }
 
@@ -370,9 +370,9 @@ function isNoResponders(error: unknown): boolean {
 function remedy(error: unknown): string {
   if (error instanceof NatsVersionError || error instanceof NatsConfigError) return error.message;
   if (error instanceof errors.AuthorizationError) {
-    return 'NATS refuses the credentials: check the NATS user, token or credentials file; trying again';
+    return 'NATS refuses the credentials: check the NATS user, token or credentials file; retrying';
   }
-  return 'NATS cannot be reached: check NATS_URL and that nats-server runs there; trying again until it answers';
+  return 'NATS cannot be reached: check NATS_URL and that nats-server runs there; retrying until it answers';
 }
 
 /**

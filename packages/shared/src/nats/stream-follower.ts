@@ -125,7 +125,7 @@ class Follower<T> {
       const before = { created: this.#created ?? '', cursor: this.#cursor };
       this.#link.logger.warn(
         { stream: now.name, reason, before, now },
-        'the JetStream stream is not the one followed so far',
+        'the JetStream stream was replaced by another one',
       );
       await this.#options.onReset?.({ reason, before, now });
       this.#cursor = 0;
@@ -183,8 +183,7 @@ class Follower<T> {
   #report(error: unknown): void {
     const problem = error instanceof Error ? error.message : String(error);
     const fields = { stream: this.#options.stream, subject: this.#options.subject, cursor: this.#cursor, problem };
-    if (error instanceof NatsUnavailableError)
-      this.#link.logger.debug(fields, 'stream cannot be read now: trying again');
-    else this.#link.logger.warn(fields, 'following a stream failed: trying again');
+    if (error instanceof NatsUnavailableError) this.#link.logger.debug(fields, 'stream cannot be read now; retrying');
+    else this.#link.logger.warn(fields, 'following a stream failed; retrying');
   }
 }

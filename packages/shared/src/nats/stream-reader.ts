@@ -65,7 +65,7 @@ export async function readBatch(
           return;
         }
         messages.push(message);
-        timer = setTimeout(reject, link.requestTimeoutMs, new Error('the answer broke off'));
+        timer = setTimeout(reject, link.requestTimeoutMs, new Error('the response broke off'));
       },
     });
     await promise;

@@ -68,7 +68,7 @@ describe('runComponents', () => {
 
   it.each([
     ['fails', () => Promise.reject(new Error('lost')), 'loop failed: lost'],
-    ['returns', () => Promise.resolve(), 'loop ended although it should go on'],
+    ['returns', () => Promise.resolve(), 'loop ended unexpectedly'],
   ])('ends everything when a task %s by itself', async (_how, run, message) => {
     const { events, component } = recorder();
     const signal = new AbortController().signal;

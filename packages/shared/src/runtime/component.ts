@@ -101,7 +101,7 @@ async function firstEnd(started: readonly Component[], signal: AbortSignal): Pro
   const ends = started.flatMap(({ name, ended }) => {
     if (ended === undefined) return [];
     return ended.then(
-      () => new ComponentError('SC_COMPONENT_ENDED', name, `${name} ended although it should go on`),
+      () => new ComponentError('SC_COMPONENT_ENDED', name, `${name} ended unexpectedly`),
       (error: unknown) => new ComponentError('SC_COMPONENT_ENDED', name, `${name} failed: ${reason(error)}`, error),
     );
   });

@@ -52,7 +52,7 @@ describe('runMain', () => {
     await main.says('up');
     main.child.kill(signal);
     expect(await main.exitCode()).toBe(0);
-    expect(main.lines().map(({ msg }) => msg)).toEqual(['up', 'ending', 'drained']);
+    expect(main.lines().map(({ msg }) => msg)).toEqual(['up', 'shutting down', 'drained']);
   });
 
   it('ends with 1 and one line when main fails', async () => {
@@ -80,10 +80,10 @@ describe('runMain', () => {
     const main = start(`logger.info('up'); setInterval(() => {}, 1000); await new Promise(() => {});`);
     await main.says('up');
     main.child.kill('SIGTERM');
-    await main.says('ending');
+    await main.says('shutting down');
     main.child.kill('SIGTERM');
     expect(await main.exitCode()).toBe(1);
-    expect(main.lines().at(-1)).toMatchObject({ msg: 'second signal: ending at once' });
+    expect(main.lines().at(-1)).toMatchObject({ msg: 'second signal: exiting at once' });
   });
 
   it('ends with 1 when main does not end within the grace period', async () => {
@@ -91,6 +91,6 @@ describe('runMain', () => {
     await main.says('up');
     main.child.kill('SIGTERM');
     expect(await main.exitCode()).toBe(1);
-    expect(main.lines().at(-1)).toMatchObject({ level: 'fatal', msg: 'end: still not ended 500 ms after SIGTERM' });
+    expect(main.lines().at(-1)).toMatchObject({ level: 'fatal', msg: 'end: still running 500 ms after SIGTERM' });
   });
 });

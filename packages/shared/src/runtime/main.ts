@@ -40,12 +40,12 @@ export async function runMain(main: (signal: AbortSignal) => Promise<void>, opti
   };
   const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) {
-      logger.warn({ signal }, 'second signal: ending at once');
+      logger.warn({ signal }, 'second signal: exiting at once');
       process.exit(EXIT.failed);
     }
-    logger.info({ signal }, 'ending');
+    logger.info({ signal }, 'shutting down');
     controller.abort();
-    setTimeout(() => fail(new Error(`still not ended ${graceMs} ms after ${signal}`), 'end'), graceMs).unref();
+    setTimeout(() => fail(new Error(`still running ${graceMs} ms after ${signal}`), 'end'), graceMs).unref();
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);

@@ -122,7 +122,7 @@ export class AssignmentNotices {
       const held = source.held && label(source.held);
       logger.warn(
         { subject: assignmentSubject(identity), epoch: label(notice), held, shardInstance: identity.shardInstance },
-        'an assignment on NATS is not in the ShardInstance, where its manager writes first: ignored. Who else writes to NATS?',
+        'ignored an assignment on NATS that is not in the ShardInstance, where its manager writes first. Find out who else writes to NATS',
       );
     }
     onChange();

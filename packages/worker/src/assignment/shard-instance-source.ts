@@ -182,7 +182,7 @@ export class ShardInstanceSource {
   #gone(): void {
     this.#options.logger.warn(
       { shardInstance: this.#name() },
-      'the ShardInstance is gone; the assignment in force stays',
+      'the ShardInstance is gone; keeping the assignment in force',
     );
     this.#end(`ShardInstance ${this.#name()} is gone`);
   }

@@ -146,7 +146,7 @@ export class SlotView {
     const startsAnew = holdsNothing(read) || read.wantsInitialEvents || !isWellFormedVersion(read.resourceVersion);
     const held = startsAnew ? undefined : this.#heldBy(what);
     if (!startsAnew && held === undefined) {
-      const message = `what this worker showed at resourceVersion ${read.resourceVersion} of ${address.path} is not known any more: list again`;
+      const message = `this worker no longer knows what it showed at resourceVersion ${read.resourceVersion} of ${address.path}: list again`;
       sendStatus(response, 410, 'Expired', message);
       return;
     }
@@ -214,7 +214,7 @@ export class SlotView {
       wantsInitialEvents: read.wantsInitialEvents,
       listAll: this.#listAll(what, forms),
       onTorn: () => this.#ledger.forget(address.path),
-      onUnknown: () => logger.warn({ path: address.path }, 'a watch event of an unknown type: the watch is ended'),
+      onUnknown: () => logger.warn({ path: address.path }, 'unknown type of watch event: ending the watch'),
       signal,
     });
     if (!what.isUnsharded) {

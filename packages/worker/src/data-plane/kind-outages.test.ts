@@ -91,7 +91,7 @@ describe('a kind that fails while the others are well', () => {
     expect(kinds[1]?.outage?.problem).toBe(
       "pods is forbidden. Remedy: grant the worker's ServiceAccount get, list and watch on /api/v1/pods",
     );
-    expect(kinds[2]?.outage?.problem).toMatch(/conversion webhook for x.*failed\. Remedy: bring back the conversion/);
+    expect(kinds[2]?.outage?.problem).toMatch(/conversion webhook for x.*failed\. Remedy: restore the conversion/);
   });
 
   test('may fail in its lists only, and be followed well', () => {

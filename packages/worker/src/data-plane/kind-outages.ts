@@ -117,8 +117,8 @@ const silence = (since: number): Finding => ({
   since,
   cause: 'silent',
   problem:
-    'nothing is heard of it, while the API server answers for other kinds. ' +
-    'Remedy: look at what stands between the worker and the API server, and at the log of the API server',
+    'no answer for it, while the API server answers for other kinds. ' +
+    'Remedy: check what is between the worker and the API server, and read the log of the API server',
 });
 
 function findingOf({ since, error, problem, nature }: Trouble): Finding {

@@ -216,13 +216,13 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const own = this.#server(firstList === 'Streamed' ? 'exporter' : 'client');
     const servers = [own];
     const at = await listen(own, host, port, logger);
-    logger.info({ host, port: at }, 'the exporter can reach its API endpoint');
+    logger.info({ host, port: at }, 'the API endpoint of the exporter is listening');
     try {
       if (clientPort !== undefined) {
         const clients = this.#server('client');
         const clientsAt = await listen(clients, host, clientPort, logger);
         servers.push(clients);
-        logger.info({ host, port: clientsAt }, 'other clients can read the slots of this shard');
+        logger.info({ host, port: clientsAt }, 'the API endpoint of other clients is listening');
         onListening?.(at);
         onClientListening?.(clientsAt);
       } else onListening?.(at);
@@ -312,7 +312,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     feed.outage = this.#presumedOutage(feed.resource);
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {
-      this.#options.logger.error({ feed: feed.name, err: error }, 'a feed failed and is given up: its watches end');
+      this.#options.logger.error({ feed: feed.name, err: error }, 'a feed failed: giving it up and ending its watches');
       abort.abort();
       this.#feeds.delete(feed.id);
     });
@@ -348,10 +348,10 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     for (const [{ name, resource, outage }, was] of before) {
       if (outage !== undefined && was === undefined) {
         const { cause, problem } = outage;
-        logger.warn({ feed: name, cause, problem }, 'a kind cannot be read: the others go on without it');
+        logger.warn({ feed: name, cause, problem }, 'a kind cannot be read: continuing without it');
       } else if (outage === undefined && was !== undefined) {
         this.#presumed.delete(resource);
-        logger.info({ feed: name }, 'a kind is whole again');
+        logger.info({ feed: name }, 'a kind is complete again');
       }
     }
   }
@@ -388,7 +388,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
     const { logger } = this.#options;
     const problem =
       cut.find((feed) => feed.problem !== undefined)?.problem ??
-      'the API server answers nothing: it is frozen, or packets get lost';
+      'the API server does not answer: it is frozen, or packets are lost';
     if (cut.length === 0) logger.info({ feeds: this.#feeds.size }, 'all feeds follow the API server');
     else logger.warn({ feeds: cut.length, of: this.#feeds.size, problem }, 'feeds are cut off from the API server');
   }
@@ -401,7 +401,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       if (subscription.awaitedMs() > limit || subscription.stalledMs() > STALL_LIMIT_MS) {
         this.#options.logger.warn(
           { awaitedMs: subscription.awaitedMs(), stalledMs: subscription.stalledMs() },
-          'a watch of the exporter is given up: it did not come back or took nothing',
+          'giving up a watch of the exporter: the exporter did not come back or read nothing',
         );
         subscription.close();
       }
@@ -422,7 +422,7 @@ class WorkerDataPlane implements DataPlane, FeedDirectory {
       const usual = isLeft ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
       const limit = feed.outage === undefined ? usual : OUTAGE_IDLE_LIMIT_MS;
       if (now - feed.idleSince < limit) continue;
-      this.#options.logger.info({ feed: feed.name }, 'the exporter has left this feed: closed');
+      this.#options.logger.info({ feed: feed.name }, 'closed a feed that the exporter has left');
       this.#feeds.delete(feed.id);
       abort.abort();
       // Should it come again, it may be another kind under the same name.

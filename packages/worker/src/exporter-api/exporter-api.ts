@@ -329,12 +329,12 @@ export class ExporterApi {
     if (subscription === undefined) {
       logger.info(
         { feed: feed.name, version },
-        'what the exporter holds as of this version is not known: it has to list again',
+        'cannot tell which objects the exporter holds as of this version: it has to list again',
       );
       sendStatus(response, 410, 'Expired', `resourceVersion ${version} is too old for ${feed.name}: list again`);
       return;
     }
-    logger.info({ feed: feed.name, version }, 'took on an exporter that this process had not served before');
+    logger.info({ feed: feed.name, version }, 'resumed an exporter that this process had not served before');
     startWatch(response, state);
     subscription.attach(response);
     subscription.flush();

@@ -139,7 +139,7 @@ export class Gateway {
       this.#server.listen(port, host, resolve);
     });
     this.#server.removeAllListeners('error');
-    this.#server.on('error', (err) => logger.error({ err }, 'the metrics gateway failed to take a connection'));
+    this.#server.on('error', (err) => logger.error({ err }, 'the metrics gateway failed to accept a connection'));
   }
 
   /** The port in use, also when 0 was asked for. */
@@ -193,7 +193,7 @@ export class Gateway {
     const patience = this.#options.state().startsOver === true ? budget.startOverHold : budget.hold;
     if (!(await this.#turns.enter(patience, waiting))) {
       if (gone.signal.aborted) return 'client_gone';
-      say(response, 503, `${this.#turns.running} scrapes are running, no more than that at a time: try again`);
+      say(response, 503, `${this.#turns.running} scrapes are running, which is the maximum: try again`);
       return 'too_many';
     }
     try {

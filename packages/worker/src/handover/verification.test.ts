@@ -121,7 +121,7 @@ describe('a verification', () => {
     const [pods] = (await ask(feeds)).kinds;
     const reply = await ask(feeds, { ask: 'scope', scope: pods?.scope ?? '' });
     expect(reply.namespaces).toEqual({ except: true, names: ['a', 'b'] });
-    expect((await ask(feeds, { ask: 'scope', scope: '0'.repeat(16) })).error).toContain('nothing is exported');
+    expect((await ask(feeds, { ask: 'scope', scope: '0'.repeat(16) })).error).toContain('no object of the namespaces');
   });
 
   test('is answered in pages, each of which fits, whatever is exported', async () => {

@@ -97,7 +97,8 @@ export class Verifier {
       }
       case 'scope': {
         const found = all.find(({ namespaces }) => scopeText(namespaces) === question.scope)?.namespaces;
-        if (found === undefined) return { ...reply, error: `nothing is exported of the namespaces ${question.scope}` };
+        if (found === undefined)
+          return { ...reply, error: `no object of the namespaces ${question.scope} is exported` };
         const rest = found.names.filter((name) => name > (question.after ?? ''));
         const page = rest.slice(0, MAX_NAMESPACES_ASKED);
         const next = page.at(-1);

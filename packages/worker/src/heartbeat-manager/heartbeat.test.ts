@@ -51,7 +51,7 @@ describe('a heartbeat', () => {
     expect(beat()).not.toHaveProperty('note');
     const wrong = beat({ dataPlane: dataPlaneStatus({ staleFeeds: ['/api/v1/pods'] }), mismatch: 'x'.repeat(900) });
     expect(heartbeatSchema.parse(wrong).note).toMatch(
-      /^nothing is heard from the API server for \/api\/v1\/pods.*; x+$/,
+      /^no sign of progress from the API server for \/api\/v1\/pods.*; x+$/,
     );
     expect(beat().load).toMatchObject({ objectBytes: 3000, churnBytesPerSecond: 10 });
   });

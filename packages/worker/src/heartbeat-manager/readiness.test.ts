@@ -42,7 +42,8 @@ it('is not ready while feeds hear nothing, or while the exposition is not what t
   const over = { staleFeeds: ['/api/v1/nodes', '/api/v1/pods'] };
   const frozen = snapshotOver({ dataPlane: dataPlaneStatus(over), mismatch: 'pods differ' });
   expect(readinessOf(frozen, '')).toMatchObject({
-    feeds: 'nothing is heard from the API server for /api/v1/nodes and 1 more feeds: what is served may be out of date',
+    feeds:
+      'no sign of progress from the API server for /api/v1/nodes and 1 more feeds: served series may be out of date',
     exposition: 'pods differ',
   });
 });

@@ -42,7 +42,7 @@ export function readinessOf(
 export function staleness({ staleFeeds = [] }: Pick<DataPlaneStatus, 'staleFeeds'>): string | undefined {
   if (staleFeeds.length === 0) return undefined;
   const which = staleFeeds.length === 1 ? staleFeeds[0] : `${staleFeeds[0]} and ${staleFeeds.length - 1} more feeds`;
-  return `nothing is heard from the API server for ${which}: what is served may be out of date`;
+  return `no sign of progress from the API server for ${which}: served series may be out of date`;
 }
 
 function feedProblem({ synced, total }: { readonly synced: number; readonly total: number }): string | undefined {

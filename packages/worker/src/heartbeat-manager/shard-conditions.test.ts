@@ -9,7 +9,7 @@ test('a shard is degraded while kinds cannot be read, with names, causes and rem
       type: 'Degraded',
       status: 'False',
       reason: 'AsExpected',
-      message: 'all kinds that are exported can be read',
+      message: 'all exported kinds can be read',
       lastTransitionTime: '1970-01-01T00:00:01Z',
     },
   ]);
@@ -22,7 +22,7 @@ test('a shard is degraded while kinds cannot be read, with names, causes and rem
     { status: 'True', reason: 'KindUnavailable', lastTransitionTime: '1970-01-01T00:00:07Z' },
   ]);
   expect(bad[0]?.message).toBe(
-    'pods: forbidden since 1970-01-01T00:00:05.000Z: pods is forbidden; nodes: can be read again, and is being loaded; ' +
+    'pods: forbidden since 1970-01-01T00:00:05.000Z: pods is forbidden; nodes: can be read again and is loading; ' +
       'it was forbidden since 1970-01-01T00:00:05.000Z: was gone; and 38 more kinds',
   );
   const later = conditions.of({ sentAt: 9_000, unavailable: { total: 1, kinds: kinds.slice(0, 1) } });

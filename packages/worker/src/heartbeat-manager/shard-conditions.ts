@@ -13,7 +13,7 @@ export class ShardConditions {
     const lastTransitionTime = new Date(this.#degraded.since).toISOString().replace(/\.[0-9]{3}Z$/, 'Z');
     const said =
       unavailable === undefined
-        ? { reason: 'AsExpected', message: 'all kinds that are exported can be read' }
+        ? { reason: 'AsExpected', message: 'all exported kinds can be read' }
         : { reason: 'KindUnavailable', message: textOf(unavailable).slice(0, MAX_MESSAGE) };
     return [{ type: 'Degraded', status, ...said, lastTransitionTime }];
   }
@@ -21,7 +21,7 @@ export class ShardConditions {
 
 function textOf({ total, kinds }: NonNullable<Heartbeat['unavailable']>): string {
   const texts = kinds.map(({ kind, cause, since, message, mending }) => {
-    const state = mending === true ? `can be read again, and is being loaded; it was ${cause}` : cause;
+    const state = mending === true ? `can be read again and is loading; it was ${cause}` : cause;
     return `${kind}: ${state} since ${new Date(since).toISOString()}: ${message}`;
   });
   const more = total > kinds.length ? [`and ${total - kinds.length} more kinds`] : [];

@@ -118,7 +118,7 @@ export class StatusWriter {
   #say(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
-    if (problem === '') this.#options.logger.info('ShardInstance status is written again');
+    if (problem === '') this.#options.logger.info('ShardInstance status can be written again');
     else this.#options.logger.warn(`ShardInstance status cannot be written: ${problem}`);
   }
 }

@@ -192,7 +192,7 @@ describe('protobuf watch frames, against a real decoder', () => {
         // What lies around a frame in its buffer changes nothing.
         expect(outcome(0xff)).toBe(said);
         expect(outcome(0x0a)).toBe(said);
-        if (said.includes('cannot be read')) refused++;
+        if (said.includes('cannot be decoded')) refused++;
         else read++;
       }),
       { numRuns: 250 },

@@ -59,8 +59,8 @@ const RESOURCES: Readonly<Record<string, readonly string[]>> = {
 export function unknownVersion(version: string | undefined): string | undefined {
   if (readBy(version) !== undefined) return undefined;
   return (
-    `it is not known what kube-state-metrics ${version ?? 'without a version in its image'} reads: of its objects only ` +
-    `managedFields are cut; known are ${[...BY_VERSION.keys()].join(', ')}`
+    `the fields that kube-state-metrics ${version ?? 'without a version in its image'} reads are not known, so only ` +
+    `managedFields are pruned; known versions are ${[...BY_VERSION.keys()].join(', ')}`
   );
 }
 

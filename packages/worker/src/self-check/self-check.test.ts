@@ -68,7 +68,7 @@ it('reports a difference that is seen twice, once, and says when it is gone', as
   expect(check.problem).toBeUndefined();
   await scraped(1);
   expect(check.mismatches).toEqual(new Map([['pods', -1]]));
-  expect(check.problem).toMatch(/does not agree with what it was sent: pods$/);
+  expect(check.problem).toMatch(/does not match what it was sent: pods$/);
   await scraped(2);
   const errors = lines.filter((line) => line.includes('"level":"error"') || line.includes('"level":50'));
   expect(errors).toHaveLength(1);

@@ -56,7 +56,7 @@ export class SelfCheck {
   /** Which kinds differ, for people; undefined while none does. Without figures, which may change all the time. */
   get problem(): string | undefined {
     if (this.#mismatches.size === 0) return undefined;
-    return `the exposition of kube-state-metrics does not agree with what it was sent: ${[...this.#mismatches.keys()].sort().join(', ')}`;
+    return `the exposition of kube-state-metrics does not match what it was sent: ${[...this.#mismatches.keys()].sort().join(', ')}`;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -110,14 +110,14 @@ export class SelfCheck {
       if (differ.has(resource) || undecided.has(resource)) continue;
       this.#mismatches.delete(resource);
       isChanged = true;
-      logger.info({ resource }, 'the exposition agrees with what the exporter was sent again');
+      logger.info({ resource }, 'the exposition matches again what the exporter was sent');
     }
     for (const [resource, mismatch] of differ) {
       if (!this.#mismatches.has(resource)) {
         isChanged = true;
         logger.error(
           { resource, ...mismatch },
-          'the exposition does not agree with what the exporter was sent: restart its container, keep both logs and report it',
+          'the exposition does not match what the exporter was sent: keep both logs, report it, and restart the container of the exporter',
         );
       }
       this.#mismatches.set(resource, mismatch);

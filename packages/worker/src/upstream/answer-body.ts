@@ -21,7 +21,7 @@ export async function readBody(
   const chunks: Buffer[] = [];
   let bytes = 0;
   const timer = setTimeout(() => {
-    response.body.destroy(new StalledAnswerError(`an answer stood still for ${stallMs / 1_000} s: it is asked again`));
+    response.body.destroy(new StalledAnswerError(`a response stalled for ${stallMs / 1_000} s: retrying`));
   }, stallMs);
   try {
     for await (const chunk of response.body) {

@@ -39,7 +39,7 @@ function remedyOf({ code, message }: StatusSummary, path: string): string {
   if (code === 403) return `grant the worker's ServiceAccount get, list and watch on ${path}`;
   if (code === 401) return "check the worker's ServiceAccount token";
   if (code === 404) return "install the kind, or take it out of the exporter's resources";
-  if (isOfConversion(message)) return 'bring back the conversion webhook of the CustomResourceDefinition';
+  if (isOfConversion(message)) return 'restore the conversion webhook of the CustomResourceDefinition';
   return '';
 }
 

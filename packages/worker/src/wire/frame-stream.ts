@@ -89,23 +89,22 @@ class FrameReading {
     this.#silence = setTimeout(() => {
       // Time spent waiting for a slow exporter is not silence of the server.
       if (this.#waiting) this.#silence.refresh();
-      else this.#fail(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: it is opened again`));
+      else this.#fail(new SilentWatchError(`a watch was silent for ${silenceMs / 1_000} s: reopening it`));
     }, silenceMs);
     this.#begun = setTimeout(() => this.#standStill(), BEGUN_MS);
     const { body } = response;
     body.on('error', (error) => this.#fail(error));
     body.on('end', () => {
       this.#ended = true;
-      if (this.#splitter.begun)
-        this.#fail(new TruncatedWatchError('a watch ended within an event: it is opened again'));
+      if (this.#splitter.begun) this.#fail(new TruncatedWatchError('a watch ended within an event: reopening it'));
       else this.#pass();
     });
     body.on('close', () => {
-      if (!this.#ended) this.#fail(new CutWatchError('the connection of a watch was closed: it is opened again'));
+      if (!this.#ended) this.#fail(new CutWatchError('the connection of a watch was closed: reopening the watch'));
     });
     body.on('data', (bytes: Buffer) => this.#take(bytes));
     // One that was cut between its headers and now says so no more.
-    if (body.destroyed) this.#fail(new CutWatchError('the connection of a watch was closed: it is opened again'));
+    if (body.destroyed) this.#fail(new CutWatchError('the connection of a watch was closed: reopening the watch'));
   }
 
   stop(): void {
@@ -141,7 +140,7 @@ class FrameReading {
 
   #standStill(): void {
     if (this.#waiting || !this.#splitter.begun) return;
-    this.#fail(new TruncatedWatchError('an event stands still half-way: the watch is opened again'));
+    this.#fail(new TruncatedWatchError('an event stalled half-way: reopening the watch'));
   }
 
   /** Says that a batch is through, and whether that was the last one. */

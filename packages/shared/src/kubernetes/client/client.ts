@@ -309,12 +309,12 @@ export class KubernetesClient {
     }
     if (answer.status !== 401 || this.#endpoint.refresh?.() !== true) return answer;
     await answer.body.dump();
-    this.#logger.info({ path: outgoing.path }, 'the API server refused the token: read it again');
+    this.#logger.info({ path: outgoing.path }, 'the API server refused the token; reading it again');
     return this.#dispatch(outgoing);
   }
 
   async #dispatch(outgoing: Outgoing): Promise<Answer> {
-    if (outgoing.maySend?.() === false) throw new NotSentError('not sent: its caller may not send it any more');
+    if (outgoing.maySend?.() === false) throw new NotSentError('not sent: its caller may no longer send it');
     const token = this.#endpoint.token();
     const authorization: Record<string, string> =
       token === undefined || token === '' ? {} : { authorization: `Bearer ${token}` };
@@ -410,7 +410,7 @@ function parseJson(identity: RequestIdentity, text: string): unknown {
       code: 'SC_KUBERNETES_BAD_ANSWER',
       status: 0,
       reason: 'NotJson',
-      message: `${identity.method} ${identity.path} was answered with something that is no JSON (${text.slice(0, 80)}…). Remedy: check that the configured server is a Kubernetes API server and no proxy answers in its place`,
+      message: `${identity.method} ${identity.path} was answered with a body that is not JSON (${text.slice(0, 80)}…). Remedy: check that the configured server is a Kubernetes API server and no proxy answers in its place`,
       cause,
     });
   }

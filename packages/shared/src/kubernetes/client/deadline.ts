@@ -12,7 +12,7 @@ export class Deadline implements Disposable {
     this.#endsAt = performance.now() + ms;
     this.#timer = setTimeout(() => {
       this.#expired = true;
-      this.#controller.abort(new Error(`no end within ${ms} ms`));
+      this.#controller.abort(new Error(`not finished within ${ms} ms`));
     }, ms);
     if (outer?.aborted === true) this.#follow();
     else outer?.addEventListener('abort', this.#follow, { once: true });

@@ -49,7 +49,7 @@ function diagnose(reason: string, server: string, said: string): Diagnosis {
       code: 'SC_KUBERNETES_UNREACHABLE',
       sentence: `the API server at ${server} refuses connections (${reason})`,
       remedy:
-        'check that kube-apiserver runs and that the address and port are right; requests are tried again until it answers',
+        'check that kube-apiserver runs and that the address and port are right; requests are retried until it answers',
     };
   }
   if (reason === 'ENOTFOUND' || reason === 'EAI_AGAIN') {

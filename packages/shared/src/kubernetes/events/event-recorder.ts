@@ -252,7 +252,7 @@ export class EventRecorder {
     const message = error instanceof Error ? error.message : String(error);
     this.#options.logger.warn(
       { reason: series.note.reason, object: series.regarding.metadata?.name, problem: message },
-      'an event could not be written and is dropped',
+      'dropped an event that could not be written',
     );
   }
 

@@ -157,7 +157,7 @@ export class LeaseElector {
       if (done.signal.aborted) return;
       this.#logger.error(
         { term: leadership.term },
-        'the work of a leadership that has ended still runs: it must end when its signal aborts',
+        'work of a past leadership still runs: it must end when its signal aborts',
       );
     });
     await work;
@@ -227,7 +227,7 @@ export class LeaseElector {
     if (forMs > 0) {
       const holder = current.spec?.holderIdentity ?? '';
       if ((await this.#options.isGone?.(holder, signal)) !== true) return { kind: 'other', holder, forMs };
-      this.#logger.info({ holder }, 'the holder of the Lease is gone: taking over before its time is up');
+      this.#logger.info({ holder }, 'the holder of the Lease is gone: taking over before the Lease expires');
     }
     return this.#write(current, acquiredSpec(current.spec, this.#lastTransitions, claim), signal);
   }
@@ -308,7 +308,7 @@ export class LeaseElector {
           ? error.message
           : String(error);
       if (outer?.aborted !== true && this.#trouble !== reason) {
-        this.#logger.warn({ reason }, 'the Lease could not be read or written; trying again');
+        this.#logger.warn({ reason }, 'the Lease could not be read or written; retrying');
         this.#trouble = reason;
       }
       return undefined;

@@ -228,7 +228,7 @@ export class Reflector<T> {
     const error = await errorOfStream(path, response, this.#clock.now());
     if (from === undefined && NO_STREAMING.includes(response.status)) {
       this.#streamingRefused = true;
-      this.#logger.info('the API server has no streaming lists: list page by page');
+      this.#logger.info('the API server has no streaming lists: listing page by page');
     }
     throw error;
   }
@@ -288,7 +288,7 @@ export class Reflector<T> {
 
   #reportInvalid({ raw, problems }: Invalid): void {
     this.#metrics.invalid();
-    this.#logger.warn({ object: nameOf(raw), problems }, 'an object is not valid; its last valid form stays in force');
+    this.#logger.warn({ object: nameOf(raw), problems }, 'an object is invalid; its last valid form stays in force');
     this.#call('invalid', () => this.#options.handler.invalid?.(raw, problems));
   }
 
@@ -347,7 +347,7 @@ export class Reflector<T> {
     if (known !== undefined && known.cause === failure.failure && now - known.at < WARN_AGAIN_MS) return;
     // An expired position is everyday life, and a relist is not a problem.
     const level = failure.failure === 'gone' ? 'info' : 'warn';
-    this.#logger[level]({ cause: failure.failure, reason: failure.message }, 'a list or watch failed; trying again');
+    this.#logger[level]({ cause: failure.failure, reason: failure.message }, 'a list or watch failed; retrying');
     this.#warned = { cause: failure.failure, at: now };
   }
 }

@@ -77,10 +77,10 @@ function parseFrame(line: string): WatchFrame {
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    throw new WatchFrameError('malformed', `a line of the watch is no JSON: ${line.slice(0, 80)}`, cause);
+    throw new WatchFrameError('malformed', `a line of the watch is not JSON: ${line.slice(0, 80)}`, cause);
   }
   if (!isRecord(value) || typeof value['type'] !== 'string' || !isRecord(value['object'])) {
-    throw new WatchFrameError('malformed', `a line of the watch is no event: ${line.slice(0, 80)}`);
+    throw new WatchFrameError('malformed', `a line of the watch is not an event: ${line.slice(0, 80)}`);
   }
   return { type: value['type'], object: value['object'] };
 }

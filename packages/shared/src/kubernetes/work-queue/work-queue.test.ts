@@ -195,7 +195,7 @@ describe('WorkQueue', () => {
   });
 
   it('refuses a concurrency that would never process anything', () => {
-    expect(() => queue({ concurrency: 0 })).toThrow(/whole number from 1/);
+    expect(() => queue({ concurrency: 0 })).toThrow(/whole number of at least 1/);
   });
 
   it('never loses the last change, never runs a key twice at a time, never exceeds its places', async () => {

@@ -45,7 +45,7 @@ export class WorkQueue {
   constructor(options: WorkQueueOptions) {
     if (!Number.isInteger(options.concurrency) || options.concurrency < 1) {
       throw new WorkQueueError(
-        `concurrency of a WorkQueue must be a whole number from 1 on; got ${options.concurrency}`,
+        `concurrency of a WorkQueue must be a whole number of at least 1; got ${options.concurrency}`,
       );
     }
     this.#options = options;
@@ -83,7 +83,7 @@ export class WorkQueue {
    * What still waits is kept for the next run. Throws WorkQueueError when it runs already.
    */
   async run(signal: AbortSignal): Promise<void> {
-    if (this.#running) throw new WorkQueueError('this WorkQueue runs already: run it once at a time');
+    if (this.#running) throw new WorkQueueError('this WorkQueue already runs: run it only once at a time');
     this.#running = true;
     const active = new Set<Promise<void>>();
     const onAbort = (): void => this.#wakeUp();
@@ -127,7 +127,7 @@ export class WorkQueue {
     this.#failures.set(key, failures);
     const waitMs = fullJitter(failures - 1, this.#options.backoff ?? DEFAULT_BACKOFF, this.#random);
     this.#retries.set(key, this.#clock.monotonic() + waitMs);
-    this.#options.logger.warn({ err: error, key, failures, waitMs: Math.round(waitMs) }, 'work failed; trying again');
+    this.#options.logger.warn({ err: error, key, failures, waitMs: Math.round(waitMs) }, 'work failed; retrying');
   }
 
   #promoteDue(): void {

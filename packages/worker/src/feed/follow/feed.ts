@@ -403,7 +403,7 @@ export class Feed {
       now: () => clock.monotonic(),
       onChange,
       wasWhole: this.#wasWhole,
-      onShed: () => logger.warn({ feed: this.name }, 'a watch of the exporter is ended: too much waited for it'),
+      onShed: () => logger.warn({ feed: this.name }, 'ending a watch of the exporter: too many events wait for it'),
     });
     this.refusal = undefined;
     this.#watch.succeed();

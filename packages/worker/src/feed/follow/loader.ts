@@ -281,7 +281,7 @@ export class FeedLoader {
     const before = trouble.problem;
     trouble.failed('load', error, this.#context.clock.monotonic(), startedAt);
     if (trouble.problem !== before) {
-      this.#context.logger.warn({ feed: name, problem: trouble.problem }, 'a list failed and is tried again');
+      this.#context.logger.warn({ feed: name, problem: trouble.problem }, 'a list failed; retrying');
     }
     this.#context.onChange();
   }

@@ -30,7 +30,7 @@ export class FeedPushdown {
     if (pushdown === 'off' || this.#slots.shardBy === undefined) return version;
     const narrows = isWorthwhile && (await this.#honoursSlots(signal));
     if (narrows !== this.narrows) {
-      logger.info({ feed: this.#feed.name, narrows }, 'whether the API server is asked for the needed slots only');
+      logger.info({ feed: this.#feed.name, narrows }, 'checked whether the API server can filter by slots');
     }
     this.narrows = narrows;
     metrics?.pushdown?.(this.#feed.resource, narrows);

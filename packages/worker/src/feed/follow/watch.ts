@@ -389,7 +389,7 @@ export class FeedWatch {
     metrics?.relist?.(this.#feed.resource, 'restored');
     logger.warn(
       { feed: this.#feed.name, lost, version },
-      'the API server went back to an older state, as after the restore of an etcd backup: the exporter follows it',
+      'the API server returned to an older state, as after the restore of an etcd backup: the exporter follows it',
     );
     this.#feed.rewound();
     this.#hasGoneBack = false;

@@ -26,7 +26,7 @@ const reader = new JsonReader();
 export function readJsonFrame(bytes: Buffer, start: number, end: number, view: FrameView): void {
   view.clear(bytes);
   reader.reset(bytes, start, end);
-  if (!reader.object()) throw new WireFormatError('a watch event is no JSON object');
+  if (!reader.object()) throw new WireFormatError('a watch event is not a JSON object');
   // The server writes the type first: only then is it known what a bookmark's annotations mean.
   while (reader.member()) {
     if (reader.isKey(TYPE)) view.type = typeHere(bytes);
@@ -45,7 +45,7 @@ export function readJsonMeta(bytes: Buffer, start: number, end: number, view: Fr
 function readObject(bytes: Buffer, view: FrameView): void {
   view.clearObject();
   view.objectStart = reader.position;
-  if (!reader.object()) throw new WireFormatError('an object is no JSON object');
+  if (!reader.object()) throw new WireFormatError('an object is not a JSON object');
   while (reader.member()) {
     if (reader.isKey(METADATA)) readMeta(bytes, view);
     else reader.skip();
@@ -121,7 +121,7 @@ export function readJsonList(
   let resourceVersion = '';
   let continueToken = '';
   reader.reset(bytes, 0, bytes.length);
-  if (!reader.object()) throw new WireFormatError('a list is no JSON object');
+  if (!reader.object()) throw new WireFormatError('a list is not a JSON object');
   while (reader.member()) {
     if (reader.isKey(METADATA) && reader.object()) {
       while (reader.member()) {

@@ -176,6 +176,6 @@ export function decodeString(bytes: Uint8Array, start: number, end: number): str
     const value: unknown = JSON.parse(`"${text}"`);
     return String(value);
   } catch {
-    throw new WireFormatError('a JSON string has an escape that means nothing');
+    throw new WireFormatError('a JSON string has an unknown escape');
   }
 }

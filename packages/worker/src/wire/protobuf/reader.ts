@@ -78,6 +78,6 @@ export class WireFormatError extends Error {
   readonly code = 'SC_WIRE_FORMAT';
 
   constructor(problem: string) {
-    super(`the API server sent bytes that cannot be read: ${problem}; the stream is opened again`);
+    super(`the API server sent bytes that cannot be decoded: ${problem}; reopening the stream`);
   }
 }
