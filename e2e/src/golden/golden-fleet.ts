@@ -104,7 +104,6 @@ async function startWorker(api: StandaloneApiServer, options: FleetOptions, inde
     clock: systemClock,
     host: '127.0.0.1',
     port: 0,
-    firstList: 'Streamed',
     customResources: GOLDEN_STATE_KINDS,
     metrics: {
       frames: (resource, received, kept) => {

@@ -69,7 +69,6 @@ async function load(accept: string): Promise<CountedUpstream> {
     clock: systemClock,
     host: '127.0.0.1',
     port: 0,
-    firstList: 'Streamed',
     pushdown: 'off',
     onListening: listening.resolve,
   });

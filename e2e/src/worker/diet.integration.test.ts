@@ -142,7 +142,6 @@ beforeAll(async () => {
     clock: systemClock,
     host: '127.0.0.1',
     port: 0,
-    firstList: 'Streamed',
     customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
     diet: { version: '2.20.0', annotationAllowList: ALLOWED },
     onListening: listening.resolve,

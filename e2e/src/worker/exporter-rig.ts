@@ -179,7 +179,6 @@ export class WorkerRig {
       clock: systemClock,
       host: '127.0.0.1',
       port: this.#port,
-      firstList: 'Streamed',
       customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
       diet: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,

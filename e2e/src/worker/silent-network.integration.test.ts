@@ -60,7 +60,6 @@ async function following(silenceMs?: number): Promise<Rig> {
     clock: systemClock,
     host: '127.0.0.1',
     port: 0,
-    firstList: 'Streamed',
     ...(silenceMs === undefined ? {} : { silenceMs }),
     metrics: {
       frames: () => undefined,

@@ -8,7 +8,7 @@ import { clientOf, slots } from './exporter-rig.ts';
 export const SLOTS = 256;
 export const ALL_SLOTS = slots(0, SLOTS);
 
-/** A data plane in this process with a `Full` listener and no exporter: what clients of one shard see. */
+/** A data plane in this process with a listener for clients and no exporter: what clients of one shard see. */
 export class SlotListener {
   readonly plane: DataPlane;
   readonly url: string;
@@ -28,8 +28,8 @@ export class SlotListener {
       clock: systemClock,
       host: '127.0.0.1',
       port: 0,
-      firstList: 'Full',
-      onListening: (port) => started.resolve(port),
+      clientPort: 0,
+      onClientListening: (port) => started.resolve(port),
     });
     const running = plane.run(stop.signal);
     running.catch((error: unknown) => started.reject(error));

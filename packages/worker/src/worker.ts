@@ -9,7 +9,14 @@ import {
   type Logger,
   type Metrics,
 } from '@shard-controller/shared/observability';
-import { type Clock, type Component, type Environment, runComponents, task } from '@shard-controller/shared/runtime';
+import {
+  aborted,
+  type Clock,
+  type Component,
+  type Environment,
+  runComponents,
+  task,
+} from '@shard-controller/shared/runtime';
 import { AssignmentKeeper, AssignmentNotices, ShardInstanceSource } from './assignment/index.ts';
 import { ChangeNotifier } from './change-notifier.ts';
 import { ConfigEnd } from './config-end.ts';
@@ -198,7 +205,6 @@ class Worker {
       heartbeat: () => heartbeats.next(),
       logger,
       onHeartbeat: (outcome) => this.#counts.heartbeat(outcome),
-      mute: config.SHARD_CONTROLLER_TEST_FAULT === 'mute',
     });
     this.#nats = this.#newNatsConnection();
     this.#natsProof = new NatsProof({
@@ -289,7 +295,6 @@ class Worker {
       clock,
       host: LOOPBACK,
       port: config.PROXY_PORT,
-      firstList: 'Streamed',
       clientPort: config.CLIENT_PORT,
       customResources: config.CUSTOM_RESOURCES,
       diet: { version: config.EXPORTER_VERSION, annotationAllowList: config.ANNOTATION_ALLOW_LIST },
@@ -463,8 +468,3 @@ function capacityOf(config: WorkerConfig): Capacity {
 
 const host = (config: WorkerConfig): { readonly host?: string } =>
   config.LISTEN_HOST === undefined ? {} : { host: config.LISTEN_HOST };
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-}

@@ -1,7 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { request } from 'undici';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HealthServer, HealthServerError } from './health-server.ts';
+import { ListenError } from '../listening/index.ts';
+import { HealthServer } from './health-server.ts';
 import { createLogger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -88,7 +89,7 @@ describe('HealthServer', () => {
   it('names the port and its variable when the port is taken', async () => {
     const first = await started();
     const second = started({ port: first.port });
-    await expect(second).rejects.toThrow(HealthServerError);
+    await expect(second).rejects.toThrow(ListenError);
     await expect(second).rejects.toMatchObject({
       code: 'SC_PORT_IN_USE',
       port: first.port,

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { listen } from '../listening/index.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -13,20 +14,6 @@ const CHECK_TIMEOUT_MS = 80;
 const MAX_CONNECTIONS = 256;
 /** A connection that does not say what it wants makes room for others. ms. */
 const REQUEST_TIMEOUT_MS = 10_000;
-
-export type HealthServerErrorCode = 'SC_PORT_IN_USE' | 'SC_LISTEN';
-
-/** The port could not be opened. */
-export class HealthServerError extends Error {
-  override readonly name = 'HealthServerError';
-  readonly code: HealthServerErrorCode;
-  readonly port: number;
-  constructor(code: HealthServerErrorCode, port: number, message: string, cause: unknown) {
-    super(message, { cause });
-    this.code = code;
-    this.port = port;
-  }
-}
 
 export interface HealthServerOptions {
   readonly port: number;
@@ -47,26 +34,6 @@ export type HealthRoute = (request: IncomingMessage, response: ServerResponse) =
 interface Report {
   readonly name: string;
   readonly problem: string | undefined;
-}
-
-function listenError(error: unknown, { port, host, portVariable }: HealthServerOptions): HealthServerError {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const address = `${host ?? '*'}:${port}`;
-  if (code === 'EADDRINUSE') {
-    return new HealthServerError(
-      'SC_PORT_IN_USE',
-      port,
-      `port ${address} is in use by another process: free it, or set ${portVariable} to another port`,
-      error,
-    );
-  }
-  const reason = error instanceof Error ? error.message : String(error);
-  return new HealthServerError(
-    'SC_LISTEN',
-    port,
-    `cannot listen on ${address}: ${reason}; set ${portVariable} to a usable port`,
-    error,
-  );
 }
 
 async function runCheck(name: string, check: HealthCheck): Promise<Report> {
@@ -130,7 +97,7 @@ export class HealthServer {
     return isAddressInfo(address) ? address.port : this.#options.port;
   }
 
-  /** @throws HealthServerError */
+  /** @throws ListenError */
   async start(): Promise<void> {
     const timeouts = {
       headersTimeout: REQUEST_TIMEOUT_MS,
@@ -145,12 +112,8 @@ export class HealthServer {
       });
     });
     server.maxConnections = MAX_CONNECTIONS;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => reject(listenError(error, this.#options)));
-      server.listen(this.#options.port, this.#options.host, resolve);
-    });
-    server.removeAllListeners('error');
-    server.on('error', (err) => this.#options.logger.error({ err }, 'health server failed'));
+    const { port, host, portVariable: variable, logger } = this.#options;
+    await listen(server, { port, host, variable }, (err) => logger.error({ err }, 'health server failed'));
     this.#server = server;
   }
 

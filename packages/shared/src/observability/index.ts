@@ -2,8 +2,6 @@ export {
   type HealthCheck,
   type HealthRoute,
   HealthServer,
-  HealthServerError,
-  type HealthServerErrorCode,
   type HealthServerOptions,
 } from './health-server.ts';
 export { createLogger, LOG_LEVELS, type Logger, type LoggerOptions, type LogLevel } from './logger.ts';

@@ -14,3 +14,24 @@ export function fullJitter(attempt: number, options: BackoffOptions, random: () 
   // 2 ** 1024 is Infinity, and the smaller bound wins: no special case for long outages.
   return random() * Math.min(options.capMs, options.baseMs * 2 ** attempt);
 }
+
+/** The waits of one loop that tries again and again: `fullJitter` with the number of failures in a row. */
+export class Backoff {
+  readonly #random: () => number;
+  readonly #options: BackoffOptions;
+  #attempt = 0;
+
+  constructor(random: () => number, options: BackoffOptions) {
+    this.#random = random;
+    this.#options = options;
+  }
+
+  /** The next wait, ms. */
+  next(): number {
+    return fullJitter(this.#attempt++, this.#options, this.#random);
+  }
+
+  reset(): void {
+    this.#attempt = 0;
+  }
+}

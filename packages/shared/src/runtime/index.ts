@@ -1,4 +1,5 @@
-export { type BackoffOptions, fullJitter } from './backoff.ts';
+export { aborted } from './aborted.ts';
+export { Backoff, type BackoffOptions, fullJitter } from './backoff.ts';
 export { type Clock, systemClock } from './clock.ts';
 export {
   type Component,
@@ -12,3 +13,4 @@ export { ConfigError, type ConfigProblem, env, type Environment, parseConfig } f
 export { DurationError, formatGoDuration, parseGoDuration } from './go-duration.ts';
 export { LEAN_NODE_ENVIRONMENT } from './lean-node.ts';
 export { EXIT, type MainOptions, runMain } from './main.ts';
+export { Semaphore } from './semaphore.ts';

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import { Semaphore } from '@shard-controller/shared/runtime';
 import {
   type AcceptedForms,
   acceptedForms,
@@ -22,7 +23,6 @@ import {
   type KindCatalog,
   readBody,
   relay,
-  Semaphore,
   sendUnreachable,
   type Upstream,
 } from '../upstream/index.ts';

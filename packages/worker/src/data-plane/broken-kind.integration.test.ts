@@ -4,8 +4,8 @@ import { systemClock } from '@shard-controller/shared/runtime';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ScriptedApiServer, status } from '../upstream/testing/scripted-api-server.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { createDataPlane } from './create.ts';
 import type { DataPlane } from './data-plane.ts';
-import { createDataPlane } from './worker-data-plane.ts';
 
 const ALL = Array.from({ length: 64 }, (_, slot) => slot);
 const STREAM = 'watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true';
@@ -45,7 +45,6 @@ async function start(): Promise<void> {
       clock: systemClock,
       host: '127.0.0.1',
       port: 0,
-      firstList: 'Streamed',
       onListening: (port) => resolve(`http://127.0.0.1:${port}`),
     });
     running = plane.run(stop.signal);

@@ -5,10 +5,10 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { DataPlane } from './data-plane.ts';
-import { createDataPlane } from './worker-data-plane.ts';
 import { ScriptedApiServer, status } from '../upstream/testing/scripted-api-server.ts';
 import { protobufBookmark, protobufFrame, protobufList, protobufObject, readEvents } from '../wire/testing/wire.ts';
+import { createDataPlane } from './create.ts';
+import type { DataPlane } from './data-plane.ts';
 
 const ACCEPT = { accept: 'application/vnd.kubernetes.protobuf,application/json' };
 const PROTOBUF = { 'content-type': 'application/vnd.kubernetes.protobuf' };
@@ -53,7 +53,6 @@ beforeEach(async () => {
       host: '127.0.0.1',
       port: 0,
       clientPort: 0,
-      firstList: 'Streamed',
       onListening: (port) => {
         exporterUrl = `http://127.0.0.1:${port}`;
       },

@@ -73,12 +73,6 @@ export interface DataPlaneOptions {
   /** Address and port of the exporter's API endpoint; loopback, because it needs no credentials. Port 0 picks one. */
   readonly host: string;
   readonly port: number;
-  /**
-   * How a list that starts from nothing is answered. `Streamed`: at once as empty, objects follow in acknowledged
-   * batches (right for kube-state-metrics). `Full`: with everything that is exposed, for any other client; such a
-   * listener acknowledges nothing, so it stands beside the exporter's and not in its place.
-   */
-  readonly firstList: 'Streamed' | 'Full';
   /** Kinds of custom-resource-state: only their CustomResourceDefinitions are shown to change. */
   readonly customResources?: readonly CustomResourceKind[];
   /** Leaves out of the objects what this exporter does not read; without it they pass whole (generic clients). */
@@ -95,7 +89,7 @@ export interface DataPlaneOptions {
   readonly random?: () => number;
   /** Called with the port once the endpoint listens. */
   readonly onListening?: (port: number) => void;
-  /** Port of a second listener on the same host, `Full`, for clients beside the exporter; 0 picks one, absent: none. */
+  /** Port of a second listener on the same host, for clients beside the exporter; 0 picks one, absent: none. */
   readonly clientPort?: number | undefined;
   readonly onClientListening?: (port: number) => void;
 }

@@ -3,13 +3,13 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { DataPlane, DataPlaneOptions } from './data-plane.ts';
-import { createDataPlane } from './worker-data-plane.ts';
 import type { SlotAssignment } from '../slots/slot-assignment.ts';
 import { ScriptedApiServer } from '../upstream/testing/scripted-api-server.ts';
 import { protobufCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
 import { protobufFrame, protobufObject, readEvents } from '../wire/testing/wire.ts';
+import { createDataPlane } from './create.ts';
+import type { DataPlane, DataPlaneOptions } from './data-plane.ts';
 
 const PROTOBUF = { accept: 'application/vnd.kubernetes.protobuf,application/json' };
 const ALL = Array.from({ length: 64 }, (_, slot) => slot);
@@ -33,7 +33,6 @@ async function start(options: Partial<DataPlaneOptions> = {}): Promise<void> {
       clock: systemClock,
       host: '127.0.0.1',
       port: 0,
-      firstList: 'Streamed',
       onListening: (port) => resolve(`http://127.0.0.1:${port}`),
       ...options,
     });
@@ -266,7 +265,9 @@ describe('an exporter that goes on from where it was', () => {
 test('a generic client gets everything in its first list', async () => {
   stop.abort();
   await running;
-  await start({ firstList: 'Full' });
+  const clients = Promise.withResolvers<number>();
+  await start({ clientPort: 0, onClientListening: clients.resolve });
+  url = `http://127.0.0.1:${await clients.promise}`;
   plane.applyAssignment(assignment(ALL));
   const list = await get('/api/v1/pods');
   let count = 0;
@@ -281,9 +282,6 @@ test('a port in use is named together with the remedy', async () => {
     clock: systemClock,
     host: '127.0.0.1',
     port: Number(new URL(url).port),
-    firstList: 'Streamed',
   });
-  await expect(other.run(AbortSignal.timeout(PATIENCE_MS))).rejects.toThrow(
-    /cannot listen on 127.0.0.1:\d+.*PROXY_PORT/,
-  );
+  await expect(other.run(AbortSignal.timeout(PATIENCE_MS))).rejects.toThrow(/port 127.0.0.1:\d+ is in use.*PROXY_PORT/);
 });

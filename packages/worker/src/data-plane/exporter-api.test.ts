@@ -1,9 +1,9 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { afterEach, expect, test } from 'vitest';
-import { createDataPlane } from './worker-data-plane.ts';
 import { until } from '../feed/follow/testing/feed-rig.ts';
 import { ScriptedApiServer } from '../upstream/testing/scripted-api-server.ts';
+import { createDataPlane } from './create.ts';
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -27,7 +27,6 @@ test('a list that its client gives up holds nothing: 40 of them leave room for a
     clock: systemClock,
     host: '127.0.0.1',
     port: 0,
-    firstList: 'Streamed',
     onListening: listening.resolve,
   });
   const stop = new AbortController();

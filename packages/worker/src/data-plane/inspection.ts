@@ -8,6 +8,8 @@ import { SlotCosts, type SlotLoad } from './slot-costs.ts';
 /** One feed at one moment. */
 export interface FeedReport {
   readonly feed: string;
+  /** Path of the collection at the API server. */
+  readonly path: string;
   /** Name in metrics: `pods`, `deployments`, `widgets.example.com`. */
   readonly resource: string;
   /** Unambiguous: `pods`, `deployments.apps`, `widgets.example.com`. */
@@ -176,6 +178,7 @@ export class Inspection {
     const subscriptions = state?.subscriptions ?? [];
     return {
       feed: feed.name,
+      path: feed.key.path,
       resource: feed.resource,
       collection: feed.key.group === '' ? feed.key.resource : `${feed.key.resource}.${feed.key.group}`,
       accept: feed.key.accept,

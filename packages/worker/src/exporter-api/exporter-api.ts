@@ -255,20 +255,15 @@ export class ExporterApi {
 
   /** The feed's state once it is open; otherwise the request is answered with why not. */
   async #opened(feed: Feed, response: ServerResponse, signal: AbortSignal): Promise<FeedState | undefined> {
-    feed.waiting++;
-    try {
-      while (!signal.aborted) {
-        await feed.opened(AbortSignal.any([signal, AbortSignal.timeout(REFUSAL_PATIENCE_MS)]));
-        if (feed.state !== undefined) return feed.state;
-        if (feed.refusal !== undefined) {
-          sendStatus(response, feed.refusal.status, feed.refusal.reason, feed.refusal.message);
-          return undefined;
-        }
+    while (!signal.aborted) {
+      await feed.whileWaiting(() => feed.opened(AbortSignal.any([signal, AbortSignal.timeout(REFUSAL_PATIENCE_MS)])));
+      if (feed.state !== undefined) return feed.state;
+      if (feed.refusal !== undefined) {
+        sendStatus(response, feed.refusal.status, feed.refusal.reason, feed.refusal.message);
+        return undefined;
       }
-      return undefined;
-    } finally {
-      feed.waiting--;
     }
+    return undefined;
   }
 
   /** A watch that starts from nothing, or one that wants everything because it lists anew. */
@@ -318,9 +313,7 @@ export class ExporterApi {
       return;
     }
     if (!state.filled) return tooEarly(response, `${feed.name} is not loaded yet`);
-    feed.waiting++;
-    const isReached = await feed.reaches(version, signal).catch(() => undefined);
-    feed.waiting--;
+    const isReached = await feed.whileWaiting(() => feed.reaches(version, signal)).catch(() => undefined);
     if (signal.aborted) return;
     if (isReached === undefined) return tooEarly(response, `${feed.name} does not reach the API server`);
     // The client has lost the thread of whatever was left here.

@@ -668,9 +668,7 @@ describe('the gateway and its clients', () => {
       clock: systemClock,
       logger: createLogger({ name: 'test', level: 'silent' }),
     });
-    await expect(taken.start()).rejects.toThrow(
-      new RegExp(`port ${port} of the metrics gateway is in use.*GATEWAY_PORT`),
-    );
+    await expect(taken.start()).rejects.toThrow(new RegExp(`port 127.0.0.1:${port} is in use.*GATEWAY_PORT`));
   });
 
   it('lets a scrape in flight finish when it stops', async () => {

@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { listen } from '@shard-controller/shared/listening';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, Semaphore } from '@shard-controller/shared/runtime';
 import type { ChangeNotifier } from '../change-notifier.ts';
 import {
   type ExporterAddress,
@@ -14,7 +15,6 @@ import {
 } from './exposition-source.ts';
 import { answerPage, say } from './gateway-pages.ts';
 import type { GatewayState } from './gateway-state.ts';
-import { ListenError } from './listen-error.ts';
 import {
   announcedTimeout,
   DEFAULT_LIMITS,
@@ -22,7 +22,6 @@ import {
   scrapeBudget,
   type ScrapeLimits,
 } from './scrape-limits.ts';
-import { ScrapeTurns } from './scrape-turns.ts';
 import { announcesScraper, scraperId, type ScraperTracker } from './scraper-tracker.ts';
 
 /** How a scrape ended; the label `outcome` of the scrape counter. */
@@ -101,7 +100,7 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #limits: ScrapeLimits;
   readonly #server: Server;
-  readonly #turns: ScrapeTurns;
+  readonly #turns: Semaphore;
   readonly #stopping = new AbortController();
   /** Connections with a scrape under way. */
   readonly #scraping = new Set<Socket>();
@@ -110,7 +109,7 @@ export class Gateway {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { headerBytes, headersMs, idleMs, connections, requestsPerConnection, concurrent } = this.#limits;
-    this.#turns = new ScrapeTurns(concurrent);
+    this.#turns = new Semaphore(concurrent);
     this.#server = createServer(
       {
         maxHeaderSize: headerBytes,
@@ -134,12 +133,9 @@ export class Gateway {
   /** @throws ListenError when the port is taken. */
   async start(): Promise<void> {
     const { host, port, logger } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(new ListenError('metrics gateway', port, 'GATEWAY_PORT', cause)));
-      this.#server.listen(port, host, resolve);
+    await listen(this.#server, { host, port, variable: 'GATEWAY_PORT' }, (err) => {
+      logger.error({ err }, 'the metrics gateway failed to take a connection');
     });
-    this.#server.removeAllListeners('error');
-    this.#server.on('error', (err) => logger.error({ err }, 'the metrics gateway failed to accept a connection'));
   }
 
   /** The port in use, also when 0 was asked for. */
@@ -193,7 +189,7 @@ export class Gateway {
     const patience = this.#options.state().startsOver === true ? budget.startOverHold : budget.hold;
     if (!(await this.#turns.enter(patience, waiting))) {
       if (gone.signal.aborted) return 'client_gone';
-      say(response, 503, `${this.#turns.running} scrapes are running, which is the maximum: try again`);
+      say(response, 503, `${this.#turns.held} scrapes are running, no more than that at a time: try again`);
       return 'too_many';
     }
     try {

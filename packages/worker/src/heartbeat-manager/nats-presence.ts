@@ -22,8 +22,6 @@ export interface NatsPresenceOptions {
   readonly heartbeat: () => Heartbeat;
   readonly logger: Logger;
   readonly onHeartbeat: (outcome: HeartbeatOutcome) => void;
-  /** Test fault `mute`: verification requests get no answer. */
-  readonly mute: boolean;
 }
 
 /** Longest time that a verification may take, ms; the manager asks again. */
@@ -48,7 +46,7 @@ export class NatsPresence {
       message.respond(heartbeat());
     });
     link.subscribe({ subject: verifySubject(identity), schema: verifyRequestSchema }, async (message) => {
-      if (this.#options.mute || !message.wantsReply) return;
+      if (!message.wantsReply) return;
       message.respond(message.body.ok ? await this.#verify(message.body.value) : refusal('', message.body.problem));
     });
   }

@@ -54,6 +54,7 @@ export function dataPlaneStatus(over: Partial<DataPlaneStatus> = {}): DataPlaneS
 export function feedReport(over: Partial<FeedReport> = {}): FeedReport {
   return {
     feed: '/api/v1/pods',
+    path: '/api/v1/pods',
     resource: 'pods',
     collection: 'pods',
     accept: 'application/vnd.kubernetes.protobuf',

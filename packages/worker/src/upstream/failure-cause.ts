@@ -1,4 +1,4 @@
-import type { Backoff } from './backoff.ts';
+import { Backoff } from '@shard-controller/shared/runtime';
 import { UpstreamFailure } from './upstream-failure.ts';
 
 const MAX_RETRY_AFTER_MS = 10_000;
@@ -23,6 +23,11 @@ export function causeOf(error: unknown): string {
 /** The stable code of an error of ours, or the system's. */
 export function codeOf(error: unknown): string | undefined {
   return textOf(error, 'code');
+}
+
+/** The waits between attempts to read the API server. */
+export function upstreamBackoff(random: () => number): Backoff {
+  return new Backoff(random, { baseMs: 50, capMs: 2_000 });
 }
 
 /** How long to wait after a failure, ms: a jittered back-off, and no less than the server asks for, up to 10 s. */

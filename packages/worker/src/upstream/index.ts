@@ -1,5 +1,4 @@
 export { readBody } from './answer-body.ts';
-export { Backoff } from './backoff.ts';
 export {
   type ApiTarget,
   type CollectionAddress,
@@ -12,13 +11,12 @@ export {
   selectionOf,
 } from './collection-key.ts';
 export { type CollectionPosition, CollectionReader } from './collection-reader.ts';
-export { causeOf, codeOf, pauseAfter } from './failure-cause.ts';
+export { causeOf, codeOf, pauseAfter, upstreamBackoff } from './failure-cause.ts';
 export { KindCatalog } from './kind-catalog.ts';
 export { pacedUpstream } from './paced-upstream.ts';
 export { type PassedRequest, passThrough, relay, sendUnreachable } from './pass-through.ts';
 export { plainUpstream } from './plain-upstream.ts';
 export type { Selection } from './selection.ts';
-export { Semaphore } from './semaphore.ts';
 export { type AnswerTimes, TimedUpstream } from './timed-upstream.ts';
 export { failureOf, headerOf, UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 export type { Upstream } from './upstream.ts';

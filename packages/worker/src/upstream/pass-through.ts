@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { sendStatus } from '../http/index.ts';
-import { Backoff } from './backoff.ts';
+import { upstreamBackoff } from './failure-cause.ts';
 import type { Upstream } from './upstream.ts';
 
 /**
@@ -86,7 +86,7 @@ async function withPatience(
   signal: AbortSignal,
 ): Promise<StreamResponse> {
   const deadline = clock.monotonic() + PATIENCE_MS;
-  const backoff = new Backoff(Math.random);
+  const backoff = upstreamBackoff(Math.random);
   for (;;) {
     try {
       const answer = await open();

@@ -51,7 +51,7 @@ describe('counting', () => {
 
   test('misses an object that was withheld', () => {
     const count = (omit: boolean): number => {
-      const feed = newFeed('100', () => omit);
+      const feed = newFeed('100', () => (omit ? 'withheld' : 'new'));
       feed.subscribe().attach(new WatchPeer().response());
       reconcileSlots(feed, everything);
       const coverage = beginLoad(feed);

@@ -36,12 +36,10 @@ export interface FeedStateOptions {
   readonly quietSlot?: number | undefined;
   /** The slots of this feed are always exposed, whatever the assignment. */
   readonly unsharded?: boolean;
-  /** Judges each state of an object of another slot than the quiet one, in order. Only for CustomResourceDefinitions. */
+  /** Judges each state of an object of another slot than the quiet one, in order; absent: something new. */
   readonly novelty?: ((entry: object, view: FrameView) => Novelty) | undefined;
   /** Slots of which the API server is asked for objects; everything else it sends is left out. Undefined: all. */
   readonly scope?: SlotSet | undefined;
-  /** Objects that are not to be sent although they should be (test fault). */
-  readonly withholds?: ((uid: string, slot: number) => boolean) | undefined;
   /** What is left out of the objects on their way to the exporter. */
   readonly diet?: Diet | undefined;
   /** The exporter had shown all of it before. */
@@ -105,7 +103,6 @@ export class FeedState {
   readonly unsharded: boolean;
   readonly #slotHash: SlotHash;
   readonly #novelty: ((entry: object, view: FrameView) => Novelty) | undefined;
-  readonly #withholds: ((uid: string, slot: number) => boolean) | undefined;
   readonly #now: () => number;
   readonly #onChange: () => void;
   readonly #onShed: (() => void) | undefined;
@@ -128,7 +125,6 @@ export class FeedState {
     this.wasWhole = options.wasWhole ?? false;
     this.#novelty = options.novelty;
     this.scope = new FeedScope(options.scope, options.position);
-    this.#withholds = options.withholds;
     this.past = new FeedPast(options.lateMs);
     this.#now = options.now;
     this.#onChange = options.onChange;
@@ -229,7 +225,6 @@ export class FeedState {
   ): void {
     const isNew = !this.index.isSent(entry, subscription.mark);
     if (novelty === 'withheld' || (novelty === 'known' && !isNew)) return;
-    if (isNew && !this.unsharded && this.#withholds?.(uid, entry.slot) === true) return;
     if (isNew) this.index.markSent(entry, subscription.mark);
     this.index.measure(entry, wireEnd - wireStart);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);

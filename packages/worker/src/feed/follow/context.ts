@@ -1,8 +1,8 @@
-import type { Clock } from '@shard-controller/shared/runtime';
+import type { Clock, Semaphore } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Diet } from '../../pruning/index.ts';
 import type { SlotHash, SlotRoles } from '../../slots/index.ts';
-import type { FeedKey, KindCatalog, Semaphore, Upstream } from '../../upstream/index.ts';
+import type { FeedKey, KindCatalog, Upstream } from '../../upstream/index.ts';
 import type { FrameCodec, FrameView, ObjectKind } from '../../wire/index.ts';
 import type { Novelty } from '../books/index.ts';
 import type { DataPlaneMetrics } from './data-plane-metrics.ts';
@@ -26,8 +26,6 @@ export interface FeedContext {
   readonly roles: () => SlotRoles | undefined;
   /** `auto`: the API server is asked for the objects of the needed slots only, where it narrows lists and watches. */
   readonly pushdown: 'auto' | 'off';
-  /** Objects that are not to be sent although they should be (test fault `omit-one`). */
-  readonly withholds: ((uid: string, slot: number) => boolean) | undefined;
   /** What is left out of a feed's objects; undefined for nothing. */
   readonly diet: (key: FeedKey, kind: ObjectKind, encoding: FrameCodec['encoding']) => Diet | undefined;
   /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
@@ -45,5 +43,6 @@ export interface FeedSlots {
   readonly shardBy?: 'uid' | 'namespace';
   readonly quietSlot?: number;
   readonly unsharded?: boolean;
-  readonly novelty?: (entry: object, view: FrameView) => Novelty;
+  /** What each state of an object tells the exporter; absent: something new. */
+  readonly novelty?: ((entry: object, view: FrameView) => Novelty) | undefined;
 }

@@ -11,6 +11,7 @@ import {
   everything,
   gone,
   lists,
+  loseWatch,
   newFeed,
   newRig,
   plainWatches,
@@ -194,7 +195,7 @@ describe('the proof of a feed', () => {
     const { api, feed } = await newRig('a');
     api.version = 500;
     await feed.prove(AbortSignal.timeout(PATIENCE_MS));
-    feed.halt();
+    await loseWatch(api, feed);
     expect(await feed.prove(AbortSignal.timeout(300), '400')).toBe('400');
     await expect(feed.prove(AbortSignal.timeout(300), '501')).rejects.toThrow('it is not connected');
     expect(() => feed.count(new Set([0]))).toThrow('does not follow');
@@ -206,7 +207,7 @@ describe('the proof of a feed', () => {
     api.version = 300;
     await expect(feed.prove(AbortSignal.timeout(300))).rejects.toThrow('has not reached position 300');
     api.objects.delete('unseen');
-    feed.halt();
+    await loseWatch(api, feed);
     await expect(feed.prove(AbortSignal.timeout(300))).rejects.toThrow('it is not connected');
   });
 });

@@ -1,7 +1,7 @@
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import type { Backoff } from '@shard-controller/shared/runtime';
 import { SlotRole } from '../../slots/index.ts';
 import {
-  Backoff,
   causeOf,
   codeOf,
   CollectionReader,
@@ -13,6 +13,7 @@ import {
   resourceName,
   type Selection,
   selectionOf,
+  upstreamBackoff,
   UpstreamFailure,
   type AnswerTimes,
   TimedUpstream,
@@ -65,18 +66,9 @@ export class Feed {
   readonly trouble = new FeedTrouble();
   /** Since when its kind cannot be read while others can, and why; undefined while it can. */
   outage: Outage | undefined;
-  /** Requests of the exporter that wait for the feed to open. */
-  waiting = 0;
   /** The exporter that it was opened for had been there before this process. */
   readonly isResumed: boolean;
   readonly createdAt: number;
-  /** When the last subscription went, while there is none; monotonic ms. */
-  idleSince: number;
-  /** When an exporter last asked for everything, and when before that; monotonic ms. */
-  startedAt = -Infinity;
-  startedBeforeAt = -Infinity;
-  /** When the exporter first left a watch of its newest start that had been kept silent; only of definitions. Monotonic ms. */
-  leftAt = -Infinity;
   readonly #context: FeedContext;
   readonly #slots: FeedSlots;
   readonly #upstream: TimedUpstream;
@@ -85,6 +77,12 @@ export class Feed {
   readonly #pushdown: FeedPushdown;
   readonly #watch: FeedWatch;
   readonly #openWaiters = new Set<() => void>();
+  /** Requests of the exporter that wait for the feed. */
+  #waiting = 0;
+  #idleSince: number;
+  #startedAt = -Infinity;
+  #startedBeforeAt = -Infinity;
+  #leftAt = -Infinity;
   #resumeFrom: string | undefined;
   #wasWhole: boolean;
   #hastenedAt = -Infinity;
@@ -114,7 +112,7 @@ export class Feed {
     this.#resumeFrom = resumeFrom;
     this.isResumed = resumeFrom !== undefined;
     this.#wasWhole = wasWhole;
-    this.#backoff = new Backoff(context.random);
+    this.#backoff = upstreamBackoff(context.random);
     const { shardBy, slotCount } = slots;
     this.#upstream = new TimedUpstream(context.upstream, context.clock);
     this.reader = new CollectionReader(
@@ -125,7 +123,7 @@ export class Feed {
     );
     this.#plannedAt = context.clock.monotonic();
     this.createdAt = context.clock.monotonic();
-    this.idleSince = this.createdAt;
+    this.#idleSince = this.createdAt;
     this.#loader = new FeedLoader(this, context);
     this.#pushdown = new FeedPushdown(this, slots, context);
     this.#watch = new FeedWatch(this, context, this.#loader, this.#pushdown, this.#backoff);
@@ -173,10 +171,6 @@ export class Feed {
     return this.#watch.lastFrameAt;
   }
 
-  get halted(): boolean {
-    return this.#watch.halted;
-  }
-
   /** Keeps the feed alive until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const first = await this.#openFirst(signal);
@@ -200,13 +194,53 @@ export class Feed {
       this.#wasWhole = false;
       if (this.state !== undefined) this.state.wasWhole = false;
     }
-    this.startedBeforeAt = this.startedAt;
-    this.startedAt = this.#context.clock.monotonic();
+    this.#startedBeforeAt = this.#startedAt;
+    this.#startedAt = this.#context.clock.monotonic();
+  }
+
+  /** When an exporter last asked for everything; monotonic ms. */
+  get startedAt(): number {
+    return this.#startedAt;
+  }
+
+  /** When it did so the time before that; monotonic ms. */
+  get startedBeforeAt(): number {
+    return this.#startedBeforeAt;
+  }
+
+  /** The exporter has left a watch that was kept silent; to be told to the feed of the definitions. */
+  noteLeft(): void {
+    if (this.#leftAt <= this.#startedAt) this.#leftAt = this.#context.clock.monotonic();
+  }
+
+  /** When the exporter first left a watch of its newest start that had been kept silent; monotonic ms. */
+  get leftAt(): number {
+    return this.#leftAt;
   }
 
   /** It is not idle, although nobody watches: the exporter is about to. */
   noteUse(): void {
-    this.idleSince = this.#context.clock.monotonic();
+    this.#idleSince = this.#context.clock.monotonic();
+  }
+
+  /** When it was last in use; monotonic ms. */
+  get idleSince(): number {
+    return this.#idleSince;
+  }
+
+  /** The exporter watches it, or waits for it. */
+  get isUsed(): boolean {
+    return this.#waiting > 0 || (this.state?.subscriptions.length ?? 0) > 0;
+  }
+
+  /** The exporter waits for the feed while `work` runs. */
+  async whileWaiting<T>(work: () => Promise<T>): Promise<T> {
+    this.#waiting++;
+    try {
+      return await work();
+    } finally {
+      this.#waiting--;
+    }
   }
 
   /** Works towards the present roles of the slots. */
@@ -272,11 +306,6 @@ export class Feed {
   /** As of when everything is known to have come, given when the newest answered probe was sent; monotonic ms. */
   proofAt(probedAt: number): number {
     return this.#watch.proofAt(probedAt);
-  }
-
-  /** Stops the feed for good (test fault). */
-  halt(): void {
-    this.#watch.halt();
   }
 
   /** Whether the API server has got as far as `version` now: whoever claims more holds what is not there any more. */
@@ -390,14 +419,13 @@ export class Feed {
   }
 
   #begin(kind: ObjectKind, codec: FrameCodec, position: string, scope: SlotSet | undefined): void {
-    const { clock, onChange, withholds, diet, logger } = this.#context;
+    const { clock, onChange, diet, logger } = this.#context;
     this.state = new FeedState({
       kind,
       codec,
       position,
       scope,
       ...this.#slots,
-      withholds,
       diet: diet(this.key, kind, codec.encoding),
       lateMs: this.#context.lateMs,
       now: () => clock.monotonic(),

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
 import { resumeExporter } from '../books/difference.ts';
 import { History } from './history.ts';
-import { everything, newFeed, newRig, type Rig, rigOf, stopFeeds, until } from './testing/feed-rig.ts';
+import { everything, loseWatch, newFeed, newRig, type Rig, rigOf, stopFeeds, until } from './testing/feed-rig.ts';
 
 afterEach(stopFeeds);
 
@@ -72,7 +72,7 @@ describe('a feed whose API server went back to an older state', () => {
     await until(() => feed.state?.position === '501');
     restore();
     await until(() => feed.connected && feed.state?.position === '101');
-    feed.halt();
+    await loseWatch(api, feed);
     await expect(feed.prove(AbortSignal.timeout(100), '400')).rejects.toThrow('is not connected');
   });
 

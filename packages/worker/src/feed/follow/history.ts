@@ -1,5 +1,5 @@
-import type { Clock } from '@shard-controller/shared/runtime';
-import { type Backoff, type CollectionPosition, type CollectionReader, pauseAfter } from '../../upstream/index.ts';
+import type { Backoff, Clock } from '@shard-controller/shared/runtime';
+import { type CollectionPosition, type CollectionReader, pauseAfter } from '../../upstream/index.ts';
 import { isBehind } from '../../wire/index.ts';
 import type { FeedState } from '../books/index.ts';
 

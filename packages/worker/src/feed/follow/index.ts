@@ -1,4 +1,4 @@
-export type { FeedContext } from './context.ts';
+export type { FeedContext, FeedSlots } from './context.ts';
 export type { DataPlaneMetrics } from './data-plane-metrics.ts';
 export { definitionSlots } from './definition-slots.ts';
 export { Feed } from './feed.ts';

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type Backoff, Semaphore } from '@shard-controller/shared/runtime';
 import {
-  Backoff,
   causeOf,
   type CollectionReader,
   type FeedKey,
   headerOf,
   pauseAfter,
-  Semaphore,
+  upstreamBackoff,
   UpstreamFailure,
   Wakeup,
 } from '../../upstream/index.ts';
@@ -72,7 +72,7 @@ export class FeedLoader {
   constructor(feed: LoadedFeed, context: FeedContext) {
     this.#feed = feed;
     this.#context = context;
-    this.#backoff = new Backoff(context.random);
+    this.#backoff = upstreamBackoff(context.random);
   }
 
   wake(): void {

@@ -1,5 +1,5 @@
-import type { Clock } from '@shard-controller/shared/runtime';
-import type { CollectionReader, Semaphore } from '../../upstream/index.ts';
+import type { Clock, Semaphore } from '@shard-controller/shared/runtime';
+import type { CollectionReader } from '../../upstream/index.ts';
 import { isNewer } from '../../wire/index.ts';
 import type { FeedState } from '../books/index.ts';
 import { type PresentPosition, readPresent } from './history.ts';

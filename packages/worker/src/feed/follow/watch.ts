@@ -1,10 +1,11 @@
 import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
+import type { Backoff } from '@shard-controller/shared/runtime';
 import {
-  Backoff,
   causeOf,
   type CollectionReader,
   type FeedKey,
   pauseAfter,
+  upstreamBackoff,
   UpstreamFailure,
 } from '../../upstream/index.ts';
 import { FrameView, isNewer, readFrames } from '../../wire/index.ts';
@@ -49,8 +50,6 @@ export class FeedWatch {
   lastFrameAt: number;
   /** How often it was opened again. */
   openings = 0;
-  /** Test fault: nothing is read any more, and the watch is never opened again. */
-  halted = false;
   readonly #feed: WatchedFeed;
   readonly #context: FeedContext;
   readonly #loader: FeedLoader;
@@ -86,7 +85,7 @@ export class FeedWatch {
     this.#freshness = new FeedFreshness(this.lastFrameAt);
   }
 
-  /** Follows the API server from `first` on, until `signal` aborts or the watch is halted. */
+  /** Follows the API server from `first` on, until `signal` aborts. */
   async follow(state: FeedState, first: StreamResponse, signal: AbortSignal): Promise<void> {
     this.#followed = { state, signal };
     let response: StreamResponse | undefined = first;
@@ -98,7 +97,7 @@ export class FeedWatch {
     lookBack();
     let coveredUntil: string | undefined;
     try {
-      while (!signal.aborted && !this.halted) {
+      while (!signal.aborted) {
         if (this.#isDoubtful) {
           this.#isDoubtful = false;
           if (response !== undefined) discard(response);
@@ -122,7 +121,7 @@ export class FeedWatch {
         } catch (error) {
           // At once: what follows may take as long as the server likes.
           this.#disconnect();
-          if (signal.aborted || this.halted || stop.aborted) continue;
+          if (signal.aborted || stop.aborted) continue;
           await this.#recover(state, error, signal);
         } finally {
           response = undefined;
@@ -185,13 +184,6 @@ export class FeedWatch {
     this.#loader.wake();
   }
 
-  /** Stops the watch for good (test fault). */
-  halt(): void {
-    this.halted = true;
-    this.#disconnect();
-    this.#abort.abort();
-  }
-
   /** As of when everything is known to have come, given when the newest answered probe was sent; monotonic ms. */
   proofAt(probedAt: number): number {
     return this.#freshness.proofAt(this.#context.clock.monotonic(), probedAt);
@@ -242,7 +234,7 @@ export class FeedWatch {
     const either = AbortSignal.any([signal, this.#historyCheck.signal]);
     const askedAt = clock.monotonic();
     this.#askedAt = askedAt;
-    const present = await askForPresent(this.#feed, clock, new Backoff(random), either);
+    const present = await askForPresent(this.#feed, clock, upstreamBackoff(random), either);
     const { state } = this.#feed;
     if (present === undefined || either.aborted || state === undefined) return;
     if (!present.isRewound) {
@@ -360,7 +352,7 @@ export class FeedWatch {
 
   async #relist(state: FeedState, signal: AbortSignal): Promise<void> {
     const { clock, history } = this.#context;
-    while (!signal.aborted && !this.halted) {
+    while (!signal.aborted) {
       try {
         const mayHaveGoneBack = this.#hasGoneBack || this.#returns !== history.returns;
         const compare = (): Promise<void> =>

@@ -5,7 +5,7 @@ import { protobufCodec } from '../../../wire/frame-codec.ts';
 import { FrameView } from '../../../wire/frame-view.ts';
 import { POD, protobufFrame, protobufObject } from '../../../wire/testing/wire.ts';
 import { applyEvent } from '../events.ts';
-import { FeedState } from '../state.ts';
+import { FeedState, type FeedStateOptions } from '../state.ts';
 
 /** What a feed of pods knows, driven event by event, without a server. */
 
@@ -22,14 +22,14 @@ export function roles(owned: readonly number[]): Uint8Array {
   return result;
 }
 
-export function newFeed(position = '100', withholds?: (uid: string) => boolean): FeedState {
+export function newFeed(position = '100', novelty?: FeedStateOptions['novelty']): FeedState {
   return new FeedState({
     kind: POD,
     codec: protobufCodec,
     slotCount: SLOTS,
     slotHash: slotHashOf('uid', SLOTS),
     position,
-    withholds,
+    novelty,
     now: () => 0,
     onChange: () => {},
   });

@@ -1,8 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
-import { systemClock } from '@shard-controller/shared/runtime';
+import { Semaphore, systemClock } from '@shard-controller/shared/runtime';
 import type { FeedKey } from '../../../upstream/collection-key.ts';
 import { KindCatalog } from '../../../upstream/kind-catalog.ts';
-import { Semaphore } from '../../../upstream/semaphore.ts';
 import type { Upstream } from '../../../upstream/upstream.ts';
 import type { FeedContext } from '../context.ts';
 import { History } from '../history.ts';
@@ -33,7 +32,6 @@ export function testContext(upstream: Upstream, over: Partial<FeedContext> & Pic
     brokenRelists: new Semaphore(4),
     proofs: new Semaphore(4),
     pushdown: 'auto',
-    withholds: undefined,
     diet: () => undefined,
     onChange: () => {},
     ...over,

@@ -100,6 +100,13 @@ export function subscribe(feed: Feed, peer: WatchPeer): Subscription {
   return subscription;
 }
 
+/** Ends the watch of a feed, which never gets another one. */
+export async function loseWatch(api: ScriptedApiServer, feed: Feed): Promise<void> {
+  api.opening = new Promise(() => {});
+  api.cut(new Error('ECONNRESET'));
+  await until(() => !feed.connected);
+}
+
 /** Resolves once `holds` does. */
 export const until = (holds: () => boolean): Promise<void> => waitUntil(holds.toString(), holds, { everyMs: 1 });
 

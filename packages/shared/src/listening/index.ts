@@ -1,0 +1,1 @@
+export { listen, type ListenAt, ListenError, type ListenErrorCode } from './listen.ts';

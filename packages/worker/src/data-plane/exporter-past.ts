@@ -1,0 +1,67 @@
+import type { UnavailableKind } from '@shard-controller/shared/contracts';
+import type { Clock } from '@shard-controller/shared/runtime';
+import type { Outage } from '../feed/follow/index.ts';
+
+/** What is known of an exporter that may have been there before this process. */
+export class ExporterPast {
+  readonly #clock: Clock;
+  /** Kinds that the process before this one could not read, by name, until their feeds are whole. */
+  readonly #presumed = new Map<string, UnavailableKind>();
+  #resumedAt: number | undefined;
+  #wasWhole = true;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** When an exporter from before this process came back; until one starts from nothing. Monotonic ms. */
+  get resumedAt(): number | undefined {
+    return this.#resumedAt;
+  }
+
+  /** The exporter has shown everything since it last started from nothing, here or before this process. */
+  get wasWhole(): boolean {
+    return this.#wasWhole;
+  }
+
+  /** The process before this one had not seen it show everything. */
+  distrust(): void {
+    this.#wasWhole = false;
+  }
+
+  /** The process before this one could not read these kinds. */
+  presume(kinds: readonly UnavailableKind[]): void {
+    for (const unavailable of kinds) this.#presumed.set(unavailable.kind, unavailable);
+  }
+
+  /** It goes on from what it got before this process was there. */
+  noteResume(): void {
+    this.#resumedAt ??= this.#clock.monotonic();
+  }
+
+  /** It asks for everything of a kind. One that cannot be read it asks for again and again, however long it has been there. */
+  noteStart(kind: string, hasOutage: boolean): void {
+    if (hasOutage || this.#presumed.has(kind)) return;
+    this.#resumedAt = undefined;
+    this.#wasWhole = false;
+  }
+
+  /** It shows everything. */
+  noteWhole(): void {
+    this.#wasWhole = true;
+  }
+
+  /** What the process before this one said of a kind: it has to prove the contrary. */
+  outageOf(kind: string): Outage | undefined {
+    const presumed = this.#presumed.get(kind);
+    if (presumed === undefined) return undefined;
+    const { cause, message: problem, since: at, mending: isMending = false } = presumed;
+    const since = this.#clock.monotonic() - Math.max(0, this.#clock.now() - at);
+    return { since, at, cause, problem, isMending };
+  }
+
+  /** The kind is whole again. */
+  noteMended(kind: string): void {
+    this.#presumed.delete(kind);
+  }
+}
