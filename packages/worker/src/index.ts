@@ -1,2 +1,2 @@
 export { loadWorkerConfig, type WorkerConfig } from './config.ts';
-export { runWorker, type WorkerDependencies } from './worker.ts';
+export { runWorker, type WorkerDependencies } from './run-worker.ts';

@@ -1,7 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { runMain, systemClock } from '@shard-controller/shared/runtime';
 import { loadWorkerConfig } from './config.ts';
-import { runWorker } from './worker.ts';
+import { runWorker } from './run-worker.ts';
 
 /** Longer than the longest drain that can be configured: the pod's grace period ends a worker that hangs. */
 const END_MS = 3_700_000;

@@ -1,14 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { shardInstanceName } from '@shard-controller/shared/api';
 import { inClusterEndpoint, KubernetesClient, reflectorMetrics } from '@shard-controller/shared/kubernetes';
-import type { NatsConnectionConfig } from '@shard-controller/shared/nats';
-import {
-  createMetrics,
-  type HealthRoute,
-  HealthServer,
-  type Logger,
-  type Metrics,
-} from '@shard-controller/shared/observability';
+import { createMetrics, type Logger, type Metrics } from '@shard-controller/shared/observability';
 import {
   aborted,
   type Clock,
@@ -22,86 +13,40 @@ import { ChangeNotifier } from './change-notifier.ts';
 import { ConfigEnd } from './config-end.ts';
 import type { WorkerConfig } from './config.ts';
 import { createDataPlane, type DataPlane } from './data-plane/index.ts';
-import { shardEndpoint } from './debug/index.ts';
 import { Drain } from './drain.ts';
-import { ExporterMonitor, Gateway, ScraperTracker, StallGuard } from './exporter/index.ts';
+import { ExporterMonitor, exporterReports, Gateway, ScraperTracker, StallGuard } from './exporter/index.ts';
 import {
-  type Capacity,
   ChangeDetector,
   HeartbeatSource,
   NatsPresence,
   NatsProof,
   Pacemaker,
-  readinessOf,
-  registerReadiness,
   showedEverything,
   StatusWriter,
   unavailableIn,
 } from './heartbeat-manager/index.ts';
 import { dataPlaneMetrics, type WorkerMetrics, workerMetrics } from './metrics.ts';
 import { NatsConnection } from './nats-connection.ts';
-import { confirmByPeer } from './peer-replica.ts';
 import { SelfCheck } from './self-check/index.ts';
+import { capacityOf, natsConfig } from './settings.ts';
+import { stallRecovery } from './stall-recovery.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
+import { watchProxy, workerHealth } from './worker-servers.ts';
 import { WorkerState } from './worker-state.ts';
 
-export interface WorkerDependencies {
+const LOOPBACK = '127.0.0.1';
+const HEARTBEAT_MIN_GAP_MS = 50;
+
+export interface WorkerOptions {
   readonly config: WorkerConfig;
   readonly environment: Environment;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Aborts when the worker shall drain and end. */
-  readonly signal: AbortSignal;
-}
-
-const LOOPBACK = '127.0.0.1';
-const HEARTBEAT_MIN_GAP_MS = 50;
-const CONFIRM_TIMEOUT_MS = 2000;
-/** A worker without a standby serves what it has when nothing answers after a stall: duplicates are better than loss. ms. */
-const CONFIRM_LIMIT_MS = 2000;
-const STOP_GRACE_MS = 8000;
-
-/** Builds a worker and runs it until it has drained. @throws coded errors that name the thing and the remedy. */
-export async function runWorker(dependencies: WorkerDependencies): Promise<void> {
-  const { config, clock, signal } = dependencies;
-  const identity = identityOf(config);
-  const logger = dependencies.logger.child({ shardConfig: config.SHARD_CONFIG, shard: identity.shardId });
-  logger.info({ pod: identity.pod, replica: identity.replica, boot: identity.boot }, 'starting');
-  const worker = new Worker({ ...dependencies, logger, identity });
-  const end = new AbortController();
-  const drain = (): void => void worker.drain().finally(() => end.abort());
-  if (signal.aborted) drain();
-  else signal.addEventListener('abort', drain, { once: true });
-  try {
-    await runComponents(worker.components(), { signal: end.signal, logger, graceMs: STOP_GRACE_MS, clock });
-  } finally {
-    await worker.close();
-  }
-  logger.info('stopped');
-}
-
-function identityOf(config: WorkerConfig): WorkerIdentity {
-  const { replica, shardId } = config.worker;
-  return {
-    namespace: config.POD_NAMESPACE,
-    config: config.SHARD_CONFIG,
-    uid: config.SHARD_CONFIG_UID,
-    shardId,
-    replica,
-    pod: config.POD_NAME,
-    node: config.NODE_NAME,
-    revision: config.REVISION,
-    boot: randomUUID(),
-    shardInstance: shardInstanceName(config.SHARD_CONFIG, shardId),
-  };
-}
-
-interface WorkerOptions extends WorkerDependencies {
   readonly identity: WorkerIdentity;
 }
 
 /** The composition of a worker: which part gets what, and in which order they start. */
-class Worker {
+export class Worker {
   readonly #options: WorkerOptions;
   readonly #changes = new ChangeNotifier();
   readonly #metrics: Metrics;
@@ -254,8 +199,17 @@ class Worker {
   /** In the order of their start; the first one that fails ends the worker. */
   components(): Component[] {
     return [
-      this.#healthServer(),
-      this.#proxy(),
+      workerHealth({
+        config: this.#options.config,
+        logger: this.#options.logger,
+        metrics: this.#metrics,
+        drain: this.#drain,
+        dataPlane: this.#dataPlane,
+        selfCheck: this.#selfCheck,
+        snapshot: this.#state.snapshot,
+        waiting: () => this.#source.waiting,
+      }),
+      watchProxy(this.#dataPlane, this.#listening.promise),
       this.#gateway(),
       task('stall-guard', (signal) => this.#guard.run(signal)),
       task('exporter-monitor', (signal) => this.#exporter.run(signal)),
@@ -312,14 +266,7 @@ class Worker {
       exporter: { host: LOOPBACK, port: config.EXPORTER_PORT },
       telemetry: { host: LOOPBACK, port: config.EXPORTER_TELEMETRY_PORT },
       clock,
-      onChange: ({ state }) => {
-        if (state === 'running') logger.info(`${where} answers`);
-        else logger.warn(`${where} no longer answers: see the log of its container`);
-        this.#changes.notify();
-      },
-      onSilence: (ms) => {
-        logger.warn({ ms: Math.round(ms) }, `${where} does not answer: see the log and the arguments of its container`);
-      },
+      ...exporterReports(where, logger, this.#changes.notify),
     });
   }
 
@@ -338,32 +285,17 @@ class Worker {
 
   #newStallGuard(keeper: AssignmentKeeper): StallGuard {
     const { logger, clock, identity } = this.#options;
-    return new StallGuard({
-      clock,
-      // With a standby the other replica has taken over by then, so that nothing is lost by waiting.
-      limitMs: () => (this.#state.hasStandby ? undefined : CONFIRM_LIMIT_MS),
-      confirm: async (signal) => {
-        try {
-          await this.#source.read(signal, CONFIRM_TIMEOUT_MS);
-        } catch {
-          await confirmByPeer(this.#nats.link, identity, keeper.current);
-          logger.info('the API server does not answer, but the other replica stands by under the same epoch');
-        }
-      },
-      onStall: (gapMs) => {
-        this.#counts.stall();
-        logger.warn(
-          { gapMs: Math.round(gapMs) },
-          'this process had stalled: scrapes wait until its assignment is read',
-        );
-      },
-      onOpen: ({ confirmed, afterMs, error }) => {
-        const fields = { afterMs: Math.round(afterMs) };
-        if (confirmed) logger.info(fields, 'assignment read after the stall');
-        else logger.warn({ ...fields, err: error }, 'no answer after the stall: serving as before');
-        this.#changes.notify();
-      },
+    const recovery = stallRecovery({
+      identity,
+      source: this.#source,
+      assignment: () => keeper.current,
+      link: () => this.#nats.link,
+      hasStandby: () => this.#state.hasStandby,
+      logger,
+      onStall: () => this.#counts.stall(),
+      onOpen: this.#changes.notify,
     });
+    return new StallGuard({ clock, ...recovery });
   }
 
   #newNatsConnection(): NatsConnection {
@@ -377,7 +309,7 @@ class Worker {
         // Before the first consistent read of the ShardInstance there is nothing to compare a message with.
         this.#source.loaded
           .then(() => this.#notices.follow(link, link.closed))
-          .catch((error: unknown) => logger.error({ err: error }, 'assignments on NATS are no longer followed'));
+          .catch((error: unknown) => logger.error({ err: error }, 'assignments on NATS are not followed any more'));
       },
       onStatus: (connected) => {
         if (connected) this.#heart.hurry();
@@ -385,43 +317,6 @@ class Worker {
         this.#changes.notify();
       },
     });
-  }
-
-  #healthServer(): HealthServer {
-    const { config, logger } = this.#options;
-    const health = new HealthServer({
-      port: config.HEALTH_PORT,
-      ...host(config),
-      portVariable: 'HEALTH_PORT',
-      logger,
-      metrics: this.#metrics,
-      routes: new Map([['/drain/wait', this.#drain.wait], ...this.#debugRoutes()]),
-    });
-    registerReadiness(health, () => readinessOf(this.#state.snapshot(), this.#source.waiting));
-    return health;
-  }
-
-  #debugRoutes(): [string, HealthRoute][] {
-    if (!this.#options.config.DEBUG_ENDPOINTS) return [];
-    const { inspection } = this.#dataPlane;
-    return [
-      ['/debug/shard', shardEndpoint({ inspection, snapshot: this.#state.snapshot, selfCheck: this.#selfCheck })],
-    ];
-  }
-
-  #proxy(): Component {
-    const running = task('watch-proxy', (signal) => this.#dataPlane.run(signal));
-    return {
-      name: running.name,
-      start: async (signal) => {
-        await running.start(signal);
-        await Promise.race([this.#listening.promise, running.ended]);
-      },
-      stop: () => running.stop(),
-      get ended() {
-        return running.ended ?? Promise.resolve();
-      },
-    };
   }
 
   #gateway(): Component {
@@ -446,25 +341,3 @@ class Worker {
     return { name: 'gateway', start: () => gateway.start(), stop: () => gateway.stop() };
   }
 }
-
-function natsConfig(config: WorkerConfig): Omit<NatsConnectionConfig, 'name'> {
-  const { NATS_CREDENTIALS_FILE: file, NATS_CA_FILE: caFile } = config;
-  return {
-    servers: config.NATS_URL,
-    ...(file === undefined ? {} : { auth: { kind: 'credentials', file } }),
-    ...(caFile === undefined ? {} : { tls: { caFile } }),
-  };
-}
-
-function capacityOf(config: WorkerConfig): Capacity {
-  return {
-    objects: config.CAPACITY_OBJECTS,
-    expositionBytes: config.CAPACITY_EXPOSITION_BYTES,
-    memoryBytes: config.CAPACITY_MEMORY_BYTES,
-    scrapeDurationMs: config.CAPACITY_SCRAPE_DURATION_MS,
-    queueDepth: config.CAPACITY_QUEUE_DEPTH,
-  };
-}
-
-const host = (config: WorkerConfig): { readonly host?: string } =>
-  config.LISTEN_HOST === undefined ? {} : { host: config.LISTEN_HOST };

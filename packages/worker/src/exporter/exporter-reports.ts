@@ -1,0 +1,25 @@
+import type { Logger } from '@shard-controller/shared/observability';
+import type { ExporterMonitorOptions } from './exporter-monitor.ts';
+
+/**
+ * What people are told of an exporter that comes, goes, or never answers.
+ *
+ * @param where the exporter, for people.
+ * @param onChange its state has changed.
+ */
+export function exporterReports(
+  where: string,
+  logger: Logger,
+  onChange: () => void,
+): Pick<ExporterMonitorOptions, 'onChange' | 'onSilence'> {
+  return {
+    onChange: ({ state }) => {
+      if (state === 'running') logger.info(`${where} answers`);
+      else logger.warn(`${where} does not answer any more: see the log of its container`);
+      onChange();
+    },
+    onSilence: (ms) => {
+      logger.warn({ ms: Math.round(ms) }, `${where} does not answer: see the log and the arguments of its container`);
+    },
+  };
+}
