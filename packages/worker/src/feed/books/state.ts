@@ -14,7 +14,8 @@ import { MembershipRing } from './membership-ring.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
 import { FeedScope, type SlotSet } from './scope.ts';
 import { type SlotCensus, takeCensus } from './slot-census.ts';
-import { Subscription, WITHDRAWAL_BYTES } from './subscription.ts';
+import { WITHDRAWAL_BYTES } from './event-batch.ts';
+import { Subscription } from './subscription.ts';
 
 /**
  * What a state of an object tells the exporter: nothing that it may know yet, nothing beyond what it has been told, or

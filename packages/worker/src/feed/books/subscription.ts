@@ -1,5 +1,8 @@
 import type { Diet } from '../../pruning/index.ts';
 import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wire/index.ts';
+import { EventBatch, type PushedEvents, WITHDRAWAL_BYTES } from './event-batch.ts';
+import { ListCollector } from './list-collector.ts';
+import type { ObjectSink } from './object-sink.ts';
 
 /** What the exporter behind one subscription has of a slot. Live events pass from `Loading` on. */
 export const SlotState = {
@@ -24,20 +27,8 @@ const RESUME_BELOW = QUEUE_LIMIT / 2;
  * back gets them all again.
  */
 export const SHED_LIMIT = 64 * 1024 * 1024;
-/** A synthetic deletion is written when the exporter takes it; until then it is its identity. Bytes, about. */
-export const WITHDRAWAL_BYTES = 128;
-/** Synthetic deletions per write: about 64 KiB. */
-const WITHDRAWALS_PER_WRITE = 256;
-
-/** An object to delete at the exporter, and the resourceVersion that the event carries. */
-interface Withdrawal {
-  readonly identity: ObjectIdentity;
-  readonly version: string;
-}
-
 type QueueItem =
-  | { readonly type: 'frames'; readonly bytes: Buffer; readonly count: number }
-  | { readonly type: 'withdrawals'; readonly objects: readonly Withdrawal[]; taken: number }
+  | PushedEvents
   | { readonly type: 'acknowledge'; readonly version: string; readonly settle: ((acknowledged: boolean) => void)[] };
 
 /** The part of an HTTP response that carries a watch. */
@@ -71,7 +62,7 @@ export interface SubscriptionOptions {
  * Acknowledgement: BOOKMARK at R, clean end of the response, and the exporter's new watch with `resourceVersion=R`.
  * client-go handles events one by one, so everything before R is then in its store.
  */
-export class Subscription {
+export class Subscription implements ObjectSink {
   readonly id: number;
   readonly mark: number;
   /** SlotState per slot. */
@@ -93,14 +84,13 @@ export class Subscription {
   readonly #codec: FrameCodec;
   readonly #kind: ObjectKind;
   readonly #diet: Diet | undefined;
+  readonly #events: EventBatch;
   readonly #now: () => number;
   readonly #onClosed: (subscription: Subscription, shed: boolean) => void;
   #response: WatchResponse | undefined;
   #blocked = false;
   #blockedAt = 0;
   #queue: QueueItem[] = [];
-  #batch: Buffer[] = [];
-  #withdrawals: Withdrawal[] = [];
   #queuedBytes = 0;
   #queuedFrames = 0;
   /** Of the frames, those that are synthetic deletions. */
@@ -108,11 +98,10 @@ export class Subscription {
   #awaited:
     | { readonly version: string; readonly since: number; readonly settle: ((ok: boolean) => void)[] }
     | undefined;
-  #collected: Map<string, Buffer> | undefined;
-  #collectedDone: ((objects: readonly Buffer[], version: string) => void) | undefined;
+  /** While the exporter waits for a list. */
+  #list: ListCollector | undefined;
   #closed = false;
-  /** Objects and deletions so far, and how many of them are known to be rendered. */
-  #pushed = 0;
+  /** Of the objects and deletions that were pushed, those that are known to be rendered. */
   #rendered = 0;
   #drainWaiters: (() => void)[] = [];
 
@@ -124,13 +113,14 @@ export class Subscription {
     this.#codec = options.codec;
     this.#kind = options.kind;
     this.#diet = options.diet;
+    this.#events = new EventBatch(options.codec, options.kind, options.diet);
     this.#now = options.now;
     this.#onClosed = options.onClosed;
   }
 
   /** Whether the exporter has rendered all objects and deletions that were pushed until now. */
   get isRendered(): boolean {
-    return this.#rendered === this.#pushed;
+    return this.#rendered === this.#events.pushed;
   }
   get closed(): boolean {
     return this.#closed;
@@ -155,23 +145,20 @@ export class Subscription {
     return this.#blocked && this.#queuedBytes >= QUEUE_LIMIT ? this.#now() - this.#blockedAt : 0;
   }
   get collecting(): boolean {
-    return this.#collected !== undefined;
+    return this.#list !== undefined;
   }
 
   /** Collects the coming objects for one list body instead of writing events. */
   collect(done: (objects: readonly Buffer[], version: string) => void): void {
-    this.#collected = new Map();
-    this.#collectedDone = done;
+    this.#list = new ListCollector(this.#diet, done);
   }
 
   /** Hands over what was collected; from now on the subscription waits for a watch with `resourceVersion=version`. */
   finishCollecting(version: string): void {
-    const objects = [...(this.#collected ?? new Map<string, Buffer>()).values()];
-    const done = this.#collectedDone;
-    this.#collected = undefined;
-    this.#collectedDone = undefined;
+    const list = this.#list;
+    this.#list = undefined;
     this.expect(version);
-    done?.(objects, version);
+    list?.finish(version);
   }
 
   /** Waits for the exporter's watch with this resourceVersion. */
@@ -204,88 +191,46 @@ export class Subscription {
     else this.#pump();
   }
 
-  /** An object's event as it came over the wire, or rewritten to ADDED when the exporter does not have it yet. */
   upsert(uid: string, view: FrameView, wireStart: number, wireEnd: number, asAdded: boolean): void {
-    if (this.#collected !== undefined) {
-      const whole = (): Buffer => Buffer.from(view.bytes.subarray(view.objectStart, view.objectEnd));
-      this.#collected.set(uid, this.#diet?.object(view) ?? whole());
-      return;
-    }
-    this.#pushed++;
-    this.#endWithdrawals();
-    const type = asAdded ? 'ADDED' : view.type;
-    const lean = this.#diet?.event(type, view);
-    if (lean !== undefined) {
-      this.#batch.push(lean);
-      return;
-    }
-    this.#batch.push(
-      type !== view.type
-        ? this.#codec.event('ADDED', this.#kind, view.bytes.subarray(view.objectStart, view.objectEnd))
-        : view.bytes.subarray(wireStart, wireEnd),
-    );
+    this.#sink.upsert(uid, view, wireStart, wireEnd, asAdded);
   }
 
-  /** A whole DELETED event. */
   remove(uid: string, frame: Buffer): void {
-    if (this.#collected !== undefined) {
-      this.#collected.delete(uid);
-      return;
-    }
-    this.#pushed++;
-    this.#endWithdrawals();
-    this.#batch.push(frame);
+    this.#sink.remove(uid, frame);
   }
 
-  /** A synthetic deletion: a release may be of tens of thousands of objects, so it is not written before its turn. */
   withdraw(identity: ObjectIdentity, version: string): void {
-    if (this.#collected !== undefined) {
-      this.#collected.delete(identity.uid);
-      return;
-    }
-    this.#pushed++;
-    this.#endFrames();
-    this.#withdrawals.push({ identity, version });
+    this.#sink.withdraw(identity, version);
   }
 
   bookmark(version: string, initialEventsEnd = false): void {
-    if (this.#collected !== undefined) return;
-    this.#endWithdrawals();
-    this.#batch.push(this.#codec.bookmark(this.#kind, version, initialEventsEnd));
+    this.#sink.bookmark(version, initialEventsEnd);
   }
 
-  /** Queues what was pushed since the last flush, copied once, so that the upstream chunk can go. */
+  get #sink(): ObjectSink {
+    return this.#list ?? this.#events;
+  }
+
+  /** Queues what was pushed since the last flush. */
   flush(): void {
-    if (this.#batch.length === 0 && this.#withdrawals.length === 0) return;
-    this.#endFrames();
-    this.#endWithdrawals();
-    if (this.#closed) return;
+    const events = this.#events.take();
+    if (events.length === 0 || this.#closed) return;
+    for (const item of events) this.#enqueue(item);
     this.#pump();
     if (this.#queuedBytes - this.#queuedWithdrawals * WITHDRAWAL_BYTES > SHED_LIMIT) this.#close(true);
   }
 
-  #endFrames(): void {
-    const count = this.#batch.length;
-    if (count === 0) return;
-    const bytes = Buffer.concat(this.#batch);
-    this.#batch = [];
-    this.#enqueue({ type: 'frames', bytes, count }, bytes.length, count);
-  }
-
-  #endWithdrawals(): void {
-    const count = this.#withdrawals.length;
-    if (count === 0) return;
-    const objects = this.#withdrawals;
-    this.#withdrawals = [];
-    this.#queuedWithdrawals += count;
-    this.#enqueue({ type: 'withdrawals', objects, taken: 0 }, count * WITHDRAWAL_BYTES, count);
-  }
-
-  #enqueue(item: QueueItem, bytes: number, frames: number): void {
-    if (this.#closed) return;
+  #enqueue(item: PushedEvents): void {
     this.#queue.push(item);
-    this.#queuedBytes += bytes;
-    this.#queuedFrames += frames;
+    if (item.type === 'frames') {
+      this.#queuedBytes += item.bytes.length;
+      this.#queuedFrames += item.count;
+      return;
+    }
+    const count = item.objects.length;
+    this.#queuedWithdrawals += count;
+    this.#queuedBytes += count * WITHDRAWAL_BYTES;
+    this.#queuedFrames += count;
   }
 
   /**
@@ -295,7 +240,7 @@ export class Subscription {
   acknowledge(version: string): Promise<boolean> {
     this.flush();
     if (this.#closed) return Promise.resolve(false);
-    const pushed = this.#pushed;
+    const { pushed } = this.#events;
     return new Promise<boolean>((settle) => {
       const resolve = (isRendered: boolean): void => {
         if (isRendered) this.#rendered = Math.max(this.#rendered, pushed);
@@ -333,8 +278,7 @@ export class Subscription {
     const settle = [...(this.#awaited?.settle ?? [])];
     for (const item of this.#queue) if (item.type === 'acknowledge') settle.push(...item.settle);
     this.#queue = [];
-    this.#batch = [];
-    this.#withdrawals = [];
+    this.#events.take();
     this.#queuedBytes = 0;
     this.#queuedFrames = 0;
     this.#queuedWithdrawals = 0;
@@ -371,14 +315,12 @@ export class Subscription {
     if (this.#queuedBytes < RESUME_BELOW) this.#wake();
   }
 
-  /** The next synthetic deletions of `item`, as many as one write is to have. */
-  #encodeWithdrawals(item: Extract<QueueItem, { type: 'withdrawals' }>): Buffer {
-    const objects = item.objects.slice(item.taken, item.taken + WITHDRAWALS_PER_WRITE);
-    item.taken += objects.length;
-    this.#queuedBytes -= objects.length * WITHDRAWAL_BYTES;
-    this.#queuedFrames -= objects.length;
-    this.#queuedWithdrawals -= objects.length;
-    return Buffer.concat(objects.map(({ identity, version }) => this.#codec.deleted(this.#kind, identity, version)));
+  #encodeWithdrawals(item: Extract<PushedEvents, { type: 'withdrawals' }>): Buffer {
+    const { bytes, count } = this.#events.encode(item);
+    this.#queuedBytes -= count * WITHDRAWAL_BYTES;
+    this.#queuedFrames -= count;
+    this.#queuedWithdrawals -= count;
+    return bytes;
   }
 
   #endResponse(response: WatchResponse, item: Extract<QueueItem, { type: 'acknowledge' }>): void {

@@ -1,0 +1,100 @@
+import type { Diet } from '../../pruning/index.ts';
+import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wire/index.ts';
+import type { ObjectSink } from './object-sink.ts';
+
+/** A synthetic deletion is written when the exporter takes it; until then it is its identity. Bytes, about. */
+export const WITHDRAWAL_BYTES = 128;
+/** Synthetic deletions per write: about 64 KiB. */
+const WITHDRAWALS_PER_WRITE = 256;
+
+/** An object to delete at the exporter, and the resourceVersion that the event carries. */
+interface Withdrawal {
+  readonly identity: ObjectIdentity;
+  readonly version: string;
+}
+
+/** Events on their way to an exporter. */
+export type PushedEvents =
+  | { readonly type: 'frames'; readonly bytes: Buffer; readonly count: number }
+  | { readonly type: 'withdrawals'; readonly objects: readonly Withdrawal[]; taken: number };
+
+/** Makes events of what is pushed, in order. */
+export class EventBatch implements ObjectSink {
+  readonly #codec: FrameCodec;
+  readonly #kind: ObjectKind;
+  readonly #diet: Diet | undefined;
+  #frames: Buffer[] = [];
+  #withdrawals: Withdrawal[] = [];
+  #ended: PushedEvents[] = [];
+  #pushed = 0;
+
+  constructor(codec: FrameCodec, kind: ObjectKind, diet: Diet | undefined) {
+    this.#codec = codec;
+    this.#kind = kind;
+    this.#diet = diet;
+  }
+
+  /** Objects and deletions so far. */
+  get pushed(): number {
+    return this.#pushed;
+  }
+
+  upsert(_uid: string, view: FrameView, wireStart: number, wireEnd: number, asAdded: boolean): void {
+    const type = asAdded ? 'ADDED' : view.type;
+    const whole = (): Buffer =>
+      type === view.type
+        ? view.bytes.subarray(wireStart, wireEnd)
+        : this.#codec.event('ADDED', this.#kind, view.bytes.subarray(view.objectStart, view.objectEnd));
+    this.#pushed++;
+    this.#endWithdrawals();
+    this.#frames.push(this.#diet?.event(type, view) ?? whole());
+  }
+
+  remove(_uid: string, frame: Buffer): void {
+    this.#pushed++;
+    this.#endWithdrawals();
+    this.#frames.push(frame);
+  }
+
+  withdraw(identity: ObjectIdentity, version: string): void {
+    this.#pushed++;
+    this.#endFrames();
+    this.#withdrawals.push({ identity, version });
+  }
+
+  bookmark(version: string, initialEventsEnd = false): void {
+    this.#endWithdrawals();
+    this.#frames.push(this.#codec.bookmark(this.#kind, version, initialEventsEnd));
+  }
+
+  /** What was pushed since the last time; copied, so that the chunk it came in can go. */
+  take(): readonly PushedEvents[] {
+    this.#endFrames();
+    this.#endWithdrawals();
+    const events = this.#ended;
+    if (events.length > 0) this.#ended = [];
+    return events;
+  }
+
+  /** The next synthetic deletions of `item`, as many as one write is to have. */
+  encode(item: Extract<PushedEvents, { type: 'withdrawals' }>): { readonly bytes: Buffer; readonly count: number } {
+    const objects = item.objects.slice(item.taken, item.taken + WITHDRAWALS_PER_WRITE);
+    item.taken += objects.length;
+    const frames = objects.map(({ identity, version }) => this.#codec.deleted(this.#kind, identity, version));
+    return { bytes: Buffer.concat(frames), count: objects.length };
+  }
+
+  #endFrames(): void {
+    const count = this.#frames.length;
+    if (count === 0) return;
+    const bytes = Buffer.concat(this.#frames);
+    this.#frames = [];
+    this.#ended.push({ type: 'frames', bytes, count });
+  }
+
+  #endWithdrawals(): void {
+    if (this.#withdrawals.length === 0) return;
+    this.#ended.push({ type: 'withdrawals', objects: this.#withdrawals, taken: 0 });
+    this.#withdrawals = [];
+  }
+}

@@ -1,0 +1,36 @@
+import type { Diet } from '../../pruning/index.ts';
+import type { FrameView, ObjectIdentity } from '../../wire/index.ts';
+import type { ObjectSink } from './object-sink.ts';
+
+/** Collects objects for the body of one list. */
+export class ListCollector implements ObjectSink {
+  readonly #diet: Diet | undefined;
+  readonly #done: (objects: readonly Buffer[], version: string) => void;
+  readonly #objects = new Map<string, Buffer>();
+
+  /** @param done is given the objects once there are no more to come. */
+  constructor(diet: Diet | undefined, done: (objects: readonly Buffer[], version: string) => void) {
+    this.#diet = diet;
+    this.#done = done;
+  }
+
+  upsert(uid: string, view: FrameView): void {
+    const whole = (): Buffer => Buffer.from(view.bytes.subarray(view.objectStart, view.objectEnd));
+    this.#objects.set(uid, this.#diet?.object(view) ?? whole());
+  }
+
+  remove(uid: string): void {
+    this.#objects.delete(uid);
+  }
+
+  withdraw({ uid }: ObjectIdentity): void {
+    this.#objects.delete(uid);
+  }
+
+  /** A list says at its end what it is as of. */
+  bookmark(): void {}
+
+  finish(version: string): void {
+    this.#done([...this.#objects.values()], version);
+  }
+}
