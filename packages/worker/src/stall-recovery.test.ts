@@ -1,6 +1,6 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { expect, test } from 'vitest';
-import { type StallRecoveryParts, stallRecovery } from './stall-recovery.ts';
+import { stallRecovery, type StallRecoveryParts } from './stall-recovery.ts';
 import { identity } from './testing/facts.ts';
 
 const logger = createLogger({ name: 'test', level: 'fatal' });

@@ -2,7 +2,7 @@ import { createLogger, createMetrics } from '@shard-controller/shared/observabil
 import { aborted } from '@shard-controller/shared/runtime';
 import { afterEach, expect, test } from 'vitest';
 import { snapshotOver } from './testing/facts.ts';
-import { watchProxy, type WorkerHealthParts, workerHealth } from './worker-servers.ts';
+import { watchProxy, workerHealth, type WorkerHealthParts } from './worker-servers.ts';
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { exporterTimes, notificationDelay } from '../exporter-api/exporter-lifecycle.ts';
 import { SlotState } from '../feed/books/subscription.ts';
 import type { Outage } from '../feed/follow/outage.ts';
 import { SlotRole } from '../slots/slot-plan.ts';
-import { type CensusFeed, definitionsPause, STALE_MS, takeFeedCensus } from './feed-census.ts';
+import { type CensusFeed, STALE_MS, takeFeedCensus } from './feed-census.ts';
 
 const NOW = 100_000;
 const SLOTS = 4;
@@ -73,8 +74,10 @@ function feed(over: FeedOver = {}): CensusFeed {
   };
 }
 
-const census = (feeds: readonly CensusFeed[], resumedAt?: number, wasWhole?: boolean) =>
-  takeFeedCensus(feeds, NOW, resumedAt, wasWhole);
+const census = (feeds: readonly CensusFeed[], resumedAt?: number, wasWhole = true) =>
+  takeFeedCensus(feeds, NOW, { resumedAt, wasWhole });
+const definitionsPause = (feeds: readonly CensusFeed[], isWhole: boolean, now: number): number =>
+  notificationDelay(exporterTimes(feeds, { resumedAt: undefined, wasWhole: true }), isWhole, now);
 const reason = (feeds: readonly CensusFeed[], resumedAt?: number, wasWhole?: boolean): string =>
   census(feeds, resumedAt, wasWhole).warmth(true).warmReason;
 

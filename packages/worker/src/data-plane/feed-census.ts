@@ -1,25 +1,9 @@
 import type { UnavailableKind } from '@shard-controller/shared/contracts';
-import {
-  awaitsRestart,
-  RESTART_LIMIT_MS,
-  type StartOutlook,
-  startOutlook,
-  startsOver,
-  tellAfter,
-  wasLeft,
-} from '../exporter-api/index.ts';
+import { exporterLife, type ExporterState, exporterTimes, feedsInUse, type KnownPast } from '../exporter-api/index.ts';
 import { type FeedState, type ObjectIndex, SlotState, type Subscription } from '../feed/books/index.ts';
 import type { Feed } from '../feed/follow/index.ts';
 import type { SlotProgress } from '../handover/index.ts';
 import { isExposedRole, type SlotRoles } from '../slots/index.ts';
-
-/** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
-const SETTLE_MS = 1_000;
-/**
- * After a restart of this process the exporter's watches come back each with its own back-off, 1 to 30 s. What is said
- * about all feeds waits for most of them; verification finds a feed that is missing. ms.
- */
-const RESUME_MS = 10_000;
 
 /**
  * A feed without a proof of life for longer than this is not shown as healthy any more: the probe asks every 5 s and
@@ -82,37 +66,27 @@ export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
   objectsByResource(): Record<string, number>;
 }
 
-/**
- * @param now monotonic ms.
- * @param resumedAt when an exporter from before this process came back, if it did; monotonic ms.
- * @param wasWhole whether the exporter has shown everything since it last started from nothing.
- */
+/** @param now monotonic ms. */
 export function takeFeedCensus<F extends CensusFeed>(
   all: readonly F[],
   now: number,
-  resumedAt?: number,
-  wasWhole = true,
+  past: KnownPast = { resumedAt: undefined, wasWhole: true },
 ): FeedCensus<F> {
-  const sharded = all.filter(({ isQuiet }) => !isQuiet);
-  const isRestarting = expectsRestart(all, now);
-  const wanted = sharded.filter((feed) => isRestarting || !isLeft(feed, all));
+  const times = exporterTimes(all, past);
+  const life = exporterLife(times, now);
+  const wanted = feedsInUse(all, times, life);
   const feeds = wanted.filter(({ outage }) => outage === undefined);
   const out = wanted.filter(({ outage }) => outage !== undefined);
   // One that is mended is waited for: its objects are on their way, unless the exporter has yet to come for them.
   const mending = out.filter((feed) => feed.outage?.isMending === true && watchesOf(feed).length > 0);
-  const isSettled = feeds.length > 0 && feeds.every(({ createdAt }) => now - createdAt >= SETTLE_MS) && !isRestarting;
+  const isSettled = life.state === 'Settled';
   // A list that a broken kind has yet to answer can be told nothing.
   const isTellable = (feed: F, { collecting }: CensusWatch): boolean => feed.outage === undefined || !collecting;
   const everySubscription = wanted.flatMap((feed) =>
     (feed.state?.subscriptions ?? []).filter((subscription) => isTellable(feed, subscription)),
   );
-  const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
-  const isThere = isSettled || (resumedAt !== undefined && !isRestarting);
-  const isKept = wasWhole && feeds.every((feed) => feed.wasWhole);
-  const exporter = isThere && (isBack || isKept) ? (isBack ? 'settled' : 'returning') : 'opening';
   const shownOf = (some: readonly F[]): ((slot: number) => boolean) => {
-    const isComplete =
-      isSettled && isBack && some.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
+    const isComplete = isSettled && some.every((feed) => feed.state?.filled === true && watchesOf(feed).length > 0);
     const watches = some.flatMap(watchesOf);
     return (slot) => isComplete && watches.every(({ slots }) => slots[slot] === SlotState.Shown);
   };
@@ -122,7 +96,7 @@ export function takeFeedCensus<F extends CensusFeed>(
   return {
     feeds,
     exported: wanted,
-    settled: isSettled && isBack,
+    settled: isSettled,
     total: feeds.length,
     synced: feeds.filter(({ state }) => state?.filled === true).length,
     unavailable: unavailableKinds(out),
@@ -133,17 +107,17 @@ export function takeFeedCensus<F extends CensusFeed>(
         .map(({ name }) => name)
         .sort(),
     warmth: (isAssigned) => {
-      const { warm, warmReason } = warmth(feeds, isAssigned, exporter);
-      return { warm, warmReason, startsOver: !warm && isStartingOver(all, now) };
+      const { warm, warmReason } = warmth(feeds, isAssigned, life.state);
+      return { warm, warmReason, startsOver: !warm && life.isStartingOver };
     },
     acknowledged: (slots, goesWithout = false) => slots.every(shownOf(goesWithout ? feeds : [...feeds, ...mending])),
     acknowledgedSlots,
     // One that is coming back shows what it had.
-    shownSlots: (slots) => (exporter === 'returning' ? slots.length : acknowledgedSlots(slots)),
+    shownSlots: (slots) => (life.state === 'Returning' ? slots.length : acknowledgedSlots(slots)),
     leftOut: new Set(out.map(({ resource }) => resource)).size,
     released: (slots) =>
-      isBack &&
-      sharded.length > 0 &&
+      life.isBack &&
+      all.some(({ isQuiet }) => !isQuiet) &&
       !feeds.some(isOutOfSight) &&
       everySubscription.every((subscription) => slots.every((slot) => subscription.slots[slot] === SlotState.Hidden)),
     objects: (slots) => sum(wanted, (feed) => sum(slots, (slot) => feed.state?.index.sentInSlot(slot) ?? 0)),
@@ -172,60 +146,6 @@ function unavailableKinds(out: readonly CensusFeed[]): UnavailableKind[] {
   return [...kinds.values()].sort((a, b) => (a.kind < b.kind ? -1 : 1));
 }
 
-/** Whether the exporter is about to start all its watches again, because it was told of a CustomResourceDefinition. */
-function expectsRestart(all: readonly CensusFeed[], now: number): boolean {
-  const definitions = definitionsOf(all);
-  if (definitions === undefined) return false;
-  const { state, isResumed, createdAt, startedAt, leftAt } = definitions;
-  // It will be told of what there is; one that was there before this process has been.
-  if (state?.filled !== true) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
-  return awaitsRestart({ startedAt, toldAt: state.toldAt, leftAt }, watchedOf(all), SETTLE_MS, now);
-}
-
-/** Whether the exporter is starting all its watches again, until it shows everything. */
-function isStartingOver(all: readonly CensusFeed[], now: number): boolean {
-  const definitions = definitionsOf(all);
-  if (definitions?.state === undefined) return false;
-  const { startedAt, state } = definitions;
-  // Watches on a kind that is going away come and go.
-  const watched = watchedOf(all).filter(({ problem }) => problem === undefined);
-  return startsOver({ startedAt, toldAt: state.toldAt }, watched, now);
-}
-
-/** Whether the exporter has started over without this feed: its kind is gone. */
-function isLeft(feed: CensusFeed, all: readonly CensusFeed[]): boolean {
-  const toldAt = definitionsOf(all)?.state?.toldAt;
-  const isUnused = feed.state?.everSubscribed === true && feed.state.subscriptions.length === 0;
-  return isUnused && toldAt !== undefined && wasLeft(feed, toldAt, watchedOf(all));
-}
-
-/** How long news of definitions are still to be kept from the exporter, ms. */
-export function definitionsPause(all: readonly CensusFeed[], isWhole: boolean, now: number): number {
-  const definitions = definitionsOf(all);
-  if (definitions === undefined) return 0;
-  const { startedAt, state } = definitions;
-  // Of a kind that is going away it will never be whole: that is the news.
-  const isBusy = expectsRestart(all, now) || (!isWhole && watchedOf(all).every(({ problem }) => problem === undefined));
-  return tellAfter({ startedAt, toldAt: state?.toldAt }, watchedOf(all), isBusy, now);
-}
-
-/** What becomes of a watch that the exporter asked for, from nothing, at `askedAt`; monotonic ms. */
-export function outlookOf(all: readonly CensusFeed[], askedAt: number, now: number): StartOutlook {
-  const definitions = definitionsOf(all);
-  if (definitions?.refusal !== undefined) return 'kept';
-  const watches = definitions === undefined ? [] : watchesOf(definitions);
-  if (definitions === undefined || watches.length === 0) return startOutlook(undefined, askedAt, now);
-  const { startedAt, leftAt, state } = definitions;
-  const isTold = !watches.some(({ initialPending }) => initialPending);
-  return startOutlook({ startedAt, toldAt: state?.toldAt, leftAt, isTold }, askedAt, now);
-}
-
-const definitionsOf = (all: readonly CensusFeed[]): CensusFeed | undefined => all.find(({ isQuiet }) => isQuiet);
-
-function watchedOf(all: readonly CensusFeed[]): readonly CensusFeed[] {
-  return all.filter((feed) => !feed.isQuiet && watchesOf(feed).length > 0);
-}
-
 /** Whether an exporter may show objects of the feed, and no watch tells which: it has yet to come, or to come back. */
 function isOutOfSight(feed: CensusFeed): boolean {
   return (feed.isResumed || feed.state?.everSubscribed === true) && (feed.state?.subscriptions ?? []).length === 0;
@@ -243,27 +163,28 @@ interface Warmth {
 
 const WARM: Warmth = { warm: true, warmReason: '' };
 
-/**
- * @param exporter how far the exporter's set of watches is known: it is still opening them, it has shown everything and is
- * coming back with it to this process, or they are all there.
- */
-function warmth(
-  feeds: readonly CensusFeed[],
-  isAssigned: boolean,
-  exporter: 'opening' | 'returning' | 'settled',
-): Warmth {
-  const cold = (warmReason: string): Warmth => ({ warm: false, warmReason });
+function warmth(feeds: readonly CensusFeed[], isAssigned: boolean, exporter: ExporterState): Warmth {
   if (!isAssigned) return cold('no assignment yet');
   // It has kept its series: what its watches have not corrected yet is stale or doubled, but not missing.
-  if (exporter === 'returning') return WARM;
+  if (exporter === 'Returning') return WARM;
   if (feeds.length === 0) return cold('the exporter has not asked for any resource yet');
-  if (exporter === 'opening') return cold('the exporter is opening its watches');
-  for (const feed of feeds) {
-    const reason = coldReason(feed);
-    if (reason !== undefined) return cold(reason);
+  switch (exporter) {
+    case 'Absent':
+    case 'Discovering':
+    case 'Restarting':
+    case 'Opening':
+    case 'Resuming':
+      return cold('the exporter is opening its watches');
+    case 'Extending':
+    case 'Settled': {
+      const reason = feeds.map(coldReason).find((each) => each !== undefined);
+      return reason === undefined ? WARM : cold(reason);
+    }
   }
-  return WARM;
+  return exporter satisfies never;
 }
+
+const cold = (warmReason: string): Warmth => ({ warm: false, warmReason });
 
 function coldReason(feed: CensusFeed): string | undefined {
   const { name, state, problem, isResumed, wasWhole } = feed;

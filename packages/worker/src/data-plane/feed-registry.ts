@@ -1,11 +1,16 @@
 import type { Logger } from '@shard-controller/shared/observability';
-import { type FeedDirectory, isCustomResourceDefinitions, type StartOutlook } from '../exporter-api/index.ts';
+import {
+  exporterTimes,
+  type FeedDirectory,
+  isCustomResourceDefinitions,
+  type StartOutlook,
+  startOutlook,
+} from '../exporter-api/index.ts';
 import { definitionSlots, Feed, type FeedContext, type FeedSlots } from '../feed/follow/index.ts';
 import type { CustomResourceKind } from '../pruning/index.ts';
 import { slotHashOf, type SlotRoles } from '../slots/index.ts';
 import { feedId, type FeedKey, pacedUpstream, resourceName } from '../upstream/index.ts';
 import type { ExporterPast } from './exporter-past.ts';
-import { outlookOf } from './feed-census.ts';
 import type { SlotTable } from './slot-table.ts';
 
 /** A feed that the exporter has left, while it uses others, is closed. ms. */
@@ -70,7 +75,7 @@ export class FeedRegistry implements FeedDirectory {
   outlook(askedAt: number): StartOutlook {
     // Without custom-resource-state an exporter does not look at definitions.
     if (this.#options.customResources.length === 0) return 'kept';
-    return outlookOf(this.all(), askedAt, this.#now());
+    return startOutlook(exporterTimes(this.all(), this.#options.past), askedAt, this.#now());
   }
 
   noteLeft(): void {

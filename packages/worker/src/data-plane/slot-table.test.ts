@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { SlotAssignment } from '../slots/index.ts';
+import type { SlotAssignment } from '../slots/slot-assignment.ts';
 import { SlotTable } from './slot-table.ts';
 
 const assignment = (over: Partial<SlotAssignment> = {}): SlotAssignment => ({

@@ -2,7 +2,7 @@ import { textToSlots } from '@shard-controller/shared/hashing';
 import type { UnavailableKind, VerifyReply, VerifyRequest } from '@shard-controller/shared/contracts';
 import { Semaphore } from '@shard-controller/shared/runtime';
 import { SlotView } from '../client-view/index.ts';
-import { ExporterApi } from '../exporter-api/index.ts';
+import { ExporterApi, exporterTimes, notificationDelay } from '../exporter-api/index.ts';
 import { type FeedContext, type FeedSlots, History } from '../feed/follow/index.ts';
 import { HandoverLedger, Verifier } from '../handover/index.ts';
 import { readRequestLine } from '../http/index.ts';
@@ -12,7 +12,7 @@ import { KindCatalog, parseApiPath, plainUpstream, resourceName } from '../upstr
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus } from './data-plane.ts';
 import { Endpoints } from './endpoints.ts';
 import { ExporterPast } from './exporter-past.ts';
-import { definitionsPause, type FeedCensus, takeFeedCensus } from './feed-census.ts';
+import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
 import { FeedRegistry } from './feed-registry.ts';
 import { FeedUpkeep } from './feed-upkeep.ts';
 import { Inspection } from './inspection.ts';
@@ -54,7 +54,8 @@ export class WorkerDataPlane implements DataPlane {
       past: this.#past,
       customResources,
       judge,
-      definitionsPause: () => definitionsPause(this.#feeds.all(), this.status().warm, clock.monotonic()),
+      definitionsPause: () =>
+        notificationDelay(exporterTimes(this.#feeds.all(), this.#past), this.status().warm, clock.monotonic()),
     });
     this.#upkeep = new FeedUpkeep({
       clock,
@@ -177,8 +178,7 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   #census(): FeedCensus {
-    const { resumedAt, wasWhole } = this.#past;
-    return takeFeedCensus(this.#feeds.all(), this.#options.clock.monotonic(), resumedAt, wasWhole);
+    return takeFeedCensus(this.#feeds.all(), this.#options.clock.monotonic(), this.#past);
   }
 
   #newContext(options: DataPlaneOptions): FeedContext {

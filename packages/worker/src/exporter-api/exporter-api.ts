@@ -27,7 +27,7 @@ import {
   type Upstream,
 } from '../upstream/index.ts';
 import { isWellFormedVersion, jsonCodec } from '../wire/index.ts';
-import type { StartOutlook } from './exporter-restart.ts';
+import type { StartOutlook } from './exporter-lifecycle.ts';
 
 /** What the endpoint needs of the data plane around it. */
 export interface FeedDirectory {

@@ -1,10 +1,11 @@
 export { type Caller, ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
 export {
-  awaitsRestart,
-  RESTART_LIMIT_MS,
+  exporterLife,
+  type ExporterState,
+  exporterTimes,
+  feedsInUse,
+  type KnownPast,
+  notificationDelay,
   type StartOutlook,
   startOutlook,
-  startsOver,
-  tellAfter,
-  wasLeft,
-} from './exporter-restart.ts';
+} from './exporter-lifecycle.ts';

@@ -9,12 +9,12 @@ import {
   type ObjectIdentity,
   type ObjectKind,
 } from '../../wire/index.ts';
+import { WITHDRAWAL_BYTES } from './event-batch.ts';
 import { FeedPast, type LateObjects } from './late-objects.ts';
 import { MembershipRing } from './membership-ring.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
 import { FeedScope, type SlotSet } from './scope.ts';
 import { type SlotCensus, takeCensus } from './slot-census.ts';
-import { WITHDRAWAL_BYTES } from './event-batch.ts';
 import { Subscription } from './subscription.ts';
 
 /**

@@ -1,12 +1,48 @@
 import { describe, expect, test } from 'vitest';
-import { awaitsRestart, type StartOutlook, startOutlook, startsOver, tellAfter } from './exporter-restart.ts';
+import {
+  type DefinitionTimes,
+  type ExporterLife,
+  exporterLife,
+  type ExporterState,
+  type ExporterTimes,
+  isRestarting,
+  notificationDelay,
+  RESUME_MS,
+  SETTLE_MS,
+  type StartOutlook,
+  startOutlook,
+  type WatchTimes,
+} from './exporter-lifecycle.ts';
 
-const SETTLE = 1_000;
 const NEVER = -Infinity;
 
+const definitionsOf = (over: Partial<DefinitionTimes> = {}): DefinitionTimes => ({
+  createdAt: 0,
+  startedAt: 40,
+  toldAt: NEVER,
+  leftAt: NEVER,
+  isResumed: false,
+  isListed: true,
+  watch: 'told',
+  ...over,
+});
+
+const timesOf = (over: Partial<ExporterTimes> = {}): ExporterTimes => ({
+  definitions: undefined,
+  watched: [],
+  openedAt: [0],
+  resumedAt: undefined,
+  hasAll: true,
+  ...over,
+});
+
+/** With definitions that it was told of. */
+const lifeOf = (definitions: Partial<DefinitionTimes>, watched: readonly WatchTimes[], now: number): ExporterLife =>
+  exporterLife(timesOf({ definitions: definitionsOf(definitions), watched }), now);
+
 /** Starts of a feed, the newest last. */
-function starts(...at: readonly number[]): { startedAt: number; startedBeforeAt: number } {
-  return { startedAt: at.at(-1) ?? NEVER, startedBeforeAt: at.at(-2) ?? NEVER };
+function starts(...at: readonly number[]): WatchTimes {
+  return { startedAt: at.at(-1) ?? NEVER, startedBeforeAt: at.at(-2) ?? NEVER, isTroubled: false };
 }
 
 test.each<readonly [string, number | undefined, number, ReturnType<typeof starts>[], boolean]>([
@@ -22,25 +58,25 @@ test.each<readonly [string, number | undefined, number, ReturnType<typeof starts
   ['later news is followed by one start', 60_000, 60_500, [starts(100, 3_050), starts(120, 3_060)], true],
   ['which ends the wait', 60_000, 64_000, [starts(3_050, 62_000), starts(3_060, 62_010)], false],
   ['one that never comes is not waited for', 60_000, 70_000, [starts(100, 3_050), starts(120, 3_060)], false],
-])('%s', (_what, toldAt, now, watched, expected) => {
-  expect(awaitsRestart({ startedAt: 40, toldAt, leftAt: NEVER }, watched, SETTLE, now)).toBe(expected);
+])('%s', (_what, toldAt = NEVER, now, watched, expected) => {
+  expect(isRestarting(lifeOf({ toldAt }, watched, now))).toBe(expected);
 });
 
 test('a second start at its usual time counts, although watches of the first are left a moment later', () => {
   const definitions = { startedAt: 40, toldAt: 50, leftAt: 3_055 };
-  expect(awaitsRestart(definitions, [starts(3_050), starts(3_060)], SETTLE, 4_200)).toBe(false);
+  expect(isRestarting(lifeOf(definitions, [starts(3_050), starts(3_060)], 4_200))).toBe(false);
 });
 
 test('a second start that comes at once is known by the watches that were left', () => {
   const definitions = { startedAt: 40, toldAt: 50, leftAt: 690 };
-  expect(awaitsRestart(definitions, [starts(700), starts(710)], SETTLE, 1_800)).toBe(false);
-  expect(awaitsRestart(definitions, [starts(700), starts(100)], SETTLE, 1_800)).toBe(true);
+  expect(isRestarting(lifeOf(definitions, [starts(700), starts(710)], 1_800))).toBe(false);
+  expect(isRestarting(lifeOf(definitions, [starts(700), starts(100)], 1_800))).toBe(true);
 });
 
 test('an exporter that was there before this process has had its second start', () => {
   const definitions = { startedAt: NEVER, toldAt: 60_000, leftAt: NEVER };
-  expect(awaitsRestart(definitions, [starts(), starts()], SETTLE, 61_000)).toBe(true);
-  expect(awaitsRestart(definitions, [starts(62_000), starts(62_010)], SETTLE, 64_000)).toBe(false);
+  expect(isRestarting(lifeOf(definitions, [starts(), starts()], 61_000))).toBe(true);
+  expect(isRestarting(lifeOf(definitions, [starts(62_000), starts(62_010)], 64_000))).toBe(false);
 });
 
 test.each<readonly [string, number | undefined, number, ReturnType<typeof starts>[], boolean]>([
@@ -50,15 +86,15 @@ test.each<readonly [string, number | undefined, number, ReturnType<typeof starts
   ['that opened one of them once more', 60_000, 65_000, [starts(3_050, 62_000), starts(62_010, 64_000)], false],
   ['that has not come to an end in a minute', 60_000, 120_000, [starts(3_050, 62_000)], false],
   ['that was started itself', 50, 2_000, [starts(100), starts(120)], false],
-])('whether an exporter that is not whole starts over: one %s', (_what, toldAt, now, watched, expected) => {
-  expect(startsOver({ startedAt: 40, toldAt }, watched, now)).toBe(expected);
+])('whether an exporter that is not whole starts over: one %s', (_what, toldAt = NEVER, now, watched, expected) => {
+  expect(lifeOf({ toldAt }, watched, now).isStartingOver).toBe(expected);
 });
 
-test.each<readonly [string, number, Partial<Parameters<typeof startOutlook>[0]> | undefined, number, StartOutlook]>([
+test.each<readonly [string, number, Partial<DefinitionTimes> | undefined, number, StartOutlook]>([
   ['before the one of the definitions', 100, undefined, 1_050, 'unknown'],
   ['that no definitions follow', 100, undefined, 1_150, 'kept'],
-  ['while the definitions are being listed', 100, { isTold: false }, 9_000, 'unknown'],
-  ['whose definitions cannot be listed', 100, { isTold: false }, 10_040, 'kept'],
+  ['while the definitions are being listed', 100, { watch: 'untold' }, 9_000, 'unknown'],
+  ['whose definitions cannot be listed', 100, { watch: 'untold' }, 10_040, 'kept'],
   ['where there are no definitions', 100, {}, 120, 'kept'],
   ['where there were none, and one has gone before', 100, { toldAt: 30 }, 120, 'kept'],
   ['of the first start', 100, { toldAt: 50 }, 120, 'dropped'],
@@ -77,15 +113,16 @@ test.each<readonly [string, number, Partial<Parameters<typeof startOutlook>[0]> 
   ['in later life', 70_000, { toldAt: 50 }, 70_000, 'kept'],
   ['after later news', 70_000, { toldAt: 69_000 }, 70_000, 'kept'],
 ])('what becomes of a watch %s', (_what, askedAt, definitions, now, expected) => {
-  const known = definitions && { startedAt: 40, toldAt: undefined, leftAt: NEVER, isTold: true, ...definitions };
-  expect(startOutlook(known, askedAt, now)).toBe(expected);
+  expect(startOutlook(timesOf({ definitions: definitions && definitionsOf(definitions) }), askedAt, now)).toBe(
+    expected,
+  );
 });
 
 describe('news of definitions', () => {
   /** The exporter looks at 62_000, 65_000, 68_000 … */
   const watched = [starts(3_050, 62_000), starts(3_060, 62_010), starts(62_010, 64_500)];
   const after = (now: number, { isBusy = false, toldAt = 61_500 } = {}): number =>
-    tellAfter({ startedAt: 40, toldAt }, watched, isBusy, now);
+    notificationDelay(timesOf({ definitions: definitionsOf({ toldAt }), watched }), !isBusy, now);
 
   test.each([
     [65_900, 1_400],
@@ -109,11 +146,64 @@ describe('news of definitions', () => {
 
   test('do not wait while it is not known when it looks', () => {
     const at = (startedAt: number, feeds: ReturnType<typeof starts>[]): number =>
-      tellAfter({ startedAt, toldAt: undefined }, feeds, false, 2_000);
+      notificationDelay(timesOf({ definitions: definitionsOf({ startedAt }), watched: feeds }), true, 2_000);
     expect(at(40, [starts(100), starts(120)])).toBe(0);
     expect(at(40, [])).toBe(0);
     // It was there before this process.
     expect(at(NEVER, [starts(), starts()])).toBe(0);
     expect(at(NEVER, [starts(1_000)])).toBe(1_300);
   });
+});
+
+describe('the life of an exporter', () => {
+  const NOW = 100_000;
+  const rows: readonly [ExporterState, Partial<ExporterTimes>][] = [
+    ['Absent', { openedAt: [] }],
+    ['Opening', { openedAt: [0, NOW - SETTLE_MS + 1] }],
+    ['Settled', { openedAt: [0, NOW - SETTLE_MS] }],
+    ['Returning', { resumedAt: NOW - RESUME_MS + 1 }],
+    ['Returning', { resumedAt: NOW - 1, openedAt: [] }],
+    ['Resuming', { resumedAt: NOW - RESUME_MS + 1, hasAll: false }],
+    ['Settled', { resumedAt: NOW - RESUME_MS, hasAll: false }],
+    ['Extending', { resumedAt: NOW - RESUME_MS, openedAt: [0, NOW - 1] }],
+    ['Discovering', { definitions: definitionsOf({ createdAt: NOW - 1, isListed: false, watch: 'none' }) }],
+    ['Settled', { definitions: definitionsOf({ createdAt: NOW - 1, isListed: false, isResumed: true }) }],
+    ['Discovering', { definitions: definitionsOf({ startedAt: NOW - 20, toldAt: NOW - 10 }) }],
+    ['Restarting', { definitions: definitionsOf({ toldAt: NOW - 10 }) }],
+    ['Restarting', { definitions: definitionsOf({ toldAt: NOW - 10 }), resumedAt: NOW - 20 }],
+  ];
+
+  test.each(rows)('%s: %o', (state, times) => {
+    expect(exporterLife(timesOf(times), NOW).state).toBe(state);
+  });
+
+  test('goes on when all its watches have started again and settled', () => {
+    const times = timesOf({ definitions: definitionsOf({ toldAt: NOW - 10 }), watched: [starts(0, NOW - 9)] });
+    expect(exporterLife(times, NOW).state).toBe('Restarting');
+    expect(exporterLife(times, NOW - 9 + SETTLE_MS).state).toBe('Settled');
+  });
+
+  test('tells whether what it had has had time to come back, whatever it does meanwhile', () => {
+    const definitions = definitionsOf({ toldAt: NOW - 10 });
+    const isBack = (resumedAt?: number): boolean => exporterLife(timesOf({ definitions, resumedAt }), NOW).isBack;
+    expect([isBack(), isBack(NOW - 1), isBack(NOW - RESUME_MS)]).toEqual([true, false, true]);
+  });
+});
+
+test('news of a kind that goes away are told although it is not whole', () => {
+  const watched = [starts(3_050, 62_000)];
+  const delay = (isTroubled: boolean): number =>
+    notificationDelay(
+      timesOf({
+        definitions: definitionsOf({ toldAt: 61_500 }),
+        watched: [...watched, { ...starts(62_000), isTroubled }],
+      }),
+      false,
+      67_300,
+    );
+  expect([delay(false), delay(true)]).toEqual([3_000, 0]);
+});
+
+test('without definitions of its own nothing is kept from it', () => {
+  expect(notificationDelay(timesOf(), false, 67_300)).toBe(0);
 });

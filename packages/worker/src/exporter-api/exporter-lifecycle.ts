@@ -1,0 +1,271 @@
+import type { Subscription } from '../feed/books/index.ts';
+import type { Feed } from '../feed/follow/index.ts';
+
+/**
+ * The life of an exporter, seen from the watches that it opens. With custom-resource-state, kube-state-metrics looks every
+ * 3 s whether it was told of a CustomResourceDefinition, from its first list on, and then drops all its stores and starts
+ * all its watches again (`PollForCacheUpdates` of its internal/discovery). So it has a first start, which it drops, and
+ * after news of a definition it starts over.
+ *
+ * Times are taken from the feeds once (`exporterTimes`); what they say at a moment is one value (`exporterLife`). All times
+ * are monotonic ms; -Infinity is never.
+ */
+
+/** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */
+export const SETTLE_MS = 1_000;
+/**
+ * After a restart of this process the exporter's watches come back each with its own back-off, 1 to 30 s. What is said
+ * about all feeds waits for most of them; verification finds a feed that is missing. ms.
+ */
+export const RESUME_MS = 10_000;
+/** Should it never start over, it is waited for so long. ms. */
+export const RESTART_LIMIT_MS = 10_000;
+/** An exporter's watches and the one of the definitions are opened at about the same time, in any order. ms. */
+const SAME_START_MS = 1_000;
+/** What it opens so long after that is of its second start. ms. */
+const FIRST_START_MS = 2_500;
+/** An exporter that is not whole so long after it was told of a definition has other troubles. ms. */
+const START_OVER_LIMIT_MS = 60_000;
+
+/** What is looked at of a feed. */
+export interface LifeFeed
+  extends Pick<Feed, 'isQuiet' | 'isResumed' | 'wasWhole' | 'createdAt' | 'startedAt' | 'startedBeforeAt' | 'leftAt'> {
+  readonly problem: string | undefined;
+  readonly outage: unknown;
+  readonly refusal: unknown;
+  readonly state:
+    | {
+        readonly filled: boolean;
+        readonly everSubscribed: boolean;
+        readonly toldAt: number | undefined;
+        readonly subscriptions: readonly Pick<Subscription, 'attached' | 'initialPending'>[];
+      }
+    | undefined;
+}
+
+/** When the exporter asked for everything of one feed. */
+export interface WatchTimes {
+  readonly startedAt: number;
+  readonly startedBeforeAt: number;
+  /** Its kind may be going away: such watches come and go. */
+  readonly isTroubled: boolean;
+}
+
+/** The exporter's watch on all definitions. */
+export interface DefinitionTimes {
+  /** When the feed was opened. */
+  readonly createdAt: number;
+  /** When it asked for all of them; never, if that was before this process. */
+  readonly startedAt: number;
+  /** When it was told of one for the last time. */
+  readonly toldAt: number;
+  /** When it first left a watch of that start that had been kept silent: its second start has begun. */
+  readonly leftAt: number;
+  /** It had the watch before this process, and knows what there is. */
+  readonly isResumed: boolean;
+  readonly isListed: boolean;
+  readonly watch: 'refused' | 'none' | 'untold' | 'told';
+}
+
+export interface ExporterTimes {
+  /** Undefined without custom-resource-state. */
+  readonly definitions: DefinitionTimes | undefined;
+  /** Of the sharded feeds that it watches. */
+  readonly watched: readonly WatchTimes[];
+  /** When the feeds were opened that it has not left and that can be read. */
+  readonly openedAt: readonly number[];
+  /** When it came back to this process; undefined when it started from nothing. */
+  readonly resumedAt: number | undefined;
+  /** It had shown everything, here or to the process before this one, and has kept that. */
+  readonly hasAll: boolean;
+}
+
+/** What is known of an exporter that may have been there before this process. */
+export interface KnownPast {
+  readonly resumedAt: number | undefined;
+  readonly wasWhole: boolean;
+}
+
+export function exporterTimes(feeds: readonly LifeFeed[], { resumedAt, wasWhole }: KnownPast): ExporterTimes {
+  const definitions = feeds.find(({ isQuiet }) => isQuiet);
+  const sharded = feeds.filter(({ isQuiet }) => !isQuiet);
+  const watched = sharded.filter(isWatched).map(watchTimes);
+  const toldAt = definitions?.state?.toldAt;
+  const counting = sharded.filter((feed) => feed.outage === undefined && !hasLeft(feed, toldAt, watched));
+  return {
+    definitions: definitions && definitionTimes(definitions),
+    watched,
+    openedAt: counting.map(({ createdAt }) => createdAt),
+    resumedAt,
+    hasAll: wasWhole && counting.every((feed) => feed.wasWhole),
+  };
+}
+
+/** Sharded feeds that the exporter uses. One that it left when it started over is none: its kind is gone. */
+export function feedsInUse<F extends LifeFeed>(feeds: readonly F[], times: ExporterTimes, life: ExporterLife): F[] {
+  const sharded = feeds.filter(({ isQuiet }) => !isQuiet);
+  if (isRestarting(life)) return sharded;
+  const toldAt = times.definitions?.toldAt;
+  return sharded.filter((feed) => !hasLeft(feed, toldAt, times.watched));
+}
+
+/** Whether the exporter, since it was told, has started everything that it watches, but not this. */
+function hasLeft({ state, startedAt }: LifeFeed, toldAt = -Infinity, watched: readonly WatchTimes[]): boolean {
+  if (state?.everSubscribed !== true || state.subscriptions.length > 0 || toldAt === -Infinity) return false;
+  return startedAt <= toldAt && watched.length > 0 && watched.every(({ startedAt: other }) => other > toldAt);
+}
+
+function isWatched({ state }: LifeFeed): boolean {
+  return state?.subscriptions.some(({ attached }) => attached) === true;
+}
+
+function watchTimes({ startedAt, startedBeforeAt, problem }: LifeFeed): WatchTimes {
+  return { startedAt, startedBeforeAt, isTroubled: problem !== undefined };
+}
+
+function definitionTimes(feed: LifeFeed): DefinitionTimes {
+  const { createdAt, startedAt, leftAt, isResumed, refusal, state } = feed;
+  const watches = state?.subscriptions.filter(({ attached }) => attached) ?? [];
+  const isTold = !watches.some(({ initialPending }) => initialPending);
+  const open = watches.length === 0 ? 'none' : isTold ? 'told' : 'untold';
+  return {
+    createdAt,
+    startedAt,
+    toldAt: state?.toldAt ?? -Infinity,
+    leftAt,
+    isResumed,
+    isListed: state?.filled === true,
+    watch: refusal === undefined ? open : 'refused',
+  };
+}
+
+/**
+ * - `Absent`: it has asked for nothing yet.
+ * - `Discovering`: its first start; it is told of the definitions there are, and starts everything again.
+ * - `Restarting`: it was told of a definition later on, and has yet to start its watches again.
+ * - `Opening`: it opens its watches.
+ * - `Returning`: it comes back to this process with everything that it had shown.
+ * - `Resuming`: it comes back, and had not shown everything.
+ * - `Extending`: it is back, and opens watches that it did not have.
+ * - `Settled`: all its watches are there.
+ */
+export type ExporterState =
+  | 'Absent'
+  | 'Discovering'
+  | 'Restarting'
+  | 'Opening'
+  | 'Returning'
+  | 'Resuming'
+  | 'Extending'
+  | 'Settled';
+
+export interface ExporterLife {
+  readonly state: ExporterState;
+  /** What it had before this process has had time to come back. */
+  readonly isBack: boolean;
+  /** If it is not whole, then because it was told of a definition a moment ago. */
+  readonly isStartingOver: boolean;
+}
+
+export function exporterLife(times: ExporterTimes, now: number): ExporterLife {
+  const { resumedAt } = times;
+  const isBack = resumedAt === undefined || now - resumedAt >= RESUME_MS;
+  return { state: stateAt(times, isBack, now), isBack, isStartingOver: isStartingOver(times, now) };
+}
+
+/** It is about to start all its watches again: until then a scrape of it may show next to nothing. */
+export function isRestarting({ state }: ExporterLife): boolean {
+  return state === 'Discovering' || state === 'Restarting';
+}
+
+function stateAt(times: ExporterTimes, isBack: boolean, now: number): ExporterState {
+  const { definitions, openedAt, resumedAt, hasAll } = times;
+  if (definitions !== undefined && awaitsRestart(definitions, times.watched, now)) {
+    return definitions.toldAt < definitions.startedAt + FIRST_START_MS ? 'Discovering' : 'Restarting';
+  }
+  if (!isBack) return hasAll ? 'Returning' : 'Resuming';
+  const isComplete = openedAt.length > 0 && openedAt.every((at) => now - at >= SETTLE_MS);
+  if (isComplete) return 'Settled';
+  if (resumedAt !== undefined) return 'Extending';
+  return openedAt.length === 0 ? 'Absent' : 'Opening';
+}
+
+function awaitsRestart(definitions: DefinitionTimes, watched: readonly WatchTimes[], now: number): boolean {
+  const { createdAt, startedAt, toldAt, leftAt, isResumed, isListed } = definitions;
+  // It will be told of what there is; one that was there before this process has been.
+  if (!isListed) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
+  if (now - toldAt >= RESTART_LIMIT_MS) return false;
+  const hasRestarted = ({ startedAt: last, startedBeforeAt: before }: WatchTimes): boolean => {
+    const isEarly = before < startedAt - SAME_START_MS && last < startedAt + FIRST_START_MS;
+    const isFirst = isEarly && (leftAt <= startedAt || last < leftAt);
+    return last > toldAt && !isFirst && now - last >= SETTLE_MS;
+  };
+  return watched.length === 0 || !watched.every(hasRestarted);
+}
+
+/** Not of those that it found when it was started itself, and unless a watch that was started again was lost once more. */
+function isStartingOver({ definitions, watched }: ExporterTimes, now: number): boolean {
+  if (definitions === undefined) return false;
+  const { startedAt, toldAt } = definitions;
+  if (toldAt < startedAt + FIRST_START_MS || now - toldAt >= START_OVER_LIMIT_MS) return false;
+  return watched.every(({ startedBeforeAt, isTroubled }) => isTroubled || startedBeforeAt <= toldAt);
+}
+
+/**
+ * What becomes of a watch that the exporter starts from nothing: it drops all it got with its second start, it keeps it, or
+ * that will show within a moment.
+ */
+export type StartOutlook = 'dropped' | 'kept' | 'unknown';
+
+/** @param askedAt when it asked for the watch in question. */
+export function startOutlook({ definitions }: ExporterTimes, askedAt: number, now: number): StartOutlook {
+  const { watch = 'none', startedAt = -Infinity, toldAt = -Infinity, leftAt = -Infinity } = definitions ?? {};
+  const isLater = askedAt >= startedAt + FIRST_START_MS || leftAt > startedAt;
+  switch (watch) {
+    case 'refused':
+      return 'kept';
+    case 'none':
+      return now - askedAt < SAME_START_MS ? 'unknown' : 'kept';
+    case 'untold':
+      return !isLater && now - startedAt < RESTART_LIMIT_MS ? 'unknown' : 'kept';
+    case 'told':
+      return !isLater && toldAt >= startedAt && now - toldAt < RESTART_LIMIT_MS ? 'dropped' : 'kept';
+  }
+  return watch satisfies never;
+}
+
+/** `Interval` of internal/discovery: it looks so often whether it was told of a definition. ms. */
+const LOOK_EVERY_MS = 3_000;
+/**
+ * It is told between these times before it looks: late, because from then on its exposition cannot be shown; early
+ * enough for a busy machine, and because its watches, by which the look is known, come a moment after it. ms.
+ */
+const TELL_FROM_MS = 700;
+const TELL_UNTIL_MS = 250;
+/** It is told again so long after the last time, however busy it is. ms. */
+const TELL_LIMIT_MS = 15_000;
+
+/**
+ * How long news of definitions are kept from the exporter, ms: until shortly before it looks for them, and while it is
+ * busy with the last ones. So it starts over at once, all news of the meantime count for one start, and between two of
+ * them it can be scraped. 0 where it is not known when it looks: until it has started over for the first time.
+ *
+ * @param isWhole whether a scrape of it would show everything.
+ */
+export function notificationDelay(times: ExporterTimes, isWhole: boolean, now: number): number {
+  const { definitions, watched } = times;
+  if (definitions === undefined) return 0;
+  const { startedAt, toldAt } = definitions;
+  // All its watches are opened at a look; one that was opened again later, by itself, says nothing.
+  const looked = Math.min(...watched.map(({ startedAt: last }) => last));
+  if (!Number.isFinite(looked) || looked <= startedAt + FIRST_START_MS) return 0;
+  const untilLook = LOOK_EVERY_MS - ((now - looked) % LOOK_EVERY_MS);
+  if (untilLook > TELL_FROM_MS) return untilLook - TELL_FROM_MS;
+  const toldMs = now - toldAt;
+  // Of a kind that is going away it will never be whole: that is the news.
+  const isPartial = !isWhole && !watched.some(({ isTroubled }) => isTroubled);
+  const isBusy = isRestarting(exporterLife(times, now)) || isPartial;
+  // What comes right after the first news belongs to them.
+  const mayTell = !isBusy || toldMs < TELL_FROM_MS || toldMs >= TELL_LIMIT_MS;
+  return mayTell && untilLook >= TELL_UNTIL_MS ? 0 : untilLook + LOOK_EVERY_MS - TELL_FROM_MS;
+}
