@@ -14,7 +14,7 @@ export async function runWorker(dependencies: WorkerDependencies): Promise<void>
   const { config, clock, signal } = dependencies;
   const identity = identityOf(config);
   const logger = dependencies.logger.child({ shardConfig: config.SHARD_CONFIG, shard: identity.shardId });
-  logger.info({ pod: identity.pod, replica: identity.replica, boot: identity.boot }, 'worker starts');
+  logger.info({ pod: identity.pod, replica: identity.replica, boot: identity.boot }, 'starting');
   const worker = new Worker({ ...dependencies, logger, identity });
   const end = new AbortController();
   const drain = (): void => void worker.drain().finally(() => end.abort());
@@ -25,5 +25,5 @@ export async function runWorker(dependencies: WorkerDependencies): Promise<void>
   } finally {
     await worker.close();
   }
-  logger.info('worker has ended');
+  logger.info('stopped');
 }

@@ -46,7 +46,7 @@ export function stallRecovery(
     onOpen: ({ confirmed, afterMs, error }) => {
       const fields = { afterMs: Math.round(afterMs) };
       if (confirmed) logger.info(fields, 'assignment read after the stall');
-      else logger.warn({ ...fields, err: error }, 'nothing answered after the stall: serving as before');
+      else logger.warn({ ...fields, err: error }, 'no answer after the stall: serving as before');
       parts.onOpen();
     },
   };

@@ -309,7 +309,7 @@ export class Worker {
         // Before the first consistent read of the ShardInstance there is nothing to compare a message with.
         this.#source.loaded
           .then(() => this.#notices.follow(link, link.closed))
-          .catch((error: unknown) => logger.error({ err: error }, 'assignments on NATS are not followed any more'));
+          .catch((error: unknown) => logger.error({ err: error }, 'assignments on NATS are no longer followed'));
       },
       onStatus: (connected) => {
         if (connected) this.#heart.hurry();

@@ -26,10 +26,10 @@ export class Endpoints {
   async open(): Promise<{ readonly port: number; readonly clientPort: number | undefined }> {
     const { host, port, clientPort, logger } = this.#options;
     const at = await this.#listen('exporter', port, "PROXY_PORT (and the exporter's --apiserver with it)");
-    logger.info({ host, port: at }, 'the exporter can reach its API endpoint');
+    logger.info({ host, port: at }, 'the API endpoint of the exporter is listening');
     if (clientPort === undefined) return { port: at, clientPort: undefined };
     const clientsAt = await this.#listen('client', clientPort, 'CLIENT_PORT');
-    logger.info({ host, port: clientsAt }, 'other clients can read the slots of this shard');
+    logger.info({ host, port: clientsAt }, 'the API endpoint of other clients is listening');
     return { port: at, clientPort: clientsAt };
   }
 
@@ -51,7 +51,7 @@ export class Endpoints {
     const { host, logger, answer } = this.#options;
     const server = newServer((request, response) => answer(request, response, caller));
     const at = await listen(server, { host, port, variable }, (err) => {
-      logger.error({ err, caller }, 'an endpoint of the watch proxy failed to take a connection');
+      logger.error({ err, caller }, 'an endpoint of the watch proxy failed to accept a connection');
     });
     this.#servers.push(server);
     return at;

@@ -107,7 +107,7 @@ export class FeedRegistry implements FeedDirectory {
     feed.outage = past.outageOf(feed.resource);
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {
-      this.#logger.error({ feed: feed.name, err: error }, 'a feed failed and is given up: its watches end');
+      this.#logger.error({ feed: feed.name, err: error }, 'a feed failed: giving it up and ending its watches');
       abort.abort();
       this.#feeds.delete(feed.id);
     });
@@ -129,7 +129,7 @@ export class FeedRegistry implements FeedDirectory {
       const usual = isLeft ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
       const limit = feed.outage === undefined ? usual : OUTAGE_IDLE_LIMIT_MS;
       if (now - feed.idleSince < limit) continue;
-      this.#logger.info({ feed: feed.name }, 'the exporter has left this feed: closed');
+      this.#logger.info({ feed: feed.name }, 'closed a feed that the exporter has left');
       this.#feeds.delete(feed.id);
       abort.abort();
       // Should it come again, it may be another kind under the same name.

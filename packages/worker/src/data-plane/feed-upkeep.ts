@@ -42,7 +42,7 @@ export class FeedUpkeep {
       for (const lost of lostSubscriptions(feed.state?.subscriptions ?? [])) {
         logger.warn(
           { awaitedMs: lost.awaitedMs(), stalledMs: lost.stalledMs() },
-          'a watch of the exporter is given up: it did not come back or took nothing',
+          'giving up a watch of the exporter: the exporter did not come back or read nothing',
         );
         lost.close();
       }
@@ -60,10 +60,10 @@ export class FeedUpkeep {
     for (const [{ name, resource, outage }, was] of before) {
       if (outage !== undefined && was === undefined) {
         const { cause, problem } = outage;
-        logger.warn({ feed: name, cause, problem }, 'a kind cannot be read: the others go on without it');
+        logger.warn({ feed: name, cause, problem }, 'a kind cannot be read: continuing without it');
       } else if (outage === undefined && was !== undefined) {
         past.noteMended(resource);
-        logger.info({ feed: name }, 'a kind is whole again');
+        logger.info({ feed: name }, 'a kind is complete again');
       }
     }
   }
@@ -80,7 +80,7 @@ export class FeedUpkeep {
     this.#isInterrupted = cut.length > 0;
     const problem =
       cut.find((feed) => feed.problem !== undefined)?.problem ??
-      'the API server answers nothing: it is frozen, or packets get lost';
+      'the API server does not answer: it is frozen, or packets are lost';
     if (cut.length === 0) logger.info({ feeds: feeds.length }, 'all feeds follow the API server');
     else logger.warn({ feeds: cut.length, of: feeds.length, problem }, 'feeds are cut off from the API server');
   }

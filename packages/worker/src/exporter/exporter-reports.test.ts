@@ -16,7 +16,7 @@ test('says where the exporter is, and where to look', () => {
   onSilence(15_000.4);
   expect(lines).toEqual([
     'info kube-state-metrics at 127.0.0.1:8080 answers',
-    'warn kube-state-metrics at 127.0.0.1:8080 does not answer any more: see the log of its container',
+    'warn kube-state-metrics at 127.0.0.1:8080 no longer answers: see the log of its container',
     'warn kube-state-metrics at 127.0.0.1:8080 does not answer: see the log and the arguments of its container',
   ]);
   expect(changes).toBe(2);

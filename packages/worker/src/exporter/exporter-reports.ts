@@ -15,7 +15,7 @@ export function exporterReports(
   return {
     onChange: ({ state }) => {
       if (state === 'running') logger.info(`${where} answers`);
-      else logger.warn(`${where} does not answer any more: see the log of its container`);
+      else logger.warn(`${where} no longer answers: see the log of its container`);
       onChange();
     },
     onSilence: (ms) => {

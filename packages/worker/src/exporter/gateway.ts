@@ -134,7 +134,7 @@ export class Gateway {
   async start(): Promise<void> {
     const { host, port, logger } = this.#options;
     await listen(this.#server, { host, port, variable: 'GATEWAY_PORT' }, (err) => {
-      logger.error({ err }, 'the metrics gateway failed to take a connection');
+      logger.error({ err }, 'the metrics gateway failed to accept a connection');
     });
   }
 
@@ -189,7 +189,7 @@ export class Gateway {
     const patience = this.#options.state().startsOver === true ? budget.startOverHold : budget.hold;
     if (!(await this.#turns.enter(patience, waiting))) {
       if (gone.signal.aborted) return 'client_gone';
-      say(response, 503, `${this.#turns.held} scrapes are running, no more than that at a time: try again`);
+      say(response, 503, `${this.#turns.held} scrapes are running, which is the maximum: try again`);
       return 'too_many';
     }
     try {
