@@ -19,7 +19,13 @@ import {
 import { loadManagerConfig, type ManagerConfig } from './config/index.ts';
 import { kubeconfigEndpoint } from './effects/index.ts';
 import { decisionEnvelopeSchema } from './event-log/index.ts';
-import { inspectionService, isManagerGone } from './inspection/index.ts';
+import {
+  inspectionEndpoints,
+  type InspectionOptions,
+  inspectionRoutes,
+  inspectionService,
+  isManagerGone,
+} from './inspection/index.ts';
 import { Leadership } from './leadership/index.ts';
 import { ClusterView, ListeningPeriod, WorkerRegistry } from './observation/index.ts';
 import { DecisionMetrics, Fleet } from './runner/index.ts';
@@ -131,7 +137,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     cluster.isSynced ? undefined : 'ShardConfigs, ShardInstances and pods are not listed yet',
   );
   health.addReadinessCheck('nats', async () => (link.connected ? undefined : (link.status.problem ?? 'not connected')));
-  const inspection = inspectionService({
+  const questions: InspectionOptions = {
     link,
     clock,
     identity: elector.identity,
@@ -141,7 +147,11 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
       const view = registry.view({ namespace, config: name, shardId, replica }, uid);
       return view === undefined ? undefined : { pod: view.heartbeat.pod, objects: view.heartbeat.load.objects };
     },
-  });
+  };
+  const inspection = inspectionService(questions);
+  if (config.inspectionHttp) {
+    health.addRoutes(inspectionRoutes(inspectionEndpoints(questions), () => leadership.term !== undefined));
+  }
   // Who asks while no manager leads hears "no responders" at once, instead of nothing.
   leadership.onChange((leading) => (leading ? inspection.open() : inspection.close()));
   return [

@@ -40,6 +40,8 @@ const managerEnvironmentSchema = z
     LEASE_RETRY_PERIOD: env.duration(100, 60_000).default(1_000),
     /** Port of /livez, /readyz and /metrics. */
     HTTP_PORT: env.port().default(8080),
+    /** Whether questions are answered on that port, too (`/inspect/v1/`), for `kubectl shard`. */
+    INSPECTION_HTTP: env.oneOf(['on', 'off']).default('on'),
     /** How often everything that state implies is compared with the cluster, even without a change. */
     RESYNC_INTERVAL: env.duration(500, 600_000).default(10_000),
     /** Longest time between two looks at deadlines and thresholds. */
@@ -86,6 +88,7 @@ export interface ManagerConfig {
     readonly retryPeriodMs: number;
   };
   readonly httpPort: number;
+  readonly inspectionHttp: boolean;
   readonly resyncIntervalMs: number;
   readonly tickIntervalMs: number;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -129,6 +132,7 @@ export function loadManagerConfig(environment: Environment): ManagerConfig {
       retryPeriodMs: e.LEASE_RETRY_PERIOD,
     },
     httpPort: e.HTTP_PORT,
+    inspectionHttp: e.INSPECTION_HTTP === 'on',
     resyncIntervalMs: e.RESYNC_INTERVAL,
     tickIntervalMs: e.TICK_INTERVAL,
     logLevel: e.LOG_LEVEL,

@@ -51,6 +51,19 @@ export const instanceId = (identity: string): string => identity.replace(/[^A-Za
  * service (ADR-32). Only the leader opens it; nothing that is asked changes anything.
  */
 export function inspectionService(options: InspectionOptions): NatsService {
+  return new NatsService({
+    link: options.link,
+    clock: options.clock,
+    name: INSPECTION_SERVICE,
+    id: instanceId(options.identity),
+    version: VERSION,
+    description: 'What shard-controller knows and does: who owns what since when and why, and what would move',
+    endpoints: inspectionEndpoints(options),
+  });
+}
+
+/** The questions, wherever they are asked. */
+export function inspectionEndpoints(options: Omit<InspectionOptions, 'link'>): readonly ServiceEndpoint[] {
   const inspection = new Inspection(options);
   const endpoint = <E extends InspectionEndpoint>(
     name: E,
@@ -72,22 +85,14 @@ export function inspectionService(options: InspectionOptions): NatsService {
       };
     },
   });
-  return new NatsService({
-    link: options.link,
-    clock: options.clock,
-    name: INSPECTION_SERVICE,
-    id: instanceId(options.identity),
-    version: VERSION,
-    description: 'What shard-controller knows and does: who owns what since when and why, and what would move',
-    endpoints: [
-      endpoint('status', (query) => inspection.status(query)),
-      endpoint('shards', (query) => inspection.shards(query)),
-      endpoint('where', (query) => inspection.where(query)),
-      endpoint('plan', (query) => inspection.plan(query)),
-      endpoint('explain', (query) => inspection.explain(query)),
-      endpoint('events', (query) => inspection.events(query)),
-    ],
-  });
+  return [
+    endpoint('status', (query) => inspection.status(query)),
+    endpoint('shards', (query) => inspection.shards(query)),
+    endpoint('where', (query) => inspection.where(query)),
+    endpoint('plan', (query) => inspection.plan(query)),
+    endpoint('explain', (query) => inspection.explain(query)),
+    endpoint('events', (query) => inspection.events(query)),
+  ];
 }
 
 interface Page<T> {
@@ -106,9 +111,9 @@ function parseQuery<E extends InspectionEndpoint>(name: E, request: Uint8Array):
 type Runner = ReturnType<InspectionOptions['runners']>[number];
 
 class Inspection {
-  readonly #options: InspectionOptions;
+  readonly #options: Omit<InspectionOptions, 'link'>;
 
-  constructor(options: InspectionOptions) {
+  constructor(options: Omit<InspectionOptions, 'link'>) {
     this.#options = options;
   }
 

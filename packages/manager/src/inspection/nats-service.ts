@@ -31,7 +31,17 @@ interface Figures {
 
 const VERBS = ['PING', 'INFO', 'STATS'] as const;
 const encode = (body: object): string => JSON.stringify(body);
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** What an answer says of an error: its code, and what a person can do. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
+export function failureOf(error: unknown): Failure {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'SC_INSPECT_FAILED';
+  return { code, message: error instanceof Error ? error.message : String(error) };
+}
 
 /** The subject under which one instance of a service answers (ADR-32). */
 export const discoverySubject = (verb: (typeof VERBS)[number], service: string, id: string): string =>
@@ -98,9 +108,8 @@ export class NatsService {
     try {
       answered = { body: await endpoint.answer(request) };
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'SC_INSPECT_FAILED';
-      const message = messageOf(error);
-      answered = { body: { error: { code, message } }, error: { code, message } };
+      const failure = failureOf(error);
+      answered = { body: { error: failure }, error: failure };
     }
     if (figures !== undefined) {
       figures.requests++;
@@ -136,7 +145,7 @@ export class NatsService {
 
 interface Answered {
   readonly body: object;
-  readonly error?: { readonly code: string; readonly message: string };
+  readonly error?: Failure;
 }
 
 function statsOf(figures: Figures | undefined): object {

@@ -75,10 +75,17 @@ export class HealthServer {
   readonly #readiness = new Map<string, HealthCheck>();
   /** Newest outcome of each endpoint, so that only changes are logged. */
   readonly #outcomes = new Map<string, string>();
+  readonly #routes: Map<string, HealthRoute>;
   #server: Server | undefined;
 
   constructor(options: HealthServerOptions) {
     this.#options = options;
+    this.#routes = new Map(options.routes);
+  }
+
+  /** Further GET paths, of parts of the process that are made later. */
+  addRoutes(routes: ReadonlyMap<string, HealthRoute>): void {
+    for (const [path, route] of routes) this.#routes.set(path, route);
   }
 
   /** A check whose failure means that only a restart helps. */
@@ -140,9 +147,9 @@ export class HealthServer {
     if (path === '/metrics' && metrics !== undefined) {
       return send(response, 200, await metrics.text(), metrics.contentType);
     }
-    const route = this.#options.routes?.get(path ?? '');
+    const route = this.#routes.get(path ?? '');
     if (route !== undefined) return route(request, response);
-    const others = [...(this.#options.routes?.keys() ?? [])].map((other) => ` ${other}`).join('');
+    const others = [...this.#routes.keys()].map((other) => ` ${other}`).join('');
     send(response, 404, `paths: /livez /readyz /healthz /metrics${others}\n`);
   }
 
