@@ -124,7 +124,7 @@ describe('a manager and what is not true', () => {
       over.abort();
       await writing;
     }
-    await hasEvent(/InvalidLogMessage: .* are no decisions: skipped/);
+    await hasEvent(/InvalidLogMessage: .* are not decisions: skipped/);
     expect(fixture.nodes.takeUncoveredMs()).toBe(0);
   });
 

@@ -168,7 +168,7 @@ describe('a manager that has to wait', () => {
     await fixture.leader();
   };
 
-  it('takes a spec whose generation has gone back, and a ShardConfig that was deleted and is there again', async () => {
+  it('takes a spec whose generation has gone back, and a ShardConfig that was deleted and exists again', async () => {
     await restartedAfter(({ uid, namespace, name, settings, revision }) => {
       if (settings === null) throw new Error('no settings');
       const specGeneration = 1_000_000;
@@ -189,7 +189,7 @@ describe('a manager that has to wait', () => {
     await fixture.patchConfig(NAME, { shards: 3 });
     const { status } = await fixture.settled(NAME, 3);
     expect(status.logGeneration).toBe(2);
-    await expect.poll(async () => (await fixture.events(NAME)).join()).toContain('was deleted and is there again');
+    await expect.poll(async () => (await fixture.events(NAME)).join()).toContain('was deleted and exists again');
     expect(fixture.nodes.takeUncoveredMs()).toBe(0);
   });
 

@@ -70,7 +70,7 @@ export function createDecide(tables: DecisionTables): Decide {
       if (draft.events.length === before || draft.isFull) return { kind: 'decided', events: draft.events };
     }
     const types = [...new Set(draft.events.map((event) => event.type))].join(', ');
-    throw new EndlessDecisionError(`${command.type} on ShardConfig ${state.name}: no end of ${types}`);
+    throw new EndlessDecisionError(`${command.type} on ShardConfig ${state.name}: it never ends: ${types}`);
   };
 }
 

@@ -44,12 +44,12 @@ const cases: readonly Case[] = [
   {
     name: 'more shards are told than allowed',
     settings: { shards: 9, maxShards: 3 },
-    told: ['ScalingLimited=True AtMaximum: spec.shards is 9, but minShards 1 and maxShards 3 win'],
+    told: ['ScalingLimited=True AtMaximum: spec.shards is 9, but minShards 1 and maxShards 3 take precedence'],
   },
   {
     name: 'fewer shards are told than allowed',
     settings: { shards: 1, minShards: 2 },
-    told: ['ScalingLimited=True AtMinimum: spec.shards is 1, but minShards 2 and maxShards 8 win'],
+    told: ['ScalingLimited=True AtMinimum: spec.shards is 1, but minShards 2 and maxShards 8 take precedence'],
   },
   {
     name: 'shards are added while a rolling update goes on',
@@ -62,7 +62,7 @@ const cases: readonly Case[] = [
       w.tick();
     },
     told: [
-      `Progressing=True RollingUpdate: 3 workers are to be renewed; rollout waits: ${SURGE} (Pending) has to be ready with revision broken first; rebalancing waits: waiting for shard-003 (Pending)`,
+      `Progressing=True RollingUpdate: 3 workers have to be replaced; rollout waits: ${SURGE} (Pending) has to be ready with revision broken first; rebalancing waits: waiting for shard-003 (Pending)`,
       `rollout waits: ${SURGE} (Pending) has to be ready with revision broken first`,
       'rebalancing waits: waiting for shard-003 (Pending)',
     ],
@@ -104,13 +104,13 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    name: 'the load is low, and fewer shards would be too loaded',
+    name: 'the load is low, and fewer shards would be overloaded',
     settings: { ...auto, minShards: 1, scaleUpThreshold: 0.31, scaleDownThreshold: 0.3 },
     make: (w) => {
       w.objectsPerSlot = 2.9;
       w.run(90);
     },
-    told: ['scaling rests: load is below its threshold: fewer shards would be too loaded'],
+    told: ['scaling rests: load is below its threshold: fewer shards would be overloaded'],
   },
   {
     name: 'a rolling update moves slots while the load is high',
@@ -122,11 +122,11 @@ const cases: readonly Case[] = [
       w.run(8);
     },
     told: [
-      'Progressing=True RollingUpdate: 2 workers are to be renewed; scaling waits: load is above its threshold: the load is not known: a rolling update moves slots; rollout waits: migrations are open; rebalancing waits: a rolling update is under way',
+      'Progressing=True RollingUpdate: 2 workers have to be replaced; scaling waits: load is above its threshold: the load is not known: a rolling update moves slots; rollout waits: migrations are open; rebalancing waits: a rolling update is in progress',
       'ScalingLimited=True RollingUpdate: load is above its threshold: the load is not known: a rolling update moves slots',
       'scaling waits: load is above its threshold: the load is not known: a rolling update moves slots',
       'rollout waits: migrations are open',
-      'rebalancing waits: a rolling update is under way',
+      'rebalancing waits: a rolling update is in progress',
     ],
   },
   {
@@ -154,8 +154,8 @@ const cases: readonly Case[] = [
       w.run(90);
     },
     told: [
-      `Progressing=True Waiting: ${S2} is Pending; scaling waits: load is above its threshold: 3 shards would do, but ${S2} not serving`,
-      `scaling waits: load is above its threshold: 3 shards would do, but ${S2} not serving`,
+      `Progressing=True Waiting: ${S2} is Pending; scaling waits: load is above its threshold: 3 shards would be enough, but these do not serve: ${S2}`,
+      `scaling waits: load is above its threshold: 3 shards would be enough, but these do not serve: ${S2}`,
     ],
   },
   {
@@ -180,8 +180,8 @@ const cases: readonly Case[] = [
       w.run(70);
     },
     told: [
-      `Progressing=False ProgressDeadlineExceeded: the rolling update to revision broken has not got on for 60 s; rollout rests: ${SURGE} (Pending) has to be ready with revision broken first`,
-      'Degraded=True RollingUpdateStalled: the rolling update to revision broken has not got on for 60 s',
+      `Progressing=False ProgressDeadlineExceeded: the rolling update to revision broken has made no progress for 60 s; rollout rests: ${SURGE} (Pending) has to be ready with revision broken first`,
+      'Degraded=True RollingUpdateStalled: the rolling update to revision broken has made no progress for 60 s',
       `rollout rests: ${SURGE} (Pending) has to be ready with revision broken first`,
     ],
   },
@@ -194,13 +194,13 @@ const cases: readonly Case[] = [
       w.run(140);
     },
     told: [
-      `Progressing=False ProgressDeadlineExceeded: the rolling update stalled: revision r2 did not get on for 60 s: ${S0} not ready; rollout rests: the last one stalled: revision r2 did not get on for 60 s: ${S0} not ready; waiting for ${S0}`,
-      `Degraded=True RollingUpdateStalled: the rolling update stalled: revision r2 did not get on for 60 s: ${S0} not ready`,
-      `rollout rests: the last one stalled: revision r2 did not get on for 60 s: ${S0} not ready; waiting for ${S0}`,
+      `Progressing=False ProgressDeadlineExceeded: the rolling update stalled: revision r2 made no progress for 60 s: ${S0} not ready; rollout rests: the last one stalled: revision r2 made no progress for 60 s: ${S0} not ready; waiting for ${S0}`,
+      `Degraded=True RollingUpdateStalled: the rolling update stalled: revision r2 made no progress for 60 s: ${S0} not ready`,
+      `rollout rests: the last one stalled: revision r2 made no progress for 60 s: ${S0} not ready; waiting for ${S0}`,
     ],
   },
   {
-    name: 'standbys are renewed',
+    name: 'standbys are replaced',
     settings: { replicasPerShard: 2 },
     make: (w) => {
       w.configure({}, 'r2');
@@ -209,8 +209,8 @@ const cases: readonly Case[] = [
       w.run(5);
     },
     told: [
-      'Progressing=True Waiting: rollout waits: standbys are renewed first and take over, one by one',
-      'rollout waits: standbys are renewed first and take over, one by one',
+      'Progressing=True Waiting: rollout waits: standbys are replaced first and take over, one by one',
+      'rollout waits: standbys are replaced first and take over, one by one',
     ],
   },
   {

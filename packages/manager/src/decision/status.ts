@@ -201,7 +201,7 @@ function progressing(view: View, holds: readonly NamedHold[]): DesiredCondition 
     return say(
       'True',
       'RollingUpdate',
-      `${outdatedShards(state).length} workers are to be renewed`,
+      `${outdatedShards(state).length} workers have to be replaced`,
       ...waiting,
       ...resting,
     );
@@ -210,7 +210,7 @@ function progressing(view: View, holds: readonly NamedHold[]): DesiredCondition 
     .filter((shard) => isWanted(state, shard) !== showsAll(view, shard))
     .map((shard) => `${shard.shardId} ${isWanted(state, shard) ? `is ${conditionOf(view, shard)}` : 'is leaving'}`);
   if (unfinished.length + waiting.length > 0) return say('True', 'Waiting', ...unfinished, ...waiting, ...resting);
-  return say('False', 'Settled', 'nothing is under way', ...resting);
+  return say('False', 'Settled', 'no change is in progress', ...resting);
 }
 
 const conditionOf = (view: View, shard: ShardState): string =>
@@ -221,7 +221,7 @@ function stalledText(view: View): string | undefined {
   const { state, settings } = view;
   if (!isStalled(view) || settings.mode === 'Paused') return undefined;
   if (state.rollout === null) return `the rolling update stalled: ${state.stalledRollout?.reason ?? ''}`;
-  return `the rolling update to revision ${state.rollout.revision} has not got on for ${settings.rollout.deadlineMs / 1000} s`;
+  return `the rolling update to revision ${state.rollout.revision} has made no progress for ${settings.rollout.deadlineMs / 1000} s`;
 }
 
 /** Everything that is wrong, the worst first: it gives the reason, and all of it the message. */
@@ -261,7 +261,7 @@ function scalingLimited(view: View, holds: readonly NamedHold[]): DesiredConditi
   const limited = (reason: string, message: string): DesiredCondition => ({ type, status: 'True', reason, message });
   const told = settings.shards;
   if (settings.mode === 'Manual' && told !== undefined && told !== clamp(told, settings)) {
-    const message = `spec.shards is ${told}, but minShards ${settings.minShards} and maxShards ${settings.maxShards} win`;
+    const message = `spec.shards is ${told}, but minShards ${settings.minShards} and maxShards ${settings.maxShards} take precedence`;
     return limited(told > settings.maxShards ? 'AtMaximum' : 'AtMinimum', message);
   }
   const hold = holds.find(({ what }) => what === 'scaling');
@@ -277,7 +277,7 @@ function scalingLimited(view: View, holds: readonly NamedHold[]): DesiredConditi
     return limited('RollingUpdate', hold.reason);
   }
   if (hold !== undefined && isUnknown(view)) return limited('LoadUnknown', hold.reason);
-  return { type, status: 'False', reason: 'WithinBounds', message: 'the wanted number of shards is allowed' };
+  return { type, status: 'False', reason: 'WithinBounds', message: 'the requested number of shards is within bounds' };
 }
 
 const invalidSpec = (problems: readonly string[]) => ({
@@ -288,7 +288,7 @@ const invalidSpec = (problems: readonly string[]) => ({
 /** A first spec that cannot be used: nothing runs. */
 function rejectedConditions({ rejected }: ShardConfigState): readonly DesiredCondition[] {
   if (rejected === null) return [];
-  const message = 'no usable spec was seen yet';
+  const message = 'no valid spec has been seen yet';
   return [
     { type: 'Ready', status: 'False', reason: 'InvalidSpec', message },
     { type: 'Degraded', status: 'True', ...invalidSpec(rejected.problems) },

@@ -57,7 +57,7 @@ export class ForeignObjectError extends Error {
   constructor(object: NamedObject, { namespace, name }: ConfigIdentity) {
     super(
       `${object.kind} ${namespace}/${object.metadata?.name} exists and does not belong to ShardConfig ${name}, which needs ` +
-        `one of that name; it is left as it is. Remedy: delete or rename it, or give the ShardConfig another name`,
+        `one of that name; it is left unchanged. Remedy: delete or rename it, or give the ShardConfig another name`,
     );
   }
 }
@@ -70,7 +70,7 @@ class PredecessorObjectError extends Error {
   constructor(object: NamedObject, { namespace, name }: ConfigIdentity) {
     super(
       `${object.kind} ${namespace}/${object.metadata?.name} belongs to an earlier ShardConfig ${name}; waiting until the ` +
-        `garbage collector has removed it. If it stays, look for finalizers on it`,
+        `garbage collector has removed it. If it stays, check its finalizers`,
     );
   }
 }

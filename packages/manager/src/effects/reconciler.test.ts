@@ -143,7 +143,7 @@ describe('the cluster', () => {
     const { changes, outcome } = await effectsOf({ spec: undefined });
     expect(changes.filter((change) => change.includes('StatefulSet'))).toEqual([]);
     expect(outcome.problems.map(({ message }) => message)).toEqual([
-      'StatefulSet main-a is gone, and without a valid spec it cannot be made again',
+      'StatefulSet main-a is gone, and without a valid spec it cannot be re-created',
     ]);
   });
 

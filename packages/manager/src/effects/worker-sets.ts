@@ -78,7 +78,7 @@ export class WorkerSets {
     if (before === undefined) {
       // Then nobody runs whom a template that is not proved could harm.
       if (pods !== undefined) return this.apply(workerStatefulSet(pods, replica, replicas), signal);
-      throw new TemplateMissingError(`StatefulSet ${name} is gone, and without a valid spec it cannot be made again`);
+      throw new TemplateMissingError(`StatefulSet ${name} is gone, and without a valid spec it cannot be re-created`);
     }
     assertOwn(named, before.metadata, config);
     if (!leads()) return false;

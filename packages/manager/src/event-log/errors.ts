@@ -33,7 +33,7 @@ export class InvalidEventError extends Error {
     const where = sequence === undefined ? `not written to ${subject}` : `at sequence ${sequence} of ${subject}`;
     super(
       `event "${type}" ${where} is invalid: ${problem}. Report this as a bug and attach the output of ` +
-        '`nats stream get`; the workers go on serving',
+        '`nats stream get`; the workers keep serving',
     );
     this.type = type;
     this.subject = subject;

@@ -53,7 +53,7 @@ export class EventCodec<E> {
     const passed = new Set<string>();
     for (let step = this.#upcasters[event.type]; step !== undefined; step = this.#upcasters[event.type]) {
       if (passed.has(event.type)) {
-        throw new InvalidEventError(stored.type, place.subject, place.sequence, 'its upcasters run in a circle');
+        throw new InvalidEventError(stored.type, place.subject, place.sequence, 'its upcasters form a cycle');
       }
       passed.add(event.type);
       event = step(event);

@@ -263,7 +263,7 @@ export class EventLog<E, S> {
       const part = decisionPartSchema.safeParse(message);
       if (!part.success) return this.#skip(record, part.error.issues[0]?.message ?? 'not a part of a decision');
       const next = withPart(open, part.data);
-      if (next === undefined) return this.#skip(record, 'the parts of this decision before are not there');
+      if (next === undefined) return this.#skip(record, 'the earlier parts of this decision are missing');
       const text = wholeText(next);
       return text === undefined ? { open: next } : this.#parse(record, parsedJson(text));
     }

@@ -180,7 +180,7 @@ export const healthTable: HealthTable = decisionTable<HealthContext, HealthTrigg
     replaceLost: promotes('lost', 'does not serve'),
     replaceTerminating: promotes('terminating', 'terminates'),
     replaceOutdated: promotes('outdated', 'runs an outdated template'),
-    replaceSurplus: promotes('surplus', 'is not wanted any more'),
+    replaceSurplus: promotes('surplus', 'is no longer wanted'),
     becomeHealthy: becomes('Healthy'),
     restart: becomes('Pending'),
     suspect: becomes('Suspect'),

@@ -107,5 +107,5 @@ function lateStart(
   const serves = heartbeat !== undefined && coldSince === undefined;
   return serves || standbyMs < graceMs
     ? undefined
-    : [`still starting, its standby done ${(standbyMs / 1000).toFixed(0)} s ago`];
+    : [`still starting, while its standby finished ${(standbyMs / 1000).toFixed(0)} s ago`];
 }

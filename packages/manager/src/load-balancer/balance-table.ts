@@ -84,10 +84,10 @@ export const balanceTable: BalanceTable = decisionTable<View, BalanceTrigger, Sh
         ? assign(view, failoverPlacement(view, orphans(view)), 'cold-start', 'the other slots that have no owner yet')
         : assign(view, failoverPlacement(view, orphans(view)), 'failover', failoverReason(view)),
     resumeFailover: ({ now }) => [
-      { type: 'shard.failover.resumed.v1', at: now, reason: 'the failed shards are back or own nothing any more' },
+      { type: 'shard.failover.resumed.v1', at: now, reason: 'the failed shards are back or no longer own slots' },
     ],
     replaceStalled: (view) =>
-      assign(view, stalledStarts(view), 'stalled-start', 'their shard has not got on with its start for too long'),
+      assign(view, stalledStarts(view), 'stalled-start', 'the start of their shard made no progress for too long'),
     evacuate: (view) =>
       plannedMigrations(view, evacuation(view), ({ from }) => ({
         cause: 'drain',
@@ -138,7 +138,7 @@ function firstReason(view: View): string {
   const { desiredShards } = view.state;
   return ready === desiredShards
     ? `all ${ready} shards are ready`
-    : `${ready} of ${desiredShards} shards are ready and the others were waited for long enough`;
+    : `${ready} of ${desiredShards} shards are ready and the wait for the others is over`;
 }
 
 function failoverReason(view: View): string {
@@ -146,7 +146,7 @@ function failoverReason(view: View): string {
   const lost = failedOwners(view.state).map(({ shardId }) => shardId);
   const what = lost.length === 0 ? 'slots had no owner' : `${lost.join(', ')} failed`;
   if (held === null) return what;
-  return `${what}; ${view.now >= held.until ? 'waited long enough' : 'the others have room now'}`;
+  return `${what}; ${view.now >= held.until ? 'the wait is over' : 'the others have capacity now'}`;
 }
 
 function holdFailover(view: View): readonly ShardEvent[] {

@@ -157,7 +157,7 @@ function balanceAmong(view: View, targets: readonly ShardState[]): readonly Tran
 export function rebalancingHold(view: View): string | undefined {
   const { state, settings } = view;
   if (settings.mode === 'Paused') return 'mode is Paused';
-  if (isRolling(state)) return 'a rolling update is under way';
+  if (isRolling(state)) return 'a rolling update is in progress';
   if (openMigrations(state).length > 0) return `${openMigrations(state).length} migrations are open`;
   if (state.failover.held !== null || failedOwners(state).length > 0) return 'a failover is not finished';
   const loading = shardsOf(state)
@@ -165,7 +165,7 @@ export function rebalancingHold(view: View): string | undefined {
     .map(({ shardId }) => `${shardId} (loading)`);
   const awaited = [...awaitedShards(view).map(({ shardId, health }) => `${shardId} (${health})`), ...loading];
   if (awaited.length > 0) return `waiting for ${awaited.join(', ')}`;
-  return targetsOf(state).length === 0 ? 'no shard is able to take slots' : retryHold(view);
+  return targetsOf(state).length === 0 ? 'no shard can take slots' : retryHold(view);
 }
 
 /** Which roll-backs keep everything that is left to be balanced from being tried again, or undefined. */

@@ -241,5 +241,5 @@ function deadlineText({ step, committed, source, target }: MigrationState): stri
   if (step === 'Preparation') return `target ${target} did not begin to warm in time`;
   if (step === 'Transfer') return `target ${target} did not finish warming in time`;
   if (step === 'Verification') return `${source} and ${target} did not answer the verification in time`;
-  return `some scraper of ${source} did not move to ${target} within the longest overlap`;
+  return `some scraper of ${source} did not read ${target} within the longest overlap`;
 }

@@ -91,7 +91,7 @@ describe('a pod that is wanted and does not exist', () => {
 
   it('is said to be missing when nobody says why, or when events may not be read', async () => {
     const silent = trial([running('main-a-0')], { 'main-a': [] });
-    expect(await silent.after(25)).toEqual(['main-a-1 PodMissing: StatefulSet main-a has not made it']);
+    expect(await silent.after(25)).toEqual(['main-a-1 PodMissing: StatefulSet main-a has not created it']);
     const denied = trial([running('main-a-0')]);
     expect(await denied.after(25)).toEqual(['main-a-1 PodMissing: may not list events']);
   });
@@ -145,7 +145,7 @@ describe('a pod that exists and does not run', () => {
       waiting('CrashLoopBackOff', 'back-off 10s', {
         lastState: { terminated: { exitCode: 137, reason: 'OOMKilled' } },
       }),
-      'ContainerCrashes: container worker: CrashLoopBackOff: back-off 10s; it ended with OOMKilled (137)',
+      'ContainerCrashes: container worker: CrashLoopBackOff: back-off 10s; it exited with OOMKilled (137)',
     ],
     [{ phase: 'Failed', reason: 'Evicted', message: 'low on memory' }, 'PodFailed: Evicted: low on memory'],
   ])('is told with what its status says: %j', async (status, told) => {

@@ -117,7 +117,7 @@ export class PodWatch {
     const refusal = refusalOf(name, events);
     if (refusal !== undefined) return { reason: 'PodRefused', message: refusal };
     if (!this.#lasts(name, 'missing', START_PATIENCE_MS)) return undefined;
-    return { reason: 'PodMissing', message: problem ?? `StatefulSet ${statefulSet} has not made it` };
+    return { reason: 'PodMissing', message: problem ?? `StatefulSet ${statefulSet} has not created it` };
   }
 
   /** Whether the pod has had this trouble for `ms`. */

@@ -91,7 +91,7 @@ export function parseWorkerPod(
   // A copy of a worker's pod has its labels and another name.
   const isNamed = [replica, 's'].some((set) => metadata.name === `${config}-${set}-${ordinal}`);
   if (config === undefined || ordinal === undefined || !isNamed || (replica !== 'a' && replica !== 'b')) {
-    return { ok: false, problems: [`pod ${metadata.name} has not the name and labels of a worker`] };
+    return { ok: false, problems: [`pod ${metadata.name} does not have the name and labels of a worker`] };
   }
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
   const worker = status?.containerStatuses?.find(({ name }) => name === 'worker');
@@ -148,7 +148,7 @@ function troubleOf(status: z.infer<typeof podSchema>['status']): PodTrouble | un
     const ended =
       last === undefined
         ? ''
-        : `; it ended with ${sentence(last.reason ?? '', last.message)} (${last.exitCode ?? '?'})`;
+        : `; it exited with ${sentence(last.reason ?? '', last.message)} (${last.exitCode ?? '?'})`;
     return { reason, message: `container ${name}: ${sentence(waiting.reason, waiting.message)}${ended}` };
   }
   return undefined;

@@ -16,7 +16,7 @@ import {
 export function loadHold(view: View): string | undefined {
   const { state } = view;
   if (isRolling(state)) return 'a rolling update moves slots';
-  if (openMigrations(state).length > 0) return 'slots are moving, and count at both ends';
+  if (openMigrations(state).length > 0) return 'slots are moving, and both ends count them';
   if (failedOwners(state).length > 0) return 'a failover is not finished';
   const awaited = awaitedShards(view);
   if (awaited.length > 0) return `waiting for ${names(awaited)}`;
@@ -107,10 +107,13 @@ function boundOf({ state, settings }: View, up: boolean): Hold {
     return { reason: `maxShards is ${settings.maxShards}`, rests: true };
   if (!up && state.desiredShards <= settings.minShards)
     return { reason: `minShards is ${settings.minShards}`, rests: true };
-  if (!up) return { reason: 'fewer shards would be too loaded', rests: true };
+  if (!up) return { reason: 'fewer shards would be overloaded', rests: true };
   const missing = regularShards(state).filter((shard) => !isServing(shard));
-  if (missing.length === 0) return { reason: 'it is hardly above any more', rests: true };
-  return { reason: `${state.desiredShards} shards would do, but ${names(missing)} not serving`, rests: false };
+  if (missing.length === 0) return { reason: 'it is barely above now', rests: true };
+  return {
+    reason: `${state.desiredShards} shards would be enough, but these do not serve: ${names(missing)}`,
+    rests: false,
+  };
 }
 
 /** A time of the day, UTC: a text that counts seconds would be news every second. */

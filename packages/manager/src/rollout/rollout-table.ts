@@ -97,8 +97,8 @@ export const rolloutTable: RolloutTable = decisionTable<View, RolloutTrigger, Sh
         : [{ type: 'shard.rollout.proved.v1', at: now, revision: state.revision, ...proof }];
     },
     supersede: (view) => ended(view, 'superseded', supersededBy(view.state) ?? ''),
-    leaveToStandbys: (view) => ended(view, 'standbys', 'standbys are renewed first and take over, one by one'),
-    giveWay: (view) => ended(view, 'resized', `there shall be ${view.state.desiredShards} shards, which comes first`),
+    leaveToStandbys: (view) => ended(view, 'standbys', 'standbys are replaced first and take over, one by one'),
+    giveWay: (view) => ended(view, 'resized', `the change to ${view.state.desiredShards} shards comes first`),
     giveUp: (view) => ended(view, 'stalled', stalledReason(view), missingShards(view.state)),
     replace: ({ state, now }) => {
       const shardId = nextToReplace(state)?.shardId;
@@ -174,7 +174,7 @@ function proofOf(
     const { shardId } = proving;
     return { shardId, reason: `${shardId} is ready with revision ${state.revision}` };
   }
-  return nobodyServes(view) ? { reason: 'there is no ready worker that it could harm' } : undefined;
+  return nobodyServes(view) ? { reason: 'no ready worker is at risk' } : undefined;
 }
 
 /** For long enough to be sure of it, unless no shard has ever owned a slot. */
@@ -189,10 +189,10 @@ function nobodyServes({ state, settings, now }: View): boolean {
 function supersededBy(state: ShardConfigState): string | undefined {
   const { rollout } = state;
   if (rollout === null) return undefined;
-  if (rollout.revision !== state.revision) return `revision ${state.revision} is wanted instead`;
-  if (rollout.surge !== SURGE) return 'it was begun by a manager that had another kind of surge worker';
+  if (rollout.revision !== state.revision) return `revision ${state.revision} takes its place`;
+  if (rollout.surge !== SURGE) return 'an earlier manager began it with another kind of surge worker';
   const isProving = !isRolling(state) && outdatedShards(state).length === 0;
-  return isProving ? 'no worker has another revision any more' : undefined;
+  return isProving ? 'every worker already has this revision' : undefined;
 }
 
 /** Why a rolling update does not begin or go on now, or undefined. */
@@ -215,7 +215,7 @@ export function rolloutHold(view: View): string | undefined {
 function beginHold(view: View): string | undefined {
   const { state, settings, now } = view;
   if (settings.replicasPerShard === 2 && state.template === state.revision) {
-    return 'standbys are renewed first and take over, one by one';
+    return 'standbys are replaced first and take over, one by one';
   }
   if (state.owners.includes(null)) return 'not every slot has an owner yet';
   const awaited = awaitedShards(view).map(({ shardId }) => shardId);
@@ -249,7 +249,7 @@ const missingShards = (state: ShardConfigState): readonly string[] =>
 function stalledReason({ state, settings }: View): string {
   const missing = missingShards(state);
   const what = missing.length === 0 ? 'its migrations fail' : `${missing.slice(0, MOST_NAMED).join(', ')} not ready`;
-  return `revision ${state.rollout?.revision ?? ''} did not get on for ${settings.rollout.deadlineMs / 1000} s: ${what}`;
+  return `revision ${state.rollout?.revision ?? ''} made no progress for ${settings.rollout.deadlineMs / 1000} s: ${what}`;
 }
 
 /** The outdated worker to delete: it exposes nothing, and no other one is being replaced. */

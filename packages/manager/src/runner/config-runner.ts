@@ -128,7 +128,7 @@ export class ConfigRunner {
         if (signal.aborted) return;
         const problem = error instanceof Error ? error.message : String(error);
         const level = error instanceof NatsUnavailableError ? 'debug' : 'info';
-        this.#logger[level]({ problem }, 'the event log cannot be followed yet; trying again');
+        this.#logger[level]({ problem }, 'the event log cannot be followed yet; retrying');
         await this.#context.clock.sleep(STANDBY_RETRY_MS, signal);
       }
     }

@@ -98,7 +98,7 @@ export class DecisionLog {
       if (result.kind === 'unavailable') {
         return { kind: result.stored === 'no' ? 'unavailable' : 'stale', problem: result.problem };
       }
-      const problem = `another writer stands at sequence ${result.lastSequence} of the log`;
+      const problem = `another writer wrote sequence ${result.lastSequence} of the log`;
       if (tries >= MAX_TRIES) return { kind: 'stale', problem };
       // An invalid message changes no state: what was decided on still holds, and whoever writes it does not stop the next decision.
       const now = await this.#log.resume(this.#head);
@@ -133,7 +133,7 @@ export function revivedLog(head: ConfigHead, uid: string, instances: readonly Sh
   return {
     generation: nextGeneration(head, highestEpoch(own)),
     instances: own.map(claimOf),
-    reason: 'the ShardConfig was deleted and is there again: a backup of the API server was restored',
+    reason: 'the ShardConfig was deleted and exists again: a backup of the API server was restored',
   };
 }
 

@@ -53,7 +53,7 @@ test('the reason for not deciding is told once, and its end', () => {
 });
 
 test.each([
-  [new NatsUnavailableError('no answer'), 'NatsUnavailable', /the workers go on serving\. .*no answer/],
+  [new NatsUnavailableError('no answer'), 'NatsUnavailable', /the workers keep serving\. .*no answer/],
   [new UnknownEventError('shard.event.v9', 'shard.events.x', 3), 'LogUnreadable', /shard\.event\.v9/],
   [new Error('a bug'), 'CannotDecide', /^a bug$/],
   ['no error at all', 'CannotDecide', /^no error at all$/],

@@ -52,7 +52,7 @@ export class DecisionReport {
   }
 
   natsUnavailable(problem = ''): void {
-    const message = `NATS cannot be used, so nothing is decided; the workers go on serving. ${problem}`;
+    const message = `NATS cannot be used, so nothing is decided; the workers keep serving. ${problem}`;
     this.held('NatsUnavailable', message.trim());
   }
 
@@ -112,7 +112,7 @@ export class DecisionReport {
       reason: 'InvalidLogMessage',
       note:
         `${more} messages on NATS subject ${eventSubject(namespace, name, uid)}, the newest up to sequence ${head.sequence}, ` +
-        'are no decisions: skipped. Who else writes to NATS?',
+        'are not decisions: skipped. Find out who else writes to NATS',
     });
   }
 
@@ -122,14 +122,14 @@ export class DecisionReport {
     const subject = assignmentSubject({ ...forged.shardConfig, config: forged.shardConfig.name, shardId: by.shardId });
     const message =
       `NATS subject ${subject} held assignment ${forged.generation}/${forged.epoch}, which the event log does not: replaced by ` +
-      `${by.generation}/${by.epoch}. Who else writes to NATS?`;
+      `${by.generation}/${by.epoch}. Find out who else writes to NATS`;
     logger.warn({ subject, forged: `${forged.generation}/${forged.epoch}` }, message);
     recorder.record(regarding, { type: 'Warning', reason: 'ForgedAssignment', note: message });
   }
 
   streamRestored(): void {
     const { logger, recorder, regarding } = this.#options;
-    const note = 'a stream in NATS was gone; it was made again, and the assignments are published anew';
+    const note = 'a stream in NATS was gone; it was re-created, and the assignments are published again';
     logger.warn(note);
     recorder.record(regarding, { type: 'Warning', reason: 'StreamRestored', note });
   }

@@ -116,9 +116,9 @@ export class EffectsLoop {
     if (problems.length > 0) onFailure();
     const before = new Set(this.#problems.map(({ message }) => message));
     for (const { code, message } of problems) {
-      if (!before.has(message)) logger.warn({ code, problem: message }, 'an effect failed; trying again');
+      if (!before.has(message)) logger.warn({ code, problem: message }, 'an effect failed; retrying');
     }
-    if (problems.length === 0 && before.size > 0) logger.info('all effects succeed again');
+    if (problems.length === 0 && before.size > 0) logger.info('effects recovered');
     this.#problems = problems;
   }
 
@@ -149,7 +149,7 @@ export class EffectsLoop {
       if (isAborted(error)) return;
       const problem = error instanceof Error ? error.message : String(error);
       if (!signal.aborted && problem !== this.#statusProblem) {
-        logger.warn({ problem }, 'the status could not be written; trying again');
+        logger.warn({ problem }, 'the status could not be written; retrying');
       }
       this.#statusProblem = problem;
     }

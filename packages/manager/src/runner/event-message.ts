@@ -78,7 +78,7 @@ export function describeEvent(event: ShardEvent, migrations: KnownMigrations): E
     case 'shard.rollout.ended.v1':
       return event.outcome === 'stalled'
         ? warning('RolloutStalled', `the rolling update to revision ${event.revision} stalled: ${event.reason}`)
-        : step(`the rolling update to revision ${event.revision} ends for now: ${event.reason}`);
+        : step(`the rolling update to revision ${event.revision} pauses: ${event.reason}`);
     case 'shard.rollout.replacing.v1':
       return step(`${event.shardId} serves nothing; its outdated pod is replaced`);
     case 'shard.rollout.completed.v1':
@@ -123,10 +123,10 @@ function describeMigration(event: MigrationEvent, migrations: KnownMigrations): 
     case 'shard.migration.verified.v1':
       return comparedEverything(event.detail)
         ? step(`migration ${what}: Cleanup, ${event.detail}`)
-        : normal('VerifiedInPart', `migration ${what} goes on: ${event.detail}`);
+        : normal('VerifiedInPart', `migration ${what} continues: ${event.detail}`);
     case 'shard.migration.committed.v1':
       return event.because === 'overlap-expired'
-        ? warning('OverlapExpired', `migration ${what} goes on without all scrapers: ${event.reason}`)
+        ? warning('OverlapExpired', `migration ${what} continues without all scrapers: ${event.reason}`)
         : step(`migration ${what}: the target is responsible (${event.because})`);
     case 'shard.migration.completed.v1':
       return step(

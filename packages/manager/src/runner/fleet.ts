@@ -44,7 +44,7 @@ export class Fleet implements ClusterViewHandler {
     const hanging = this.runners.find(({ lastRoundAt }) => lastRoundAt !== undefined && now - lastRoundAt > STUCK_MS);
     return hanging === undefined
       ? undefined
-      : `ShardConfig ${hanging.config.name} has not been looked at for more than ${STUCK_MS / 1000} s`;
+      : `ShardConfig ${hanging.config.name} has not been processed for more than ${STUCK_MS / 1000} s`;
   }
 
   /** Runs all ShardConfigs until `signal` aborts, then waits for them. */
@@ -71,10 +71,7 @@ export class Fleet implements ClusterViewHandler {
     for (const invalid of cluster.invalidConfigs) this.configInvalid(invalid);
     await Promise.all([
       listening.run(signal, (ms) => {
-        logger.warn(
-          { ms: Math.round(ms) },
-          'this process stood still; what workers said meanwhile is not held against them',
-        );
+        logger.warn({ ms: Math.round(ms) }, 'this process stalled; silence of workers during the stall does not count');
       }),
       this.#pingLoop(signal),
     ]);
@@ -94,7 +91,7 @@ export class Fleet implements ClusterViewHandler {
     const shardConfig = `${namespace}/${name}`;
     this.#context.logger.warn(
       { shardConfig, problems },
-      'a ShardConfig is invalid; its last valid form stays in force',
+      'a ShardConfig is invalid; its last valid spec stays in force',
     );
   }
 
@@ -162,11 +159,11 @@ export class Fleet implements ClusterViewHandler {
     if (leadership.term === undefined || (outcome === 'rival' && clock.monotonic() - since < RIVAL_MS)) return;
     const subject = heartbeatSubject(address);
     const what = {
-      rival: `come from a process (boot ${boot}) that is not the one which its ShardInstance knows: ignored`,
+      rival: `come from a process (boot ${boot}) that its ShardInstance does not know: ignored`,
       foreign: `come from pod ${pod}: ignored`,
-      corrected: `had a count that is not the worker's; it goes on at ${sequence}`,
+      corrected: `had a sequence that is not the worker's; it continues at ${sequence}`,
     }[outcome];
-    const message = `heartbeats of ${address.shardId}, replica ${address.replica}, on NATS subject ${subject} ${what}. Who else writes to NATS?`;
+    const message = `heartbeats of ${address.shardId}, replica ${address.replica}, on NATS subject ${subject} ${what}. Find out who else writes to NATS`;
     const key = `${subject} ${outcome}`;
     const now = clock.monotonic();
     if (now - (this.#named.get(key) ?? Number.NEGATIVE_INFINITY) < NAME_AGAIN_MS) return;
@@ -198,7 +195,7 @@ export class Fleet implements ClusterViewHandler {
       const isSilent = view === undefined || clock.monotonic() - view.heardAt >= silentMs;
       if (!isSilent) continue;
       this.#ping(address, config.uid).catch((error: unknown) => {
-        this.#context.logger.warn({ shard: shardId, err: error }, 'a worker could not be asked whether it is there');
+        this.#context.logger.warn({ shard: shardId, err: error }, 'a worker could not be pinged');
       });
     }
   }

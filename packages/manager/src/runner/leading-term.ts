@@ -262,7 +262,7 @@ export class LeadingTerm {
       const { client, leadership } = this.#context;
       if (!(await teardown({ client, leads: () => leadership.leads }, config, shardIds, signal))) return signal.aborted;
     } catch (error) {
-      this.#logger.warn({ err: error }, 'what a deleted ShardConfig owns is left to the garbage collector');
+      this.#logger.warn({ err: error }, 'the objects of a deleted ShardConfig are left to the garbage collector');
     }
     try {
       for (const shardId of shardIds) await this.#publisher.remove(config, shardId);
@@ -279,7 +279,7 @@ export class LeadingTerm {
     try {
       await ensureStreams(link, config.nats.replicas);
     } catch (error) {
-      this.#logger.warn({ err: error }, 'a stream that is gone could not be made again; trying again');
+      this.#logger.warn({ err: error }, 'a missing stream could not be re-created; retrying');
       return;
     }
     this.#publisher.forget();

@@ -112,7 +112,7 @@ export class TermLog {
     this.#probeAt = now + probeIntervalMs;
     if (await this.isNewest()) return;
     this.#isStale = true;
-    logger.warn('the event log is not as this manager left it; reading it again');
+    logger.warn('the event log changed without this manager; reading it again');
   }
 
   /** Reads the newest state, and rebuilds the log where it is lost: false when that could not be stored. */
@@ -132,13 +132,13 @@ export class TermLog {
     const { decisions, sequence } = read.head;
     logger.info(
       { sequence, generation: read.state.generation, decisions },
-      `the event log of ShardConfig ${config.name} is read; deciding from it`,
+      `the event log of ShardConfig ${config.name} has been read; deciding from it`,
     );
     onOpen();
     return true;
   }
 
-  /** What to go on from when the ShardConfig was deleted and is there again; undefined when it is not. */
+  /** What to go on from when the ShardConfig was deleted and exists again; undefined when it is not. */
   async #revived(
     head: ConfigHead,
     instances: readonly ShardInstance[],

@@ -138,7 +138,7 @@ export async function askPositions(
 }
 
 export function tallyOf(answer: KindAnswer | undefined, at: string): Tally {
-  if (answer === undefined) return { problem: 'it is not exported any more', sinceMs: 0 };
+  if (answer === undefined) return { problem: 'it is no longer exported', sinceMs: 0 };
   if (!isCounted(answer)) return answer;
   if (answer.at !== at) return { problem: `it was counted at ${answer.at}, not at ${at}`, sinceMs: 0 };
   return { count: answer.count, digest: BigInt(`0x${answer.digest}`) };
@@ -155,7 +155,7 @@ function sum(a: Tally | undefined, b: Tally, sign: number): Tally {
 /** A page that does not get on would be asked for ever. */
 function following({ next }: VerifyReply, after: string | undefined, { shardId }: Side): string | undefined {
   if (next !== undefined && after !== undefined && next <= after) {
-    throw new UnansweredError(`${shardId} answers in a circle, after ${after}`);
+    throw new UnansweredError(`${shardId} repeats its answer after ${after}`);
   }
   return next;
 }
@@ -182,7 +182,7 @@ async function ask(
   if (!outcome.reply.ok) throw new UnansweredError(`${shardId}: ${outcome.reply.problem}`);
   const reply = outcome.reply.value;
   if (reply.v === EARLIER_VERIFY) {
-    throw new EarlierWorkerError(`${shardId} runs an earlier version, which cannot be asked kind by kind`);
+    throw new EarlierWorkerError(`${shardId} runs an earlier version, which does not answer kind by kind`);
   }
   if (reply.error !== undefined) throw new UnansweredError(`${shardId}: ${reply.error}`);
   if (reply.migration !== task.migration) throw new UnansweredError(`${shardId} answered for ${reply.migration}`);

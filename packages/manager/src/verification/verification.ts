@@ -43,7 +43,7 @@ export async function verifyMigration(task: VerificationTask, context: QuestionC
   const patienceMs = Math.min(PATIENCE_MS, (task.deadline - startedAt) * PATIENCE_SHARE);
   const { sameTemplate, sourceEnds } = task;
   const judge = new Judge({ sameTemplate, sourceEnds, patienceMs });
-  let result: VerificationResult = { kind: 'unanswered', reason: 'the deadline had passed before the first question' };
+  let result: VerificationResult = { kind: 'unanswered', reason: 'the deadline passed before the first question' };
   for (let looks = 0; !signal.aborted && clock.monotonic() < task.deadline; looks++) {
     const found = await look(task, context, judge, { looks, startedAt });
     if (found.kind !== 'unanswered') return found;
