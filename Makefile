@@ -53,7 +53,7 @@ down: ## End the playground cluster
 images: ## The images of manager and worker as OCI archives in dist/images, without a container engine
 	@tools/run.sh --node-only tools/images.sh
 
-gen: ## Write the generated files (crds/)
+gen: ## Write the generated files (crds/, parts of helm/ and docs/)
 	@tools/run.sh --node-only pnpm gen
 
 format: ## Format all sources

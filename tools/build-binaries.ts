@@ -222,7 +222,7 @@ for (const [name, binary] of Object.entries(binaries)) {
 if (missing.length > 0) {
   checkGo();
   say(
-    `building ${missing.length} of ${Object.keys(binaries).length} parts from source with Go, once; two cores need about ${minor === undefined ? 10 : 5} minutes for all:`,
+    `building ${missing.length} of ${Object.keys(binaries).length} parts from source with Go, once; two cores need about ${minor === undefined ? 15 : 5} minutes for all:`,
   );
   for (const [name, binary] of missing) say(`  ${name} ${binary.version}: ${binary.why}`);
   say(`they are kept in ${cache} until their pin changes`);

@@ -2,7 +2,7 @@
 # Prepares everything that the Makefile's targets need, and nothing outside this checkout and the cache folder:
 #   1. Node and pnpm, pinned in tools/package-lock.json, into tools/node_modules
 #   2. the workspace's dependencies, pinned in pnpm-lock.yaml, into node_modules
-#   3. etcd, Kubernetes, kwok, nats-server and kube-state-metrics, pinned in tools/*/go.mod, built with Go into the cache
+#   3. etcd, Kubernetes, kwok, nats-server, kube-state-metrics and Helm, pinned in tools/*/go.mod, built with Go into the cache
 # Each step is skipped when its pin has not changed. Usage: tools/setup.sh [node|all]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

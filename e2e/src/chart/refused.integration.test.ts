@@ -73,7 +73,6 @@ describe('what cannot work is refused with the remedy', () => {
       { customResourceState: { enabled: true } },
       /Remedy: set the configuration/,
     ],
-    ['both lists of namespaces', { namespaces: 'a', namespacesDenylist: ['b'] }, /Remedy: leave one of them empty/],
     ['both lists of metrics', { metricAllowlist: ['a'], metricDenylist: ['b'] }, /Remedy: leave one of them empty/],
     [
       'labels of a kind that is not exported',

@@ -1,8 +1,15 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { resolveBinary } from '../cluster/binaries.ts';
 import { podTemplateOf } from './pods.ts';
 import { type Manifest, render, type RenderOptions, type Values } from './render.ts';
 
+const run = promisify(execFile);
 const NAMESPACE = 'monitoring';
 
 const rendered = (values: Values = {}, over: Partial<RenderOptions> = {}): Promise<readonly Manifest[]> =>
@@ -63,6 +70,12 @@ describe('rights', () => {
       ['/pods', 'apps/deployments'].flatMap((kind) => ['get', 'list', 'watch'].map((verb) => `${kind} ${verb}`)),
     );
     expect(defaultFleet(manifests).spec.exporter.resources).toEqual(['pods', 'deployments']);
+  });
+
+  test('are by default on what kube-state-metrics exports by default', async () => {
+    const { stdout } = await run(resolveBinary('kube-state-metrics'), ['--help']);
+    const [, kinds = ''] = /--resources string .*Defaults to "([^"]+)"/.exec(stdout) ?? [];
+    expect(defaultFleet(await rendered()).spec.exporter.resources).toEqual(kinds.split(','));
   });
 
   test('of the managers are in their namespace, and see no Secret', async () => {
@@ -183,6 +196,20 @@ describe('NATS', () => {
     expect(conf.parse(one(single, 'ConfigMap', 'shard-controller-nats')).data['nats.conf']).not.toContain('cluster');
     expect(named(single)).not.toContain('PodDisruptionBudget monitoring/shard-controller-nats');
     expect(environmentOf(one(single, 'Deployment', 'shard-controller-manager'))['NATS_REPLICAS']).toBe('1');
+  });
+
+  test.each([1, 3])('takes its configuration for %i servers', async (replicas) => {
+    const manifests = await rendered({ nats: { replicas } });
+    const { data } = conf.parse(one(manifests, 'ConfigMap', 'shard-controller-nats'));
+    const folder = mkdtempSync(join(tmpdir(), 'shard-nats-conf-'));
+    try {
+      const file = join(folder, 'nats.conf');
+      writeFileSync(file, data['nats.conf']);
+      const checked = run(resolveBinary('nats-server'), ['--config', file, '-t'], { env: { POD_NAME: 'nats-0' } });
+      await expect(checked).resolves.toMatchObject({ stderr: expect.stringContaining('is valid') });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('is somebody else’s where a URL is given', async () => {
