@@ -59,6 +59,8 @@ export function disruptionBudget(
     },
     spec: {
       maxUnavailable: Math.max(1, Math.min(maxUnavailable, shards - 1)),
+      // Workers that are not ready keep no node from being drained; an evicted one still hands over what it can.
+      unhealthyPodEvictionPolicy: 'AlwaysAllow',
       selector: { matchLabels: workerSelector(config.name) },
     },
   };
