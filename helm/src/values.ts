@@ -80,7 +80,7 @@ const exported = {
     .min(1)
     .default(DEFAULT_COLLECTORS)
     .describe(
-      'Kinds to export, by plural name; the rights of the workers follow it. The default is that of kube-state-metrics: leave out `secrets` and `configmaps` where nobody needs their series.',
+      'Kinds to export, by plural name; the permissions of the workers follow from it. The default is that of kube-state-metrics: leave out `secrets` and `configmaps` if you do not need their series.',
     ),
   metricLabelsAllowlist: names('Kubernetes labels to export, like `pods=[app,team]`.'),
   metricAnnotationsAllowList: names('Kubernetes annotations to export, like `pods=[example.com/owner]`.'),
@@ -161,7 +161,7 @@ const shardConfig = group(
     annotations: texts('Its annotations.'),
     keep: flag(
       false,
-      'Whether `helm uninstall` leaves it, with the account and the rights of the workers: they go on serving without a manager.',
+      'Whether `helm uninstall` leaves it, with the account and the permissions of the workers: they keep serving without a manager.',
     ),
     spec: shardConfigSpecSchema
       .optional()

@@ -20,7 +20,7 @@ export type NetworkOf = ReadonlyMap<string, number>;
 
 /**
  * Bytes that some pods have read from the API server: what the kernel counts for each TCP connection to
- * it, TLS included. Open connections are looked at when asked for; of each that ends the kernel says its last state
+ * it, TLS included. Open connections are read on request; of each that ends the kernel says its last state
  * (`ss --events`), so that one of some milliseconds counts, too.
  */
 export class ReceivedBytes {

@@ -15,7 +15,7 @@ const golden = (manifests: readonly Manifest[]): string =>
     .map((manifest) => stringify(manifest, { lineWidth: 0, aliasDuplicateObjects: false }))
     .join('---\n');
 
-test.each([...CI_VALUES])('%s renders as before (vitest -u writes it anew), by Helm 3 and 4', async (name, file) => {
+test.each([...CI_VALUES])('%s renders as before (vitest -u rewrites it), by Helm 3 and 4', async (name, file) => {
   const [four, three] = await Promise.all([
     render({ namespace, files: [file] }),
     render({ namespace, files: [file], helm: 'helm-3' }),

@@ -115,7 +115,7 @@ export class ManagedProcess {
     await this.#exit;
   }
 
-  /** SIGSTOP: the kernel still accepts connections, nothing answers. Resolves when every thread stands still. */
+  /** SIGSTOP: the kernel still accepts connections, nothing answers. Resolves when every thread has stopped. */
   async pause(): Promise<void> {
     if (this.pid !== undefined) await freezeAll([this.pid]);
   }

@@ -40,9 +40,9 @@ export interface StandaloneApiServer {
   kill(): Promise<void>;
   /** Ends the API server in order when it runs, and starts it again on the same port with the same data. */
   restart(): Promise<void>;
-  /** Copies what etcd holds, which stands still for that moment. */
+  /** Copies what etcd holds; etcd is stopped for that moment. */
   backup(): Promise<void>;
-  /** Puts the last backup back in place, etcd's revision included, and starts the API server anew. */
+  /** Puts the last backup back in place, etcd's revision included, and starts the API server again. */
   restore(): Promise<void>;
   /** SIGSTOP: connections are still accepted by the kernel, nothing answers. */
   pause(): Promise<void>;

@@ -60,7 +60,7 @@ export async function runPhase(fleet: Fleet, phase: Phase, say: (text: string) =
   const acknowledged = watchAcknowledgements(fleet);
   const machineLoad = watchMachineLoad();
   const stopTelling = tell(fleet, say);
-  // The last move before the phase, a repaired node's for example, shall not be seen as this one's.
+  // The last move before the phase, a repaired node's for example, must not count as this one's.
   await fleet.verifier.waitFor('nothing doubled any more', (live) => live.doubledNow === 0);
   await fleet.verifier.startPhase(phase.name, phase.expectation);
   const start = performance.now();
@@ -152,7 +152,7 @@ function watchAcknowledgements(fleet: Fleet): () => number {
   };
 }
 
-/** The kernel's load of the last minute, looked at every second until called. */
+/** The kernel's load of the last minute, read every second until called. */
 function watchMachineLoad(): () => number {
   const cores = availableParallelism();
   const looks: number[] = [];

@@ -8,7 +8,7 @@ import { describeItem, type Item, type Schedule } from './schedule.ts';
 const BAR_MS = 5_000;
 /** The same where a worker process was away: its exporter's back-off has grown meanwhile. */
 const WORKER_AWAY_BAR_MS = 35_000;
-/** The same where an exporter started anew: with custom resources it starts all its watches twice, 3 s apart. */
+/** The same where an exporter started again: with custom resources it starts all its watches twice, 3 s apart. */
 const EXPORTER_AWAY_BAR_MS = 15_000;
 /** A run that is not complete by then never will be. */
 const GIVE_UP_MS = 100_000;
@@ -177,7 +177,7 @@ async function untilEqual(fleet: FaultFleet, giveUp: AbortSignal): Promise<strin
 
 /**
  * A wrong byte within an object is not to be seen without decoding it, which is the exporter's work: client-go gives such
- * a watch up and lists anew, after a back-off of up to 30 s. Behind TLS only a broken server can do that.
+ * a watch up and lists again, after a back-off of up to 30 s. Behind TLS only a broken server can do that.
  */
 const CORRUPTING: ReadonlySet<FaultName> = new Set<FaultName>(['truncated-frame', 'garbled-frame']);
 const CORRUPTION_SHOWS_MS = 45_000;

@@ -136,7 +136,7 @@ export class SimulatedNodes {
     this.#workers.clear();
   }
 
-  /** Begins the books on missing slots anew. */
+  /** Resets the record of missing slots. */
   forget(): void {
     this.#everExposed.clear();
     this.#account();

@@ -23,7 +23,7 @@ import type { Logger } from '@shard-controller/shared/observability';
 import { z } from 'zod';
 
 const KIND = 'configmaps';
-/** The worlds of all simulated workers stand still: one position is as good as any. */
+/** The objects of all simulated workers never change: one position is as good as any. */
 const POSITION = '1000';
 const MASK = 0xffff_ffff_ffff_ffffn;
 

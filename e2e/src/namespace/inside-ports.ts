@@ -27,7 +27,7 @@ let socketNumber = 0;
 /**
  * Makes `host:port` of the namespace reachable on the user's 127.0.0.1, until `close()` or the end of this process.
  *
- * @param target where connections go, inside; asked anew for each connection, so it may change
+ * @param target where connections go, inside; asked again for each connection, so it may change
  * @throws OutsidePortError
  */
 export async function exposeOutside(

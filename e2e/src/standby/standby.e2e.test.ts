@@ -155,10 +155,10 @@ describe('a hot standby', () => {
     const { missingMax, missingUntilMs, intervalMs } = await fleet.verifier.endPhase();
     say(
       `SIGKILL of ${pod}: promoted after ${promotedMs} ms (${String(reason)}); ${missingMax} series missing until ` +
-        `${missingUntilMs} ms (bar ${TAKEOVER_BAR_MS} ms), looked at every ${intervalMs} ms`,
+        `${missingUntilMs} ms (bar ${TAKEOVER_BAR_MS} ms), read every ${intervalMs} ms`,
     );
     await flawless('after the promotion', async () => {
-      // The dead pod is made anew: its worker finds an assignment that names the other replica.
+      // The dead pod is re-created: its worker finds an assignment that names the other replica.
       const path = resourcePath({ group: '', version: 'v1', resource: 'pods', namespace: NAMESPACE, name: pod });
       await fleet.cluster.admin.delete(path, { gracePeriodSeconds: 0 });
       await allWarm();
@@ -168,7 +168,7 @@ describe('a hot standby', () => {
     expect(failovers(events)).toEqual([]);
   });
 
-  test('was promoted while the active stood still: thawed, that one serves nothing any more', async () => {
+  test('was promoted while the active stalled: thawed, that one serves nothing any more', async () => {
     const pod = await podOf('shard-001', 'active');
     const node = nodeOf(pod);
     const url = `http://${node.podIp(pod)}:8080/metrics`;

@@ -161,7 +161,7 @@ test('in a frozen phase a series that ends for good is not missing', () => {
   expect(judge.figures(true).missingMax).toBe(0);
 });
 
-test('in a frozen phase the API server and the manager may make their own Lease anew, and nobody else', () => {
+test('in a frozen phase the API server and the manager may re-create their own Lease, and no other client', () => {
   const leases = ['apiserver-x', 'shard-controller-manager', 'kube-scheduler'].map(
     (name) => `kube_lease_owner{lease="${name}"}`,
   );

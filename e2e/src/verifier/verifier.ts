@@ -84,7 +84,7 @@ export class Verifier {
     this.#scraper.close();
   }
 
-  /** Begins a phase: counts start at zero and the interval is settled anew. */
+  /** Begins a phase: counts start at zero, and the interval is chosen again. */
   async startPhase(name: string, expectation: Expectation): Promise<void> {
     await this.#busy;
     const affordable = Math.max(this.#cpuMsPerTick / this.#options.cores, this.#slowestMs * HEADROOM);
@@ -162,7 +162,7 @@ export class Verifier {
     const cpu = process.cpuUsage();
     const readAt = performance.now();
     this.#judge.readTargets(scrapes);
-    // Not at once: what was deleted a moment before the targets were read shall be gone from the reference as well.
+    // Not at once: what was deleted a moment before the targets were read has to be gone from the reference as well.
     const idleMs = Math.max(0, start + this.#intervalMs * REFERENCE_AFTER - performance.now());
     await pause(idleMs);
     const reference = await this.#scraper.scrape(this.#options.reference);

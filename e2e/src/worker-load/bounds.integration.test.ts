@@ -49,7 +49,7 @@ describe('memory of a worker', () => {
       expect(rig.memory('VmHWM') - before).toBeLessThan(GROWTH_MIB);
       rig.sink.resume();
       await rig.passedOn(await churned);
-      // Neither lost nor listed anew: one event per change, over the same watch.
+      // Neither lost nor listed again: one event per change, over the same watch.
       expect(rig.sink.frames - shown).toBe(frames);
       expect(rig.memory('VmHWM') - before).toBeLessThan(GROWTH_MIB);
     },

@@ -100,7 +100,7 @@ describe('the end of a worker whose ShardConfig is over', () => {
     return performance.now() - began;
   };
 
-  it('is no reason to hurry when only its ShardInstance is gone: the manager makes it anew', async () => {
+  it('is no reason to hurry when only its ShardInstance is gone: the manager re-creates it', async () => {
     const pod = await readyPod(20, { DRAIN_TIMEOUT_MS: '6000' });
     await fixture.deleteInstance('shard-020');
     await pod.eventually(async () => (pod.worker.output.includes('ShardInstance is gone') ? undefined : 'not seen'));

@@ -325,7 +325,7 @@ test.runIf(LONG)('a conversion webhook that is gone costs its kind only, and com
     { ...first, name: 'v2', storage: true },
   ];
   await client.patch(DEFINITION, { spec: { versions } }, merge);
-  const annotations = { stored: 'anew' };
+  const annotations = { stored: 'again' };
   await until('the new version is served', () => mayList(`/apis/${CUSTOM_GROUP}/v2/widgets`));
   const { items } = await client.list(`/apis/${CUSTOM_GROUP}/v1/widgets`);
   for (const item of items) {

@@ -111,7 +111,7 @@ test('the restore of an etcd backup is followed: what it undid is undone, and no
   await expectTruth();
 });
 
-test('a worker that was away meanwhile has its exporter list anew, which holds what nobody can tell it to forget', async () => {
+test('a worker that was away meanwhile has its exporter list again, which holds what nobody can tell it to forget', async () => {
   await live();
   await rig.stopPlane();
   await api.restore();

@@ -82,7 +82,7 @@ export class SeriesSampler {
     }
   }
 
-  /** Counts what was missing in the samples for which the reference has been looked at long enough. */
+  /** Counts what was missing in the samples for which the reference has been read long enough. */
   #judge(): void {
     const until = performance.now() - (this.#reference === undefined ? 0 : AFTER_MS);
     for (const { at, missing } of this.#pending.filter((sample) => sample.at < until)) {

@@ -190,7 +190,7 @@ function commands(shell: Shell, ends: (code: ExitCode) => void): Command {
 
   program
     .command('drain <shard> [name]')
-    .description('ends the worker of a shard: its slots move away first, then it is made anew')
+    .description('ends the worker of a shard: its slots move away first, then it is re-created')
     .option('--dry-run', 'only say what would be done')
     .option('--yes', 'do it without being asked')
     .action(async (shard: string, name: string | undefined, options: { dryRun?: boolean; yes?: boolean }) => {
@@ -307,7 +307,7 @@ async function drain(
   const { shard } = match;
   const pod = shard.replicas.find(({ replica }) => replica === shard.active)?.pod ?? '';
   if (pod === '') throw new CliError(EXIT.no, `${shardId} has no worker that has said its name yet`);
-  const what = `pod ${pod} is deleted: its ${shard.slots.length} slots move to other shards before it ends, and it is made anew`;
+  const what = `pod ${pod} is deleted: its ${shard.slots.length} slots move to other shards before it ends, and it is re-created`;
   if (dryRun === true) return `would be done: ${what}\n`;
   if (yes !== true) throw new CliError(EXIT.usage, `${what}; say --yes to do it, or --dry-run`);
   await kubectl.run(['delete', 'pod', pod, '--wait=false']);

@@ -29,7 +29,7 @@ type Seen = 'alive' | 'unknown' | { readonly ended: string };
  * Whether this worker's ShardConfig is over, so that nobody will ever take its slots. Asked only while the worker ends.
  *
  * The ShardConfig itself decides, and its namespace. A ShardInstance that is gone while its ShardConfig is alive comes
- * again: the manager makes it anew. Only where the ShardConfig cannot be read, the ShardInstance's watch decides; it goes
+ * again: the manager re-creates it. Only where the ShardConfig cannot be read, the ShardInstance's watch decides; it goes
  * on telling when the right to open it was taken away, as in a namespace whose RoleBindings went first. Rights that are
  * lost are no sign of an end by themselves: the manager may still take the slots.
  */

@@ -54,7 +54,7 @@ export class Drain {
     if (first !== undefined) logger.info({ timeoutMs }, `draining: ${first}`);
     const left = (): number => timeoutMs - (clock.monotonic() - began);
     let free = mayEnd();
-    // Looked at now and then too: an end must not hang on one lost notice.
+    // Checked every second, too: the end must not depend on a single notice that may get lost.
     while (!free && left() > 0) free = await changes.until(mayEnd, Math.min(1000, left()));
     const ms = Math.round(clock.monotonic() - began);
     if (free && needed() === undefined) logger.info({ ms }, 'drained: no slot depends on this worker');

@@ -3,7 +3,7 @@ import { identityOf } from './settings.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
 export interface WorkerDependencies extends Omit<WorkerOptions, 'identity'> {
-  /** Aborts when the worker shall drain and end. */
+  /** Aborts when the worker has to drain and end. */
   readonly signal: AbortSignal;
 }
 

@@ -62,7 +62,7 @@ export class WorkerState {
     return this.#activeReplica() === this.#parts.identity.replica;
   }
 
-  /** Whether the shard has a second replica, which takes over when this one stands still. */
+  /** Whether the shard has a second replica, which takes over when this one stalls. */
   get hasStandby(): boolean {
     return this.#parts.keeper.current?.activeReplica !== undefined;
   }

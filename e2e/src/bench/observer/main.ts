@@ -7,7 +7,7 @@ import type { Observations, ObserverResponse, ObserverSettings } from './protoco
 const CHANGE_EVERY_MS = 150;
 const SCRAPE_EVERY_MS = 5000;
 const UNSEEN_MS = 10_000;
-/** Looking without a pause takes a core from what is looked at. */
+/** Reading without a pause takes a core from the measured programs. */
 const LOOK_PAUSE_MS = 10;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

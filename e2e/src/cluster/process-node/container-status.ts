@@ -54,5 +54,5 @@ export function restartDelayMs(restartsInARow: number): number {
   return restartsInARow === 0 ? 0 : Math.min(60_000, 1000 * 2 ** (restartsInARow - 1));
 }
 
-/** So long a run makes the back-off start anew. */
+/** So long a run makes the back-off start again. */
 export const BACKOFF_RESET_MS = 120_000;

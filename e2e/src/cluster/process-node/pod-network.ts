@@ -30,7 +30,7 @@ export async function createPodNetwork(address: PodAddress): Promise<void> {
       '',
     ].join('\n'),
   );
-  // Not `ip netns exec`, and not `ip -n`: both mount /sys anew, which masked parts of /sys forbid.
+  // Not `ip netns exec`, and not `ip -n`: both mount /sys again, which masked parts of /sys forbid.
   await run(
     ['nsenter', `--net=${networkFile(id)}`, 'ip', '-batch', '-'],
     [

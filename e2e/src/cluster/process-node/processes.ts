@@ -29,7 +29,7 @@ function inode(file: string): number | undefined {
   }
 }
 
-/** SIGSTOP, and waits until every thread stands still: the signal alone returns before that. */
+/** SIGSTOP, and waits until every thread has stopped: the signal alone returns before that. */
 export async function freezeAll(pids: readonly number[]): Promise<void> {
   signalAll(pids, 'SIGSTOP');
   while (!pids.every((pid) => standsStill(pid))) await sleep(2);

@@ -49,7 +49,7 @@ export class PodVolumes {
     for (const volume of this.#volumes()) await this.#write(volume, signal);
   }
 
-  /** Writes tokens and objects anew until `signal` aborts. A failure is tried again soon; the old content stays. */
+  /** Writes tokens and objects again until `signal` aborts. A failure is tried again soon; the old content stays. */
   async keepFresh(signal: AbortSignal, onProblem: (error: unknown) => void): Promise<void> {
     await Promise.all(
       this.#volumes()

@@ -1,7 +1,7 @@
 import type { ConfigSeen, Fleet } from '../cluster.ts';
 import { age, green, type Output, percent, red, table, yellow } from '../screen/index.ts';
 
-/** Whether a ShardConfig is as it shall be: Ready, and the newest spec is in force. */
+/** Whether a ShardConfig is as it should be: Ready, and the newest spec is in force. */
 export const isReady = ({ metadata, status }: ConfigSeen): boolean =>
   (status.observedGeneration ?? 0) >= metadata.generation && conditionIs(status, 'Ready', 'True');
 

@@ -45,7 +45,7 @@ export interface ShardObservation {
   readonly shown?: boolean;
 }
 
-/** A standby that could serve at once, beside an active worker that does not or shall not serve any more. */
+/** A standby that could serve at once, beside an active worker that does not serve, or no longer should. */
 export interface StandbyObservation {
   readonly shardId: ShardId;
   readonly replica: Replica;
@@ -111,7 +111,7 @@ export type CommandBody =
     }
   /** Every scraper of the source has completed a scrape of the target. Only for step Cleanup before the commit. */
   | { readonly type: 'ScrapersMoved'; readonly migration: MigrationId; readonly detail: string }
-  /** About once a second; deadlines and figures are looked at. Never rejected. */
+  /** About once a second: checks deadlines and figures. Never rejected. */
   | { readonly type: 'Tick' }
   /**
    * At the start of leadership: the log is empty, re-created or behind the ShardInstances, or ends with the deletion of

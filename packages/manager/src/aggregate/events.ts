@@ -94,7 +94,7 @@ const standbyPromoted = z.strictObject({
   to: replica,
   /**
    * lost: it cannot be heard or cannot serve. terminating: its pod is being ended. outdated: it runs another template
-   * than the wanted one. surplus: there shall be no second replica any more.
+   * than the wanted one. surplus: the shard no longer has a second replica.
    */
   cause: z.enum(['lost', 'terminating', 'outdated', 'surplus']),
   reason,

@@ -44,7 +44,7 @@ export interface LostSlots {
   readonly id: MigrationId;
   /** All of them, ascending. */
   readonly slots: readonly SlotIndex[];
-  /** Those of them that it shall go on exposing, because their new owner does not show them yet. Ascending. */
+  /** Those of them that it keeps exposing, because their new owner does not show them yet. Ascending. */
   readonly kept: readonly SlotIndex[];
 }
 

@@ -23,7 +23,7 @@ export function shardsOf(state: ShardConfigState): readonly ShardState[] {
   return Object.values(state.shards).sort((a, b) => a.ordinal - b.ordinal);
 }
 
-/** Whether `shard` shall exist: up to the desired number, or the surge worker of a rollout. */
+/** Whether `shard` should exist: up to the desired number, or the surge worker of a rollout. */
 export function isWanted(state: ShardConfigState, shard: ShardState): boolean {
   return shard.ordinal < state.desiredShards || state.rollout?.surge === shard.shardId;
 }

@@ -51,7 +51,7 @@ describe('a migration that is committed', () => {
     settled(w);
   });
 
-  it('does not keep a shard that shall not exist, and that nobody hears any more', () => {
+  it('does not keep a shard that should not exist, and that is no longer heard', () => {
     const w = settledWorld({ shards: 4 });
     w.holdAt = 'Releasing';
     w.configure({ shards: 3 });

@@ -46,7 +46,7 @@ function stuck(settings: Partial<Settings> = {}): Simulation {
 }
 
 describe('a rolling update whose revision is not proved', () => {
-  it('replaces no worker, and pods that are made anew get the old template', () => {
+  it('replaces no worker, and pods that are re-created get the old template', () => {
     const w = stuck();
     w.terminate(S1);
     w.run(30);

@@ -57,7 +57,7 @@ describe('a standby takes over', () => {
     ['its pod is gone', { ...heard(1_500), pod: 'deleted' }, { pod: 'deleted' }],
     ['its container has ended', { ...heard(1_500), pod: 'terminated' }, { pod: 'terminated' }],
     [
-      'it stands still for longer than it can miss itself',
+      'it stalls for longer than its own stall guard can overlook',
       { ...heard(4_000), ping: 'unanswered' },
       { ...heard(3_999), ping: 'unanswered' },
     ],
@@ -141,7 +141,7 @@ describe('a standby does not take over', () => {
     expect(command(signs(dead, standby))).toBeUndefined();
   });
 
-  it('where there shall be none', () => {
+  it('where there should be none', () => {
     const settings = { ...testSettings, replicasPerShard: 1 };
     expect(command(signs(dead), stateOf({ settings }))).toBeUndefined();
   });

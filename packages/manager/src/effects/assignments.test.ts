@@ -150,7 +150,7 @@ describe('AssignmentPublisher', () => {
     expect(values.value).toEqual(assignment(1, 1));
   });
 
-  it('removes what is its own, and nothing of a ShardConfig that was made anew under the same name', async () => {
+  it('removes what is its own, and nothing of a ShardConfig that was re-created under the same name', async () => {
     const values = new Values();
     const { publisher } = publishing(values);
     const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };

@@ -84,7 +84,7 @@ export class AssignmentPublisher {
     this.#known.clear();
   }
 
-  /** Removes the assignment of a shard, unless it belongs to another ShardConfig of the same name: one made anew. */
+  /** Removes the assignment of a shard, unless it belongs to another ShardConfig of the same name: one that was re-created. */
   async remove({ namespace, name, uid }: ConfigIdentity, shardId: string): Promise<void> {
     const subject = assignmentSubject({ namespace, config: name, shardId });
     const { values, leads } = this.#options;

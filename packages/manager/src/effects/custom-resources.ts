@@ -3,7 +3,7 @@ import { readCustomResourceState, type ShardConfigSpec } from '@shard-controller
 
 type Exporter = ShardConfigSpec['exporter'];
 
-/** By the section of a spec, which is read-only: a long text takes 100 ms to read, and pods are looked at often. */
+/** By the section of a spec, which is read-only: a long text takes 100 ms to read, and pods are checked often. */
 const known = new WeakMap<Exporter, string | undefined>();
 
 /**

@@ -6,7 +6,7 @@ export interface EffectProblem {
   readonly message: string;
 }
 
-/** Makes one thing as it should be; false when it has to be looked at again soon. */
+/** Makes one thing as it should be; false when it has to be checked again soon. */
 export type Effect = () => Promise<boolean>;
 
 /** One round of effects: each is attempted whatever became of the others, as long as this manager leads. */

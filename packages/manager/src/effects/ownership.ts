@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type ConfigIdentity, configLabels } from '../naming/index.ts';
 
 /**
- * Whose an object is that stands where one of a ShardConfig's shall stand.
+ * Decides who owns an object that has the name of an object which a ShardConfig needs.
  * - ours: owned by this ShardConfig.
  * - orphan: made for a ShardConfig of this name and left without an owner (`--cascade=orphan`); may be taken over.
  * - predecessor: owned by a ShardConfig of this name that was deleted; the garbage collector takes it.

@@ -131,7 +131,7 @@ describe('the cluster', () => {
     ['no valid spec is known', { spec: undefined }],
     ['the wanted template is not proved', { desired: { ...desired(model.state), templateProved: false } }],
     ['the spec is not the accepted one', { revision: 'another' }],
-  ])('has as many pods as it shall, of the template that there is, while %s', async (_, over) => {
+  ])('has as many pods as it should, of the existing template, while %s', async (_, over) => {
     const { changes } = await effectsOf(over, there);
     expect(changes).toEqual(expect.arrayContaining(['make ShardInstance main-shard-000', 'publish shard-001']));
     expect(changes.filter((change) => /StatefulSet|main-a/.test(change))).toEqual([scaled]);

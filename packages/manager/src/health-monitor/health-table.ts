@@ -21,7 +21,7 @@ import { takeoverReasons } from './takeover.ts';
 export interface HealthTrigger {
   /**
    * STARTING to FAILED: the observed health. REPORTED: revision and draining. SLOTS_SHOWN: everything that it is responsible for
-   * is in its exposition. RELEASED: it let go of the slots that it had lost. POD_GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not or shall not.
+   * is in its exposition. RELEASED: it let go of the slots that it had lost. POD_GONE: no pod exists. STANDBY_READY: the other replica could serve at once, and this one does not serve, or should not.
    */
   readonly type:
     | 'STARTING'

@@ -16,7 +16,7 @@ export interface StandbySigns {
 const STALE_MS = 15_000;
 
 /**
- * A worker that merely stands still is replaced only when it has done so for longer than the stall that its gateway
+ * A worker that merely stalls is replaced only when it has done so for longer than the stall that its gateway
  * notices by itself when it goes on (3 s), and a heartbeat's second: else it could answer under its old epoch. ms.
  */
 const STALL_SEEN_MS = 4_000;

@@ -26,7 +26,7 @@ export const takeoverReasons = {
 export const isTakeoverDue: Reason = (state, observation) =>
   Object.values(takeoverReasons).some((reason) => reason(state, observation));
 
-/** The shard, if this standby may serve it at all: one that shall not exist may only hand it back to a. */
+/** The shard, if this standby may serve it at all: one that should not exist may only hand it back to a. */
 function replaceable(
   state: ShardConfigState,
   { shardId, replica }: Pick<StandbyObservation, 'shardId' | 'replica'>,

@@ -20,7 +20,7 @@ export interface Move {
 
 /**
  * The fewest moves after which no orphan is left and the targets' slot counts differ by at most one (unless pinned
- * slots forbid it). Slots of shards that are neither targets nor orphaned are not looked at.
+ * slots forbid it). It ignores slots of shards that are neither targets nor orphaned.
  *
  * Minimal because a shard with more slots than its quota has to give the surplus in any case, nothing else moves, and
  * the larger quotas (total mod targets of them) go to the shards that have the most already.

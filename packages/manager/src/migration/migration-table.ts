@@ -38,7 +38,7 @@ export interface MigrationContext {
 
 export type MigrationTable = DecisionTable<MigrationContext, MigrationTrigger, ShardEvent>;
 
-/** A target that is gone, or that shall not have the slots any more, ends every migration that is not committed. */
+/** A target that is gone, or that should no longer have the slots, ends every migration that is not committed. */
 const givenUp = {
   TARGET_LOST: [{ target: 'RolledBack', actions: 'rollBack' }],
   TARGET_UNWANTED: [{ target: 'RolledBack', actions: 'rollBack' }],

@@ -12,14 +12,14 @@ describe('ListeningPeriod', () => {
     }
   });
 
-  it('starts anew after a stall, and shows that at once', async () => {
+  it('starts again after a stall, and shows that at once', async () => {
     const clock = new SteppingClock();
     const listening = new ListeningPeriod(clock);
     await clock.sleep(5000);
     expect(listening.since).toBe(5000);
   });
 
-  it('starts anew when the connection comes back', async () => {
+  it('starts again when the connection comes back', async () => {
     const clock = new SteppingClock();
     const listening = new ListeningPeriod(clock);
     await clock.sleep(300);

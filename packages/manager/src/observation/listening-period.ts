@@ -1,12 +1,12 @@
 import type { Clock } from '@shard-controller/shared/runtime';
 
 const BEAT_MS = 250;
-/** A beat that is later than this means that the process stood still and could not hear. */
+/** A beat that is later than this means that the process stalled and could not hear. */
 const STALL_MS = 1_000;
 
 /**
  * Since when this manager has been able to hear its workers without a break. Silence before that is no evidence: it
- * starts anew when the connection to NATS comes (back), when leadership begins, and after a stall of the own process.
+ * starts again when the connection to NATS comes (back), when leadership begins, and after a stall of the own process.
  */
 export class ListeningPeriod {
   readonly #clock: Clock;

@@ -59,7 +59,7 @@ describe('the progress of a load', () => {
   const progress = (heartbeat: Heartbeat, listeningSince = 0) =>
     loadProgress(loadMarks(undefined, heartbeat, 1000), heartbeat, listeningSince, 9000);
 
-  it('stands still from when it grew, or from when this manager could hear of it', () => {
+  it('counts as stalled from when it grew, or from when this manager could hear of it', () => {
     expect(progress(loading()).standstillMs).toBe(8000);
     expect(progress(loading(), 7000).standstillMs).toBe(2000);
   });

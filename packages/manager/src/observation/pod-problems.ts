@@ -12,7 +12,7 @@ export interface PodProblem {
   readonly message: string;
 }
 
-/** A pod that shall exist. */
+/** A pod that should exist. */
 export interface WantedPod {
   readonly name: string;
   readonly shardId: string;
@@ -48,7 +48,7 @@ export function parseEvent(raw: unknown): SeenEvent | undefined {
   return { reason, message, type, at: at == null ? 0 : Date.parse(at) };
 }
 
-/** The pods of `config` that shall exist. */
+/** The pods of `config` that should exist. */
 export function wantedPods(config: string, { statefulSets, surge }: Desired): readonly WantedPod[] {
   const of = (role: PodRole, shardId: string, ordinal: number): WantedPod => {
     const statefulSet = statefulSetName(config, role);

@@ -127,7 +127,7 @@ describe('WorkerRegistry', () => {
       expect(registry.heard(address, beat({ boot: 'real' }), 200, { boot: 'real', at: 0 })).toBe('news');
     });
 
-    it('takes up a process that was started anew when it writes, or when the one before is silent and writes no more', () => {
+    it('takes up a process that was started again when it writes, or when the one before is silent and writes no more', () => {
       const registry = new WorkerRegistry();
       beating(registry, 10_000);
       expect(registry.heard(address, beat({ boot: 'next' }), 10_500, { boot: 'real', at: 9_000 })).toBe('rival');

@@ -181,7 +181,7 @@ function isOwnCount(entry: Entry, { sequence }: Heartbeat, now: number): boolean
   return entry.lower.messages >= OWN_COUNT.messages && now - entry.lower.since >= OWN_COUNT.ms;
 }
 
-/** A standby that refuses scrapes does what it shall. */
+/** A standby that refuses scrapes does its duty. */
 const isCold = ({ gateway }: Heartbeat): boolean => gateway.state === 'warming' || gateway.state === 'fenced';
 
 function shownSince(heartbeat: Heartbeat, earlier: WorkerView | undefined, now: number): WorkerView['shown'] {

@@ -16,7 +16,7 @@ export class DecisionTime {
     this.#at = clock.monotonic();
   }
 
-  /** Begins anew with the wall clock, but not before `newest`, the time of the newest decision, nor before `now()`. */
+  /** Begins again with the wall clock, but not before `newest`, the time of the newest decision, nor before `now()`. */
   startFrom(newest: number): void {
     this.#from = Math.max(this.#clock.now(), newest, this.now());
     this.#at = this.#clock.monotonic();

@@ -142,7 +142,7 @@ class Start {
     return this.state.owners.filter((owner) => owner === shardId).length;
   }
 
-  /** Slots that got another owner, or shall get one, after the first assignment. */
+  /** Slots that got another owner, or are to get one, after the first assignment. */
   moved(): number {
     return this.events.flatMap(({ event }) => {
       if (event.type === 'shard.migration.planned.v1') return event.slots;

@@ -187,7 +187,7 @@ test('is not rebuilt without a valid spec', async () => {
   await expect(log.open(signal)).rejects.toMatchObject({ code: 'SC_LOG_LOST' });
 });
 
-test.each([true, false])('starts anew after a deletion only if the ShardConfig is there again: %s', async (exists) => {
+test.each([true, false])('starts again after a deletion only if the ShardConfig is there again: %s', async (exists) => {
   const deleted = headAt(5, { state: { ...initialState, deleted: true } });
   const { log, recovered } = setUp({ head: deleted, observed, exists });
   await log.open(signal);

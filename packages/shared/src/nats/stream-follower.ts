@@ -33,7 +33,7 @@ export interface FollowOptions<T> {
   readonly onReset?: (reset: StreamReset) => void | Promise<void>;
   /** Called each time everything that was in the stream has been delivered. */
   readonly onCaughtUp?: (sequence: number) => void;
-  /** How often the stream is looked at even when nothing seems to happen, ms. Default 2000. */
+  /** How often the stream is checked even when nothing seems to happen, ms. Default 2000. */
   readonly probeMs?: number;
 }
 

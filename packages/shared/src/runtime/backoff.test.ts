@@ -11,7 +11,7 @@ describe('fullJitter', () => {
 });
 
 describe('Backoff', () => {
-  it('waits longer after each failure in a row, and begins anew after a success', () => {
+  it('waits longer after each failure in a row, and begins again after a success', () => {
     const backoff = new Backoff(() => 1, { baseMs: 50, capMs: 150 });
     const waits = [backoff.next(), backoff.next(), backoff.next()];
     backoff.reset();

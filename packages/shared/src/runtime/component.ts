@@ -4,7 +4,7 @@ import { type Clock, systemClock } from './clock.ts';
 /** A part of a process that is started in order and stopped in reverse. */
 export interface Component {
   readonly name: string;
-  /** Resolves when the part is in service. `signal` aborts when the process shall end before that. */
+  /** Resolves when the part is in service. `signal` aborts when the process has to end before that. */
   start(signal: AbortSignal): Promise<void>;
   /** Resolves when nothing of it is left. Called only after `start` has resolved. */
   stop(): Promise<void>;
@@ -54,7 +54,7 @@ export function task(name: string, run: (signal: AbortSignal) => Promise<void>):
 }
 
 export interface RunOptions {
-  /** Aborts when the process shall end. */
+  /** Aborts when the process has to end. */
   readonly signal: AbortSignal;
   readonly logger: Logger;
   /** Time for stopping all components together, ms. */

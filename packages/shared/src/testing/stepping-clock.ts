@@ -1,6 +1,6 @@
 import type { Clock } from '../runtime/index.ts';
 
-/** A clock that stands still except when somebody sleeps: what waits is over at once, and its time has passed. */
+/** A clock that advances only when something sleeps: each wait is over at once, and its time has passed. */
 export class SteppingClock implements Clock {
   #now = 0;
 

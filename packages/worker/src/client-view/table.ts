@@ -72,7 +72,7 @@ export function readTable(bytes: Buffer, start: number, end: number): TableView 
   return isTable && isMeta ? { rows, rowsStart, rowsEnd, columnsStart, columnsEnd } : undefined;
 }
 
-/** What a table of a watch event is made of, to be written anew. */
+/** The parts of a table of a watch event, from which it is rewritten. */
 export interface TableParts {
   readonly resourceVersion: string;
   /** JSON; `null` when the client has them already. */

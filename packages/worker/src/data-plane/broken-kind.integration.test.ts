@@ -114,7 +114,7 @@ test('a kind that is forbidden from the start is left out after some seconds, an
   expect([cold, plane.status().handovers[0]?.state]).toEqual([[], 'acknowledged']);
 });
 
-test('an exporter that asks for a forbidden kind again and again has not started anew', async () => {
+test('an exporter that asks for a forbidden kind again and again has not started again', async () => {
   plane.presumeUnavailable([{ kind: 'configmaps', cause: 'forbidden', message: 'configmaps is forbidden', since: 5 }]);
   plane.applyAssignment({ ...assignment, owned: ALL });
   const configMaps = reflect('configmaps', undefined, stop.signal);

@@ -21,7 +21,7 @@ export interface DataPlaneStatus {
   /** Whether a scrape of the exporter would show everything that this worker exposes; the reason when it would not. */
   readonly warm: boolean;
   readonly warmReason: string;
-  /** Not warm, because the exporter starts all its watches anew: it was told of a CustomResourceDefinition a moment ago. */
+  /** Not warm, because the exporter starts all its watches again: it was told of a CustomResourceDefinition a moment ago. */
   readonly startsOver: boolean;
   readonly queueDepth: number;
   readonly objects: number;

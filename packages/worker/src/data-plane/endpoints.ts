@@ -35,7 +35,7 @@ export class Endpoints {
 
   /**
    * The listeners go first: an exporter whose watch ends asks again at once, and "connection refused" makes it wait with
-   * what it has, while a connection that is accepted and reset makes it list anew.
+   * what it has, while a connection that is accepted and reset makes it list again.
    *
    * @param endWatches ends the answers under way.
    */

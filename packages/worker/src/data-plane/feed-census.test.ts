@@ -121,7 +121,7 @@ describe('a kind that cannot be read', () => {
   const broken: readonly [string, CensusFeed][] = [
     ['was never open', feed({ watches: undefined, outage: outage() })],
     ['has lost its list', feed({ filled: false, outage: outage() })],
-    ['the exporter has to start anew', feed({ watches: [watch({ initialPending: true })], outage: outage() })],
+    ['the exporter has to start again', feed({ watches: [watch({ initialPending: true })], outage: outage() })],
     ['does not load a slot', feed({ watches: [watch({ states: loading })], outage: outage() })],
     ['the exporter does not get', feed({ watches: [], outage: outage() })],
     ['has been silent', feed({ provenAt: 0, outage: outage({ cause: 'silent' }) })],
@@ -214,7 +214,7 @@ describe('an exporter that starts over', () => {
   });
 
   test('is told of a kind that goes away although it is not whole because of it, but not of others then', () => {
-    // It looked at NOW - 2_500, and does so again in 500 ms.
+    // It checked at NOW - 2_500, and does so again in 500 ms.
     const looked = (over: FeedOver = {}) => feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 2_500, ...over });
     const empty = { filled: false, watches: [watch({ initialPending: true })] };
     expect(definitionsPause([definitions, looked()], true, NOW)).toBe(0);

@@ -16,7 +16,7 @@ type CensusWatch = Pick<
   'id' | 'slots' | 'attached' | 'attachedAt' | 'initialPending' | 'resumed' | 'queuedFrames' | 'collecting'
 >;
 
-/** What is looked at of a feed. */
+/** The part of a Feed that this module reads. */
 export interface CensusFeed
   extends Pick<
     Feed,

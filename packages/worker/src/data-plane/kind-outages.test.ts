@@ -120,7 +120,7 @@ describe('a kind that fails while the others are well', () => {
     expect(left()).toEqual([false, false]);
   });
 
-  test('is heard, not timed: nobody is judged while the process stands still', () => {
+  test('is heard, not timed: nobody is judged while the process stalls', () => {
     const one = kind();
     kinds = [kind(), one];
     pass(30_000);

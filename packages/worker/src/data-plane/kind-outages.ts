@@ -30,7 +30,7 @@ const BUSY_SHARE = 4;
 /** An open watch that is heard no more for so long, while most are, is broken; a busy machine is late by much. ms. */
 export const DEAF_MS = 30_000;
 
-/** What is looked at of a feed. */
+/** The part of a Feed that this module reads. */
 export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'answers' | 'proofAt'> {
   readonly trouble: Pick<FeedTrouble, 'at'>;
   readonly state:
@@ -92,7 +92,7 @@ export class KindOutages<F extends JudgedFeed> {
 
   /** Why the kind of a feed counts as broken, if it does. @param othersSince since when most others are well. */
   #broken(feed: F, now: number, probedAt: number, othersSince: number): Finding | undefined {
-    // The newest failure says it, not the clock: a process that stood still has asked nobody meanwhile.
+    // The newest failure says it, not the clock: a process that stalled has asked nobody meanwhile.
     const isLasting = ({ since, failedAt, nature }: Trouble): boolean => {
       const from = nature === 'slow' ? Math.max(since, this.#busyUntil) : since;
       return failedAt - Math.max(from, othersSince) >= PATIENCE_MS[nature];
@@ -136,7 +136,7 @@ function causeOf(status: number, nature: TroubleNature): UnavailableKind['cause'
   return nature === 'failing' ? 'failing' : 'silent';
 }
 
-/** Whether the exporter shows all that it shall of the kind. */
+/** Whether the exporter shows all that it should of the kind. */
 function isWhole({ state }: JudgedFeed): boolean {
   const watches = state?.subscriptions.filter(({ attached }) => attached) ?? [];
   const isShown = ({ initialPending, slots }: (typeof watches)[number]): boolean =>

@@ -266,7 +266,7 @@ export class ExporterApi {
     return undefined;
   }
 
-  /** A watch that starts from nothing, or one that wants everything because it lists anew. */
+  /** A watch that starts from nothing, or one that wants everything because it lists again. */
   #watch(response: ServerResponse, feed: Feed, state: FeedState, streamed: boolean, wantsInitialEnd: boolean): void {
     dropAbandoned(state);
     const subscription = state.subscribe();

@@ -27,7 +27,7 @@ const FIRST_START_MS = 2_500;
 /** An exporter that is not whole so long after it was told of a definition has other troubles. ms. */
 const START_OVER_LIMIT_MS = 60_000;
 
-/** What is looked at of a feed. */
+/** The part of a Feed that this module reads. */
 export interface LifeFeed
   extends Pick<Feed, 'isQuiet' | 'isResumed' | 'wasWhole' | 'createdAt' | 'startedAt' | 'startedBeforeAt' | 'leftAt'> {
   readonly problem: string | undefined;

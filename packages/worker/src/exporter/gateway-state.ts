@@ -15,7 +15,7 @@ export interface GatewayFacts {
   /** The exporter shows everything that this worker exposes. */
   readonly warm: boolean;
   readonly warmReason: string;
-  /** It is not, because the exporter starts all its watches anew. */
+  /** It is not, because the exporter starts all its watches again. */
   readonly startsOver: boolean;
   readonly exporter: Heartbeat['exporter']['state'];
   /** The process has been told to end. */

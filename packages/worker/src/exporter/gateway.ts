@@ -66,7 +66,7 @@ export interface GatewayOptions {
 
 /**
  * How long a standby holds a scrape back, ms: the two replicas hear of a promotion a moment apart, and a reader that asks
- * both at once in that moment shall get the shard's series from one of them. No more, because it is the usual answer.
+ * both at once in that moment must get the shard's series from one of them. No more, because it is the usual answer.
  */
 const STANDBY_HOLD_MS = 250;
 /** Pause before an exporter that broke the connection is asked again, ms. */

@@ -54,7 +54,7 @@ export interface CompletedScrape {
   readonly announced: boolean;
 }
 
-/** So many of a scraper's newest intervals are looked at: a reload of its configuration makes single ones short. */
+/** Number of a scraper's newest intervals that count: a reload of its configuration makes single ones short. */
 const INTERVALS = 4;
 
 interface Known {

@@ -4,7 +4,7 @@ export interface StallGuardOptions {
   readonly clock: Clock;
   /** A gap of more than this, ms, is a stall. */
   readonly thresholdMs?: number;
-  /** How often the clocks are looked at, ms; much less than the threshold. */
+  /** How often the clocks are read, ms; much less than the threshold. */
   readonly tickMs?: number;
   /**
    * Longest time that the guard stays closed when nothing answers, ms; undefined: until something does. Asked at each
@@ -70,7 +70,7 @@ export class StallGuard {
     const monotonic = clock.monotonic();
     const wall = clock.now();
     const loopGap = monotonic - this.#monotonic;
-    // The monotonic clock stands still while a machine sleeps, the wall clock does not.
+    // The monotonic clock stops while a machine sleeps, the wall clock does not.
     const clockGap = Math.abs(wall - this.#wall - loopGap);
     this.#monotonic = monotonic;
     this.#wall = wall;

@@ -41,7 +41,7 @@ test('a target warms, says what holds it up, and then keeps the moment of its ac
   expect(ledger.handovers(assignment, progress({ acknowledged: true }), 9)[0]).toMatchObject(acknowledged);
 });
 
-test('a target whose exporter lost what it had acknowledged warms again, and is acknowledged anew', () => {
+test('a target whose exporter lost what it had acknowledged warms again, and is acknowledged again', () => {
   const ledger = new HandoverLedger();
   ledger.handovers(assignment, progress({ acknowledged: true }), 7);
   expect(ledger.handovers(assignment, progress({}), 8)[0]?.state).toBe('warming');

@@ -36,7 +36,7 @@ describe('the request line', () => {
     expect(readRequestLine(target).type).toBe('bad');
   });
 
-  test('what is written anew reads the same again', () => {
+  test('what is rewritten reads the same', () => {
     expect(readRequestLine(pathOf(['a b', 'ü:ö', "(x)'*!~"]))).toMatchObject({ segments: ['a b', 'ü:ö', "(x)'*!~"] });
   });
 });

@@ -21,7 +21,7 @@ export interface SelfCheckOptions {
 
 /** Time that the exporter is given to handle what was sent, ms. */
 const SETTLE_MS = 5_000;
-/** Time after which a difference is looked at again, before it counts, ms. */
+/** Time after which a difference is checked again, before it counts, ms. */
 const CONFIRM_MS = 15_000;
 /** Least time between two checks, ms. */
 const MIN_GAP_MS = 60_000;

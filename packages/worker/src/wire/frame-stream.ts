@@ -9,7 +9,7 @@ import { WireFormatError } from './protobuf/reader.ts';
  * for longer is stuck, and is open again within 90 s. ms.
  */
 const SILENCE_MS = 85_000;
-/** The parts of one event follow each other at once, however slow the line; one that stands still has lost its end. ms. */
+/** The parts of one event follow each other at once, however slow the line; one that stalls has lost its end. ms. */
 const BEGUN_MS = 3_000;
 const OPEN_BRACE = 0x7b;
 /** What has arrived is passed on once per turn of the event loop, or after so many bytes. */
@@ -21,7 +21,7 @@ class SilentWatchError extends Error {
   readonly code = 'SC_SILENT_WATCH';
 }
 
-/** A watch ended, or stood still, within an event. */
+/** A watch ended, or stalled, within an event. */
 class TruncatedWatchError extends Error {
   override readonly name = 'TruncatedWatchError';
   readonly code = 'SC_TRUNCATED_WATCH';

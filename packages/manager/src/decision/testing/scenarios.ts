@@ -247,7 +247,7 @@ const failures: readonly Scenario[] = [
   },
   ...(['fail', 'omit-one'] as const).map((fault): Scenario => {
     return {
-      name: `a target that shall warm does this once: ${fault}`,
+      name: `a target that has to warm does this once: ${fault}`,
       run: (w) => {
         w.settle();
         w.faults.set(S2, fault);
@@ -300,7 +300,7 @@ const standbys: readonly Scenario[] = [
     },
   },
   {
-    name: 'a shard that its standby serves shall have no standby any more',
+    name: 'a shard that its standby serves loses its standby',
     settings: { replicasPerShard: 2 },
     run: (w) => {
       w.settle();
@@ -392,7 +392,7 @@ const blows: readonly Blow[] = [
   ['the target is no longer wanted', (w) => w.configure({ shards: 2 })],
   ['nothing more is said', (w) => w.run(150)],
   ['the target fails', (w) => sayOfTarget(w, 'failed')],
-  ['the target begins anew', (w) => sayOfTarget(w, 'warming')],
+  ['the target begins again', (w) => sayOfTarget(w, 'warming')],
 ];
 
 function loseSource(world: Simulation): void {

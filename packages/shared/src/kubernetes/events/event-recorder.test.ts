@@ -118,7 +118,7 @@ describe('EventRecorder', () => {
     await waitUntil('the first is written', () => events().length === 1);
     for (const { metadata } of server.store(EVENTS).list()) server.store(EVENTS).delete(metadata.name);
     again.record(config, failed);
-    await advanceUntil('it is written anew', () => events().length === 1, 1_000);
+    await advanceUntil('it is written again', () => events().length === 1, 1_000);
     await clock.advance(7 * 60_000);
     again.record(config, failed);
     await waitUntil('a second event', () => events().length === 2);

@@ -207,7 +207,7 @@ export class EventRecorder {
         await patch();
         return;
       } catch (error) {
-        // The server forgets events after an hour: say it anew.
+        // The server forgets events after an hour: say it again.
         if (!isNotFound(error)) throw error;
         series.name = '';
       }

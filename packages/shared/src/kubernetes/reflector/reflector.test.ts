@@ -404,7 +404,7 @@ describe('start and stop', () => {
     expect(server.seen('watch')).toHaveLength(1);
   });
 
-  it('run twice is one watch, and run after stop lists anew', async () => {
+  it('run twice is one watch, and run after stop lists again', async () => {
     const reflector = reflect();
     runs.push(reflector.run(stop.signal));
     await onlyWatch();

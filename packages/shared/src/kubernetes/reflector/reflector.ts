@@ -125,7 +125,7 @@ export class Reflector<T> {
 
   /**
    * Runs until `signal` aborts; then nothing is left open. A call while it runs joins that run. Never rejects; after the
-   * end it can be run again, and lists anew.
+   * end it can be run again, and lists again.
    */
   async run(signal: AbortSignal): Promise<void> {
     this.#running ??= this.#loop(signal).finally(() => {

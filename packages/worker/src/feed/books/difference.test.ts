@@ -83,7 +83,7 @@ describe('an exporter from before this process, while its objects are sent again
     expect([...peer.store.keys()]).toEqual(['kept']);
   });
 
-  test('lists anew when the watch has a gap and deletions in it cannot be known', () => {
+  test('lists again when the watch has a gap and deletions in it cannot be known', () => {
     const feed = newFeed('50');
     const first = beginLoad(feed);
     offerItem(feed, first, view, 0, read('ADDED', 'kept', '40'));

@@ -63,7 +63,7 @@ export function compareWithList(
   for (const [uid, entry] of state.index.entries()) {
     if (seen.has(uid) || isNewer(entry.version, version)) continue;
     for (const subscription of state.subscriptions) {
-      // What was deleted since the watch stood still concerns it, too, if that was before its first load.
+      // What was deleted since the watch stalled concerns it, too, if that was before its first load.
       const mayHold = isNewer(subscription.resumedUntil, state.position) || (isRewound && subscription.resumed);
       if ((!mayHold && !state.index.isSent(entry, subscription.mark)) || state.isQuiet(subscription, entry.slot))
         continue;
@@ -116,7 +116,7 @@ export function completeRelist(state: FeedState, version: string): void {
 
 /**
  * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
- * to list anew. What there was where the watch stopped would not tell, for a load may have been ahead of that.
+ * to list again. What there was where the watch stopped would not tell, for a load may have been ahead of that.
  */
 function startOver(state: FeedState, version: string): void {
   state.ring.reset(version);

@@ -49,7 +49,7 @@ export class FeedPast {
     for (const slot of slots) this.#verified.set(slot, position);
   }
 
-  /** Nothing is verified any more: the API server went back, or the slot begins anew. */
+  /** Nothing is verified any more: the API server went back, or the slot begins again. */
   forget(slots?: Iterable<number>): void {
     if (slots === undefined) this.#verified.clear();
     else for (const slot of slots) this.#verified.delete(slot);

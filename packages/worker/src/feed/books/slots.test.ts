@@ -74,7 +74,7 @@ describe('slots', () => {
     expect(answers).toEqual([[0, '100']]);
   });
 
-  test('that come back while they leave are loaded anew', async () => {
+  test('that come back while they leave are loaded again', async () => {
     const { feed, peer } = loaded(uids);
     reconcileSlots(feed, roles(ALL.slice(0, 32)));
     expect(reconcileSlots(feed, everything)).toBe(true);

@@ -156,13 +156,13 @@ export function awaitsDeletions(state: FeedState): boolean {
   );
 }
 
-/** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened anew. */
+/** Takes the slots that are needed now into the scope; true when it grew and the watch has to be opened again. */
 export function widenScope(state: FeedState, roles: SlotRoles | undefined): boolean {
   return state.scope.widen(neededSlots(state.slotCount, roles, state.subscriptions));
 }
 
 /**
- * Leaves out and forgets everything that is not needed any more; true when the watch has to be opened anew. Nothing
+ * Leaves out and forgets everything that is not needed any more; true when the watch has to be opened again. Nothing
  * happens while a slot is on its way.
  */
 export function narrowScope(state: FeedState, roles: SlotRoles | undefined): boolean {

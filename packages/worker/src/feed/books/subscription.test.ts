@@ -165,7 +165,7 @@ describe('the queue of a subscription', () => {
     expect([peer.log, ends]).toEqual([['MODIFIED big@7'], []]);
   });
 
-  it('does not end for withdrawals alone, which would begin anew whenever the exporter comes back', () => {
+  it('does not end for withdrawals alone, which would begin again whenever the exporter comes back', () => {
     const { subscription, peer, ends } = newRig();
     peer.takes = false;
     withdraw(subscription, 600_000);

@@ -172,7 +172,7 @@ export class Subscription implements ObjectSink {
     const settle = awaited?.settle ?? [];
     this.#awaited = undefined;
     this.#response = response;
-    // client-go lists anew after a watch that ends within 1 s without an event: should this process die now, it must
+    // client-go lists again after a watch that ends within 1 s without an event: should this process die now, it must
     // not look like one.
     if (awaited !== undefined) response.write(this.#codec.bookmark(this.#kind, awaited.version, false));
     this.attached = true;

@@ -209,7 +209,7 @@ const GONE_WHEN_FETCHED: Interleaving = [
 
 /** Interleavings that once lost, doubled, miscounted or hung something. */
 const FOUND: Readonly<Record<string, Interleaving>> = {
-  'the API server goes back while the worker itself opens its watch anew': [
+  'the API server goes back while the worker itself opens its watch again': [
     [(model) => model.backUp(), 30],
     [(model) => model.touch('web-0'), 30],
     [(model) => model.tidy(), 9],

@@ -119,7 +119,7 @@ describe('a feed that opens', () => {
     expect(counted).toContain('load 429');
   });
 
-  test('asks again for an answer that stands still', async () => {
+  test('asks again for an answer that stalls', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const api = new ScriptedApiServer();

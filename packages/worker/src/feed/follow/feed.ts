@@ -289,7 +289,7 @@ export class Feed {
 
   /**
    * Until the watch has passed the load of such an exporter, a gap in the watch would hide deletions from it, and it would
-   * have to list anew. On a quiet kind that takes up to a minute: a brief watch ends it within seconds.
+   * have to list again. On a quiet kind that takes up to a minute: a brief watch ends it within seconds.
    */
   #hasten(state: FeedState): void {
     const now = this.#context.clock.monotonic();

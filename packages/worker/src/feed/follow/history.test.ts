@@ -76,7 +76,7 @@ describe('a feed whose API server went back to an older state', () => {
     await expect(feed.prove(AbortSignal.timeout(100), '400')).rejects.toThrow('is not connected');
   });
 
-  test('lets an exporter that got ahead of it list anew, however far it has come since', async () => {
+  test('lets an exporter that got ahead of it list again, however far it has come since', async () => {
     const { api, feed } = await restored();
     await until(() => feed.connected && feed.state?.position === '103');
     const { state } = feed;

@@ -209,7 +209,7 @@ export class FeedLoader {
     try {
       return await this.#loadByWatchList(state, coverage, signal);
     } catch (error) {
-      // Asked anew each time: replicas of an API server that is being upgraded differ.
+      // Asked again each time: replicas of an API server that is being upgraded differ.
       const isUnknown = error instanceof UpstreamFailure && (error.status === 422 || error.status === 400);
       if (!isUnknown) throw error;
       this.#context.logger.debug({ feed: this.#feed.name }, 'the API server has no WatchList here: lists are paged');

@@ -8,7 +8,7 @@ const POLL_MS = 10;
 /** How long a watch has to be quiet after a consistent read before it counts as drained. ms. */
 const QUIET_MS = 100;
 
-/** What is looked at of a feed. */
+/** The part of a Feed that this module reads. */
 interface ProvableFeed {
   readonly reader: CollectionReader;
   readonly state: FeedState | undefined;

@@ -133,7 +133,7 @@ describe('a feed of many objects', () => {
     expect(rig.pushdowns).toEqual([true]);
   });
 
-  test('asks for everything where the server does not narrow, or when it shall not', async () => {
+  test('asks for everything where the server does not narrow, or must not', async () => {
     for (const rig of [new Rig(300, false), new Rig(300, true, 'off')]) {
       await rig.start();
       await rig.complete(0, 16);
@@ -202,7 +202,7 @@ describe('a feed of many objects', () => {
     expect(rig.selectors().at(-1)).not.toBe(range(0, 24));
   });
 
-  test('falls back to opening its watch anew when the wider one is refused', async () => {
+  test('falls back to opening its watch again when the wider one is refused', async () => {
     const rig = await new Rig(300, true).start();
     rig.api.failNextWatch(500);
     await rig.assign(owned(0, 24));

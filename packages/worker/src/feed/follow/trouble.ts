@@ -45,7 +45,7 @@ export class FeedTrouble {
     const nature = natureOf(error);
     const isSteady = way === 'watch' && this.#openedAt !== undefined && now - this.#openedAt >= STEADY_MS;
     let since = before === undefined || isSteady ? startedAt : before.since;
-    // A list that is merely slow is none that stands still.
+    // A list that is merely slow has not stalled.
     if (way === 'load' && nature === 'slow') since = Math.max(since, this.#gotOnAt);
     if (way === 'watch') this.#openedAt = undefined;
     const problem = error instanceof Error ? error.message : String(error);

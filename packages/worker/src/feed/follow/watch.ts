@@ -222,7 +222,7 @@ export class FeedWatch {
     return response;
   }
 
-  /** Asks whether the API server has gone back. A question that has no answer yet is asked anew. */
+  /** Asks whether the API server has gone back. A question that has no answer yet is asked again. */
   checkHistory(): void {
     if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal);
   }

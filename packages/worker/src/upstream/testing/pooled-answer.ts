@@ -23,7 +23,7 @@ export function asPooled(
     try {
       const response = await Promise.race([coming, stopped.promise]);
       const body = new PooledBody(response.body, signal);
-      // A short answer is there as a whole by the time that its headers are looked at.
+      // A short answer is there as a whole by the time that its headers are read.
       await new Promise((resolve) => setImmediate(resolve));
       return { ...response, body };
     } catch (error) {

@@ -66,8 +66,6 @@ export class FeedModel {
     this.feed = this.#open(undefined);
   }
 
-  // ---- the cluster ---------------------------------------------------------------------------------------------
-
   #uidOf(name: string): string | undefined {
     return [...this.api.objects.keys()].find((uid) => uid.startsWith(`${name}#`));
   }
@@ -125,7 +123,7 @@ export class FeedModel {
 
   /**
    * Puts the last backup back, in the midst of everything else. Until everybody has noticed, which could not be done
-   * afterwards, the cluster stands still: its changes are left out.
+   * afterwards, the cluster stalls: its changes are left out.
    */
   restore(): void {
     if (this.#isUnnoticed() || this.exporters.some((exporter) => isAheadOfItself(exporter))) return;
@@ -166,8 +164,6 @@ export class FeedModel {
     }
     return there;
   }
-
-  // ---- the worker ----------------------------------------------------------------------------------------------
 
   #open(resumeFrom: string | undefined): Feed {
     const clock: Clock = {
@@ -210,8 +206,6 @@ export class FeedModel {
   stop(): void {
     this.#stop.abort();
   }
-
-  // ---- the exporters -------------------------------------------------------------------------------------------
 
   #lose(exporter: Exporter, arrived: number): void {
     exporter.peer.lose(arrived);
@@ -298,8 +292,6 @@ export class FeedModel {
     this.feed.adopt(subscription);
   }
 
-  // ---- time ----------------------------------------------------------------------------------------------------
-
   async pass(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
       await turn();
@@ -336,8 +328,6 @@ export class FeedModel {
       state.subscriptions.every(({ slots }) => slots.every((at, slot) => at === isPlaced(slot)))
     );
   }
-
-  // ---- what must hold ------------------------------------------------------------------------------------------
 
   /** What is wrong at any moment; empty when nothing is. */
   complaints(): string[] {
