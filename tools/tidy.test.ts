@@ -25,7 +25,11 @@ const WORDS: readonly Rule[] = [
   { pattern: /\b(stood|stands?|standing) still\b/i, instead: '"stalled" or "unchanged"', wrong: ['it stood still'] },
   { pattern: /\bshall\b/i, instead: '"must", "has to" or the present tense', wrong: ['it shall end'] },
   { pattern: /\blooked at\b/i, instead: '"read", "checked" or "compared"', wrong: ['it is looked at'] },
-  { pattern: /\bgarbage (messages?|events?|heartbeats?|assignments?)\b/i, instead: '"invalid"', wrong: ['a garbage message'] },
+  {
+    pattern: /\bgarbage (messages?|events?|heartbeats?|assignments?)\b/i,
+    instead: '"invalid"',
+    wrong: ['a garbage message'],
+  },
 ];
 
 /** Words that only pages have to avoid. */
