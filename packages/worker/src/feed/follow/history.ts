@@ -37,11 +37,13 @@ export async function askForPresent(
   clock: Clock,
   backoff: Backoff,
   signal: AbortSignal,
+  onFailure: (error: unknown) => void,
 ): Promise<PresentPosition | undefined> {
   while (!signal.aborted) {
     try {
       return await readPresent(feed, signal);
     } catch (error) {
+      if (!signal.aborted) onFailure(error);
       await clock.sleep(pauseAfter(error, backoff), signal);
     }
   }

@@ -22,8 +22,11 @@ export interface Trouble {
   readonly failedAt: number;
 }
 
-/** The ways on which a feed reads the API server: its watch with all that opens and repairs it, and its lists. */
-type Way = 'watch' | 'load';
+/**
+ * The ways on which a feed reads the API server: its watch with all that opens and repairs it, its lists, and the question
+ * where its collection stands.
+ */
+type Way = 'watch' | 'load' | 'question';
 
 /** What keeps one feed from getting on, and since when: a success ends it, the mere acceptance of a request does not. */
 export class FeedTrouble {
@@ -50,6 +53,14 @@ export class FeedTrouble {
     if (way === 'watch') this.#openedAt = undefined;
     const problem = error instanceof Error ? error.message : String(error);
     this.#troubles.set(way, { problem, nature, error, since, failedAt: now });
+  }
+
+  /**
+   * A question has failed. Only a refusal says something of the kind: an open watch is not ended when its right is taken
+   * away, but no other one will be opened. What is late otherwise, the feed's own reads show.
+   */
+  refused(error: unknown, now: number): void {
+    if (natureOf(error) === 'refused') this.failed('question', error, now);
   }
 
   /** Whether the newest attempt on this way has failed. */

@@ -227,3 +227,16 @@ test('a comparison counts from its question: one that gets no answer keeps no ot
   feed.checkHistory();
   expect(feed.comparedAt).toBeGreaterThan(before);
 });
+
+test('a question that is refused is a trouble of the kind, although its watch goes on, until it is answered', async () => {
+  const { api, feed } = await newRig('a');
+  const refuse = (code: number): void =>
+    api.next((_, query) => (query.get('limit') === '1' ? status(code, 'Refused') : undefined));
+  refuse(500);
+  refuse(403);
+  feed.checkHistory();
+  await until(() => feed.trouble.at(Infinity).length > 0);
+  expect(feed.trouble.at(0)).toMatchObject([{ nature: 'refused' }]);
+  expect([feed.connected, feed.trouble.problem]).toEqual([true, undefined]);
+  await until(() => feed.trouble.at(0).length === 0);
+});

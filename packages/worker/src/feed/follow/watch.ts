@@ -234,9 +234,12 @@ export class FeedWatch {
     const either = AbortSignal.any([signal, this.#historyCheck.signal]);
     const askedAt = clock.monotonic();
     this.#askedAt = askedAt;
-    const present = await askForPresent(this.#feed, clock, upstreamBackoff(random), either);
-    const { state } = this.#feed;
+    const present = await askForPresent(this.#feed, clock, upstreamBackoff(random), either, (error) =>
+      this.#feed.trouble.refused(error, clock.monotonic()),
+    );
+    const { state, trouble } = this.#feed;
     if (present === undefined || either.aborted || state === undefined) return;
+    trouble.worked('question');
     if (!present.isRewound) {
       // News of definitions may be held back on purpose: what is missing of them proves nothing.
       const isCountable = state.filled && state.scope.isEverything && !state.unsharded;
@@ -389,6 +392,7 @@ export class FeedWatch {
     // again; and an answer to the question is the one that has just been found.
     this.#dropSuccessor();
     this.#historyCheck.abort();
+    this.#feed.trouble.worked('question');
     this.noteReturn();
   }
 
