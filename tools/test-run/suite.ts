@@ -38,7 +38,7 @@ export async function runSuite(suite: Suite, folder: string): Promise<Verdict> {
 
 const NOTHING: Verdict = { passed: 0, skipped: 0, failures: [], flaky: [] };
 
-/** Whether what is known of the tests is why the run ended as it did: whoever crashes has not tested everything. */
+/** Whether what is known of the tests is why the run ended as it did: a run that crashes has not tested everything. */
 function isExplained({ status, outcome }: Run): boolean {
   if (outcome === undefined) return false;
   return status === '0' || outcome.unhandled.length > 0 || outcome.results.some(({ state }) => state === 'failed');

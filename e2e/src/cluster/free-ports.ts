@@ -13,7 +13,7 @@ const share = Number(process.env['VITEST_POOL_ID'] ?? 0) % SHARES;
 let next = Math.floor(Math.random() * SHARE);
 
 /**
- * Ports of 127.0.0.1 that nobody listens on. Every call gives others, and test files that run at the same time never
+ * Ports of 127.0.0.1 that no process listens on. Every call gives others, and test files that run at the same time never
  * get the same.
  */
 export async function freePorts(count: number): Promise<readonly number[]> {

@@ -216,7 +216,7 @@ class Instance implements StandaloneApiServer {
   }
 
   async stop(): Promise<void> {
-    // Nothing here is kept, so nobody needs to say goodbye.
+    // Nothing here is kept, so no process needs time to end cleanly.
     await Promise.all([...this.#replicas, this.#apiServer].map((server) => server.kill()));
     await this.#etcd.kill();
     await this.#users.stop();
@@ -267,7 +267,7 @@ function apiServerArgs(from: {
     `--etcd-servers=${from.etcdUrl}`,
     `--secure-port=${from.port}`,
     '--bind-address=127.0.0.1',
-    // The lease reconciler refuses a loopback address; nobody reads the Service `kubernetes` here.
+    // The lease reconciler refuses a loopback address; no client reads the Service `kubernetes` here.
     '--advertise-address=127.0.0.1',
     '--endpoint-reconciler-type=none',
     `--cert-dir=${from.certificates}`,

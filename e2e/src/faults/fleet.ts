@@ -14,7 +14,7 @@ import { FaultyFront } from './faulty-front.ts';
 import type { FaultSetting } from './faults.ts';
 import type { WorkerIndex } from './schedule.ts';
 
-/** Objects that nobody touches: their series must never be missing. */
+/** Objects that no test touches: their series must never be missing. */
 const STEADY = 100;
 const PODS = 130;
 /** A busy machine takes long to start a fleet; one that is not whole by then never will be. */
@@ -243,7 +243,7 @@ export class FaultFleet {
     return `${missing.length} missing\n    ${some(missing)}\n  ${extra.length} stale or doubled\n    ${some(extra)}`;
   }
 
-  /** How many of the objects that nobody touches are not shown; undefined while a worker answers no scrape. */
+  /** How many of the untouched objects are not shown; undefined while a worker answers no scrape. */
   async steadyMissing(): Promise<number | undefined> {
     const parts = await Promise.all(this.workers.map((worker) => worker.series()));
     if (parts.some((part) => typeof part === 'string')) return undefined;

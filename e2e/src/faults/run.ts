@@ -23,7 +23,7 @@ export interface RunReport {
   /** Scrapes during the run, and those that no gateway would answer. */
   readonly scrapes: number;
   readonly unanswered: number;
-  /** Objects that nobody touched and that a complete scrape did not show, at most. */
+  /** Most untouched objects that one complete scrape did not show. */
   readonly steadyMissing: number;
   /** Lists that the exporters asked for although none was restarted. */
   readonly relists: number;
@@ -66,7 +66,7 @@ export async function runSchedule(fleet: FaultFleet, schedule: Schedule): Promis
   const barMs = barOf(schedule.items);
   const relists = sum(fleet.workers.map((worker, i) => listsSince(worker, before[i], schedule.items)));
   problems.push(...violations(fleet, before, schedule.items));
-  if (missing > 0) problems.push(`${missing} objects that nobody touched were missing from a complete scrape`);
+  if (missing > 0) problems.push(`${missing} untouched objects were missing from a complete scrape`);
   return {
     seed: schedule.seed,
     items: schedule.items.map(describeItem),

@@ -40,7 +40,7 @@ interface GoldenObject {
   readonly index: number;
 }
 
-/** Objects of every kind in a real API server, with nobody but this to change them. */
+/** Objects of every kind in a real API server, which only this class changes. */
 export class GoldenCluster {
   readonly kinds: readonly GoldenKind[];
   /** Kinds of the golden cluster that this API server does not serve. */

@@ -245,7 +245,7 @@ export class ManagerFixture {
     let leader: Manager | undefined;
     await this.eventually(async () => {
       for (const manager of this.#managers) if (manager.running && (await manager.leads())) leader = manager;
-      return leader === undefined ? 'nobody leads' : undefined;
+      return leader === undefined ? 'no manager leads' : undefined;
     });
     if (leader === undefined) throw new Error('unreachable');
     return leader;

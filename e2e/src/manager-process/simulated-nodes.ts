@@ -60,7 +60,7 @@ export class SimulatedNodes {
   readonly #lost = new Set<string>();
   readonly #refused = new Set<string>();
   #running: Promise<void> = Promise.resolve();
-  /** Time for which some slot that was exposed once was exposed by nobody, ms. */
+  /** Time for which no worker exposed some slot that had been exposed, ms. */
   #uncoveredMs = 0;
   #uncoveredSince: number | undefined;
   /** `<config>/<slot>`, as in the two below. */
@@ -90,7 +90,7 @@ export class SimulatedNodes {
     return new Map([...this.#workers].filter(([, worker]) => worker.alive));
   }
 
-  /** Slots that nobody exposes now although somebody once did, as `<config>/<slot>`. */
+  /** Slots that no worker exposes now, although one once did, as `<config>/<slot>`. */
   get missing(): readonly string[] {
     return this.#slotsMissing;
   }
@@ -274,7 +274,7 @@ export class SimulatedNodes {
     }
   }
 
-  /** Keeps the books on slots that nobody exposes. */
+  /** Records slots that no worker exposes. */
   #account(): void {
     const now = performance.now();
     if (this.#uncoveredSince !== undefined) this.#uncoveredMs += now - this.#uncoveredSince;

@@ -4,7 +4,7 @@ import { startNatsProcess } from './nats-process.ts';
 /** A real NATS server with JetStream and `sync_interval: always` that a test can break. */
 export interface NatsServer {
   readonly url: string;
-  /** False for a server that somebody else runs: then the methods below reject. */
+  /** False for a server that we do not run: then the methods below reject. */
   readonly breakable: boolean;
   /** Ends it in order; data and port stay. */
   stop(): Promise<void>;

@@ -85,7 +85,7 @@ export class LoadRig implements AsyncDisposable {
         POD_NAMESPACE: NAMESPACE,
         SHARD_CONFIG: CONFIG,
         SHARD_CONFIG_UID: 'uid-of-load',
-        // Nobody listens there: the data plane needs no NATS.
+        // No server listens there: the data plane needs no NATS.
         NATS_URL: `nats://127.0.0.1:${nats}`,
         KUBERNETES_SERVICE_HOST: '127.0.0.1',
         KUBERNETES_SERVICE_PORT: String(apiPort),

@@ -159,7 +159,7 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     task('cluster-view', (signal) => cluster.run(signal)),
     { name: 'inspection', start: async () => undefined, stop: async () => inspection.stop() },
     task('fleet', (signal) => fleet.run(signal)),
-    // Nobody stands for election who could not decide: the first lists come first.
+    // A manager that cannot decide must not stand for election: the first lists come first.
     task('lease', async (signal) => {
       await Promise.race([cluster.synced, aborted(signal)]);
       await elector.run(signal);

@@ -26,7 +26,7 @@ const seenSchema = z.looseObject({
 type Seen = 'alive' | 'unknown' | { readonly ended: string };
 
 /**
- * Whether this worker's ShardConfig is over, so that nobody will ever take its slots. Asked only while the worker ends.
+ * Whether this worker's ShardConfig is over, so that no worker will ever take its slots. Asked only while the worker ends.
  *
  * The ShardConfig itself decides, and its namespace. A ShardInstance that is gone while its ShardConfig is alive comes
  * again: the manager re-creates it. Only where the ShardConfig cannot be read, the ShardInstance's watch decides; it goes
@@ -43,7 +43,7 @@ export class ConfigEnd {
     this.#options = options;
   }
 
-  /** Why nobody will take the slots of this worker, or undefined as long as somebody may. */
+  /** Why no worker will take the slots of this one, or undefined as long as one may. */
   get reason(): string | undefined {
     if (!this.#isAsked) return undefined;
     const read = [this.#namespace, this.#config].find((seen) => typeof seen === 'object');

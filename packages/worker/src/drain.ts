@@ -10,7 +10,7 @@ export interface DrainOptions {
   readonly timeoutMs: number;
   /** Why slots still depend on this worker, or undefined when none does. */
   readonly needed: () => string | undefined;
-  /** Why nobody will ever take the slots that depend on this worker, or undefined as long as somebody may. */
+  /** Why no worker will ever take the slots that depend on this one, or undefined as long as one may. */
   readonly over: () => string | undefined;
   /** Announces every possible change of `needed` and `over`. */
   readonly changes: ChangeNotifier;
@@ -20,7 +20,7 @@ export interface DrainOptions {
 const NOTICE_MS = 3000;
 
 /**
- * The end of a worker: it goes on serving until the manager has moved its slots away, nobody is left who could, or its
+ * The end of a worker: it keeps serving until the manager has moved its slots away, no manager is left to do so, or its
  * time is over. The exporter must live as long; its container's preStop hook waits here.
  */
 export class Drain {

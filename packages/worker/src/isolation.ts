@@ -10,7 +10,7 @@ export interface IsolationFacts {
 const SILENCE_MS = 25_000;
 
 /**
- * Why this worker counts as cut off from everything, or undefined. Nobody can tell it that its slots were given to
+ * Why this worker counts as cut off from everything, or undefined. No message can reach it that its slots were given to
  * another worker then.
  */
 export function isolationOf({ natsConnected, apiProofMs }: IsolationFacts, clock: Clock): string | undefined {

@@ -13,7 +13,7 @@ const ANSWER_TIMEOUT_MS = 1000;
 
 /**
  * Resolves when the other replica of the shard has just said that it stands by under the very assignment that makes this
- * one serve: then nobody was promoted while this process did not run. Needs NATS only, so it helps while the API server
+ * one serve: then no replica was promoted while this process did not run. Needs NATS only, so it helps while the API server
  * is away. No answer, or another epoch, proves nothing. @throws Error with the reason
  */
 export async function confirmByPeer(

@@ -224,7 +224,7 @@ export class Worker {
     ];
   }
 
-  /** Serves until nothing depends on this worker, or nobody will take it, then says goodbye. */
+  /** Serves until nothing depends on this worker, or no worker will take its slots; then sends a last heartbeat. */
   async drain(): Promise<void> {
     const drained = new AbortController();
     void this.#configEnd.run(drained.signal);

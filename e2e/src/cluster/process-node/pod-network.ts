@@ -10,7 +10,7 @@ export type Peer = 'api-server' | 'nats' | 'everything';
 
 const PEER_ADDRESS = { 'api-server': API_SERVER_ADDRESS, nats: NATS_ADDRESS } as const;
 
-/** A hardware address that nobody has: what is sent there disappears without an answer, as in a real partition. */
+/** A hardware address that no machine has: what is sent there disappears without an answer, as in a real partition. */
 const NOBODY = '02:00:00:00:00:99';
 
 /** The file that nsenter takes. */

@@ -269,7 +269,7 @@ export class ProcessNode {
     this.#inBackground(runner.terminate().then(() => void this.#runners.delete(uid)));
   }
 
-  /** The object is gone without us: somebody forced it, or it went while we did not look. */
+  /** The object is gone without us: it was force-deleted, or it went between two of our reads. */
   #drop(uid: string, runner: PodRunner): void {
     this.#runners.delete(uid);
     this.#inBackground(runner.dispose());

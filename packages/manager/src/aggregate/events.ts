@@ -215,7 +215,7 @@ const migrationRolledBack = z.strictObject({
   id,
   step: z.enum(['Planning', 'Preparation', 'Transfer', 'Verification', 'Cleanup']),
   reason,
-  /** No migration is planned from its source to its target before this; `at` when the roll-back is nobody's fault. */
+  /** No migration is planned from its source to its target before this; `at` when neither shard caused the roll-back. */
   retryAt: deadline,
 });
 

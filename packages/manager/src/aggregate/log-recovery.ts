@@ -14,7 +14,7 @@ export interface RecoveredShard {
 /**
  * Owners as the ShardInstances tell them. Where two claim a slot (the manager died between two writes) the newer
  * assignment is right, and the other shard may still expose the slot; so may one that was releasing or keeping it. It
- * gets back a slot that nobody claims: the new owner was never told, and who is to release it would do so at once.
+ * gets back a slot that no shard claims: the new owner never received it, and the releasing shard would let go at once.
  */
 export function recoverShards(instances: readonly ShardInstanceClaim[]): RecoveredShard[] {
   const newestFirst = [...instances].sort(

@@ -60,7 +60,7 @@ export interface MigrationState {
   /** Ascending. */
   readonly slots: readonly SlotIndex[];
   /**
-   * Planning: waits for its turn, nobody was told. Preparation: the target has the slots in `warmRanges`. Transfer: the
+   * Planning: waits for its turn, no worker knows of it. Preparation: the target has the slots in `warmRanges`. Transfer: the
    * target reports `warming`. Verification: the target acknowledged; the shell asks both sides and answers with
    * `VerificationFinished`. Cleanup: verified; the shell waits for scrapers and answers with `ScrapersMoved`; once
    * `committed` the target owns the slots, the source has them in `releaseRanges`, and its `released` ends it; past the

@@ -91,7 +91,7 @@ function podCount(state: ShardConfigState): number {
 
 /**
  * A shard that cannot be heard has nothing left to release that deleting its pod would not end as well. What it keeps may
- * be exposed by nobody else yet.
+ * not be exposed by any other worker yet.
  */
 function exposes(state: ShardConfigState, shard: ShardState): boolean {
   const isForgotten = isUnheard(shard) && shard.stale?.kept.length === 0;

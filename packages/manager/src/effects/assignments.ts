@@ -34,7 +34,7 @@ export interface AssignmentPublisherOptions {
   readonly leads: () => boolean;
   /**
    * Whether the event log ends where this manager's state does, asked of NATS. Every assignment is decided in the log
-   * before it is published: a value that is newer than the newest log is nobody's decision.
+   * before it is published: a value that is newer than the newest log was decided by no manager.
    */
   readonly isNewest: () => Promise<boolean>;
   /** A value that no log holds was replaced. */

@@ -16,7 +16,7 @@ import { needsWrite, shardInstanceOf } from './shard-instance.ts';
 /**
  * - done: its worker can read the assignment.
  * - later: something is in the way that goes by itself.
- * - superseded: somebody holds a newer assignment.
+ * - superseded: the ShardInstance holds a newer assignment.
  */
 type AssignmentOutcome = 'done' | 'later' | 'superseded';
 
@@ -77,7 +77,7 @@ export class InstanceWriter {
     return publication === 'failed' ? 'later' : 'done';
   }
 
-  /** Takes away the assignment of a shard that is no more, unless it is somebody else's. */
+  /** Removes the assignment of a shard that no longer exists, unless another ShardConfig owns it. */
   async remove(instance: ShardInstance, signal: AbortSignal): Promise<boolean> {
     const { metadata, spec } = instance;
     const isOwn = spec.shardConfigRef.uid === this.#config.uid;

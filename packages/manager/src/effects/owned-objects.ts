@@ -55,7 +55,7 @@ export class OwnedObjects {
     this.#own.set(key, uid);
   }
 
-  /** The object was deleted: the next one of its name may be somebody else's. */
+  /** The object was deleted: the next one of its name may have another owner. */
   noteGone(key: string): void {
     this.#own.delete(key);
     this.#applied.delete(key);
@@ -93,7 +93,7 @@ export class OwnedObjects {
     }
   }
 
-  /** Deletes an object unless it is somebody else's. */
+  /** Deletes an object unless it has another owner. */
   async deleteOwn(path: string, signal: AbortSignal): Promise<boolean> {
     const { client, config } = this.#options;
     const present = await client.find<KubernetesObject>(path, { signal });
@@ -113,7 +113,7 @@ export class OwnedObjects {
     return true;
   }
 
-  /** uid of the object that stands under this name, undefined for none. @throws when it is somebody else's */
+  /** uid of the object that stands under this name, undefined for none. @throws when it has another owner */
   async #ownUid(object: KubernetesObject, signal: AbortSignal): Promise<string | undefined> {
     const { client, config } = this.#options;
     const present = await client.find<KubernetesObject>(await client.pathOf(object, undefined, signal), { signal });

@@ -7,7 +7,7 @@ import { type ConfigIdentity, configLabels } from '../naming/index.ts';
  * - ours: owned by this ShardConfig.
  * - orphan: made for a ShardConfig of this name and left without an owner (`--cascade=orphan`); may be taken over.
  * - predecessor: owned by a ShardConfig of this name that was deleted; the garbage collector takes it.
- * - foreign: somebody else's; never touched.
+ * - foreign: it has another owner; never touched.
  */
 export type Belonging = 'ours' | 'orphan' | 'predecessor' | 'foreign';
 
@@ -49,7 +49,7 @@ export function assertOwn(object: NamedObject, present: Belongings | undefined, 
   if (whose === 'predecessor') throw new PredecessorObjectError(object, config);
 }
 
-/** An object of somebody else has the name that one of a ShardConfig's needs. */
+/** An object of another owner has a name that this ShardConfig needs. */
 export class ForeignObjectError extends Error {
   override readonly name = 'ForeignObjectError';
   readonly code = 'SC_FOREIGN_OBJECT';

@@ -48,7 +48,7 @@ export interface ReconcileInput extends ObservedObjects {
 export interface ReconcileOutcome {
   /** Everything is as it should be; otherwise look again soon. */
   readonly settled: boolean;
-  /** Somebody holds a newer assignment than ours: we are probably not the leader any more. */
+  /** The ShardInstance holds a newer assignment than ours: we are probably no longer the leader. */
   readonly superseded: boolean;
   /** What could not be done and why. */
   readonly problems: readonly EffectProblem[];
@@ -87,7 +87,7 @@ export class Reconciler {
     return { settled: round.settled, superseded, problems: round.problems };
   }
 
-  /** Returns whether somebody holds a newer assignment. */
+  /** Returns whether a ShardInstance holds a newer assignment. */
   async #assign({ desired, instances }: ReconcileInput, round: EffectRound): Promise<boolean> {
     let superseded = false;
     const assign = async (assignment: Assignment): Promise<boolean> => {

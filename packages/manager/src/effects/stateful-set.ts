@@ -29,7 +29,7 @@ export function workerStatefulSet(input: WorkerPodInput, replica: Replica, repli
 
 /**
  * The surge worker has a StatefulSet of its own, because it needs a template that the others do not have yet, and an
- * ordinal that is in nobody's way.
+ * ordinal that no shard needs.
  */
 export function surgeStatefulSet(input: WorkerPodInput): StatefulSetObject {
   return statefulSet(input, 'surge', { replicas: 1, ordinals: { start: ordinalOf(SURGE) } });

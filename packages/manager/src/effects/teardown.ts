@@ -30,7 +30,7 @@ export interface TeardownOptions {
  * deletion only after it has discovered the definition: up to 30 s after that was made, it deletes nothing
  * (`GarbageCollector.Sync` of kube-controller-manager).
  *
- * @returns false while the ShardConfig is still there for the sake of somebody else's finalizer: ask again.
+ * @returns false while the ShardConfig is still there because of a finalizer of another controller: ask again.
  * @throws KubernetesError when an object cannot be read or deleted
  */
 export async function teardown(

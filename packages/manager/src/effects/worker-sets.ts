@@ -6,7 +6,7 @@ import { assertOwn } from './ownership.ts';
 import { workerStatefulSet } from './stateful-set.ts';
 import type { WorkerPodInput } from './worker-pod.ts';
 
-/** A StatefulSet has to be made, and nobody knows what its pods look like. */
+/** A StatefulSet has to be created, and no template for its pods is known. */
 class TemplateMissingError extends Error {
   readonly code = 'SC_TEMPLATE_MISSING';
   override readonly name = 'TemplateMissingError';
@@ -76,7 +76,7 @@ export class WorkerSets {
     const path = this.#path(name);
     const before = await client.find<StatefulSetSeen>(path, { signal });
     if (before === undefined) {
-      // Then nobody runs whom a template that is not proved could harm.
+      // Then no worker runs that an unproved template could harm.
       if (pods !== undefined) return this.apply(workerStatefulSet(pods, replica, replicas), signal);
       throw new TemplateMissingError(`StatefulSet ${name} is gone, and without a valid spec it cannot be re-created`);
     }

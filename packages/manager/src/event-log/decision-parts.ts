@@ -10,7 +10,7 @@ const MAX_PARTS = 1_000;
 
 /**
  * One of several messages that hold a decision together: its JSON, cut. They follow each other in the log; the decision
- * counts from the last one on, whose sequence is its epoch. Parts without the rest say nothing: whoever wrote them died,
+ * counts from the last one on, whose sequence is its epoch. Parts without the rest say nothing: their writer died,
  * or another manager came between.
  */
 export const decisionPartSchema = z.object({

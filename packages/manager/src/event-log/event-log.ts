@@ -47,7 +47,7 @@ export interface LogHead<S> extends FoundLog {
   readonly state: S;
   /** Newest message of the subject, invalid messages included: the expected sequence of the next append. */
   readonly sequence: number;
-  /** Latest time of a decision, ms since the epoch on the clock of whoever made it; 0 for none. */
+  /** Latest time of a decision, ms since the epoch on the clock of the manager that made it; 0 for none. */
   readonly at: number;
   /** Decisions folded so far. */
   readonly decisions: number;
@@ -61,7 +61,7 @@ export interface LogHead<S> extends FoundLog {
 
 /**
  * - appended: stored; `head` is the state after it.
- * - conflict: somebody else wrote. Another manager leads, or an invalid message was written: stop deciding, load again.
+ * - conflict: another client wrote. Another manager leads, or an invalid message was written: stop deciding, load again.
  * - unavailable: NATS gave no answer. With `stored: 'unknown'` load again before the next decision.
  */
 export type LogAppendResult<S> =
@@ -112,7 +112,7 @@ export class EventLog<E, S> {
 
   /**
    * Folds on from a head that was folded before; the whole log where it is not the one that the head was folded from. So
-   * whoever writes to the log, invalid messages included, costs the reading of what was written. @throws as `load`
+   * each message that any client writes to the log, valid or not, costs one read. @throws as `load`
    */
   async resume(from: LogHead<S>, signal?: AbortSignal): Promise<LogHead<S>> {
     const { created } = await this.#options.stream.facts();

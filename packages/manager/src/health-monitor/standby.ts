@@ -98,7 +98,7 @@ function lossOf(
   return coldMs < coldLimitMs ? undefined : [`not ready to serve for ${(coldMs / 1000).toFixed(1)} s`];
 }
 
-/** At a start the standby may be done a little sooner, and whoever has not been heard yet is not gone. */
+/** At a start the standby may be done a little sooner, and a worker that has not been heard yet is not gone. */
 function lateStart(
   { heartbeat, coldSince }: ShardSigns,
   standbyMs: number,

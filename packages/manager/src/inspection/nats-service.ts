@@ -50,7 +50,7 @@ export const discoverySubject = (verb: (typeof VERBS)[number], service: string, 
 /**
  * A NATS micro service: `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`, all requests and all answers as in ADR-32
  * (github.com/nats-io/nats-architecture-and-design, adr/ADR-32.md). Its endpoints are heard only between `open` and
- * `close`, so that who asks while nobody can answer hears "no responders" at once.
+ * `close`, so that a client that asks while no manager can answer gets "no responders" at once.
  */
 export class NatsService {
   readonly #options: ServiceOptions;

@@ -37,7 +37,7 @@ export async function isManagerGone(
     return (await link.request({ subject, body: {}, schema: z.unknown(), timeoutMs: PROBE_TIMEOUT_MS })).kind;
   };
   if (signal.aborted || !isSettled(link, clock)) return false;
-  // Where permissions keep managers from answering, nobody is ever found, and two would take the Lease by turns.
+  // If permissions keep managers from answering, no leader is ever found, and two managers would take the Lease by turns.
   if ((await ping(own)) !== 'reply') return false;
   for (let probe = 0; probe < PROBES; probe++) {
     if (probe > 0) await clock.sleep(BETWEEN_PROBES_MS, signal);

@@ -1,7 +1,7 @@
 /** A time of leading. `signal` aborts when it is over. */
 export interface Term {
   readonly signal: AbortSignal;
-  /** Grows with every leadership of whoever leads. */
+  /** Grows with every leadership, whichever manager leads. */
   readonly number: number;
 }
 

@@ -48,7 +48,7 @@ function place(view: View, to: readonly ShardState[], slots: ReadonlySet<SlotInd
 
 /**
  * New owners for the slots of shards that have been starting (or recovering) for longer than is worth waiting for: those
- * that have room, or after a longer grace whoever can serve.
+ * that have room, or after a longer grace any that can serve.
  */
 export function stalledStarts(view: View): readonly Transfer[] {
   const { state, settings } = view;

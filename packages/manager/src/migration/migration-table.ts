@@ -44,7 +44,7 @@ const givenUp = {
   TARGET_UNWANTED: [{ target: 'RolledBack', actions: 'rollBack' }],
 };
 
-/** Once the target was told, a dead source makes it responsible at once; until it has loaded, nobody can do better. */
+/** Once the target has the slots as warm, a dead source makes it responsible at once; no shard could load them faster. */
 const begun = {
   ...givenUp,
   SOURCE_LOST: [{ target: 'Releasing', actions: 'commit' }],

@@ -161,7 +161,7 @@ export class ClusterView {
     return entry?.text === undefined ? undefined : entry.at;
   }
 
-  /** What the worker has written in the ShardInstance, which nobody else can; undefined when it has not. */
+  /** What the worker has written in the ShardInstance, which no other client can; undefined when it has not. */
   word(config: string, shardId: string, replica: Replica): WorkerWord | undefined {
     const entry = this.#instances.get(`${config}-${shardId}`)?.entries[replica];
     return entry?.boot === undefined ? undefined : { boot: entry.boot, at: entry.at };

@@ -2,7 +2,7 @@ import { type Heartbeat, heartbeatSchema, pingSubject, type WorkerAddress } from
 import type { MessageLink } from './message-link.ts';
 
 /**
- * `gone`: the NATS server knows of nobody who listens, a positive sign that the process has lost its connection.
+ * `gone`: the NATS server knows of no listener, a positive sign that the process has lost its connection.
  * `silent`: no answer in time; `unknown`: the question could not be asked or the answer is invalid. Neither is evidence.
  */
 export type PingResult =

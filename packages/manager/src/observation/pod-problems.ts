@@ -68,7 +68,7 @@ export function wantedPods(config: string, { statefulSets, surge }: Desired): re
  */
 const CREATED = /[Cc]reate Pod (\S+) in StatefulSet \S+ (?:(successful)|failed error: ([\s\S]*))$/;
 
-/** What the API server answered when the pod was last to be created; undefined when it was created, or nobody knows. */
+/** What the API server answered when the pod was last to be created; undefined when it was created, or the answer is not known. */
 export function refusalOf(pod: string, events: readonly SeenEvent[]): string | undefined {
   const newest = events
     .flatMap(({ message, at }) => {

@@ -55,7 +55,7 @@ export function scraperProgress(
 
 const idOf = ({ id }: Scraper): string => id;
 
-/** A worker of an older version says of nobody whether it announces itself: all its readers count. */
+/** A worker of an older version reports for no client whether it announces itself: all its readers count. */
 const isScraper = ({ announced, intervalMs }: Scraper): boolean => announced !== false || intervalMs !== undefined;
 
 /** How long a scraper may be away before it has gone, ms. */

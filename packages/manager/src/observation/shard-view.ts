@@ -76,7 +76,7 @@ export function observeShard(
 
 /**
  * Whether its newest heartbeat says that all slots of its assignment are in its exposition, and everybody who reads it has
- * read it since; whoever has not come for the longest overlap is not waited for.
+ * read it since; a scraper that has not come for the longest overlap does not count.
  */
 export function hasShown(
   { worker }: WorkerSources,

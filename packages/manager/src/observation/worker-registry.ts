@@ -25,7 +25,7 @@ export type FailedPing = 'no-responders' | 'unanswered';
 
 /** Processes of one worker that were replaced by another one; late messages of theirs are ignored. */
 const MAX_RETIRED = 32;
-/** A process that was heard within this time is there: nobody else speaks for it. ms */
+/** A process that was heard within this time is alive: no other process speaks for it. ms */
 const PRESENT_MS = 2_500;
 /** What a worker has written in its ShardInstance is its word for so long, ms: it writes at least every 10 s. */
 const WORD_MS = 15_000;

@@ -33,7 +33,7 @@ export type RolloutTable = DecisionTable<View, RolloutTrigger, ShardEvent>;
 
 /**
  * A surge worker starts with the new template, which the others' StatefulSets get only when it is ready: until then the
- * rolling update is in nobody's way. Then, until no outdated worker is left: all slots of an outdated worker move to the
+ * rolling update blocks nothing. Then, until no outdated worker is left: all slots of an outdated worker move to the
  * empty new one, its pod is replaced, and it is the empty new one for the next. At the end the surge worker's slots move
  * to the last one. So every slot moves once, those of the shard with the fewest twice, and a pod that is deleted owns
  * nothing. What is more important than a rolling update ends it, and it begins again afterwards.
@@ -139,7 +139,7 @@ export const isOverdue = ({ state, settings, now }: View): boolean =>
   state.rollout !== null && now - state.rollout.progressAt >= settings.rollout.deadlineMs;
 
 /**
- * Lost, with nothing left to move: nobody waits for it, because its node may never come back, and what else the rolling
+ * Lost, with nothing left to move: nothing waits for it, because its node may never come back, and what else the rolling
  * update holds up (the number of shards) must not wait as long. If its old worker is heard again, that is a new update.
  */
 const isAway = (state: ShardConfigState, shard: ShardState): boolean =>
@@ -161,7 +161,7 @@ function ended(
 const MOST_NAMED = 20;
 
 /**
- * Why the StatefulSets may have the wanted revision, or undefined: a worker that runs it is ready. Where nobody serves
+ * Why the StatefulSets may have the wanted revision, or undefined: a worker that runs it is ready. Where no worker serves
  * there is nothing to protect, and a template that is mended must not wait for a worker that has no room.
  */
 function proofOf(
@@ -220,7 +220,7 @@ function beginHold(view: View): string | undefined {
   if (state.owners.includes(null)) return 'not every slot has an owner yet';
   const awaited = awaitedShards(view).map(({ shardId }) => shardId);
   if (awaited.length > 0) return `waiting for ${awaited.join(', ')}`;
-  // An empty one that nobody can remove, on a lost node, is in nobody's way.
+  // An empty one on a lost node, which cannot be removed, blocks nothing.
   const leaving = shardsOf(state).find(
     (shard) => shard.ordinal >= state.desiredShards && (isSurge(shard) || !isIdle(state, shard)),
   );
@@ -297,7 +297,7 @@ function smallest(state: ShardConfigState, shards: readonly ShardState[]): Shard
   return shards.filter(({ health }) => health === 'Healthy').toSorted((a, b) => count(a) - count(b))[0];
 }
 
-/** Nobody is outdated, and what is not back yet has never served or is lost: it gets the new template anyway. */
+/** No worker is outdated, and those not back yet have never served or are lost: they get the new template anyway. */
 function isDone(state: ShardConfigState): boolean {
   const surge = state.rollout === null ? undefined : state.shards[state.rollout.surge];
   const replaced = state.rollout?.replacing;

@@ -84,7 +84,7 @@ export class ConfigInputs {
     this.#offered = '';
   }
 
-  /** Whether the API server has the ShardConfig, and nobody deletes it. */
+  /** Whether the API server has the ShardConfig, and it is not being deleted. */
   async exists(signal: AbortSignal): Promise<boolean> {
     const present = await this.#read(signal);
     return present?.metadata?.uid === this.#options.config.uid && present.metadata.deletionTimestamp === undefined;

@@ -100,7 +100,7 @@ export class DecisionLog {
       }
       const problem = `another writer wrote sequence ${result.lastSequence} of the log`;
       if (tries >= MAX_TRIES) return { kind: 'stale', problem };
-      // An invalid message changes no state: what was decided on still holds, and whoever writes it does not stop the next decision.
+      // An invalid message changes no state: what was decided on still holds, and its writer cannot stop the next decision.
       const now = await this.#log.resume(this.#head);
       const onlySkipped = now.created === this.#head.created && now.decisions === this.#head.decisions;
       if (!onlySkipped || now.lastId !== this.#head.lastId) return { kind: 'stale', problem };

@@ -101,7 +101,7 @@ export class DecisionReport {
     logger[level]({ machine, command: command.type, reason }, 'command rejected');
   }
 
-  /** Somebody else has written to the log, since `known`, what is no decision. */
+  /** Another client has written messages to the log, since `known`, that are not decisions. */
   skipped(known: ConfigHead | undefined, head: ConfigHead): void {
     const more = head.skipped - (known?.created === head.created ? known.skipped : 0);
     if (more <= 0) return;
@@ -116,7 +116,7 @@ export class DecisionReport {
     });
   }
 
-  /** Somebody else has written to an assignment's subject. */
+  /** Another client has written to an assignment's subject. */
   forged(forged: Assignment, by: Assignment): void {
     const { logger, recorder, regarding } = this.#options;
     const subject = assignmentSubject({ ...forged.shardConfig, config: forged.shardConfig.name, shardId: by.shardId });

@@ -273,7 +273,7 @@ export class LeadingTerm {
     return true;
   }
 
-  /** Somebody deleted the stream of the assignments, which the ShardInstances hold as well: it is made and filled again. */
+  /** The stream of the assignments was deleted; the ShardInstances hold them as well, so it is re-created and filled. */
   async #restoreStreams(): Promise<void> {
     const { link, config } = this.#context;
     try {

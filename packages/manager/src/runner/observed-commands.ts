@@ -149,7 +149,7 @@ export function scraperCommands(state: ShardConfigState, sourcesOf: SourcesOf, n
     const target = worker.heartbeat;
     // A target that was promoted meanwhile has acknowledged by its own clock.
     const since = target.handovers.find(({ migration: of }) => of === id)?.acknowledgedAt ?? acknowledgedAt;
-    // Nobody has read a source that was promoted a moment ago, but those who read its predecessor still read the shard.
+    // No scraper has read a source that was promoted a moment ago, but the scrapers of its predecessor still read the shard.
     const before = source.other.worker;
     const served = [source.worker, ...(before !== undefined && now - before.heardAt < ttl ? [before] : [])];
     const others = Object.keys(state.shards)

@@ -104,7 +104,7 @@ export class TermLog {
     return (await events.lastSequence(eventSubject(config.namespace, config.name, config.uid))) === head.sequence;
   }
 
-  /** A stream that was deleted or put back while nothing is decided shows only when somebody looks. */
+  /** A stream that was deleted or put back while nothing is decided shows only in such a check. */
   async #probe(): Promise<void> {
     const { clock, logger, probeIntervalMs } = this.#options;
     const now = clock.monotonic();

@@ -54,7 +54,7 @@ const LOOKS = 3;
 
 /**
  * Judges a migration kind by kind over several looks. What both sides export has to be equal once; what only one exports
- * is waited for by nobody; what cannot be counted blocks for as long as the patience lasts, and what only the target
+ * blocks nothing; what cannot be counted blocks for as long as the patience lasts, and what only the target
  * cannot count by the same template keeps the slots where they are. Without a single kind that was
  * compared nothing is verified, unless the source has nothing to lose, or exports something else by another template.
  */

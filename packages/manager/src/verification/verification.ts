@@ -210,7 +210,7 @@ function compared(kind: string, at: string, source: Tally, target: Tally, partly
   };
 }
 
-/** An empty position is one that nobody proved. */
+/** An empty position is unproved. */
 function olderProven(a: string, b: string): string {
   if (a === '' || b === '') return a === '' ? b : a;
   return compareResourceVersion(a, b) <= 0 ? a : b;

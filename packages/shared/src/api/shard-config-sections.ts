@@ -212,7 +212,7 @@ const customResourceState = () =>
   });
 
 /**
- * What kube-state-metrics exports when nobody says which kinds: the default set of 2.20, and endpoints, which older
+ * What kube-state-metrics exports when no kinds are given: the default set of 2.20, and endpoints, which older
  * ones have in theirs (`DefaultResources` in its pkg/options/resource.go).
  */
 const DEFAULT_KINDS = [

@@ -12,7 +12,7 @@ export function isWrongLastSequence(error: unknown): boolean {
 }
 
 /**
- * True when nobody took the message: no stream covers the subject, or JetStream is off or still starting. (The client
+ * True when no server took the message: no stream covers the subject, or JetStream is off or still starting. (The client
  * library calls all of these "JetStream is not enabled".)
  */
 export function isNoStream(error: unknown): boolean {

@@ -36,7 +36,7 @@ export interface NatsMessage<T> {
   readonly body: Parsed<T>;
   /** True when the sender waits for an answer. */
   readonly wantsReply: boolean;
-  /** Answers a request; false when nobody waits, the connection is gone or the answer is too large. */
+  /** Answers a request; false when no client waits, the connection is gone or the answer is too large. */
   respond(body: unknown): boolean;
 }
 

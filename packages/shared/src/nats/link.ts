@@ -120,7 +120,7 @@ export class NatsLink {
     return this.connected;
   }
 
-  /** Sends to whoever listens now. Never waits, never buffers. @throws MessageTooLargeError */
+  /** Sends to the current listeners. Never waits, never buffers. @throws MessageTooLargeError */
   publish(subject: string, body: unknown): PublishResult {
     const data = encodeMessage(subject, body);
     const session = this.#session;

@@ -40,7 +40,7 @@ export function task(name: string, run: (signal: AbortSignal) => Promise<void>):
     name,
     async start() {
       running = run(controller.signal);
-      // Whoever reads `ended` sees the rejection; before that it must not count as unhandled.
+      // A reader of `ended` sees the rejection; before that it must not count as unhandled.
       running.catch(() => undefined);
     },
     async stop() {

@@ -28,7 +28,7 @@ const noticeSchema = z.looseObject({
 
 type Notice = z.infer<typeof noticeSchema>;
 
-/** Between two reads, ms, however often somebody calls; doubled while the API server does not answer. */
+/** Between two reads, ms, however many notices arrive; doubled while the API server does not answer. */
 const GAP_MS = 200;
 const MAX_GAP_MS = 2000;
 

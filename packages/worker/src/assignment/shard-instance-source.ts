@@ -178,7 +178,7 @@ export class ShardInstanceSource {
     this.#options.keeper.offer(assignmentOf(instance));
   }
 
-  /** The ShardConfig is being deleted, or somebody made a mistake: what is served stays, nothing was reassigned. */
+  /** The ShardConfig is being deleted, or a user made a mistake: what is served stays, nothing was reassigned. */
   #gone(): void {
     this.#options.logger.warn(
       { shardInstance: this.#name() },

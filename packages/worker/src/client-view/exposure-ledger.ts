@@ -68,7 +68,7 @@ export class ExposureLedger {
     return startsAtFirst && version === first.version ? first.exposure : given.get(version);
   }
 
-  /** Somebody may hold a part of two exposures: whoever comes with a position from before now lists again. */
+  /** A client may hold a part of two exposures: a client that comes with a position from before now lists again. */
   forget(path: string): void {
     const collection = this.#collection(path);
     collection.marks = [];

@@ -34,7 +34,7 @@ export function listFilter(
   return new JsonListFilter(test, (text) => editMetadata(text, found, keepsCount));
 }
 
-/** A list of the shown objects only. How many remain is said only when nothing is left out: else nobody knows. */
+/** A list of the shown objects only. The number of remaining objects is kept only when nothing is left out; otherwise it is unknown. */
 export function exposureFilter(shape: ListShape, exposure: Exposure, found: ListMetadata): ListFilter {
   return listFilter(shape, (view) => exposure.shows(view), found, exposure.isWhole);
 }

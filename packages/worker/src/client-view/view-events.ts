@@ -6,7 +6,7 @@ export class ViewEvents {
   readonly codec: FrameCodec;
   readonly #kind: ObjectKind;
   readonly #leavesObjectsOut: boolean;
-  /** Column definitions come with the first event of a watch only, whoever's object it is. */
+  /** Column definitions come only with the first event of a watch, whichever shard owns the object. */
   #columns: Buffer | undefined;
   #columnsSent = false;
 

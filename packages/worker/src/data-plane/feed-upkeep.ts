@@ -92,7 +92,7 @@ export function lostSubscriptions<S extends Pick<Subscription, 'id' | 'awaitedMs
 ): S[] {
   const newest = Math.max(0, ...subscriptions.map(({ id }) => id));
   return subscriptions.filter((each) => {
-    // Whoever asked again on the same feed does not come back for what it left.
+    // An exporter that asked again on the same feed does not come back for the watch that it left.
     const limit = each.id < newest ? REPLACED_LIMIT_MS : AWAIT_LIMIT_MS;
     return each.awaitedMs() > limit || each.stalledMs() > STALL_LIMIT_MS;
   });

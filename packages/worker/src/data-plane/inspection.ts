@@ -27,7 +27,7 @@ export interface FeedReport {
   readonly proofAgeMs: number;
   /** Age of the newest bytes of the watch, ms; a bookmark comes about every minute. */
   readonly silenceMs: number;
-  /** Objects in the index, whoever owns them. */
+  /** Objects in the index, whichever shard owns them. */
   readonly known: number;
   /** Objects that the exporter was sent. */
   readonly sent: number;

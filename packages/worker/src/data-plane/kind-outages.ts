@@ -16,11 +16,11 @@ export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = {
   slow: 20_000,
 };
 
-/** So long after most kinds got no answer nobody is judged: an API server that restarts comes back kind by kind. ms. */
+/** For this long after most kinds got no answer, no kind is judged: an API server that restarts comes back kind by kind. ms. */
 export const RECOVERY_MS = 30_000;
 
 /**
- * So long after kinds were kept waiting nobody is said to be silent: each is asked about every 8 s, so what is late for
+ * For this long after kinds were kept waiting, no kind counts as silent: each is asked about every 8 s, so what is late for
  * the others, too, shows within this time. ms.
  */
 const BUSY_MS = 30_000;
@@ -43,7 +43,7 @@ export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'answer
 
 /**
  * Tells a kind that is broken from an API server that is: a kind whose reads go on failing while those of most others have
- * been well for as long. While nothing is well, or others are still coming back, nobody is judged; while several wait for
+ * been well for as long. While nothing is well, or others are still coming back, no kind is judged; while several wait for
  * answers, too, none is said to be silent. A judgement stands until the exporter shows all of the kind again: what is half mended must not hold back the rest.
  */
 export class KindOutages<F extends JudgedFeed> {
@@ -51,7 +51,7 @@ export class KindOutages<F extends JudgedFeed> {
   #recoversUntil = -Infinity;
   /** Until when answers that do not come are the server's, not the kind's; monotonic ms. */
   #busyUntil = -Infinity;
-  /** When the API server was last seen to answer nobody, or most kinds to hear nothing; monotonic ms. */
+  /** When the API server last answered no kind, or most kinds received nothing; monotonic ms. */
   #staleUntil = -Infinity;
 
   /**
@@ -92,14 +92,14 @@ export class KindOutages<F extends JudgedFeed> {
 
   /** Why the kind of a feed counts as broken, if it does. @param othersSince since when most others are well. */
   #broken(feed: F, now: number, probedAt: number, othersSince: number): Finding | undefined {
-    // The newest failure says it, not the clock: a process that stalled has asked nobody meanwhile.
+    // The newest failure counts, not the clock: a process that stalled has sent no request meanwhile.
     const isLasting = ({ since, failedAt, nature }: Trouble): boolean => {
       const from = nature === 'slow' ? Math.max(since, this.#busyUntil) : since;
       return failedAt - Math.max(from, othersSince) >= PATIENCE_MS[nature];
     };
     const trouble = feed.trouble.at(now).find(isLasting);
     if (trouble !== undefined) return findingOf(trouble);
-    // One that was never filled may simply be large; and where the API server answers nobody, quiet kinds prove nothing.
+    // One that was never filled may simply be large; and while the API server answers no kind, quiet kinds prove nothing.
     const proofAt = feed.proofAt(probedAt);
     const heardBy = Math.max(proofAt, othersSince, this.#staleUntil, this.#busyUntil);
     const isDeaf = feed.state?.filled === true && now - heardBy > DEAF_MS;

@@ -118,7 +118,7 @@ export class WorkerDataPlane implements DataPlane {
     const { assignment, roles, kept } = this.#table;
     const { answeredAt } = this.#probe;
     const { warm, warmReason, startsOver } = census.warmth(assignment !== undefined);
-    // Noted where it is told: whoever hears it scrapes the exporter, and a cut a moment later must not make that partial.
+    // Noted before it is reported: the manager then lets scrapers count, and a cut a moment later must not make that partial.
     if (warm) this.#past.noteWhole();
     const owned = assignment?.owned ?? [];
     return {

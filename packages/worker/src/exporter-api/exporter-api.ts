@@ -205,7 +205,7 @@ export class ExporterApi {
     const isDefinitions = isCustomResourceDefinitions(address);
     const key = feedKeyOf(address, read.parameters, acceptedForms(request.headers.accept).header);
     const startsAnew = holdsNothing(read);
-    // Whoever holds something and meets a worker that knows nothing yet has to keep it and come back.
+    // An exporter that holds objects and meets a worker that knows nothing yet has to keep them and come back.
     if (!startsAnew && !this.#options.feeds.isAssigned()) return tooEarly(response, 'the worker has no assignment yet');
     if (startsAnew && !isDefinitions) this.#options.feeds.noteStart(key);
     if (isWatch && !startsAnew && !wantsInitialEvents) return this.#resume(response, key, version, signal);
@@ -291,7 +291,7 @@ export class ExporterApi {
       subscription.expect(state.position);
       answer([], state.position);
     } else subscription.collect(answer);
-    // A list that is given up leaves nobody who would come for the rest.
+    // After a list is given up, no client comes for the rest.
     response.on('close', () => {
       if (!response.writableFinished) subscription.close();
     });

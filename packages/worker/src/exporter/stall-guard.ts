@@ -29,7 +29,7 @@ const RETRY_MS = 100;
  * Notices that this process did not run for a while (frozen, starved, or the machine slept). Its slots may have gone to
  * another worker meanwhile, so what the exporter shows must not be served before the assignment was read again.
  *
- * After a freeze, waiting requests may be handled before any timer fires: whoever is about to answer asks `closed()`,
+ * After a freeze, waiting requests may be handled before any timer fires: a handler that is about to answer asks `closed()`,
  * which looks at the clocks itself.
  */
 export class StallGuard {

@@ -55,7 +55,7 @@ const RESOURCES: Readonly<Record<string, readonly string[]>> = {
   'storage.k8s.io': ['storageclasses', 'volumeattachments'],
 };
 
-/** What is wrong when nobody knows what this version reads; undefined when it is known. */
+/** The problem when the fields that this version reads are not known; undefined when they are. */
 export function unknownVersion(version: string | undefined): string | undefined {
   if (readBy(version) !== undefined) return undefined;
   return (
@@ -71,7 +71,7 @@ function readBy(version: string | undefined): ReadAnnotations | undefined {
 /**
  * What kube-state-metrics of this version reads of a resource's annotations beside its allow-list; undefined when that
  * is not known: then they all have to stay.
- * @param version `2.20.0`; undefined for one that nobody knows.
+ * @param version `2.20.0`; undefined for an unknown one.
  */
 export function readAnnotations(
   version: string | undefined,

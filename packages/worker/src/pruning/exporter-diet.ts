@@ -19,7 +19,7 @@ const DATA: Readonly<Record<string, { readonly fields: readonly number[]; readon
 
 /** What decides which parts of its objects the exporter never reads. */
 export interface ExporterDiet {
-  /** Version of kube-state-metrics, `2.20.0`; undefined when nobody knows: then little is cut. */
+  /** Version of kube-state-metrics, `2.20.0`; undefined when unknown: then little is pruned. */
   readonly version: string | undefined;
   /** Its `--metric-annotations-allowlist`: annotation keys by resource, `*` for all of either. */
   readonly annotationAllowList: ReadonlyMap<string, readonly string[]>;

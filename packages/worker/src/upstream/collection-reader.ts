@@ -15,7 +15,7 @@ const METADATA_LIST = [
 
 /** Until the answer's headers. ms. */
 const HEADERS_TIMEOUT_MS = 10_000;
-/** Objects of a first page, whose size nobody knows, and of one whose objects are small. */
+/** Objects of a first page, whose size is not known yet, and of one whose objects are small. */
 const FIRST_PAGE = 50;
 const LARGEST_PAGE = 500;
 /** A page is held unpacked until its objects have been passed on. Bytes. */

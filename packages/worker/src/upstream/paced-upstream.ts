@@ -36,7 +36,7 @@ function paced(body: Readable, pace: Pace): Readable {
       done(error);
     },
   });
-  // It may break before anyone reads it; whoever does so later finds it destroyed, as a body of the client itself.
+  // It may break before anyone reads it; a later reader finds it destroyed, as a body of the client itself.
   held.on('error', () => {});
   body.on('error', (error) => held.destroy(error));
   body.on('close', () => {

@@ -28,6 +28,6 @@ function gunzip(body: Readable): Readable {
     flush: constants.Z_SYNC_FLUSH,
     finishFlush: constants.Z_FINISH,
   });
-  // Whoever reads `plain` is told of its errors, those of `body` and its early end among them.
+  // A reader of `plain` gets its errors, among them those of `body` and its early end.
   return pipeline(body, plain, () => undefined);
 }

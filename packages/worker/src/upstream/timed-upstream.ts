@@ -2,7 +2,7 @@ import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kub
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Upstream } from './upstream.ts';
 
-/** An answer that is so long in coming says that somebody is busy: the server, the network, or this machine. ms. */
+/** An answer that takes this long means that the server, the network or this machine is busy. ms. */
 const LATE_MS = 3_000;
 
 /** When one feed was last answered, on time and late. Monotonic ms. */

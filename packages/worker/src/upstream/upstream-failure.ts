@@ -11,7 +11,7 @@ export class UpstreamFailure extends Error {
   readonly reason: string;
   /** The API server's own sentence. */
   readonly said: string;
-  /** What a person can do about it; '' where nobody knows. */
+  /** The remedy for the user; '' if none is known. */
   readonly remedy: string;
   readonly retryAfterMs: number | undefined;
   /** The conversion webhook of its definition does not do its work. */
@@ -43,7 +43,7 @@ function remedyOf({ code, message }: StatusSummary, path: string): string {
   return '';
 }
 
-/** A Status in the encoding that was asked for, or in JSON, or the text of whoever stands in between. */
+/** A Status in the encoding that was asked for, or in JSON, or the text of a proxy in between. */
 function readStatus(body: Buffer): StatusSummary {
   if (!body.subarray(0, 4).equals(PROTOBUF_MAGIC)) return readJsonStatus(body.toString('utf8'));
   try {

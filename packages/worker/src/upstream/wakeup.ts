@@ -1,4 +1,4 @@
-/** A flag that one loop waits for and anyone raises; raising it while nobody waits is remembered once. */
+/** A flag that one loop waits for and any caller raises; raised while the loop does not wait, it is remembered once. */
 export class Wakeup {
   #raised = false;
   #resolve: (() => void) | undefined;

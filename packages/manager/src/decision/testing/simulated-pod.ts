@@ -4,7 +4,7 @@ import type { AssignedSlots } from '../../aggregate/index.ts';
 /** What the next warm of a shard does instead of succeeding; used up by it. */
 export type TargetFault = 'fail' | 'omit-one';
 
-/** Where migrations get no further, because nobody says what would take them there. */
+/** Steps at which migrations stop, because no report takes them further. */
 export type HeldStep = 'Preparation' | 'Transfer' | 'Verification' | 'Cleanup' | 'Releasing';
 
 /** What a pod of a shard is given to do. */

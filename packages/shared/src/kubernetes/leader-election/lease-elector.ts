@@ -52,7 +52,7 @@ export class LeaseTimingError extends Error {
 type Attempt =
   | { readonly kind: 'held'; readonly lease: Lease }
   | { readonly kind: 'other'; readonly holder: string; readonly forMs: number }
-  /** Somebody wrote between our read and our write. */
+  /** Another client wrote between our read and our write. */
   | { readonly kind: 'raced' };
 
 interface Leadership {
@@ -104,7 +104,7 @@ export class LeaseElector {
     return leadership !== undefined && !leadership.controller.signal.aborted && this.#remainingMs(leadership) > 0;
   }
 
-  /** Who held the Lease when it was last read; empty when nobody did. */
+  /** The holder of the Lease when it was last read; empty for none. */
   get holder(): string {
     return this.#observed?.lease.spec?.holderIdentity ?? '';
   }
@@ -236,7 +236,7 @@ export class LeaseElector {
     const claim = { identity: this.identity, leaseDurationMs: this.#leaseDurationMs, now: this.#clock.now() };
     const renewed = await this.#write(leadership.lease, renewedSpec(leadership.lease.spec ?? {}, claim), signal);
     if (renewed.kind === 'held') return renewed;
-    // Somebody touched it: an administrator's label, our own write whose answer was lost, or another holder.
+    // The Lease has changed: an administrator's label, our own write whose answer was lost, or another holder.
     const current = await this.#options.client.find<Lease>(this.#path, { signal });
     if (current === undefined) return this.#write(undefined, acquiredBefore(leadership, claim), signal);
     this.#observe(current);
@@ -325,7 +325,7 @@ export class LeaseElector {
   }
 }
 
-/** Somebody deleted the Lease under us: the same leadership again, not a new one. */
+/** The Lease was deleted while we held it: the same leadership again, not a new one. */
 function acquiredBefore(leadership: Leadership, claim: { readonly now: number }): LeaseSpec {
   const before = leadership.lease.spec ?? {};
   return {

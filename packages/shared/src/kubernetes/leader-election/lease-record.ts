@@ -46,7 +46,7 @@ export interface LeaseClaim {
   readonly now: number;
 }
 
-/** A new leadership: one more transition, whoever held the Lease before. */
+/** A new leadership: one more transition, whichever process held the Lease before. */
 export function acquiredSpec(before: LeaseSpec | undefined, lastTransitions: number, claim: LeaseClaim): LeaseSpec {
   const known = Math.max(before?.leaseTransitions ?? -1, lastTransitions);
   return {
@@ -62,7 +62,7 @@ export function renewedSpec(before: LeaseSpec, claim: LeaseClaim): LeaseSpec {
   return { ...before, renewTime: microTime(claim.now) };
 }
 
-/** Nobody's Lease: the next candidate takes it at once. Transitions are kept, so that terms never repeat. */
+/** A Lease without a holder: the next candidate takes it at once. Transitions are kept, so that terms never repeat. */
 export function releasedSpec(before: LeaseSpec, now: number): LeaseSpec {
   return { ...before, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(now) };
 }

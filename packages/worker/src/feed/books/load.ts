@@ -30,7 +30,7 @@ export function beginLoad(state: FeedState): LoadCoverage {
 
 /**
  * Applies one object of a load. It goes to a subscription that has not been sent it, unless it was deleted after the
- * load's snapshot. An item that is ahead of the watch goes to everyone who shows its slot, or to nobody: the watch
+ * load's snapshot. An item that is ahead of the watch goes to every subscription that shows its slot, or to none: the watch
  * will not bring it again once the index has it. Throws when the list is older than the watch.
  */
 export function offerItem(

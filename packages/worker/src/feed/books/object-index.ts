@@ -9,7 +9,7 @@ export interface IndexEntry {
   bytes: number;
   /**
    * Bit per mark of a subscription, set when that subscription has been sent this object; `OTHERS` when one has whose mark
-   * has no bit here. 0: nobody has. Read and written by the index.
+   * has no bit here. 0: none has. Read and written by the index.
    */
   sent: number;
 }

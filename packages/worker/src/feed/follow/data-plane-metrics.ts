@@ -1,4 +1,4 @@
-/** Counters of the data plane; whoever owns the metric registry implements them. */
+/** Counters of the data plane; the owner of the metric registry implements them. */
 export interface DataPlaneMetrics {
   /** Frames of watches and lists: read from the API server, and sent on to the exporter. */
   frames(resource: string, received: number, kept: number): void;

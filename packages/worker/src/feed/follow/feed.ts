@@ -218,7 +218,7 @@ export class Feed {
     return this.#leftAt;
   }
 
-  /** It is not idle, although nobody watches: the exporter is about to. */
+  /** The feed is not idle although it has no watch: the exporter is about to open one. */
   noteUse(): void {
     this.#idleSince = this.#context.clock.monotonic();
   }
@@ -308,7 +308,7 @@ export class Feed {
     return this.#watch.proofAt(probedAt);
   }
 
-  /** Whether the API server has got as far as `version` now: whoever claims more holds what is not there any more. */
+  /** Whether the API server has got as far as `version` now: an exporter that claims more holds objects that no longer exist. */
   async reaches(version: string, signal: AbortSignal): Promise<boolean> {
     if (!isNewer(version, this.#require().horizon)) return true;
     return !isNewer(version, (await this.reader.position(signal)).version);

@@ -28,7 +28,7 @@ import type { FeedTrouble } from './trouble.ts';
 /** A stream of what is there that says nothing for so long is opened again. ms. */
 const LOAD_SILENCE_MS = 15_000;
 
-/** Pause before it is looked again whether a list would work that nobody waits for; added to the back-off. ms. */
+/** Pause before a list that nothing waits for is tried again; added to the back-off. ms. */
 const LOOK_AGAIN_MS = 3_000;
 
 /** A list of everything is taken rather than single reads of more than one object in so many. */
@@ -64,7 +64,7 @@ export class FeedLoader {
   readonly #turn = new Semaphore(1);
   readonly #backoff: Backoff;
   #abort = new AbortController();
-  /** Ends a pause that nobody has to keep. */
+  /** Ends a pause that is no longer needed. */
   #idle = new AbortController();
   /** The load under way fills the index alone. */
   #servesNobody = false;
@@ -91,7 +91,7 @@ export class FeedLoader {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#wakeup.wait(signal);
-      // Requests that waited for the feed to open subscribe in this turn: a load before them would be for nobody.
+      // Requests that waited for the feed to open subscribe in this turn: a load before them would serve none of them.
       await nextTurn();
       while (!signal.aborted && (this.#isNeeded() || this.#feed.trouble.has('load'))) {
         await this.#turn.run(() => (this.#isNeeded() ? this.#attempt(signal) : this.#lookAgain(signal)));
@@ -147,7 +147,7 @@ export class FeedLoader {
           ? await this.#load(state, coverage, either)
           : await this.#loadEach(state, coverage, known, either);
       completeLoad(state, coverage, version);
-      // Nobody has asked about the first watch; and whoever asked about a later one did not know what was being loaded.
+      // No caller has asked about the first watch; and a caller that asked about a later one did not know what was loading.
       if (isFirst || this.#feed.openings !== openings) this.#feed.checkHistory();
       this.#backoff.reset();
       trouble.worked('load');

@@ -102,7 +102,7 @@ export async function fetchEach(
   };
   try {
     await Promise.all(Array.from({ length: Math.min(PARALLEL_GETS, waiting.length) }, work));
-    // Whoever was waiting for its exporter has merely stopped.
+    // A watch that was waiting for its exporter has merely stopped.
     signal.throwIfAborted();
   } finally {
     // One that failed ends the others, too.

@@ -37,7 +37,7 @@ export function asPooled(
 
 /**
  * The body of an answer, as undici has it (lib/api/readable.js, api-request.js): an error of the connection, and the
- * caller's signal, never end the process; `destroy()` before the end was read does, where nobody listens.
+ * caller's signal, never end the process; `destroy()` before the end was read does, if no listener is attached.
  */
 class PooledBody extends Readable {
   readonly #source: Readable;

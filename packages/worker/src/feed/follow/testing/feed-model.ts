@@ -47,7 +47,7 @@ export class FeedModel {
   readonly #facts: Fact[] = [];
   #generation = 0;
   #restore = (): void => undefined;
-  /** The backup was put back, and somebody has yet to notice. */
+  /** The backup was put back, and some exporter has yet to notice. */
   #isRestored = false;
   #stop = new AbortController();
   #now = 0;
@@ -184,7 +184,7 @@ export class FeedModel {
   /** The process dies and is started again; of what was on its way to each exporter, `arrived` events come through. */
   async restartWorker(arrived: number): Promise<void> {
     const isUnnoticed = this.#isUnnoticed();
-    // Nobody would know any more what an exporter holds beyond what it says, also within what it is just being told.
+    // Nothing would record what an exporter holds beyond its own version, or what it is receiving at that moment.
     if (isUnnoticed && this.exporters.some(({ peer }) => holdsMoreThanItSays(peer))) return;
     for (const exporter of this.exporters) this.#lose(exporter, isUnnoticed ? 0 : arrived);
     this.#stop.abort();
@@ -412,7 +412,7 @@ export class FeedModel {
 
 /**
  * Whether an exporter holds more than it says, and the worker that knows is gone: it died in the moment between a load
- * and the events that the watch has of the same. Should the API server go back just then, nobody can find out.
+ * and the events that the watch has of the same. If the API server goes back just then, no component can find out.
  */
 function isAheadOfItself({ peer, subscription, hasToList }: Exporter): boolean {
   return subscription === undefined && !hasToList && holdsMoreThanItSays(peer);
