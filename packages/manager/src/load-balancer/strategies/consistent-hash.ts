@@ -1,6 +1,6 @@
 import { fnv1a64 } from '@shard-controller/shared/hashing';
 import type { ShardId, SlotIndex } from '../../aggregate/index.ts';
-import { byShardId, type Placement, type Receiver, type Run, runsOf, slotsFrom, type Strategy } from './strategy.ts';
+import { byShardId, type Placement, type Receiver, runsOf, slotsFrom, type Strategy } from './strategy.ts';
 
 /**
  * Stable assignment by hash rank (rendezvous hashing, Thaler and Ravishankar 1998) over runs instead of single slots:
@@ -14,7 +14,8 @@ export const consistentHash: Strategy = {
 
   /** Whole runs first, the shortest first, so that what is kept becomes less fragmented; then one run is cut. */
   pickSlotsToMove(giver, slots, count) {
-    const runs = runsOf(slots).sort((a, b) => a.length - b.length || byRank(giver, a, b));
+    const ranked = runsOf(slots).map((run) => ({ run, rank: rank(giver, run.first) }));
+    const runs = ranked.sort((a, b) => a.run.length - b.run.length || b.rank - a.rank).map(({ run }) => run);
     const given: SlotIndex[] = [];
     for (const { first, length } of runs) {
       const left = count - given.length;
@@ -51,7 +52,10 @@ export const consistentHash: Strategy = {
   },
 };
 
-/** The receiver with room that owns a neighbour of the run, else the one of the highest rank for it. */
+/**
+ * The receiver with room that owns a neighbour of the run, else the one of the highest rank for it. One look at each: there
+ * may be a thousand of them for every piece of a thousand.
+ */
 function bestReceiver(
   first: SlotIndex,
   length: number,
@@ -59,14 +63,21 @@ function bestReceiver(
   room: ReadonlyMap<ShardId, number>,
   owned: ReadonlyMap<ShardId, ReadonlySet<SlotIndex>>,
 ): ShardId | undefined {
-  const joins = (shardId: ShardId): number =>
-    Number(owned.get(shardId)?.has(first - 1) === true) + Number(owned.get(shardId)?.has(first + length) === true);
-  return receivers
-    .map((r) => r.shardId)
-    .filter((shardId) => (room.get(shardId) ?? 0) > 0)
-    .sort((a, b) => joins(b) - joins(a) || rank(b, first) - rank(a, first) || (a < b ? -1 : 1))[0];
+  let best: { readonly shardId: ShardId; readonly joins: number; readonly rank: number } | undefined;
+  for (const { shardId } of receivers) {
+    if ((room.get(shardId) ?? 0) <= 0) continue;
+    const has = owned.get(shardId);
+    const joins = Number(has?.has(first - 1) === true) + Number(has?.has(first + length) === true);
+    if (best !== undefined && joins < best.joins) continue;
+    const next = { shardId, joins, rank: rank(shardId, first) };
+    const isBetter =
+      best === undefined ||
+      joins > best.joins ||
+      next.rank > best.rank ||
+      (next.rank === best.rank && shardId < best.shardId);
+    if (isBetter) best = next;
+  }
+  return best?.shardId;
 }
-
-const byRank = (giver: ShardId, a: Run, b: Run): number => rank(giver, b.first) - rank(giver, a.first);
 
 const rank = (shardId: ShardId, slot: SlotIndex): number => fnv1a64(`${shardId}/${slot}`).high;
