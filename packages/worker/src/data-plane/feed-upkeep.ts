@@ -48,7 +48,7 @@ export class FeedUpkeep {
       }
       feed.tidy();
     }
-    nextToCompare(feeds, clock.monotonic())?.checkHistory();
+    nextToCompare(feeds, clock.monotonic())?.compare();
     this.#observeOutages(feeds);
     this.#reportInterruptions(feeds);
   }

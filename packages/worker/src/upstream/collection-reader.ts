@@ -78,6 +78,12 @@ export class CollectionReader {
     });
   }
 
+  /** Opens a watch of what has come after `version` until now; it ends within a second or so. */
+  async peek(version: string, signal: AbortSignal, slots?: readonly number[]): Promise<StreamResponse> {
+    const query = { watch: 'true', resourceVersion: version, timeoutSeconds: '1' };
+    return this.#open(this.#key.accept, 'identity', signal, { ...query, ...this.#narrowed(slots) });
+  }
+
   /** Opens a WatchList that streams everything there is, not older than `version`, and ends with its bookmark. */
   async watchList(version: string, signal: AbortSignal, slots?: readonly number[]): Promise<StreamResponse> {
     return this.#open(this.#key.accept, 'gzip', signal, {

@@ -166,6 +166,11 @@ export class Feed {
     this.#watch.checkHistory();
   }
 
+  /** Compares the watch with what the API server says now. */
+  compare(): void {
+    this.#watch.compare();
+  }
+
   /** When the newest bytes of the watch came, or the feed was opened; monotonic ms. */
   get lastFrameAt(): number {
     return this.#watch.lastFrameAt;

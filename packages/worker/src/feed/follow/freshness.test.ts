@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { FeedFreshness } from './freshness.ts';
 
-const READ = { version: '200', total: 3 };
+const READ = { version: '200', isNews: true };
 
 describe('a feed is as fresh as', () => {
   test('its newest event or bookmark, and the newest probe of a watch that is open and read', () => {
@@ -30,7 +30,7 @@ describe('a feed is as fresh as', () => {
     for (let now = 4_000; now < 30_000; now += 2_000) {
       feed.opened(now);
       feed.read(now, now + 10, READ, '100');
-      feed.look(now + 500, 5);
+      feed.look(now + 500);
       feed.closed(now + 1_500);
     }
     expect(feed.proofAt(30_000, 30_000)).toBe(4_000);
@@ -39,16 +39,16 @@ describe('a feed is as fresh as', () => {
     expect(feed.proofAt(31_500, 0)).toBe(30_500);
   });
 
-  test('the last read that it reached, once a quiet watch leaves out what a read has shown', () => {
+  test('the last read that it reached, once a quiet watch leaves out what another one has brought', () => {
     const feed = new FeedFreshness(0);
     feed.opened(0);
-    feed.read(10_000, 10_010, { version: '150', total: 5 }, '100');
-    feed.look(13_500, 5);
+    feed.read(10_000, 10_010, { version: '150', isNews: false }, '100');
+    feed.look(13_500);
     expect([feed.isDeaf, feed.proofAt(19_000, 18_000)]).toEqual([false, 18_000]);
     feed.read(20_000, 20_010, READ, '100');
-    feed.look(22_500, 5);
+    feed.look(22_500);
     expect(feed.isDeaf).toBe(false);
-    feed.look(23_100, 5);
+    feed.look(23_100);
     expect([feed.isDeaf, feed.proofAt(24_000, 24_000)]).toEqual([true, 10_000]);
   });
 

@@ -6,11 +6,12 @@ const QUIET_MS = 3_000;
 /** kube-apiserver sends a bookmark about every minute: what is quiet for longer is not heard any more. ms. */
 const BOOKMARK_MS = 75_000;
 
-/** What a consistent read said. */
+/** What the API server said beside the watch. */
 interface Read {
+  /** Position of a consistent read, or of a change that another watch brings. */
   readonly version: string;
-  /** Objects in the collection, when the server counts them and the feed knows them all. */
-  readonly total: number | undefined;
+  /** It is such a change: this watch has to bring it, too. */
+  readonly isNews: boolean;
 }
 
 /**
@@ -41,7 +42,7 @@ export class FeedFreshness {
     this.#reachedAt = now;
   }
 
-  /** A consistent read has shown objects, or their absence, that an open and quiet watch does not bring. */
+  /** There is a change that an open and quiet watch does not bring. */
   get isDeaf(): boolean {
     return this.#isDeaf;
   }
@@ -87,12 +88,12 @@ export class FeedFreshness {
     if (!isNewer(said.version, position)) this.#reach();
   }
 
-  /** To be called now and then: a quiet watch reaches a read by bringing nothing, when the count is right. */
-  look(now: number, size: number): void {
-    const { total, answeredAt = 0 } = this.#unreached ?? {};
+  /** To be called now and then: a quiet watch reaches a read by bringing nothing, unless there is something to bring. */
+  look(now: number): void {
+    const { isNews = false, answeredAt = 0 } = this.#unreached ?? {};
     if (this.#unreached === undefined || this.#openedAt === undefined || this.#pausedAt !== undefined) return;
     if (now - Math.max(answeredAt, this.#openedAt, this.#heardAt) < QUIET_MS) return;
-    if (total === undefined || total === size) this.#reach();
+    if (!isNews) this.#reach();
     // An event that came after the read says nothing of it any more: the next read does.
     else if (this.#heardAt < answeredAt) this.#isDeaf = true;
   }

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
 import { protobufFrame, protobufList, protobufObject } from '../../wire/testing/wire.ts';
@@ -11,6 +12,8 @@ import {
   newRig,
   plainWatches,
   protobuf,
+  type Rig,
+  rigOf,
   stopFeeds,
   subscribe,
   until,
@@ -217,6 +220,53 @@ describe('a feed whose resourceVersion is gone', () => {
     await until(() => hanging.destroyed);
     await until(() => subscription.slots.every((slot) => slot === SlotState.Shown));
     expect(peer.store.size).toBe(0);
+  });
+});
+
+describe('a watch that one API server of several holds, and that stands still', () => {
+  async function frozenRig(): Promise<Rig> {
+    const api = new ScriptedApiServer();
+    for (const uid of ['a', 'b', 'c']) api.change('ADDED', uid);
+    const rig = await rigOf(newFeed(api, undefined, undefined, 'app=web'));
+    api.freeze();
+    return rig;
+  }
+
+  async function compare(rig: Rig): Promise<void> {
+    const { api, feed } = rig;
+    const peeks = (): number => api.requests.filter((query) => query.includes('timeoutSeconds=1')).length;
+    const before = peeks();
+    feed.compare();
+    await until(() => peeks() > before);
+    await elapse(50);
+    rig.pass(4_000);
+    feed.tidy();
+  }
+
+  test.each<['ADDED' | 'MODIFIED' | 'DELETED', string]>([
+    ['MODIFIED', 'a'],
+    ['DELETED', 'a'],
+    ['ADDED', 'd'],
+  ])('is opened again for what another one brings: %s %s', async (type, uid) => {
+    const rig = await frozenRig();
+    const { api, feed, peer } = rig;
+    api.change(type, uid);
+    await compare(rig);
+    expect(feed.problem).toContain('does not bring what another one does');
+    await until(() => (type === 'DELETED' ? !peer.store.has(uid) : peer.store.get(uid) === String(api.version)));
+  });
+
+  test('is left alone where nothing of what it selects has changed', async () => {
+    const rig = await frozenRig();
+    const { api, feed } = rig;
+    api.changeOutside('other');
+    feed.compare();
+    await until(() => api.requests.some((query) => query.includes('timeoutSeconds=1')));
+    await elapse(50);
+    rig.pass(4_000);
+    feed.tidy();
+    expect(feed.problem).toBeUndefined();
+    expect(plainWatches(api).filter((query) => !query.includes('timeoutSeconds=1'))).toEqual([]);
   });
 });
 

@@ -16,6 +16,7 @@ import { askForPresent } from './history.ts';
 import type { FeedLoader } from './loader.ts';
 import type { Outage } from './outage.ts';
 import type { FeedPushdown } from './pushdown.ts';
+import { peekAfter } from './peek.ts';
 import { relist } from './relist.ts';
 import { type FeedTrouble, STEADY_MS } from './trouble.ts';
 
@@ -198,9 +199,9 @@ export class FeedWatch {
   tend(): void {
     const { state } = this.#feed;
     if (state === undefined || !this.connected) return;
-    this.#freshness.look(this.#context.clock.monotonic(), state.index.size);
+    this.#freshness.look(this.#context.clock.monotonic());
     if (!this.#freshness.isDeaf || this.#successor !== undefined) return;
-    this.#feed.fail(new DeafWatchError(`the watch of ${this.#feed.name} does not bring what a consistent read shows`));
+    this.#feed.fail(new DeafWatchError(`the watch of ${this.#feed.name} does not bring what another one does`));
     this.#abort.abort();
   }
 
@@ -224,10 +225,15 @@ export class FeedWatch {
 
   /** Asks whether the API server has gone back. A question that has no answer yet is asked again. */
   checkHistory(): void {
-    if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal);
+    if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal, false);
   }
 
-  async #askForHistory(signal: AbortSignal): Promise<void> {
+  /** Asks that, and whether the watch brings what others are told. */
+  compare(): void {
+    if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal, true);
+  }
+
+  async #askForHistory(signal: AbortSignal, compares: boolean): Promise<void> {
     const { clock, random } = this.#context;
     this.#historyCheck.abort();
     this.#historyCheck = new AbortController();
@@ -242,13 +248,27 @@ export class FeedWatch {
     trouble.worked('question');
     if (!present.isRewound) {
       // News of definitions may be held back on purpose: what is missing of them proves nothing.
-      const isCountable = state.filled && state.scope.isEverything && !state.unsharded;
-      const total = isCountable ? present.total : undefined;
-      this.#freshness.read(askedAt, clock.monotonic(), { version: present.version, total }, state.position);
+      const isPeeked = compares && !state.unsharded && this.#successor === undefined;
+      const news = isPeeked ? await this.#peek(state, either) : undefined;
+      if (either.aborted) return;
+      const said = { version: news ?? present.version, isNews: news !== undefined };
+      this.#freshness.read(askedAt, clock.monotonic(), said, state.position);
       return;
     }
     this.#hasGoneBack = true;
     this.#doubt();
+  }
+
+  async #peek(
+    { position, scope }: Pick<FeedState, 'position' | 'scope'>,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    try {
+      return await peekAfter(this.#feed.reader, position, scope.list(), signal);
+    } catch {
+      // It may have met the very server that stands still: the next one meets another.
+      return undefined;
+    }
   }
 
   #doubt(): void {

@@ -88,6 +88,11 @@ export class ScriptedApiServer implements Upstream {
     };
   }
 
+  /** Open watches bring nothing any more, and do not end, as those of one API server of several that stands still. */
+  freeze(): void {
+    this.#watches.clear();
+  }
+
   /** Ends all open watches, in order or with an error. */
   cut(error?: Error): void {
     const watches = [...this.#watches.keys()];

@@ -30,20 +30,29 @@ export interface Rig {
   readonly peer: WatchPeer;
   readonly slept: number[];
   readonly counted: string[];
+  /** Time passes by itself, and by so much more. */
+  pass(ms: number): void;
 }
 
 /** An open feed, until `stopFeeds`. */
-export function newFeed(api: ScriptedApiServer, resumeFrom?: string, history = new History()): Omit<Rig, 'peer'> {
+export function newFeed(
+  api: ScriptedApiServer,
+  resumeFrom?: string,
+  history = new History(),
+  labelSelector = '',
+): Omit<Rig, 'peer'> {
+  let ahead = 0;
   const slept: number[] = [];
   const counted: string[] = [];
   const clock: Clock = {
     ...systemClock,
+    monotonic: () => systemClock.monotonic() + ahead,
     sleep: (ms, signal) => {
       slept.push(ms);
       return systemClock.sleep(Math.min(ms, 2), signal);
     },
   };
-  const key = { ...PODS, accept: 'application/vnd.kubernetes.protobuf,application/json' };
+  const key = { ...PODS, labelSelector, accept: 'application/vnd.kubernetes.protobuf,application/json' };
   const feed = new Feed(
     key,
     { slotCount: SLOTS, slotHash: slotHashOf('uid', SLOTS) },
@@ -65,7 +74,7 @@ export function newFeed(api: ScriptedApiServer, resumeFrom?: string, history = n
   const stop = new AbortController();
   stops.push(stop);
   void feed.run(stop.signal).catch(() => {});
-  return { api, feed, slept, counted };
+  return { api, feed, slept, counted, pass: (ms) => void (ahead += ms) };
 }
 
 /** A feed whose exporter has rendered everything. */
