@@ -25,8 +25,9 @@ const AFTER_MS = 1_000;
 
 /**
  * Scrapes reference and workers over and over. Expected is what every reference scrape of the 2 s before those of the
- * workers and of the second after them shows; missing is what of that no worker shows. (A busy reference may hear of a
- * deletion a moment after the workers.)
+ * workers and of the second after them shows, and what a worker has shown since the reference last did not; missing is
+ * what of that no worker shows. (A busy reference may hear of a deletion a moment after the workers; and what is slow is
+ * late, not missing.)
  */
 export class SeriesSampler {
   readonly #reference: Pick<Exporter, 'series'> | undefined;
@@ -34,6 +35,8 @@ export class SeriesSampler {
   readonly #fixed: ReadonlySet<string> | undefined;
   #history: { readonly at: number; readonly keys: ReadonlySet<string> }[] = [];
   #pending: Sample[] = [];
+  /** What a worker has shown for as long as the reference does. */
+  readonly #known = new Set<string>();
   #running = true;
   #done: Promise<void>;
   #samples = 0;
@@ -71,7 +74,12 @@ export class SeriesSampler {
         for (const line of series) union.add(seriesKey(line));
       }
       this.#samples++;
-      this.#pending.push({ at, missing: expected.filter((key) => !union.has(key)) });
+      const isFixed = this.#fixed !== undefined;
+      this.#pending.push({
+        at,
+        missing: expected.filter((key) => !union.has(key) && (isFixed || this.#known.has(key))),
+      });
+      for (const key of union) this.#known.add(key);
       await this.#look();
       this.#judge();
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -110,6 +118,7 @@ export class SeriesSampler {
     const now = performance.now();
     this.#history.push({ at: now, keys });
     this.#history = this.#history.filter(({ at }) => at > now - BEFORE_MS - 500);
+    for (const key of this.#known) if (!keys.has(key)) this.#known.delete(key);
     for (const sample of this.#pending) sample.missing = sample.missing.filter((key) => keys.has(key));
   }
 
