@@ -233,7 +233,8 @@ export class SimulatedWorker {
       count: Math.max(0, count(slots) - omitted),
       digest: digest.toString(16).padStart(16, '0'),
     };
-    return { v, migration, settled: true, kinds: question.ask === 'scope' ? [] : [kind] };
+    const isCount = question.ask === 'kinds' || question.ask === 'positions';
+    return { v, migration, settled: true, kinds: isCount ? [kind] : [], late: [] };
   }
 
   #owned(): number[] {

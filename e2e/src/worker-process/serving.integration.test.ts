@@ -120,16 +120,18 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
       await pod.ready();
       expect(await pod.configMaps('map')).toEqual(namesIn(uids, slots(0, 64)));
       await expect.poll(() => pod.worker.output).toMatch(/NATS cannot be reached: check NATS_URL/);
-      await fixture.writeInstance(
-        assignment('shard-002', 2, slots(0, 32), {
-          releaseRanges: slotsToRanges(slots(32, 64), SLOT_COUNT).map((range) => ({ ...range, migration: 'm1' })),
-        }),
-      );
-      await pod.eventually(async () => {
+      const moved = slotsToRanges(slots(32, 64), SLOT_COUNT).map((range) => ({ ...range, migration: 'm1' }));
+      await fixture.writeInstance(assignment('shard-002', 2, slots(0, 32), { releaseRanges: moved }));
+      const shows = (to: number) => async (): Promise<string | undefined> => {
         const names = await pod.configMaps('map');
-        return names.length === namesIn(uids, slots(0, 32)).length ? undefined : `${names.length} of them`;
-      });
+        return names.length === namesIn(uids, slots(0, to)).length ? undefined : `${names.length} of them`;
+      };
+      await expect.poll(async () => (await pod.health('/metrics')).text).toMatch(/^\S+_assignment_epoch 2$/m);
+      // Nobody can say that another worker shows them.
+      await elapse(1500);
+      expect(await shows(64)()).toBeUndefined();
       await fixture.nats.restart();
+      await pod.eventually(shows(32));
       const heard = fixture.heartbeats('shard-002');
       await pod.eventually(async () => (heard.length > 0 ? undefined : 'no heartbeat'));
     } finally {

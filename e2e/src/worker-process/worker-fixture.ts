@@ -4,14 +4,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { instanceSpecOf, type ShardInstanceStatus } from '@shard-controller/shared/api';
 import {
+  ALL_HEARTBEATS,
   ASSIGNMENT_STREAM,
   type Assignment,
   assignmentSubject,
   type Heartbeat,
   heartbeatSchema,
   heartbeatSubject,
+  type KindPosition,
+  type VerifyQuestion,
+  type VerifyRequest,
+  verifyReplySchema,
+  verifySubject,
 } from '@shard-controller/shared/contracts';
-import { fnv1a64, slotOf, slotsToRanges } from '@shard-controller/shared/hashing';
+import { fnv1a64, rangesToSlots, slotOf, slotsToRanges, slotsToText } from '@shard-controller/shared/hashing';
 import { isNotFound, KubernetesClient, resourcePath, staticEndpoint } from '@shard-controller/shared/kubernetes';
 import { connectNats, ensureStream, lastValueStream, type NatsLink } from '@shard-controller/shared/nats';
 import { createLogger } from '@shard-controller/shared/observability';
@@ -43,6 +49,8 @@ export class WorkerFixture {
   readonly admin: KubernetesClient;
   readonly #crds: CrdFixture;
   readonly #link: NatsLink;
+  /** As they were last written, by shard. */
+  readonly #assignments = new Map<string, Assignment>();
   #pods: WorkerPod[] = [];
 
   static async start(): Promise<WorkerFixture> {
@@ -51,6 +59,7 @@ export class WorkerFixture {
     // A server that has just started on a busy disk may take its time for the first write.
     const link = await connectNats({ servers: nats.url, name: 'test', logger: quiet, requestTimeoutMs: 30_000 });
     const fixture = new WorkerFixture(crds, nats, link);
+    fixture.#proveReleases();
     await fixture.ensureAssignmentStream();
     await fixture.createConfig();
     await fixture.grant('shard-controller-worker', [...exportedKindsRules(), ...workerRules]);
@@ -123,6 +132,42 @@ export class WorkerFixture {
       spec: instanceSpecOf(assignment),
     };
     await this.admin.apply({ object, fieldManager: 'test', force: true });
+    this.#assignments.set(assignment.shardId, assignment);
+  }
+
+  /** What the manager does beside: tells workers that release what those show that have the slots now. */
+  #proveReleases(): void {
+    this.#link.subscribe({ subject: ALL_HEARTBEATS, schema: heartbeatSchema }, async ({ body }) => {
+      if (!body.ok) return;
+      const { shardId, handovers } = body.value;
+      const { releaseRanges = [] } = this.#assignments.get(shardId) ?? {};
+      const waits = handovers.filter(({ state, objects }) => state === 'releasing' && objects > 0);
+      for (const { migration } of waits) {
+        const slots = rangesToSlots(
+          releaseRanges.filter((range) => range.migration === migration),
+          SLOT_COUNT,
+        );
+        await this.#proveRelease(shardId, migration, slots).catch(() => undefined);
+      }
+    });
+  }
+
+  async #proveRelease(shardId: string, migration: string, slots: readonly number[]): Promise<void> {
+    const ask = async (of: string, question: VerifyQuestion): Promise<readonly KindPosition[]> => {
+      const moving = { uid, migration, slots: slotsToText(slots), slotCount: SLOT_COUNT };
+      const request: VerifyRequest = { v: 'shard.verify.v2', ...moving, question };
+      const reply = verifyReplySchema.parse(await this.request(verifySubject(addressOf(of)), JSON.stringify(request)));
+      if (reply.late === undefined) throw new Error(reply.error);
+      return reply.late;
+    };
+    const late = await ask(shardId, { ask: 'late', shown: [] });
+    if (late.length === 0) return;
+    const isOwner = ({ hashRanges }: Assignment): boolean =>
+      rangesToSlots(hashRanges, SLOT_COUNT).some((slot) => slots.includes(slot));
+    const owners = [...this.#assignments.values()].filter(isOwner);
+    const hidden = await Promise.all(owners.map((owner) => ask(owner.shardId, { ask: 'shown', kinds: [...late] })));
+    const awaited = new Set(hidden.flat().map(({ kind }) => kind));
+    await ask(shardId, { ask: 'late', shown: late.filter(({ kind }) => !awaited.has(kind)) });
   }
 
   /** Replaces what the workers of a shard have said of themselves. */
@@ -162,7 +207,7 @@ export class WorkerFixture {
   /** All heartbeats of a worker from now on. */
   heartbeats(shardId: string): Heartbeat[] {
     const heard: Heartbeat[] = [];
-    const subject = heartbeatSubject({ namespace: NAMESPACE, config: CONFIG, shardId, replica: 'a' });
+    const subject = heartbeatSubject(addressOf(shardId));
     this.#link.subscribe({ subject, schema: heartbeatSchema }, ({ body }) => {
       if (!body.ok) throw new Error(`a worker sent an invalid heartbeat: ${body.problem}`);
       heard.push(body.value);
@@ -199,6 +244,8 @@ export class WorkerFixture {
     });
   }
 }
+
+const addressOf = (shardId: string) => ({ namespace: NAMESPACE, config: CONFIG, shardId, replica: 'a' as const });
 
 const configPath = (name?: string): string =>
   resourcePath({ group: 'shard.io', version: 'v1', resource: 'shardconfigs', namespace: NAMESPACE, name });

@@ -10,6 +10,7 @@ import { exportedKindsRules } from '../install/rights.ts';
 import { Churn, CUSTOM_GROUP, Workload } from '../workload/index.ts';
 import { clientOf, Exporter, kubeconfigOf, slots, WorkerRig } from './exporter-rig.ts';
 import { SeriesSampler } from './series-sampler.ts';
+import { release } from './verified-move.ts';
 
 /** Minutes of real processes: `E2E_LONG=1 make integration`. */
 const LONG = process.env['E2E_LONG'] === '1';
@@ -114,7 +115,7 @@ async function move(from: WorkerRig, to: WorkerRig, meanwhile?: () => Promise<vo
   const said = handoverOf(to, migration);
   to.assign({ epoch: ++epoch, owned: [...toRest, ...MOVED].sort((a, b) => a - b) });
   from.assign({ epoch: ++epoch, owned: fromRest, release: [{ migration, slots: MOVED }] });
-  await until(`${migration} is released`, () => handoverOf(from, migration)?.state === 'released');
+  await release(from.plane, to.plane, MOVED, migration);
   from.assign({ epoch: ++epoch, owned: fromRest });
   if (said === undefined) throw new Error('the target said nothing');
   return said;

@@ -7,7 +7,7 @@ import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-
 import { Churn, Workload } from '../workload/index.ts';
 import { clientOf, Exporter, kubeconfigOf, slots, WorkerRig } from './exporter-rig.ts';
 import { seriesKey, SeriesSampler } from './series-sampler.ts';
-import { verifyMove } from './verified-move.ts';
+import { release, verifyMove } from './verified-move.ts';
 
 const PODS = 400;
 const MOVED = slots(96, 128);
@@ -105,7 +105,7 @@ async function move(
   epoch++;
   target.assign({ epoch, owned: [...has, ...MOVED] });
   source.assign({ epoch, owned: keeps, release: [{ migration: 'm', slots: MOVED }] });
-  await until('the source releases', () => stateOf(source) === 'released');
+  await release(source.plane, target.plane, MOVED);
   epoch++;
   source.assign({ epoch, owned: keeps });
 }
@@ -237,6 +237,7 @@ describe('a data plane between a real API server and a real kube-state-metrics',
     expect(left.plane.status()).toMatchObject({ exposedSlots: 96, keptSlots: 0 });
     left.assign({ epoch: ++epoch, owned: slots(0, 128) });
     right.assign({ epoch, owned: slots(128, 256), release: [{ migration: 'm', slots: MOVED }] });
+    await release(right.plane, left.plane, MOVED);
     await expectNoDifference();
   });
 

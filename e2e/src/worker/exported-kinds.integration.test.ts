@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { Churn, CUSTOM_GROUP, Workload, WIDGET_DEFINITION } from '../workload/index.ts';
 import { clientOf, Exporter, kubeconfigOf, slots, WORKLOAD_FLAGS, WorkerRig } from './exporter-rig.ts';
-import { verifyMove } from './verified-move.ts';
+import { release, verifyMove } from './verified-move.ts';
 
 /** `make wide` asks for hundreds; `make test` for as many as pass the old limits of a message and of a feed's watches. */
 const NAMESPACES = Number(process.env['NAMESPACES'] ?? '60');
@@ -208,10 +208,7 @@ async function comparedWithPlain(flags: readonly string[]): Promise<number> {
       if (result.kind === 'verified') ({ kinds } = result);
       source.assign({ epoch: 2, owned: STAYING, release: [{ migration: 'm', slots: MOVED }] });
       target.assign({ epoch: 2, owned: MOVED });
-      await until(
-        () => 'the source releases',
-        () => source.plane.status().handovers[0]?.state === 'released',
-      );
+      await release(source.plane, target.plane, MOVED);
       const sorted = async (exporters: readonly Exporter[]): Promise<string[]> =>
         (await Promise.all(exporters.map((each) => each.series()))).flat().sort();
       const difference = async (): Promise<string> => {

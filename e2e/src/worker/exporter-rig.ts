@@ -182,8 +182,6 @@ export class WorkerRig {
       customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
       diet: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,
-      // No manager verifies the moves, so whatever came of late counts as late.
-      lateMs: 300,
       metrics: {
         frames: (resource, received) => this.received.set(resource, (this.received.get(resource) ?? 0) + received),
         relist: (_resource, cause) => this.relists.push(cause),

@@ -6,6 +6,7 @@ import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-
 import { Churn, Random, Workload } from '../workload/index.ts';
 import { clientOf, Exporter, kubeconfigOf, slots, WorkerRig } from './exporter-rig.ts';
 import { SwitchingForwarder } from './switching-forwarder.ts';
+import { release } from './verified-move.ts';
 
 const SLOTS = 256;
 const MOVES = Number(process.env['MOVES'] ?? 40);
@@ -54,11 +55,11 @@ class Side {
     await waitUntil(`${migration} is ${state}, seed ${SEED}`, () => handover() === state, { everyMs: 5 });
   }
 
-  /** Takes slots back from the exporter, and resolves when they are gone. */
-  async drop(migration: string, moving: readonly number[]): Promise<void> {
+  /** Takes slots back from the exporter, and resolves when they are gone: `other` has them now. */
+  async drop(migration: string, moving: readonly number[], other: Side): Promise<void> {
     this.release.set(migration, moving);
     this.apply();
-    await this.reaches(migration, 'released');
+    await release(this.rig.plane, other.rig.plane, moving, migration);
     this.release.delete(migration);
     this.apply();
   }
@@ -95,7 +96,7 @@ async function move(): Promise<Promise<void>> {
     // Reversed at any point on its way.
     await elapse(random.next() * 40);
     target.warm.delete(id);
-    await target.drop(id, moving);
+    await target.drop(id, moving, source);
     return Promise.resolve();
   }
   await target.reaches(id, 'acknowledged');
@@ -105,7 +106,7 @@ async function move(): Promise<Promise<void>> {
     source.owned.delete(slot);
   }
   target.apply();
-  const done = Promise.all([source.drop(id, moving), thawed]).then(() => undefined);
+  const done = Promise.all([source.drop(id, moving, target), thawed]).then(() => undefined);
   if (trouble !== 4) await done;
   return done;
 }

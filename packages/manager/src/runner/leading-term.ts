@@ -21,6 +21,7 @@ import { DecisionTime } from './decision-time.ts';
 import { EffectsLoop } from './effects-loop.ts';
 import { InstanceReads } from './instance-reads.ts';
 import { moveEnds, observedCommands, scraperCommands, shardsToRead } from './observed-commands.ts';
+import { ReleaseProofs } from './release-proofs.ts';
 import { ShardInputs } from './shard-inputs.ts';
 import { ensureStreams } from './streams.ts';
 import { TermLog } from './term-log.ts';
@@ -62,6 +63,7 @@ export class LeadingTerm {
   readonly #verifications: Verifications;
   /** Of migrations whose scrapers have moved: the last look before the source is told to release. */
   readonly #lastVerifications: Verifications;
+  readonly #releaseProofs: ReleaseProofs;
   readonly #instanceReads: InstanceReads;
   readonly #podWatch: PodWatch;
   readonly #publisher: AssignmentPublisher;
@@ -93,6 +95,7 @@ export class LeadingTerm {
     this.#instanceReads = new InstanceReads({ cluster, config: config.name, clock, onAnswer });
     this.#verifications = new Verifications({ link, clock, onResult: onAnswer });
     this.#lastVerifications = new Verifications({ link, clock, onResult: onAnswer });
+    this.#releaseProofs = new ReleaseProofs({ link, clock });
     const retry = { client, clock, leads: () => leadership.leads, namespace: config.namespace };
     this.#podWatch = new PodWatch({
       client,
@@ -143,6 +146,7 @@ export class LeadingTerm {
       ended.abort();
       this.#verifications.stop();
       this.#lastVerifications.stop();
+      this.#releaseProofs.stop();
       this.#instanceReads.stop();
       await effects;
       this.#context.metrics.forget(this.#options.config);
@@ -202,6 +206,7 @@ export class LeadingTerm {
     const now = this.#context.clock.monotonic();
     const sourcesOf = (shardId: string): ShardSources => this.#shardInputs.of(state, shardId);
     this.#instanceReads.want(shardsToRead(state, sourcesOf, now));
+    this.#releaseProofs.update(state, sourcesOf, now);
     const moved = scraperCommands(state, sourcesOf, now);
     return [
       ...this.#configInputs.commands(state),

@@ -2,6 +2,7 @@ import {
   EARLIER_VERIFY,
   isCounted,
   type KindAnswer,
+  type KindPosition,
   MAX_KINDS_ASKED,
   MAX_NAMESPACES_ASKED,
   type NamespaceScope,
@@ -135,6 +136,33 @@ export async function askPositions(
     }
   }
   return total;
+}
+
+/** Those of `kinds` that a target shows up to there. @throws UnansweredError, EarlierWorkerError */
+export async function askShown(
+  task: Questions,
+  side: Side,
+  kinds: readonly KindPosition[],
+  context: QuestionContext,
+): Promise<readonly KindPosition[]> {
+  const reply = await ask(task, side, { ask: 'shown', kinds: [...kinds] }, context);
+  if (reply.late === undefined) throw new UnansweredError(`${side.shardId} does not say what it shows`);
+  const late = new Set(reply.late.map(({ kind }) => kind));
+  return kinds.filter(({ kind }) => !late.has(kind));
+}
+
+/**
+ * Kinds that a source still shows, because the target may not up to some position yet; what is `shown` there it lets go.
+ * @throws UnansweredError, EarlierWorkerError
+ */
+export async function askLate(
+  task: Questions,
+  side: Side,
+  shown: readonly KindPosition[],
+  context: QuestionContext,
+): Promise<readonly KindPosition[]> {
+  const reply = await ask(task, side, { ask: 'late', shown: [...shown] }, context);
+  return reply.late ?? [];
 }
 
 export function tallyOf(answer: KindAnswer | undefined, at: string): Tally {

@@ -51,6 +51,7 @@ export {
   EARLIER_VERIFY,
   isCounted,
   type KindAnswer,
+  type KindPosition,
   MAX_KIND_NAME,
   MAX_KINDS_ASKED,
   MAX_NAMESPACES_ASKED,

@@ -17,25 +17,28 @@ const namespaces = z.array(namespace).max(MAX_NAMESPACES_ASKED);
 /** '' for all namespaces, else a hash of which: who gives the same exports the same objects of a kind. */
 const scope = z.string().regex(/^([0-9a-f]{16})?$/);
 const digest = z.string().regex(/^[0-9a-f]{16}$/);
+const kindPositions = z.array(z.object({ kind: kindName, at: resourceVersion })).max(MAX_KINDS_ASKED);
 
 /**
  * kinds: all kinds after `after` in the order of their names, each as of a position that it proves.
  * positions: these kinds as of exactly these positions; with `namespaces` only their objects. With `proven` also a watch
  * that has nothing in the slots has to get there, which it can say without a read otherwise.
  * scope: which namespaces `scope` stands for, after `after`.
+ * shown: of a target, whether its exporter has rendered all objects of these kinds up to these positions.
+ * late: of a source that releases, which kinds it still shows, because the target may not show them up to some position
+ * yet. What it does show, as `shown` says, the source withdraws first.
  */
 const question = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('kinds'), after: kindName.optional() }),
   z.object({
     ask: z.literal('positions'),
-    kinds: z
-      .array(z.object({ kind: kindName, at: resourceVersion }))
-      .min(1)
-      .max(MAX_KINDS_ASKED),
+    kinds: kindPositions.min(1),
     namespaces: namespaces.optional(),
     proven: z.boolean(),
   }),
   z.object({ ask: z.literal('scope'), scope, after: namespace.optional() }),
+  z.object({ ask: z.literal('shown'), kinds: kindPositions.min(1) }),
+  z.object({ ask: z.literal('late'), shown: kindPositions }),
 ]);
 
 export type VerifyQuestion = z.infer<typeof question>;
@@ -88,6 +91,8 @@ export const verifyReplySchema = z.object({
   kinds: z.array(z.union([counted, uncounted])).max(MAX_KINDS_ASKED),
   /** The answer to `scope`: all namespaces `except` these, or only these. */
   namespaces: z.object({ except: z.boolean(), names: namespaces }).optional(),
+  /** The answer to `late`; to `shown` those of the asked kinds that it does not show yet. */
+  late: kindPositions.optional(),
   /** There is more, after this. */
   next: z.union([kindName, namespace]).optional(),
   /** Why there is no answer at all. */
@@ -97,6 +102,7 @@ export const verifyReplySchema = z.object({
 export type VerifyRequest = z.infer<typeof verifyRequestSchema>;
 export type VerifyReply = z.infer<typeof verifyReplySchema>;
 export type KindAnswer = VerifyReply['kinds'][number];
+export type KindPosition = z.infer<typeof kindPositions>[number];
 
 /** All namespaces except `names`, or only these; the names in order. */
 export interface NamespaceScope {

@@ -83,8 +83,6 @@ export interface DataPlaneOptions {
   readonly fault?: DataPlaneFault | undefined;
   /** A watch that says nothing for so long is opened again, ms; 85 s when absent. */
   readonly silenceMs?: number;
-  /** How long an object that came after the verification of its slot is shown after the release, ms; a default when absent. */
-  readonly lateMs?: number;
   /** Uniform in [0, 1): jitter. */
   readonly random?: () => number;
   /** Called with the port once the endpoint listens. */

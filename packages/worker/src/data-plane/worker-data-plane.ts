@@ -182,7 +182,7 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   #newContext(options: DataPlaneOptions): FeedContext {
-    const { logger, clock, metrics, diet, customResources = [], silenceMs, lateMs } = options;
+    const { logger, clock, metrics, diet, customResources = [], silenceMs } = options;
     const upstream = plainUpstream(options.upstream);
     return {
       upstream,
@@ -200,7 +200,6 @@ export class WorkerDataPlane implements DataPlane {
       diet: (key, kind, encoding) =>
         diet === undefined ? undefined : exporterDiet(diet, customResources, key, kind, encoding),
       silenceMs,
-      lateMs,
       onChange: this.#notices.consider,
     };
   }

@@ -1,5 +1,6 @@
 import {
   type KindAnswer,
+  type KindPosition,
   MAX_KINDS_ASKED,
   MAX_NAMESPACES_ASKED,
   type VerifyReply,
@@ -35,6 +36,17 @@ export interface VerifiableFeed {
    * is too long ago or ahead.
    */
   census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus;
+  /** Notes that `migration` compares both sides of its `slots` as of `version`: what comes later may be late. */
+  compared(slots: ReadonlySet<number>, migration: string, version: string): void;
+  /**
+   * Whether the exporter has rendered all objects of `slots` up to `version`. Throws when the feed does not get there
+   * before `signal` aborts.
+   */
+  shows(slots: ReadonlySet<number>, version: string, signal: AbortSignal): Promise<boolean>;
+  /** Up to where another worker has to show the released `slots` before the last of their objects can go. */
+  lateUntil(slots: ReadonlySet<number>): string | undefined;
+  /** Another worker shows `slots` up to `version`. */
+  letGo(slots: ReadonlySet<number>, version: string): void;
 }
 
 /** What the exporter watches right now. */
@@ -46,6 +58,12 @@ export interface Exported {
 }
 
 type Kind = ExportedKind<VerifiableFeed>;
+
+/** What is compared. */
+interface Moving {
+  readonly migration: string;
+  readonly slots: ReadonlySet<number>;
+}
 
 /** A kind that has not proved its position by then is not waited for any longer: the others can be answered. ms. */
 const PROOF_LIMIT_MS = 2_500;
@@ -70,19 +88,21 @@ export class Verifier {
   async answer(
     request: VerifyRequest,
     slots: ReadonlySet<number>,
-    { feeds, settled }: Exported,
+    exported: Exported,
     signal: AbortSignal,
   ): Promise<VerifyReply> {
+    const { feeds, settled } = exported;
     const all = exportedKinds(feeds);
     const names = new Set(all.map(({ name }) => name));
     for (const name of this.#failingSince.keys()) if (!names.has(name)) this.#failingSince.delete(name);
     const { v, migration, question } = request;
     const reply = { v, migration, settled, kinds: [] };
+    const moving = { migration, slots };
     switch (question.ask) {
       case 'kinds': {
         const rest = all.filter(({ name }) => name > (question.after ?? ''));
         const page = pageOf(rest);
-        const kinds = await Promise.all(page.map((kind) => this.#prove(kind, slots, signal)));
+        const kinds = await Promise.all(page.map((kind) => this.#prove(kind, moving, signal)));
         const next = page.at(-1)?.name;
         return { ...reply, kinds, ...(page.length < rest.length && next !== undefined ? { next } : {}) };
       }
@@ -92,7 +112,7 @@ export class Verifier {
         const only = question.namespaces === undefined ? undefined : new Set(question.namespaces);
         const { proven } = question;
         const count = (kind: Kind): Promise<KindAnswer> =>
-          this.#count(kind, slots, { at: at.get(kind.name) ?? '', only, proven }, signal);
+          this.#count(kind, moving, { at: at.get(kind.name) ?? '', only, proven }, signal);
         return { ...reply, kinds: await Promise.all(asked.map(count)) };
       }
       case 'scope': {
@@ -105,24 +125,31 @@ export class Verifier {
         const namespaces = { except: found.except, names: page };
         return { ...reply, namespaces, ...(page.length < rest.length && next !== undefined ? { next } : {}) };
       }
+      case 'shown': {
+        const shown = await Promise.all(question.kinds.map((kind) => isShown(exported, kind, slots, signal)));
+        return { ...reply, late: question.kinds.filter((_, i) => shown[i] !== true) };
+      }
+      case 'late':
+        return { ...reply, late: letGo(all, slots, question.shown) };
     }
     return question satisfies never;
   }
 
   /** A kind as of the oldest of the positions that its feeds prove. */
-  #prove(kind: Kind, slots: ReadonlySet<number>, signal: AbortSignal): Promise<KindAnswer> {
+  #prove(kind: Kind, moving: Moving, signal: AbortSignal): Promise<KindAnswer> {
     return this.#try(kind, signal, async (limited) => {
+      const { slots } = moving;
       const inUse = kind.feeds.filter((feed) => feed.count(slots) > 0);
       if (inUse.length === 0) return { ...named(kind), at: '', count: 0, digest: hex(0n) };
       const proven = await Promise.all(inUse.map((feed) => feed.prove(limited)));
       const at = proven.reduce((a, b) => (compareResourceVersion(a, b) <= 0 ? a : b));
-      return { ...named(kind), at, ...total(inUse.map((feed) => feed.census(slots, at))) };
+      return { ...named(kind), at, ...total(inUse, moving, at) };
     });
   }
 
   #count(
     kind: Kind,
-    slots: ReadonlySet<number>,
+    moving: Moving,
     {
       at,
       only,
@@ -133,10 +160,10 @@ export class Verifier {
     return this.#try(kind, signal, async (limited) => {
       const feeds = kind.feeds.filter((feed) => {
         const mayHold = only === undefined || [...only].some((name) => holdsNamespace(feed.selection.namespaces, name));
-        return mayHold && (proven || feed.count(slots) > 0 || feed.hasReached(at));
+        return mayHold && (proven || feed.count(moving.slots) > 0 || feed.hasReached(at));
       });
       await Promise.all(feeds.map((feed) => feed.prove(limited, at)));
-      return { ...named(kind), at, ...total(feeds.map((feed) => feed.census(slots, at, only))) };
+      return { ...named(kind), at, ...total(feeds, moving, at, only) };
     });
   }
 
@@ -183,14 +210,50 @@ const named = ({ name, namespaces }: Kind): { readonly kind: string; readonly sc
   scope: scopeText(namespaces),
 });
 
-function total(counts: readonly SlotCensus[]): { readonly count: number; readonly digest: string } {
+function total(
+  feeds: readonly VerifiableFeed[],
+  { migration, slots }: Moving,
+  at: string,
+  only?: ReadonlySet<string>,
+): { readonly count: number; readonly digest: string } {
   let count = 0;
   let digest = 0n;
-  for (const each of counts) {
-    count += each.count;
-    digest += each.digest;
+  for (const feed of feeds) {
+    const of = feed.census(slots, at, only);
+    feed.compared(slots, migration, at);
+    count += of.count;
+    digest += of.digest;
   }
   return { count, digest: hex(digest) };
+}
+
+/** Whether the exporter shows all of the kind in `slots` up to there. What it is not to export, it goes without. */
+async function isShown(
+  { feeds, settled }: Exported,
+  { kind: name, at }: KindPosition,
+  slots: ReadonlySet<number>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const kind = exportedKinds(feeds).find((each) => each.name === name);
+  if (kind === undefined) return settled;
+  if (kind.feeds.some(({ unavailable }) => unavailable !== undefined)) return true;
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(PROOF_LIMIT_MS)]);
+  const shown = kind.feeds.map((feed) => feed.shows(slots, at, limited).catch(() => false));
+  return (await Promise.all(shown)).every(Boolean);
+}
+
+/** Withdraws what `shown` allows; kinds that still wait, and for which position. */
+function letGo(kinds: readonly Kind[], slots: ReadonlySet<number>, shown: readonly KindPosition[]): KindPosition[] {
+  const positions = new Map(shown.map(({ kind, at }) => [kind, at]));
+  const late = kinds.flatMap(({ name, feeds }) => {
+    const at = positions.get(name);
+    if (at !== undefined) for (const feed of feeds) feed.letGo(slots, at);
+    const left = feeds.flatMap((feed) => feed.lateUntil(slots) ?? []);
+    return left.length === 0
+      ? []
+      : [{ kind: name, at: left.reduce((a, b) => (compareResourceVersion(a, b) >= 0 ? a : b)) }];
+  });
+  return late.slice(0, MAX_KINDS_ASKED);
 }
 
 function hex(digest: bigint): string {

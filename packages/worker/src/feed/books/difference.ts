@@ -132,14 +132,17 @@ export function rewind(state: FeedState, version: string): void {
   const lost = state.horizon;
   // What an exporter from before this process holds can be told by no list any more.
   closeUnknown(state);
-  for (const subscription of state.subscriptions) subscription.resumedUntil = '';
+  for (const subscription of state.subscriptions) {
+    subscription.resumedUntil = '';
+    for (const slot of subscription.late.keys()) subscription.late.set(slot, version);
+  }
   for (const [, entry] of state.index.entries()) entry.version = UNKNOWN_VERSION;
   state.lostUntil = newerOf(state.lostUntil, lost);
   state.position = version;
   state.horizon = version;
   // Nothing can be counted until the difference is written: `position` is ahead of that.
   state.censusFloor = FAR_VERSION;
-  state.past.forget();
+  state.verified.forget();
   state.knownFrom = state.filled ? version : FAR_VERSION;
   state.ring.reset(version);
 }

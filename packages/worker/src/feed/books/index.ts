@@ -11,6 +11,14 @@ export { abandonLoad, beginLoad, completeLoad, type LoadCoverage, offerItem } fr
 export { type IndexEntry, ObjectIndex } from './object-index.ts';
 export { FeedScope, loadingSlots, neededSlots, type SlotSet } from './scope.ts';
 export type { SlotCensus } from './slot-census.ts';
-export { awaitsDeletions, completeEmpty, narrowScope, reconcileSlots, widenScope, withdrawLate } from './slots.ts';
+export {
+  awaitsDeletions,
+  completeEmpty,
+  lateUntil,
+  letGo,
+  narrowScope,
+  reconcileSlots,
+  widenScope,
+} from './slots.ts';
 export { FeedState, type Novelty } from './state.ts';
 export { SlotState, Subscription } from './subscription.ts';

@@ -1,6 +1,6 @@
-import { isExposedRole, type SlotRoles } from '../../slots/index.ts';
-import { FAR_VERSION, isNewer } from '../../wire/index.ts';
-import { lateObjects } from './late-objects.ts';
+import { isExposedRole, SlotRole, type SlotRoles } from '../../slots/index.ts';
+import { FAR_VERSION, isNewer, newerOf } from '../../wire/index.ts';
+import { type LateObjects, lateObjects } from './late-objects.ts';
 import { isAtRest, neededSlots } from './scope.ts';
 import type { FeedState } from './state.ts';
 import { SlotState, type Subscription } from './subscription.ts';
@@ -17,89 +17,83 @@ export function reconcileSlots(state: FeedState, roles: SlotRoles | undefined): 
 }
 
 function reconcileSubscription(feed: FeedState, subscription: Subscription, roles: SlotRoles | undefined): boolean {
-  const { slots, marks } = subscription;
+  const { slots, marks, late } = subscription;
   let load = false;
   let givesUp = false;
-  let leaving: number[] | undefined;
+  const leaving: number[] = [];
+  const overdue: number[] = [];
   for (let slot = 0; slot < slots.length; slot++) {
     const wanted = feed.unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
     const state = slots[slot] as number;
     if (wanted && state < SlotState.Loading) {
-      // What was verified before it left says nothing of what it brings.
-      if (state === SlotState.Hidden) feed.past.forget([slot]);
+      late.delete(slot);
       slots[slot] = SlotState.Loading;
       marks[slot] = feed.nextMark();
     } else if (!wanted && state >= SlotState.Loading) {
       if (state === SlotState.Loading) givesUp = true;
       slots[slot] = SlotState.Leaving;
       marks[slot] = feed.nextMark();
-      leaving ??= [];
       leaving.push(slot);
-    }
+    } else if (late.has(slot) && roles?.[slot] !== SlotRole.Release) overdue.push(slot);
     if (slots[slot] === SlotState.Loading) load = true;
   }
-  if (leaving !== undefined) withdraw(feed, subscription, leaving, roles);
+  if (leaving.length > 0) withdraw(feed, subscription, leaving, lateObjects(feed, leaving, roles));
+  // Nobody waits for its release any more.
+  if (overdue.length > 0) withdraw(feed, subscription, overdue);
   // No load will complete the state that its exporter waits for.
   if (givesUp && !load) completeEmpty(feed, subscription);
   return load;
 }
 
-function withdraw(
-  state: FeedState,
-  subscription: Subscription,
-  leaving: readonly number[],
-  roles: SlotRoles | undefined,
-): void {
-  const { mark, slots, marks } = subscription;
-  const late = lateObjects(state, leaving, roles, state.now);
-  const kept: string[] = [];
+const NONE_LATE: ReadonlyMap<number, LateObjects> = new Map();
+
+/** Withdraws everything of the `leaving` slots but their `late` objects. */
+function withdraw(state: FeedState, subscription: Subscription, leaving: readonly number[], late = NONE_LATE): void {
+  const { index } = state;
+  const { mark } = subscription;
+  const isLeaving = new Set(leaving);
+  for (const slot of leaving) subscription.late.delete(slot);
   // An exporter from before this process may hold what has not been sent again yet.
   const mayHoldAny = subscription.resumedUntil === FAR_VERSION;
-  for (const [uid, entry] of state.index.entries()) {
-    if (!(mayHoldAny || state.index.isSent(entry, mark)) || slots[entry.slot] !== SlotState.Leaving) continue;
-    if (late === undefined || late.has(uid)) {
-      kept.push(uid);
+  for (const [uid, entry] of index.entries()) {
+    const { slot, namespace, name } = entry;
+    if (!isLeaving.has(slot) || !(mayHoldAny || index.isSent(entry, mark))) continue;
+    const kept = late.get(slot);
+    if (kept !== undefined && kept.uids?.has(uid) !== false) {
+      index.markSent(entry, mark);
+      subscription.late.set(slot, kept.until);
       continue;
     }
-    state.index.clearSent(entry, mark);
-    state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
+    index.clearSent(entry, mark);
+    state.sendDeletion(subscription, { uid, namespace, name });
   }
-  const taken = leaving.map((slot) => marks[slot] as number);
-  if (kept.length === 0) hide(state, subscription, leaving, taken);
-  else
-    state.late = [
-      ...state.late,
-      { subscription, uids: kept, slots: leaving, marks: taken, until: state.now + state.past.lateMs },
-    ];
+  const through = leaving.filter((slot) => !subscription.late.has(slot));
+  if (through.length > 0) hide(state, subscription, through);
 }
 
-/** Withdraws objects of released slots that were kept for a while, when that is over. */
-export function withdrawLate(state: FeedState, now: number): void {
-  if (state.late.length === 0) return;
-  const due = state.late.filter(({ until, subscription }) => now >= until || subscription.closed);
-  state.late = state.late.filter((each) => !due.includes(each));
-  for (const { subscription, uids, slots, marks } of due) {
-    if (subscription.closed) continue;
-    const leaving = slots.filter((slot, i) => subscription.marks[slot] === marks[i]);
-    for (const uid of uids) {
-      const entry = state.index.get(uid);
-      if (entry === undefined || !leaving.includes(entry.slot)) continue;
-      state.index.clearSent(entry, subscription.mark);
-      state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
-    }
-    hide(state, subscription, slots, marks);
+/** The newest position up to which somebody else has to show `slots` before their late objects can go; undefined: none. */
+export function lateUntil({ subscriptions }: FeedState, slots: ReadonlySet<number>): string | undefined {
+  const positions = subscriptions
+    .flatMap(({ late }) => [...late])
+    .flatMap(([slot, at]) => (slots.has(slot) ? [at] : []));
+  return positions.length === 0 ? undefined : positions.reduce(newerOf);
+}
+
+/** Withdraws the late objects of `slots` that came up to `version`: somebody else shows them. */
+export function letGo(state: FeedState, slots: ReadonlySet<number>, version: string): void {
+  for (const subscription of state.subscriptions) {
+    const due = [...subscription.late].flatMap(([slot, at]) =>
+      slots.has(slot) && !isNewer(at, version) ? [slot] : [],
+    );
+    if (due.length > 0) withdraw(state, subscription, due);
   }
   state.flush();
 }
 
 /** Counts released slots as hidden once the exporter has taken all that was sent. */
-function hide(
-  state: FeedState,
-  subscription: Subscription,
-  leaving: readonly number[],
-  taken: readonly number[],
-): void {
+function hide(state: FeedState, subscription: Subscription, leaving: readonly number[]): void {
   const { slots, marks } = subscription;
+  const taken = leaving.map((slot) => marks[slot]);
   void subscription.acknowledge(state.position).then((acknowledged) => {
     if (!acknowledged) return;
     for (const [i, slot] of leaving.entries()) {

@@ -10,7 +10,7 @@ import {
   type ObjectKind,
 } from '../../wire/index.ts';
 import { WITHDRAWAL_BYTES } from './event-batch.ts';
-import { FeedPast, type LateObjects } from './late-objects.ts';
+import { VerifiedSlots } from './late-objects.ts';
 import { MembershipRing } from './membership-ring.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
 import { FeedScope, type SlotSet } from './scope.ts';
@@ -45,8 +45,6 @@ export interface FeedStateOptions {
   readonly diet?: Diet | undefined;
   /** The exporter had shown all of it before. */
   readonly wasWhole?: boolean;
-  /** How long an object that came after the verification of its slot is shown after the release, ms; a default when absent. */
-  readonly lateMs?: number | undefined;
   readonly now: () => number;
   readonly onChange: () => void;
   /** A subscription was ended because too much waited for its exporter. */
@@ -83,10 +81,7 @@ export class FeedState {
   wasWhole: boolean;
   received = 0;
   kept = 0;
-  /** Where it stood of late, and up to where its slots were verified. */
-  readonly past: FeedPast;
-  /** Released objects that are still shown. */
-  late: readonly LateObjects[] = [];
+  readonly verified = new VerifiedSlots();
   /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
   toldAt: number | undefined;
   receivedBytes = 0;
@@ -126,7 +121,6 @@ export class FeedState {
     this.wasWhole = options.wasWhole ?? false;
     this.#novelty = options.novelty;
     this.scope = new FeedScope(options.scope, options.position);
-    this.past = new FeedPast(options.lateMs);
     this.#now = options.now;
     this.#onChange = options.onChange;
     this.#onShed = options.onShed;
@@ -256,9 +250,7 @@ export class FeedState {
 
   /** Objects of `slots`, and of `namespaces`, in the exporter as of `version`. Throws when it cannot say. */
   census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus {
-    const census = takeCensus(this, slots, version, namespaces);
-    this.past.verified(slots, version);
-    return census;
+    return takeCensus(this, slots, version, namespaces);
   }
 
   /** Passes on what was pushed; after objects of a list the exporter's resume point is the live position again. */

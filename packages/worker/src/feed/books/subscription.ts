@@ -69,6 +69,8 @@ export class Subscription implements ObjectSink {
   readonly slots: Uint8Array;
   /** Changes with every transition of a slot, so that late completions of an older one are recognised. */
   readonly marks: Uint32Array;
+  /** Released slots with objects that wait until somebody else shows them, and up to which position that has to be. */
+  readonly late = new Map<number, string>();
   /** Until the first complete state was acknowledged; a scrape would be partial. */
   initialPending = true;
   /** Its exporter was there before this process and shows what it had: a scrape is stale at worst, not partial. */

@@ -30,8 +30,6 @@ export interface FeedContext {
   readonly diet: (key: FeedKey, kind: ObjectKind, encoding: FrameCodec['encoding']) => Diet | undefined;
   /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
   readonly silenceMs?: number | undefined;
-  /** How long an object that came after the verification of its slot is shown after the release, ms; a default when absent. */
-  readonly lateMs?: number | undefined;
   readonly onChange: () => void;
 }
 

@@ -39,6 +39,11 @@ const moves = fc.oneof(
     .map((bits) =>
       step(`own slots ${bits.toString(2)}`, (model) => model.assign(toggled(new Uint8Array(SLOTS), bits))),
     ),
+  fc
+    .constantFrom(0x01, 0x0f, 0x55, 0xff)
+    .map((bits) => step(`release slots ${bits.toString(2)}`, (model) => model.release(bits))),
+  fc.constant(step('compare', (model) => model.compare())),
+  fc.constant(step('prove', (model) => model.prove())),
 );
 
 function toggled(roles: Uint8Array, bits: number): Uint8Array {

@@ -24,6 +24,8 @@ import {
   completeEmpty,
   FeedScope,
   FeedState,
+  lateUntil,
+  letGo,
   narrowScope,
   neededSlots,
   reconcileSlots,
@@ -32,7 +34,6 @@ import {
   SlotState,
   type Subscription,
   widenScope,
-  withdrawLate,
 } from '../books/index.ts';
 import type { FeedContext, FeedSlots } from './context.ts';
 import { FeedLoader } from './loader.ts';
@@ -281,9 +282,6 @@ export class Feed {
    */
   tidy(): void {
     if (this.state === undefined) return;
-    const now = this.#context.clock.monotonic();
-    this.state.past.note(this.state.position, now);
-    withdrawLate(this.state, now);
     if (!this.connected) return;
     this.#watch.tend();
     this.#hasten(this.state);
@@ -330,8 +328,27 @@ export class Feed {
 
   async prove(signal: AbortSignal, version?: string): Promise<string> {
     const position = await this.#prove(signal, version);
-    await this.#rendered(signal);
+    // Only for slots that come: what it is yet to render of them, nobody may show when the other shard lets go.
+    if (this.#context.roles()?.includes(SlotRole.Warm) === true) await this.#rendered(signal);
     return position;
+  }
+
+  async shows(slots: ReadonlySet<number>, version: string, signal: AbortSignal): Promise<boolean> {
+    await this.#prove(signal, version);
+    if (!this.hasReached(version)) return false;
+    await this.#rendered(signal);
+    const watches = this.#require().subscriptions.filter(({ attached }) => attached);
+    return (
+      watches.length > 0 && watches.every((watch) => [...slots].every((slot) => watch.slots[slot] === SlotState.Shown))
+    );
+  }
+
+  lateUntil(slots: ReadonlySet<number>): string | undefined {
+    return this.state === undefined ? undefined : lateUntil(this.state, slots);
+  }
+
+  letGo(slots: ReadonlySet<number>, version: string): void {
+    if (this.state !== undefined) letGo(this.state, slots, version);
   }
 
   async #prove(signal: AbortSignal, version?: string): Promise<string> {
@@ -342,12 +359,11 @@ export class Feed {
   }
 
   /**
-   * Resolves once the exporter has rendered everything that it was sent until now. Only for slots that come: what it is
-   * yet to render of them, nobody may show when the other shard lets go. Throws when that is not so before `signal` aborts.
+   * Resolves once the exporter has rendered everything that it was sent until now. Throws when that is not so before
+   * `signal` aborts.
    */
   async #rendered(signal: AbortSignal): Promise<void> {
-    const { state } = this;
-    if (state === undefined || this.#context.roles()?.includes(SlotRole.Warm) !== true) return;
+    const state = this.#require();
     const open = state.subscriptions.filter(({ attached, isRendered }) => attached && !isRendered);
     if (open.length === 0) return;
     const { promise, resolve } = Promise.withResolvers<false>();
@@ -369,6 +385,10 @@ export class Feed {
 
   census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus {
     return this.#require().census(slots, version, namespaces);
+  }
+
+  compared(slots: ReadonlySet<number>, migration: string, version: string): void {
+    this.#require().verified.compared(slots, migration, version);
   }
 
   /** A missing kind is final for this request; a missing right is not, because RBAC caches fill late. */
@@ -432,7 +452,6 @@ export class Feed {
       scope,
       ...this.#slots,
       diet: diet(this.key, kind, codec.encoding),
-      lateMs: this.#context.lateMs,
       now: () => clock.monotonic(),
       onChange,
       wasWhole: this.#wasWhole,

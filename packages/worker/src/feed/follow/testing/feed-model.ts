@@ -14,6 +14,7 @@ import { Feed } from '../feed.ts';
 import { PODS, testContext } from './feed-context.ts';
 
 export const SLOTS = 8;
+const EVERY_SLOT = new Set(Array.from({ length: SLOTS }, (_, slot) => slot));
 /** Turns of the event loop after which everything has come to rest once nothing disturbs it. */
 const PATIENCE = 3_000;
 
@@ -46,6 +47,7 @@ export class FeedModel {
   readonly #labelSelector: string;
   readonly #facts: Fact[] = [];
   #generation = 0;
+  #compared = 0;
   #restore = (): void => undefined;
   /** The backup was put back, and some exporter has yet to notice. */
   #isRestored = false;
@@ -198,6 +200,25 @@ export class FeedModel {
     this.feed.plan();
   }
 
+  /** Owned slots of these bits are to be let go. */
+  release(bits: number): void {
+    this.assign(
+      this.roles.map((role, slot) => ((bits >> slot) & 1 && role === SlotRole.Owned ? SlotRole.Release : role)),
+    );
+  }
+
+  /** A new migration of all slots is verified as of now. */
+  compare(): void {
+    const { state } = this.feed;
+    if (state !== undefined) this.feed.compared(EVERY_SLOT, `m${++this.#compared}`, state.position);
+  }
+
+  /** The other shard shows everything that is released. */
+  prove(): void {
+    const until = this.feed.lateUntil(EVERY_SLOT);
+    if (until !== undefined) this.feed.letGo(EVERY_SLOT, until);
+  }
+
   tidy(): void {
     this.#now += 10_000;
     this.feed.tidy();
@@ -308,6 +329,7 @@ export class FeedModel {
     }
     let calm = 0;
     for (let i = 0; i < PATIENCE && calm < 5; i++) {
+      this.prove();
       await this.pass(1);
       const { state } = this.feed;
       const isAtRest = state !== undefined && this.#isAtRest(state);

@@ -18,6 +18,7 @@ import type { Choose } from './every-way.ts';
 import { PODS, testContext } from './feed-context.ts';
 
 const [KEPT, MOVED] = [0, 1];
+const MOVED_SLOT = new Set([MOVED]);
 /** Turns of the event loop after which a step has had all its consequences. */
 const TURNS = 6;
 
@@ -31,8 +32,8 @@ export interface MoveOptions {
   readonly reading: Reading;
   readonly objects: readonly string[];
   readonly changes: readonly Change[];
-  /** The slot is taken back at some time after it was given. */
-  readonly rollsBack: boolean;
+  /** What comes at some time after the slot was given: it is taken back, or moves on to another shard. */
+  readonly end?: 'take back' | 'release' | undefined;
 }
 
 /** A feed whose exporter shows the slot `kept`, and is given the slot `moved`; what happens meanwhile comes step by step. */
@@ -44,15 +45,17 @@ export class SteppedMove {
   readonly #peer = new WatchPeer();
   readonly #stop = new AbortController();
   #roles = rolesOf(KEPT);
-  /** What is to be decided about the moved slot: given, taken back. */
-  readonly #decisions: ('give' | 'take back')[];
+  /** What is to be decided about the moved slot. */
+  readonly #decisions: ('give' | 'take back' | 'release')[];
+  /** Objects of the moved slot that were shown when it was released. */
+  #released: readonly string[] = [];
 
-  constructor({ reading, objects, changes, rollsBack }: MoveOptions) {
+  constructor({ reading, objects, changes, end }: MoveOptions) {
     const isListed = reading !== 'singles';
     this.#changes = changes;
     this.#widens = reading === 'narrowed list';
     this.#decisions = ['give'];
-    if (rollsBack) this.#decisions.push('take back');
+    if (end !== undefined) this.#decisions.push(end);
     const there = objects.map((uid, i): [string, number] => [uid, i + 1]);
     this.#api = new SteppedApiServer(new Map(there), changes, reading === 'narrowed list');
     const context = testContext(this.#api, {
@@ -106,11 +109,17 @@ export class SteppedMove {
   #steps(subscription: Subscription): Step[] {
     const steps = this.#api.steps();
     if (this.#peer.ended) steps.push(step('acknowledge', () => this.#peer.rewatch(subscription)));
+    const until = this.#feed.lateUntil(MOVED_SLOT);
+    if (until !== undefined) steps.push(step('prove', () => this.#feed.letGo(MOVED_SLOT, until)));
     const [decision] = this.#decisions;
     if (decision === undefined) return steps;
     const decide = (): void => {
       this.#decisions.shift();
       this.#roles = decision === 'give' ? rolesOf(KEPT, MOVED) : rolesOf(KEPT);
+      if (decision === 'release') {
+        this.#roles[MOVED] = SlotRole.Release;
+        this.#released = [...this.#peer.store.keys()].filter((uid) => slotOfUid(uid) === MOVED);
+      }
       this.#feed.plan();
     };
     const [event] = this.#api.events();
@@ -131,6 +140,11 @@ export class SteppedMove {
     const { store, regressions, ended } = this.#peer;
     const complaints = regressions.map((uid) => `an older state of ${uid} was shown`);
     complaints.push(...this.#risen(), ...this.#miscounts(state, subscription));
+    if (subscription.late.has(MOVED)) {
+      const isDeleted = deletedBy(this.#changes);
+      const away = this.#released.filter((uid) => !isDeleted.has(uid) && !store.has(uid));
+      complaints.push(...away.map((uid) => `${uid} is withdrawn although nobody else may show it`));
+    }
     const heard = Number(state.position) - START;
     const now = this.#api.after(heard);
     const gone = deletedBy(this.#changes);
@@ -181,14 +195,14 @@ export class SteppedMove {
   #finalComplaints(state: FeedState, subscription: Subscription): string[] {
     const complaints: string[] = [];
     const wanted = said(
-      [...this.#api.after(this.#changes.length)].filter(([uid]) => this.#roles[slotOfUid(uid)] !== 0),
+      [...this.#api.after(this.#changes.length)].filter(([uid]) => this.#roles[slotOfUid(uid)] === SlotRole.Owned),
     );
     if (said(this.#peer.store) !== wanted) complaints.push(`${said(this.#peer.store)} is shown, not ${wanted}`);
     const sent = [...state.index.entries()].filter(([, entry]) => entry.sent !== 0);
     const noted = said(sent.map(([uid, { version }]) => [uid, version]));
     if (noted !== wanted) complaints.push(`${noted} is taken to be shown, not ${wanted}`);
     for (const [slot, at] of subscription.slots.entries()) {
-      const isOwned = this.#roles[slot] !== 0;
+      const isOwned = this.#roles[slot] === SlotRole.Owned;
       if (at !== (isOwned ? SlotState.Shown : SlotState.Hidden)) complaints.push(`slot ${PLACES[slot]} stays at ${at}`);
     }
     if (this.#feed.problem !== undefined) complaints.push(this.#feed.problem);

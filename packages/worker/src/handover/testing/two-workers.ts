@@ -1,15 +1,17 @@
 import { PassThrough } from 'node:stream';
+import { isCounted, type VerifyQuestion, type VerifyReply } from '@shard-controller/shared/contracts';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
-import { slotHashOf } from '../../../slots/slot-hash.ts';
-import { SlotRole } from '../../../slots/slot-plan.ts';
-import type { ScriptedApiServer } from '../../../upstream/testing/scripted-api-server.ts';
-import type { Upstream } from '../../../upstream/upstream.ts';
-import { SlotState, type Subscription } from '../../books/subscription.ts';
-import { WatchPeer } from '../../books/testing/watch-peer.ts';
-import { Feed } from '../feed.ts';
-import { PODS, testContext } from './feed-context.ts';
-import { subscribe, until } from './feed-rig.ts';
+import { SlotState, type Subscription } from '../../feed/books/subscription.ts';
+import { WatchPeer } from '../../feed/books/testing/watch-peer.ts';
+import { Feed } from '../../feed/follow/feed.ts';
+import { PODS, testContext } from '../../feed/follow/testing/feed-context.ts';
+import { subscribe, until } from '../../feed/follow/testing/feed-rig.ts';
+import { slotHashOf } from '../../slots/slot-hash.ts';
+import { SlotRole } from '../../slots/slot-plan.ts';
+import type { ScriptedApiServer } from '../../upstream/testing/scripted-api-server.ts';
+import type { Upstream } from '../../upstream/upstream.ts';
+import { Verifier } from '../verification.ts';
 
 const SLOTS = 64;
 const EVERY_SLOT = new Set(Array.from({ length: SLOTS }, (_, slot) => slot));
@@ -53,6 +55,7 @@ class Side {
   readonly upstream: LaggingUpstream;
   readonly feed: Feed;
   readonly peer = new WatchPeer();
+  readonly verifier = new Verifier(systemClock);
   #roles = new Uint8Array(SLOTS);
   #subscription: Subscription | undefined;
 
@@ -69,6 +72,20 @@ class Side {
   async start(): Promise<void> {
     await until(() => this.feed.state !== undefined);
     this.#subscription = subscribe(this.feed, this.peer);
+  }
+
+  knows(uid: string): boolean {
+    return this.feed.state?.index.get(uid) !== undefined;
+  }
+
+  /** It is responsible for everything. */
+  own(): void {
+    this.assign(SlotRole.Owned);
+  }
+
+  /** It is told to let go of everything. */
+  lose(): void {
+    this.assign(SlotRole.None);
   }
 
   /** Every slot gets this role. */
@@ -123,14 +140,36 @@ export class TwoWorkers {
   /** As the manager verifies: both hold the same as of a position that the source proves. */
   async verified(patienceMs = 500): Promise<boolean> {
     const signal = AbortSignal.timeout(patienceMs);
-    try {
-      const at = await this.source.feed.prove(signal);
-      await this.target.feed.prove(signal, at);
-      const [given, taken] = [this.source, this.target].map(({ feed }) => feed.census(EVERY_SLOT, at));
-      return given?.count === taken?.count && given?.digest === taken?.digest;
-    } catch {
-      return false;
-    }
+    const [source] = (await this.#ask(this.source, { ask: 'kinds' }, signal)).kinds;
+    if (source === undefined || !isCounted(source)) return false;
+    if (source.at === '') return true;
+    const kinds = [{ kind: source.kind, at: source.at }];
+    const [target] = (await this.#ask(this.target, { ask: 'positions', kinds, proven: true }, signal)).kinds;
+    return (
+      target !== undefined && isCounted(target) && target.count === source.count && target.digest === source.digest
+    );
+  }
+
+  /** As the manager proves a release: the source is told what the target shows. True when nothing waits any more. */
+  async proved(patienceMs = 100): Promise<boolean> {
+    const signal = AbortSignal.timeout(patienceMs);
+    const { late: kinds = [] } = await this.#ask(this.source, { ask: 'late', shown: [] }, signal);
+    if (kinds.length === 0) return true;
+    const { late = kinds } = await this.#ask(this.target, { ask: 'shown', kinds }, signal);
+    if (late.length > 0) return false;
+    const { late: left = kinds } = await this.#ask(this.source, { ask: 'late', shown: kinds }, signal);
+    return left.length === 0;
+  }
+
+  #ask({ feed, verifier }: Side, question: VerifyQuestion, signal: AbortSignal): Promise<VerifyReply> {
+    const request = {
+      v: 'shard.verify.v2' as const,
+      uid: 'u',
+      migration: 'm',
+      slots: `0-${SLOTS - 1}`,
+      slotCount: SLOTS,
+    };
+    return verifier.answer({ ...request, question }, EVERY_SLOT, { feeds: [feed], settled: true }, signal);
   }
 
   /** The target is responsible, and the source is told to let go. */
