@@ -94,10 +94,20 @@ const sameMigrating = (a: readonly MigratingSlots[], b: readonly MigratingSlots[
   a.length === b.length &&
   a.every(({ migration, slots }, i) => migration === b[i]?.migration && sameSlots(slots, b[i].slots));
 
+/** An assignment was asked of a state without an accepted spec. @remedy this is a defect: report it with the log of the process. */
+class NoSettingsError extends Error {
+  override readonly name = 'NoSettingsError';
+  readonly code = 'SC_NO_SETTINGS';
+
+  constructor({ namespace, name, uid }: ShardConfigState) {
+    super(`ShardConfig ${namespace}/${name} (uid ${uid}) has no accepted spec, so no assignment`);
+  }
+}
+
 /** The message for one shard: content of ShardInstance.spec and of its assignment subject. */
 export function toAssignment(state: ShardConfigState, shardId: ShardId, slots: AssignedSlots): Assignment {
   const settings = state.settings;
-  if (settings === null) throw new Error(`SC_NO_SETTINGS: ${state.uid} has no accepted config, so no assignment`);
+  if (settings === null) throw new NoSettingsError(state);
   const active = activeReplica(state, shardId);
   const migrating = (list: readonly MigratingSlots[]): Assignment['warmRanges'] =>
     list.flatMap(({ migration, slots: of }) =>

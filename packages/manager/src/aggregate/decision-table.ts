@@ -37,7 +37,10 @@ export interface DecisionTable<Context, Trigger extends { readonly type: string 
   evaluate(state: string, context: Context, trigger: Trigger): TableResult<Event> | undefined;
 }
 
-/** Thrown at construction when rows name a guard or decision without an implementation. */
+/**
+ * Rows of a decision table name a guard or decision without an implementation.
+ * @remedy this is a defect: report it with the log of the process.
+ */
 export class DecisionTableError extends Error {
   readonly code = 'SC_DECISION_TABLE';
   override readonly name = 'DecisionTableError';

@@ -50,7 +50,10 @@ export const standardTables: DecisionTables = {
   migration: migrationTable,
 };
 
-/** Thrown when the tables keep deciding without end: a defect in their rows, never bad input. */
+/**
+ * The tables keep deciding without end: a defect in their rows, never bad input.
+ * @remedy this is a defect: report it with the log of the process.
+ */
 class EndlessDecisionError extends Error {
   readonly code = 'SC_ENDLESS_DECISION';
   override readonly name = 'EndlessDecisionError';

@@ -1,5 +1,7 @@
 import { isAborted } from '@shard-controller/shared/kubernetes';
 
+import { errorCode, errorMessage } from '@shard-controller/shared/runtime';
+
 /** One sentence, with the code of the error. */
 export interface EffectProblem {
   readonly code: string;
@@ -46,8 +48,9 @@ export class EffectRound {
   }
 }
 
+/** An effect failed with an error without a code. @remedy as the message says; it is tried again. */
+const EFFECT_FAILED = 'SC_EFFECT';
+
 function problemOf(error: unknown): EffectProblem {
-  if (!(error instanceof Error)) return { code: 'SC_EFFECT', message: String(error) };
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'SC_EFFECT';
-  return { code, message: error.message };
+  return { code: errorCode(error) ?? EFFECT_FAILED, message: errorMessage(error) };
 }

@@ -1,6 +1,9 @@
 import { type KubernetesEndpoint, staticEndpoint } from '@shard-controller/shared/kubernetes';
 
-/** The kubeconfig names no cluster, or asks for a way to log in that this process does not have. */
+/**
+ * The kubeconfig names no cluster, or asks for a way to log in that this process does not have.
+ * @remedy correct the file in KUBECONFIG, or run in a cluster with a ServiceAccount.
+ */
 class KubeconfigError extends Error {
   override readonly name = 'KubeconfigError';
   readonly code = 'SC_KUBECONFIG';

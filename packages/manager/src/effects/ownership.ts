@@ -49,7 +49,10 @@ export function assertOwn(object: NamedObject, present: Belongings | undefined, 
   if (whose === 'predecessor') throw new PredecessorObjectError(object, config);
 }
 
-/** An object of another owner has a name that this ShardConfig needs. */
+/**
+ * An object of another owner has a name that this ShardConfig needs; it is left as it is.
+ * @remedy delete or rename the object, or give the ShardConfig another name.
+ */
 export class ForeignObjectError extends Error {
   override readonly name = 'ForeignObjectError';
   readonly code = 'SC_FOREIGN_OBJECT';
@@ -62,7 +65,10 @@ export class ForeignObjectError extends Error {
   }
 }
 
-/** The same for what a deleted ShardConfig of the same name has left: it goes by itself. */
+/**
+ * An object that an earlier ShardConfig of the same name has left still has its name.
+ * @remedy none: the garbage collector removes it. If it stays, look for finalizers on it.
+ */
 class PredecessorObjectError extends Error {
   override readonly name = 'PredecessorObjectError';
   readonly code = 'SC_PREDECESSOR_OBJECT';

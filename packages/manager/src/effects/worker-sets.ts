@@ -6,7 +6,10 @@ import { assertOwn } from './ownership.ts';
 import { workerStatefulSet } from './stateful-set.ts';
 import type { WorkerPodInput } from './worker-pod.ts';
 
-/** A StatefulSet has to be created, and no template for its pods is known. */
+/**
+ * A StatefulSet has to be created, and no template for its pods is known.
+ * @remedy correct the spec of the ShardConfig.
+ */
 class TemplateMissingError extends Error {
   readonly code = 'SC_TEMPLATE_MISSING';
   override readonly name = 'TemplateMissingError';

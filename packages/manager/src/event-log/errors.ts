@@ -1,6 +1,7 @@
 /**
  * The log holds an event, or a decision format, that this version of the manager does not know. It must not decide on
  * a state it cannot fold.
+ * @remedy run the version of the manager that wrote it, or a later one.
  */
 export class UnknownEventError extends Error {
   override readonly name = 'UnknownEventError';
@@ -20,7 +21,10 @@ export class UnknownEventError extends Error {
   }
 }
 
-/** An event of a known type does not have the fields of that type. */
+/**
+ * An event of a known type does not have the fields of that type.
+ * @remedy attach the output of `nats stream get` for the named sequence to a report.
+ */
 export class InvalidEventError extends Error {
   override readonly name = 'InvalidEventError';
   readonly code = 'SC_EVENT_INVALID';

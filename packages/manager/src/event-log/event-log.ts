@@ -198,8 +198,9 @@ export class EventLog<E, S> {
         try {
           folded = this.#fold(head, record);
         } catch (error) {
+          if (!(error instanceof Error)) throw error;
           unreadable.abort();
-          options.onUnreadable(error instanceof Error ? error : new Error(String(error)));
+          options.onUnreadable(error);
           return;
         }
         // Only then: a callback that failed gets the same record again.
@@ -280,7 +281,7 @@ export class EventLog<E, S> {
   #skip(record: StoredRecord<DecisionEnvelope>, problem: string): Reading<E> {
     const { subject, sequence } = record;
     this.#options.logger.warn(
-      { code: 'SC_LOG_MESSAGE_INVALID', subject, sequence, problem },
+      { code: LOG_MESSAGE_INVALID, subject, sequence, problem },
       'message in the event log is not a decision: skipped',
     );
     return {};
@@ -293,6 +294,9 @@ export class EventLog<E, S> {
     return { id, at, manager, generation, stream, command, reason, events, sequence };
   }
 }
+
+/** A message in the event log is not a decision; it is skipped. @remedy find out who else writes to NATS. */
+const LOG_MESSAGE_INVALID = 'SC_LOG_MESSAGE_INVALID';
 
 function parsedJson(text: string): unknown {
   try {

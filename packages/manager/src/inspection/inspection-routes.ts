@@ -1,6 +1,9 @@
 import type { HealthRoute } from '@shard-controller/shared/observability';
 import { type Failure, failureOf, type ServiceEndpoint } from './nats-service.ts';
 
+/** The manager that was asked does not lead. @remedy ask another one. */
+const NOT_LEADING = 'SC_NOT_LEADING';
+
 /** Longest question in a URL, bytes: Node's own limit for all headers is 16 KiB. */
 const MAX_QUERY = 8_000;
 
@@ -21,7 +24,7 @@ export function inspectionRoutes(
       };
       const refuse = (status: number, error: Failure): void => say(status, { error });
       if (!leads()) {
-        return refuse(503, { code: 'SC_NOT_LEADING', message: 'this manager does not lead; ask another one' });
+        return refuse(503, { code: NOT_LEADING, message: 'this manager does not lead; ask another one' });
       }
       const query = new URL(request.url ?? '/', 'http://manager').searchParams.get('query') ?? '';
       if (query.length > MAX_QUERY) {

@@ -1,5 +1,5 @@
 import { type NatsLink, type NatsSubscription, serviceErrorHeaders } from '@shard-controller/shared/nats';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorCode, errorMessage } from '@shard-controller/shared/runtime';
 
 /** One question that a service answers. */
 export interface ServiceEndpoint {
@@ -32,6 +32,9 @@ interface Figures {
 const VERBS = ['PING', 'INFO', 'STATS'] as const;
 const encode = (body: object): string => JSON.stringify(body);
 
+/** A question failed with an error without a code. @remedy look at the log of the manager. */
+const INSPECT_FAILED = 'SC_INSPECT_FAILED';
+
 /** What an answer says of an error: its code, and what a person can do. */
 export interface Failure {
   readonly code: string;
@@ -39,8 +42,7 @@ export interface Failure {
 }
 
 export function failureOf(error: unknown): Failure {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'SC_INSPECT_FAILED';
-  return { code, message: error instanceof Error ? error.message : String(error) };
+  return { code: errorCode(error) ?? INSPECT_FAILED, message: errorMessage(error) };
 }
 
 /** The subject under which one instance of a service answers (ADR-32). */

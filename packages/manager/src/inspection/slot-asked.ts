@@ -2,7 +2,7 @@ import type { InspectionQuery } from '@shard-controller/shared/contracts';
 import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
 import type { Settings } from '../aggregate/index.ts';
 
-/** A question that cannot be answered as it was asked. */
+/** A question that cannot be answered as it was asked. @remedy correct the question as the message says. */
 export class InspectionQueryError extends Error {
   readonly code = 'SC_INSPECT_QUERY';
   override readonly name = 'InspectionQueryError';

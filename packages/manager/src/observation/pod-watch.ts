@@ -1,6 +1,6 @@
 import { type KubernetesClient, KubernetesError, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
 import {
   newestWarning,
   parseEvent,
@@ -156,7 +156,7 @@ export class PodWatch {
       const events = items.flatMap((raw) => parseEvent(raw) ?? []);
       asked = { at: clock.monotonic(), events, problem: undefined };
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = errorMessage(error);
       const isDenied = error instanceof KubernetesError && error.status === 403;
       if (!signal.aborted)
         logger[isDenied ? 'warn' : 'debug']({ problem }, 'events about missing workers cannot be read');

@@ -2,6 +2,7 @@ import { API_VERSION, SHARD_CONFIG_KIND } from '@shard-controller/shared/api';
 import { eventSubject } from '@shard-controller/shared/contracts';
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
+import { errorMessage } from '@shard-controller/shared/runtime';
 import { evolve, initialState, type ShardConfigState, shardEventSchema } from '../aggregate/index.ts';
 import type { ManagerHold } from '../effects/index.ts';
 import { EventLog } from '../event-log/index.ts';
@@ -126,7 +127,7 @@ export class ConfigRunner {
         await this.#follow(this.#head, signal);
       } catch (error) {
         if (signal.aborted) return;
-        const problem = error instanceof Error ? error.message : String(error);
+        const problem = errorMessage(error);
         const level = error instanceof NatsUnavailableError ? 'debug' : 'info';
         this.#logger[level]({ problem }, 'the event log cannot be followed yet; retrying');
         await this.#context.clock.sleep(STANDBY_RETRY_MS, signal);

@@ -137,7 +137,11 @@ export function revivedLog(head: ConfigHead, uid: string, instances: readonly Sh
   };
 }
 
-/** A lost log cannot be rebuilt, because the present spec is not known. Deciding without it would forget who owns what. */
+/**
+ * A lost log cannot be rebuilt, because the present spec is not known. Deciding without it would forget who owns
+ * what.
+ * @remedy correct the spec of the ShardConfig: the log is rebuilt once it is valid.
+ */
 class LostLogError extends Error {
   readonly code = 'SC_LOG_LOST';
   override readonly name = 'LostLogError';

@@ -2,6 +2,7 @@ import { type Assignment, assignmentSubject, eventSubject } from '@shard-control
 import type { EventRecorder, KubernetesObject } from '@shard-controller/shared/kubernetes';
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
+import { errorCode, errorMessage } from '@shard-controller/shared/runtime';
 import { type CommandBody, evolve, type ShardConfigState, type ShardEvent } from '../aggregate/index.ts';
 import type { ManagerHold } from '../effects/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
@@ -58,13 +59,12 @@ export class DecisionReport {
 
   /** A round of decisions has failed; returns the reason that stands in the status. */
   failed(error: unknown): FailedRound {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = errorMessage(error);
     if (error instanceof NatsUnavailableError) {
       this.natsUnavailable(message);
       return 'NatsUnavailable';
     }
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'SC_DECISION';
-    const reason = code.startsWith('SC_EVENT_') ? 'LogUnreadable' : 'CannotDecide';
+    const reason = errorCode(error)?.startsWith('SC_EVENT_') === true ? 'LogUnreadable' : 'CannotDecide';
     this.held(reason, message, error);
     return reason;
   }

@@ -1,7 +1,7 @@
 import type { ShardConfig } from '@shard-controller/shared/api';
 import { isAborted } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
 import type { ShardConfigState } from '../aggregate/index.ts';
 import { desired, type DesiredStatus } from '../decision/index.ts';
 import {
@@ -147,7 +147,7 @@ export class EffectsLoop {
       this.#statusProblem = '';
     } catch (error) {
       if (isAborted(error)) return;
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = errorMessage(error);
       if (!signal.aborted && problem !== this.#statusProblem) {
         logger.warn({ problem }, 'the status could not be written; retrying');
       }

@@ -1,5 +1,5 @@
 import type { Replica } from '@shard-controller/shared/contracts';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
 import type { CommandBody, MigrationState, ShardConfigState } from '../aggregate/index.ts';
 import type { MessageLink } from '../observation/index.ts';
 import { type VerificationResult, verificationText, verifyMigration } from '../verification/index.ts';
@@ -94,7 +94,7 @@ export class Verifications {
       if (!running.controller.signal.aborted) onResult();
     };
     verifyMigration(task, { link, clock, signal: running.controller.signal }).then(finished, (error: unknown) => {
-      finished({ kind: 'unanswered', reason: error instanceof Error ? error.message : String(error) });
+      finished({ kind: 'unanswered', reason: errorMessage(error) });
     });
   }
 }

@@ -57,14 +57,19 @@ export type Tally =
   | { readonly count: number; readonly digest: bigint; readonly problem?: never }
   | { readonly problem: string; readonly sinceMs: number; readonly known?: boolean | undefined };
 
-/** Thrown where a side does not answer; the whole round is asked again. */
+/**
+ * A side of a migration does not answer the verification.
+ * @remedy none: the whole round is asked again. If it repeats, look at the log of that worker.
+ */
 class UnansweredError extends Error {
   override readonly name = 'UnansweredError';
+  readonly code = 'SC_VERIFICATION_UNANSWERED';
 }
 
-/** Thrown where a worker of an earlier version answers: it cannot be asked by kind. */
+/** A worker of an earlier version answers the verification: it cannot be asked by kind. @remedy none: it is replaced. */
 export class EarlierWorkerError extends Error {
   override readonly name = 'EarlierWorkerError';
+  readonly code = 'SC_VERIFICATION_EARLIER';
 }
 
 const replySchema = z.union([verifyReplySchema, z.object({ v: z.literal(EARLIER_VERIFY) })]);

@@ -1,5 +1,6 @@
 import { isCounted, type KindAnswer } from '@shard-controller/shared/contracts';
 import { compareResourceVersion } from '@shard-controller/shared/kubernetes';
+import { errorMessage } from '@shard-controller/shared/runtime';
 import { type NamespaceShare, shareOf } from './namespace-share.ts';
 import { type Finding, Judge, type VerificationResult } from './verification-judge.ts';
 import {
@@ -70,7 +71,7 @@ async function look(
     const waitedMs = context.clock.monotonic() - startedAt;
     return judge.judge({ sourceSettled: source.settled, targetSettled: target.settled, findings }, waitedMs);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorMessage(error);
     return { kind: error instanceof EarlierWorkerError ? 'unasked' : 'unanswered', reason };
   }
 }

@@ -1,5 +1,6 @@
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { errorMessage } from '../runtime/index.ts';
 
 /** A kind of custom resources, or with kind `*` all kinds of its group. */
 export interface CustomResourceKind {
@@ -66,8 +67,7 @@ function parseYaml(text: string): Yaml {
 }
 
 /** Without the excerpt of the text that follows. */
-const firstLine = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]?.replace(/:$/, '') ?? '';
+const firstLine = (error: unknown): string => errorMessage(error).split('\n', 1)[0]?.replace(/:$/, '') ?? '';
 
 const pathText = (path: readonly PropertyKey[]): string =>
   path.length === 0

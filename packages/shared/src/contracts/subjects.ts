@@ -18,7 +18,10 @@ export interface WorkerAddress extends ShardAddress {
   readonly replica: Replica;
 }
 
-/** Thrown for a name that cannot be one NATS subject token. */
+/**
+ * A name that cannot be one NATS subject token.
+ * @remedy give the object a name of lower-case letters, digits and hyphens.
+ */
 export class SubjectTokenError extends Error {
   readonly code = 'SC_SUBJECT_TOKEN';
   override readonly name = 'SubjectTokenError';

@@ -9,7 +9,7 @@ import { z } from 'zod';
 /** An OpenAPI v3 schema as plain data. */
 export type SchemaNode = { readonly [keyword: string]: unknown };
 
-/** A zod schema says something that a CRD cannot. */
+/** A zod schema says something that a CRD cannot. @remedy change the schema in `packages/shared/src/api`. */
 export class StructuralSchemaError extends Error {
   readonly code = 'SC_STRUCTURAL_SCHEMA';
   override readonly name = 'StructuralSchemaError';

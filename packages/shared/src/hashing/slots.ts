@@ -11,7 +11,7 @@ export interface HashRange {
 
 const SPACE = 0x1_0000_0000;
 
-/** Thrown when ranges do not describe a set of whole slots. */
+/** Ranges do not describe a set of whole slots. @remedy this is a defect: report it with the log of the process. */
 export class HashRangeError extends Error {
   readonly code = 'SC_HASH_RANGE';
   override readonly name = 'HashRangeError';

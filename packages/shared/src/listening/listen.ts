@@ -9,7 +9,11 @@ export interface ListenAt {
   readonly variable: string;
 }
 
-export type ListenErrorCode = 'SC_PORT_IN_USE' | 'SC_LISTEN';
+export type ListenErrorCode =
+  /** Another process has the port. @remedy free it, or set another one in the variable that the message names. */
+  | 'SC_PORT_IN_USE'
+  /** The port could not be opened. @remedy set the variable that the message names to a port that may be opened. */
+  | 'SC_LISTEN';
 
 /** A server of this process could not open its port. */
 export class ListenError extends Error {

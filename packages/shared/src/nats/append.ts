@@ -1,5 +1,6 @@
 import type { StoredMsg } from '@nats-io/jetstream';
 import { errors } from '@nats-io/transport-node';
+import { errorMessage } from '../runtime/index.ts';
 import { NatsUnavailableError, StreamMissingError } from './errors.ts';
 import { isNoStream, isWrongLastSequence, unavailable } from './jetstream-error.ts';
 import type { NatsLink } from './link.ts';
@@ -109,5 +110,5 @@ function isUnanswered(error: unknown): boolean {
 
 function describe(error: unknown): string {
   if (error instanceof errors.TimeoutError) return 'NATS did not acknowledge in time';
-  return error instanceof Error ? error.message : String(error);
+  return errorMessage(error);
 }

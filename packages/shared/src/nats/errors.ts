@@ -9,7 +9,10 @@ export class NatsError extends Error {
   }
 }
 
-/** The options of a connection contradict each other or name a file that cannot be read. */
+/**
+ * The options of a connection contradict each other or name a file that cannot be read.
+ * @remedy correct the NATS settings in the environment.
+ */
 export class NatsConfigError extends NatsError {
   override readonly name = 'NatsConfigError';
 
@@ -18,7 +21,10 @@ export class NatsConfigError extends NatsError {
   }
 }
 
-/** The server is too old: it would drop settings and expectations silently instead of refusing them. */
+/**
+ * The server is too old: it would drop settings and expectations silently instead of refusing them.
+ * @remedy upgrade nats-server.
+ */
 export class NatsVersionError extends NatsError {
   override readonly name = 'NatsVersionError';
   readonly server: string;
@@ -35,7 +41,10 @@ export class NatsVersionError extends NatsError {
   }
 }
 
-/** No usable answer from NATS now; nothing is known to be wrong with the request. Ask again later. */
+/**
+ * No usable answer from NATS now; nothing is known to be wrong with the request. Ask again later.
+ * @remedy check NATS_URL and that nats-server runs there; it is tried again until NATS answers.
+ */
 export class NatsUnavailableError extends NatsError {
   override readonly name = 'NatsUnavailableError';
 
@@ -44,7 +53,10 @@ export class NatsUnavailableError extends NatsError {
   }
 }
 
-/** The stream is not there, or no stream covers the subject. */
+/**
+ * The stream is not there, or no stream covers the subject.
+ * @remedy switch JetStream on; a deleted stream is made again by the manager.
+ */
 export class StreamMissingError extends NatsError {
   override readonly name = 'StreamMissingError';
   readonly stream: string;
@@ -60,7 +72,10 @@ export class StreamMissingError extends NatsError {
   }
 }
 
-/** The server keeps another stream configuration than the one asked for. */
+/**
+ * The server keeps another stream configuration than the one asked for.
+ * @remedy change or delete the stream that the message names.
+ */
 export class StreamConfigError extends NatsError {
   override readonly name = 'StreamConfigError';
   readonly stream: string;
@@ -78,7 +93,10 @@ export class StreamConfigError extends NatsError {
   }
 }
 
-/** A message would pass the size bound. A decision that is too large has to be made as several smaller ones. */
+/**
+ * A message would pass the size bound. A decision that is too large has to be made as several smaller ones.
+ * @remedy this is a defect: report it with the log of the process.
+ */
 export class MessageTooLargeError extends NatsError {
   override readonly name = 'MessageTooLargeError';
   readonly subject: string;

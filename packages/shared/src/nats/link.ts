@@ -1,7 +1,7 @@
 import { errors, type Msg, type NatsConnection, connect, type Subscription } from '@nats-io/transport-node';
 import { jetstream, type JetStreamClient, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { z } from 'zod';
-import { type Clock, systemClock } from '../runtime/index.ts';
+import { type Clock, errorMessage, systemClock } from '../runtime/index.ts';
 import { connectionOptions, serverList } from './connection-options.ts';
 import { NatsConfigError, NatsUnavailableError, NatsVersionError } from './errors.ts';
 import { deadline, delayBeforeAttempt, isOldVersion, MINIMUM_SERVER, serverNames } from './link-policy.ts';
@@ -359,7 +359,7 @@ export class NatsLink {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return errorMessage(error);
 }
 
 function isNoResponders(error: unknown): boolean {

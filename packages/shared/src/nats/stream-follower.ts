@@ -1,5 +1,6 @@
 import type { StoredMsg } from '@nats-io/jetstream';
 import type { z } from 'zod';
+import { errorMessage } from '../runtime/index.ts';
 import { NatsUnavailableError } from './errors.ts';
 import type { NatsLink } from './link.ts';
 import { type StoredRecord, storedRecord } from './stored-record.ts';
@@ -181,7 +182,7 @@ class Follower<T> {
   }
 
   #report(error: unknown): void {
-    const problem = error instanceof Error ? error.message : String(error);
+    const problem = errorMessage(error);
     const fields = { stream: this.#options.stream, subject: this.#options.subject, cursor: this.#cursor, problem };
     if (error instanceof NatsUnavailableError) this.#link.logger.debug(fields, 'stream cannot be read now; retrying');
     else this.#link.logger.warn(fields, 'following a stream failed; retrying');

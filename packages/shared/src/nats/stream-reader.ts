@@ -1,5 +1,5 @@
 import { JetStreamError, type StoredMsg } from '@nats-io/jetstream';
-import { StreamMissingError } from './errors.ts';
+import { NatsUnavailableError, StreamMissingError } from './errors.ts';
 import { unavailable } from './jetstream-error.ts';
 import type { NatsLink } from './link.ts';
 
@@ -50,7 +50,7 @@ export async function readBatch(
   const { jsm } = link.session();
   const messages: StoredMsg[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let timer = setTimeout(reject, link.requestTimeoutMs, new Error('no answer'));
+  let timer = setTimeout(reject, link.requestTimeoutMs, new NatsUnavailableError('no answer'));
   let batch: { stop(): void } | undefined;
   try {
     batch = await jsm.direct.getBatch(stream, {
@@ -65,7 +65,7 @@ export async function readBatch(
           return;
         }
         messages.push(message);
-        timer = setTimeout(reject, link.requestTimeoutMs, new Error('the response broke off'));
+        timer = setTimeout(reject, link.requestTimeoutMs, new NatsUnavailableError('the response broke off'));
       },
     });
     await promise;

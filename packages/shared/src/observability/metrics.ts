@@ -14,7 +14,10 @@ export const METRIC_PREFIX = 'shard_controller_';
 
 const NAME = /^shard_controller_[a-z0-9_]*[a-z0-9]$/;
 
-/** Thrown for a metric that must not exist: wrong name, no help, or registered twice. */
+/**
+ * A metric that must not exist: wrong name, no help, or registered twice.
+ * @remedy this is a defect: report it with the log of the process.
+ */
 export class MetricError extends Error {
   readonly code = 'SC_METRIC';
   override readonly name = 'MetricError';

@@ -1,5 +1,6 @@
 import type { Logger } from '../observability/index.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { errorMessage } from './error-text.ts';
 
 /** A part of a process that is started in order and stopped in reverse. */
 export interface Component {
@@ -12,7 +13,13 @@ export interface Component {
   readonly ended?: Promise<void>;
 }
 
-export type ComponentErrorCode = 'SC_COMPONENT_START' | 'SC_COMPONENT_ENDED' | 'SC_COMPONENT_STOP';
+export type ComponentErrorCode =
+  /** A part of the process did not start. @remedy as the message says; the pod is started again. */
+  | 'SC_COMPONENT_START'
+  /** A part of the process ended although it should go on. @remedy as the message says; the pod is started again. */
+  | 'SC_COMPONENT_ENDED'
+  /** A part of the process did not stop in time. @remedy report it with the log if it repeats. */
+  | 'SC_COMPONENT_STOP';
 
 /** A component failed; `cause` says how. */
 export class ComponentError extends Error {
@@ -27,7 +34,7 @@ export class ComponentError extends Error {
 }
 
 /** Why something failed, as text for the end of a sentence. */
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const reason = (error: unknown): string => errorMessage(error);
 
 /**
  * A component out of a loop that runs until its signal aborts. A loop that returns or rejects before that ends the

@@ -15,7 +15,10 @@ export interface ConfigProblem {
 const SECRET_NAME = /TOKEN|PASSWORD|SECRET|CREDENTIAL|PRIVATE/;
 const URL_PASSWORD = /\/\/[^\s/@]+@/g;
 
-/** The environment does not fit; the message lists every problem at once. */
+/**
+ * The environment does not fit; the message lists every problem at once.
+ * @remedy correct the variables that the message names.
+ */
 export class ConfigError extends Error {
   readonly code = 'SC_CONFIG';
   override readonly name = 'ConfigError';

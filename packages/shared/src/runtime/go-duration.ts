@@ -13,7 +13,7 @@ const UNIT_MS: ReadonlyMap<string, number> = new Map([
 
 const PART = /([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)/gy;
 
-/** Thrown for a text that is no duration. */
+/** A text that is no duration. @remedy write it as in Go, for example `1m30s`. */
 export class DurationError extends Error {
   readonly code = 'SC_DURATION';
   override readonly name = 'DurationError';

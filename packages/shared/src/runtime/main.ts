@@ -1,5 +1,6 @@
 import type { Logger } from '../observability/index.ts';
 import { ConfigError } from './config.ts';
+import { errorCode, errorMessage } from './error-text.ts';
 
 /** Exit codes of our processes. */
 export const EXIT = {
@@ -17,10 +18,10 @@ export interface MainOptions {
   readonly graceMs?: number;
 }
 
-/** The code of a coded error, or undefined. */
-function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
+/** The process did not end in its time. @remedy report it with the log if it repeats. */
+class ShutdownTimeoutError extends Error {
+  override readonly name = 'ShutdownTimeoutError';
+  readonly code = 'SC_SHUTDOWN_TIMEOUT';
 }
 
 /**
@@ -32,8 +33,8 @@ export async function runMain(main: (signal: AbortSignal) => Promise<void>, opti
   const { logger, graceMs = 180_000 } = options;
   const controller = new AbortController();
   const fail = (error: unknown, what: string): void => {
-    const code = codeOf(error);
-    const message = error instanceof Error ? error.message : String(error);
+    const code = errorCode(error);
+    const message = errorMessage(error);
     // A coded error speaks for itself; the stack of any other one is needed to find its place.
     logger.fatal(code?.startsWith('SC_') ? { code } : { code, err: error }, `${what}: ${message}`);
     process.exit(error instanceof ConfigError ? EXIT.config : EXIT.failed);
@@ -45,7 +46,10 @@ export async function runMain(main: (signal: AbortSignal) => Promise<void>, opti
     }
     logger.info({ signal }, 'shutting down');
     controller.abort();
-    setTimeout(() => fail(new Error(`still running ${graceMs} ms after ${signal}`), 'end'), graceMs).unref();
+    setTimeout(
+      () => fail(new ShutdownTimeoutError(`still running ${graceMs} ms after ${signal}`), 'end'),
+      graceMs,
+    ).unref();
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);

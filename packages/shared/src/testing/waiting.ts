@@ -1,3 +1,4 @@
+import { errorMessage } from '../runtime/error-text.ts';
 /**
  * How long a test waits for what has to come, ms. Where it comes the wait ends at once, and no machine, however busy, needs
  * it all: time must not decide a test.
@@ -44,7 +45,7 @@ export async function retried<T>(
     try {
       return await attempt();
     } catch (error) {
-      const said = error instanceof Error ? error.message : String(error);
+      const said = errorMessage(error);
       if (performance.now() > end)
         throw new Error(`still so after ${patienceMs} ms: ${said}\n${context()}`, { cause: error });
     }

@@ -6,13 +6,16 @@ export interface ExporterAddress {
   readonly port: number;
 }
 
-/** The exporter did not begin an answer. */
+/** The exporter did not begin an answer. @remedy look at the log of the container kube-state-metrics. */
 export class ExporterError extends Error {
   override readonly name: string = 'ExporterError';
   readonly code: string = 'SC_EXPORTER_UNREACHABLE';
 }
 
-/** Not within the scraper's time: that says as much about the scraper, who chose the time, as about the exporter. */
+/**
+ * Not within the scraper's time: that says as much about the scraper, who chose the time, as about the exporter.
+ * @remedy look at the CPU limit of the container kube-state-metrics.
+ */
 export class ExporterLateError extends ExporterError {
   override readonly name = 'ExporterLateError';
   override readonly code = 'SC_EXPORTER_LATE';

@@ -7,7 +7,7 @@ const HELP = Buffer.from('# HELP ');
 /** A line longer than this is none of an exposition, bytes. */
 const MAX_LINE = 4 * 1024 * 1024;
 
-/** What came is no text exposition. */
+/** What came is no text exposition. @remedy check the image of kube-state-metrics. */
 class ExpositionFormatError extends Error {
   override readonly name = 'ExpositionFormatError';
   readonly code = 'SC_EXPOSITION_FORMAT';

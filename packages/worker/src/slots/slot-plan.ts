@@ -20,7 +20,10 @@ export function isExposedRole(role: number): boolean {
   return role === SlotRole.Owned || role === SlotRole.Warm || role === SlotRole.Kept;
 }
 
-/** Thrown for an assignment whose shape contradicts the one in force; slots and hashes cannot change under a feed. */
+/**
+ * An assignment whose shape contradicts the one in force; slots and hashes cannot change under a feed.
+ * @remedy this is a defect: report it with the log of the process.
+ */
 class SlotPlanError extends Error {
   override readonly name = 'SlotPlanError';
   readonly code = 'SC_SLOT_PLAN';

@@ -3,7 +3,10 @@ import type { StreamResponse } from '@shard-controller/shared/kubernetes';
 /** Longest pause between two chunks of an answer that is not a watch. ms. */
 const STALL_MS = 10_000;
 
-/** An answer began and did not go on, on a connection that lives. */
+/**
+ * An answer began and did not go on, on a connection that lives.
+ * @remedy none: it is read again. If it repeats, check what stands before the API server.
+ */
 class StalledAnswerError extends Error {
   override readonly name = 'StalledAnswerError';
   readonly code = 'SC_STALLED_ANSWER';

@@ -2,7 +2,10 @@ import { parseRetryAfter, type StreamResponse } from '@shard-controller/shared/k
 import { FrameView, readEnvelope, readJsonStatus, readProtobufStatus, type StatusSummary } from '../wire/index.ts';
 import { readBody } from './answer-body.ts';
 
-/** The API server answered a read of a feed with something else than the stream that was asked for. */
+/**
+ * The API server answered a read of a feed with something else than the stream that was asked for.
+ * @remedy as the message says; it is tried again until it succeeds.
+ */
 export class UpstreamFailure extends Error {
   override readonly name = 'UpstreamFailure';
   readonly code = 'SC_UPSTREAM';

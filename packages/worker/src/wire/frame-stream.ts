@@ -15,19 +15,22 @@ const OPEN_BRACE = 0x7b;
 /** What has arrived is passed on once per turn of the event loop, or after so many bytes. */
 const BATCH_BYTES = 256 * 1024;
 
-/** A watch said nothing for so long that it cannot be alive. */
+/**
+ * A watch said nothing for so long that it cannot be alive.
+ * @remedy none: the watch is opened again. If it repeats, check what stands before the API server.
+ */
 class SilentWatchError extends Error {
   override readonly name = 'SilentWatchError';
   readonly code = 'SC_SILENT_WATCH';
 }
 
-/** A watch ended, or stalled, within an event. */
+/** A watch ended, or stalled, within an event. @remedy none: the watch is opened again. */
 class TruncatedWatchError extends Error {
   override readonly name = 'TruncatedWatchError';
   readonly code = 'SC_TRUNCATED_WATCH';
 }
 
-/** The connection went away before the end of the watch. */
+/** The connection went away before the end of the watch. @remedy none: the watch is opened again. */
 class CutWatchError extends Error {
   override readonly name = 'CutWatchError';
   readonly code = 'SC_CUT_WATCH';

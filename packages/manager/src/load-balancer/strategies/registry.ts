@@ -11,7 +11,7 @@ const strategyNames: readonly string[] = [...strategies.keys()];
 
 export const isStrategy = (name: string): boolean => strategies.has(name);
 
-/** Thrown for a strategy that is not registered. */
+/** A strategy that is not registered. @remedy use a strategy that the message names. */
 export class UnknownStrategyError extends Error {
   readonly code = 'SC_UNKNOWN_STRATEGY';
   override readonly name = 'UnknownStrategyError';

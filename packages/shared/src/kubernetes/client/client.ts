@@ -113,9 +113,10 @@ interface Outgoing extends RequestIdentity {
   readonly maySend?: (() => boolean) | undefined;
 }
 
-/** `maySend` said no. */
+/** A write was not sent, because this process may not write any more. @remedy none: another manager leads. */
 class NotSentError extends Error {
   override readonly name = 'NotSentError';
+  readonly code = 'SC_KUBERNETES_NOT_SENT';
 }
 
 /**

@@ -1,5 +1,5 @@
 import { createSecureContext } from 'node:tls';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { Agent, buildConnector, type Dispatcher, errors } from 'undici';
 import type { KubernetesEndpoint } from './endpoint.ts';
 
 /** First TCP keep-alive probe after 4 s of silence: a dead peer shows within 15 s (libuv asks for ten, 1 s apart). */
@@ -31,7 +31,7 @@ export class ConnectionPool {
 
   /** The dispatcher to use for the next request. Replaced when the CA has changed; open requests end on the old one. */
   dispatcher(): Dispatcher {
-    if (this.#closed) throw Object.assign(new Error('the Kubernetes client is closed'), { code: 'UND_ERR_CLOSED' });
+    if (this.#closed) throw new errors.ClientClosedError('the Kubernetes client is closed');
     const ca = this.#endpoint.ca();
     if (this.#agent !== undefined && ca === this.#ca) return this.#agent;
     if (this.#agent !== undefined) this.#retire(this.#agent);

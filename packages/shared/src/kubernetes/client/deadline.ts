@@ -1,3 +1,9 @@
+/** Something took longer than it may. @remedy check the load of whoever was asked, and the network. */
+class DeadlineError extends Error {
+  override readonly name = 'DeadlineError';
+  readonly code = 'SC_DEADLINE';
+}
+
 /** A caller's signal and a time limit as one signal. Dispose it, or its timer lives on. */
 export class Deadline implements Disposable {
   readonly #controller = new AbortController();
@@ -12,7 +18,7 @@ export class Deadline implements Disposable {
     this.#endsAt = performance.now() + ms;
     this.#timer = setTimeout(() => {
       this.#expired = true;
-      this.#controller.abort(new Error(`not finished within ${ms} ms`));
+      this.#controller.abort(new DeadlineError(`not finished within ${ms} ms`));
     }, ms);
     if (outer?.aborted === true) this.#follow();
     else outer?.addEventListener('abort', this.#follow, { once: true });

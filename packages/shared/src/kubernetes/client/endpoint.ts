@@ -16,7 +16,10 @@ export interface KubernetesEndpoint {
   refresh?(): boolean;
 }
 
-/** There is no usable in-cluster configuration. */
+/**
+ * There is no usable in-cluster configuration.
+ * @remedy run in a pod with a ServiceAccount token, or set KUBECONFIG.
+ */
 export class EndpointError extends Error {
   override readonly name = 'EndpointError';
   readonly code = 'SC_KUBERNETES_ENDPOINT';

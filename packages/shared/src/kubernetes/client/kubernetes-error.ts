@@ -1,19 +1,34 @@
 /** Stable codes of KubernetesError. */
 export type KubernetesErrorCode =
+  /** The caller ended the request. @remedy none. */
   | 'SC_KUBERNETES_ABORTED'
+  /** The API server answered with a status that has no code of its own. @remedy as the message of the API server says. */
   | 'SC_KUBERNETES_API'
+  /** The answer is not what the Kubernetes API promises. @remedy check the URL of the API server and what stands before it. */
   | 'SC_KUBERNETES_BAD_ANSWER'
+  /** 409: the object has changed, or another field manager owns the field. @remedy none: it is read again. If it repeats, find the other writer. */
   | 'SC_KUBERNETES_CONFLICT'
+  /** 403: a permission is missing. @remedy grant the permission that the message names. */
   | 'SC_KUBERNETES_FORBIDDEN'
+  /** 410: the resourceVersion is too old. @remedy none: it is listed again. */
   | 'SC_KUBERNETES_GONE'
+  /** 422: the API server refuses the object. @remedy as the message of the API server says; for objects that the manager makes it is a defect. */
   | 'SC_KUBERNETES_INVALID'
+  /** 404: the object, or the kind, does not exist. @remedy create it, or install its CustomResourceDefinition. */
   | 'SC_KUBERNETES_NOT_FOUND'
+  /** 429: the API server asks to wait. @remedy none: it is tried again. If it repeats, look at its priority levels and flow schemas. */
   | 'SC_KUBERNETES_THROTTLED'
+  /** No answer in time. @remedy check the load of the API server and the network. */
   | 'SC_KUBERNETES_TIMEOUT'
+  /** No trusted TLS connection. @remedy correct the CA in `ca.crt`, or find the proxy in between. */
   | 'SC_KUBERNETES_TLS'
+  /** 401: the token is missing, expired or of another cluster. @remedy check the projected ServiceAccount token. */
   | 'SC_KUBERNETES_UNAUTHORIZED'
+  /** 503: the API server cannot serve now. @remedy check the API server and its etcd. */
   | 'SC_KUBERNETES_UNAVAILABLE'
+  /** The API server serves no such kind. @remedy install its CustomResourceDefinition, or correct apiVersion and kind. */
   | 'SC_KUBERNETES_UNKNOWN_KIND'
+  /** The API server cannot be reached. @remedy check its address, that it runs, and that a NetworkPolicy lets the pod through. */
   | 'SC_KUBERNETES_UNREACHABLE';
 
 export interface KubernetesErrorFields {

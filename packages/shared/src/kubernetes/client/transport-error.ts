@@ -1,3 +1,4 @@
+import { errorMessage } from '../../runtime/index.ts';
 import { KubernetesError, type KubernetesErrorCode, type RequestIdentity } from './kubernetes-error.ts';
 
 interface Diagnosis {
@@ -107,5 +108,5 @@ function systemCode(error: unknown): string | undefined {
 
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return messageOf(error.errors[0]);
-  return error instanceof Error ? error.message : String(error);
+  return errorMessage(error);
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from '../../observability/index.ts';
-import { type Clock, fullJitter, systemClock } from '../../runtime/index.ts';
+import { type Clock, errorMessage, fullJitter, systemClock } from '../../runtime/index.ts';
 import {
   isConflict,
   isNotFound,
@@ -249,7 +249,7 @@ export class EventRecorder {
 
   #giveUp(series: Series, error: unknown): void {
     this.#series.delete(series.key);
-    const message = error instanceof Error ? error.message : String(error);
+    const message = errorMessage(error);
     this.#options.logger.warn(
       { reason: series.note.reason, object: series.regarding.metadata?.name, problem: message },
       'dropped an event that could not be written',

@@ -43,7 +43,13 @@ export interface LeaseElectorOptions {
   readonly uniqueId?: () => string;
 }
 
-/** Lease times that cannot keep two leaders apart. */
+/** What a leader had begun ends with its leadership. @remedy none: another process leads. */
+class LeadershipEndedError extends Error {
+  override readonly name = 'LeadershipEndedError';
+  readonly code = 'SC_LEADERSHIP_ENDED';
+}
+
+/** Lease times that cannot keep two leaders apart. @remedy correct the Lease times in the environment. */
 export class LeaseTimingError extends Error {
   override readonly name = 'LeaseTimingError';
   readonly code = 'SC_LEASE_TIMING';
@@ -205,7 +211,7 @@ export class LeaseElector {
 
   #stepDown(leadership: Leadership, reason: string): void {
     if (leadership.controller.signal.aborted) return;
-    leadership.controller.abort(new Error(`leadership ended: ${reason}`));
+    leadership.controller.abort(new LeadershipEndedError(`leadership ended: ${reason}`));
     this.#logger.info({ term: leadership.term, reason }, 'no longer leading');
     try {
       this.#options.onStopped();

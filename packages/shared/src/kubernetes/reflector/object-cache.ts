@@ -1,3 +1,4 @@
+import { errorMessage } from '../../runtime/index.ts';
 /** What a check of a raw object says. */
 export type Parsed<T> =
   | { readonly ok: true; readonly value: T }
@@ -67,7 +68,7 @@ export class ObjectCache<T> {
     } catch (error) {
       return {
         ok: false,
-        problems: [`the check itself failed: ${error instanceof Error ? error.message : String(error)}`],
+        problems: [`the check itself failed: ${errorMessage(error)}`],
       };
     }
   }

@@ -1,3 +1,4 @@
+import { errorMessage } from '../../runtime/index.ts';
 import { KubernetesError, type KubernetesErrorCode } from '../client/index.ts';
 import { WatchFrameError } from './watch-frames.ts';
 
@@ -22,6 +23,7 @@ export type ReflectorFailureCause =
   | 'unexpected'
   | 'went-back';
 
+/** A list or a watch has failed. @remedy as the message says; it is tried again until it succeeds. */
 export class ReflectorFailure extends Error {
   override readonly name = 'ReflectorFailure';
   readonly code = 'SC_REFLECTOR';
@@ -48,7 +50,7 @@ export function reflectorFailureOf(error: unknown): ReflectorFailure {
     return new ReflectorFailure(causeOf(error), error.message, { cause: error, ...retryAfter });
   }
   const isSystem = error instanceof Error && 'code' in error && typeof error.code === 'string';
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorMessage(error);
   return new ReflectorFailure(isSystem ? 'connection' : 'unexpected', message, { cause: error });
 }
 

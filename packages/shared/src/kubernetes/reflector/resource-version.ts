@@ -1,4 +1,7 @@
-/** A resourceVersion that is no decimal number, so that nothing can be said about its order. */
+/**
+ * A resourceVersion that is no decimal number, so that nothing can be said about its order.
+ * @remedy check what stands between this process and the API server.
+ */
 export class ResourceVersionError extends Error {
   override readonly name = 'ResourceVersionError';
   readonly code = 'SC_RESOURCE_VERSION';

@@ -6,7 +6,10 @@ export interface WatchFrame {
 
 export type WatchFrameFault = 'truncated' | 'malformed' | 'oversized';
 
-/** The bytes of a watch are not what a watch consists of. */
+/**
+ * The bytes of a watch are not what a watch consists of.
+ * @remedy check what stands between this process and the API server.
+ */
 export class WatchFrameError extends Error {
   override readonly name = 'WatchFrameError';
   readonly code = 'SC_WATCH_FRAME';

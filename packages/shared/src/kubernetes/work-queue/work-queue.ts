@@ -13,7 +13,10 @@ export interface WorkQueueOptions {
   readonly random?: () => number;
 }
 
-/** A WorkQueue was set up or used in a way that cannot work. */
+/**
+ * A WorkQueue was set up or used in a way that cannot work.
+ * @remedy this is a defect: report it with the log of the process.
+ */
 export class WorkQueueError extends Error {
   override readonly name = 'WorkQueueError';
   readonly code = 'SC_WORK_QUEUE';

@@ -20,7 +20,10 @@ import { peekAfter } from './peek.ts';
 import { relist } from './relist.ts';
 import { type FeedTrouble, STEADY_MS } from './trouble.ts';
 
-/** A watch is open and says nothing, although there is something to say. */
+/**
+ * A watch is open and says nothing, although there is something to say.
+ * @remedy none: the watch is opened again. If it repeats, check what stands before the API server.
+ */
 class DeafWatchError extends Error {
   override readonly name = 'DeafWatchError';
   readonly code = 'SC_DEAF_WATCH';

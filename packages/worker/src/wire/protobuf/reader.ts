@@ -72,7 +72,10 @@ export class ProtobufReader {
   }
 }
 
-/** Bytes from the API server that are not what their content type promises. */
+/**
+ * Bytes from the API server that are not what their content type promises.
+ * @remedy check what stands between the worker and the API server.
+ */
 export class WireFormatError extends Error {
   override readonly name = 'WireFormatError';
   readonly code = 'SC_WIRE_FORMAT';

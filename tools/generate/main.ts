@@ -1,12 +1,15 @@
 /**
- * Writes what is generated from schemas: the CRDs and their reference page, and the chart's part of them with its
- * values. With `--check` it writes nothing, names each file that differs, and ends with exit code 1 if there is one.
+ * Writes what is generated from the code: CRDs, the chart's part of them with its values, references, diagrams. With `--check` it writes nothing, names each file that differs, and ends with exit code 1 if there is one.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { generatedFiles as definitionFiles } from '@shard-controller/shared/crds';
-import { generatedFiles as chartFiles } from './generated-files.ts';
+import { generatedFiles as chartFiles } from '../../helm/src/generated-files.ts';
+import { standardTables } from '../../packages/manager/src/decision/index.ts';
+import { generatedFiles as definitionFiles } from '../../packages/shared/src/crds/index.ts';
+import { errorCatalogue, errorReference } from './error-catalogue.ts';
+import { productSources } from './product-sources.ts';
+import { stateMachinesPage } from './state-diagram.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -40,7 +43,12 @@ function write(file: string, content: string | undefined): void {
 }
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
-const wanted = new Map([...definitionFiles(), ...chartFiles()]);
+const wanted = new Map([
+  ...definitionFiles(),
+  ...chartFiles(),
+  ['docs/reference/errors.md', errorReference(errorCatalogue(productSources(root)))],
+  ['docs/internals/state-machines.md', stateMachinesPage(Object.values(standardTables).map(({ config }) => config))],
+]);
 for (const file of [...wanted.keys(), ...leftOvers(wanted)]) {
   const content = wanted.get(file);
   if (current(file) === content) continue;
