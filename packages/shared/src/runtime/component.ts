@@ -16,7 +16,7 @@ export interface Component {
 export type ComponentErrorCode =
   /** A part of the process did not start. @remedy as the message says; the pod is started again. */
   | 'SC_COMPONENT_START'
-  /** A part of the process ended although it should go on. @remedy as the message says; the pod is started again. */
+  /** A part of the process ended before the process did. @remedy as the message says; the pod is started again. */
   | 'SC_COMPONENT_ENDED'
   /** A part of the process did not stop in time. @remedy report it with the log if it repeats. */
   | 'SC_COMPONENT_STOP';

@@ -4,7 +4,7 @@ import type { StreamResponse } from '@shard-controller/shared/kubernetes';
 const STALL_MS = 10_000;
 
 /**
- * An answer began and did not go on, on a connection that lives.
+ * The response body stalled on an open connection.
  * @remedy none: it is read again. If it repeats, check what stands before the API server.
  */
 class StalledAnswerError extends Error {

@@ -1,4 +1,4 @@
-/** Something took longer than it may. @remedy check the load of whoever was asked, and the network. */
+/** Something took longer than it may. @remedy check the load of the server, and the network. */
 class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
   readonly code = 'SC_DEADLINE';
