@@ -45,6 +45,7 @@ const rightsOf = (role: Manifest): readonly string[] =>
 const configuration = z.looseObject({ data: z.looseObject({ 'shard-config.json': z.string() }) });
 const shardConfig = z.looseObject({
   spec: z.looseObject({
+    podLabels: z.record(z.string(), z.string()).optional(),
     exporter: z.looseObject({
       image: z.string(),
       resources: z.array(z.string()),
@@ -166,7 +167,13 @@ describe('pods', () => {
   });
 
   test('and all objects have the labels that a company demands', async () => {
-    const manifests = await rendered({ commonLabels: { team: 'a' }, serviceMonitor: { enabled: true } });
+    const manifests = await rendered({
+      commonLabels: { team: 'a', 'app.kubernetes.io/owner': 'a' },
+      serviceMonitor: { enabled: true },
+      shardConfig: { spec: { podLabels: { tier: 'one' } } },
+    });
+    // Labels of that group are the controller's on its pods.
+    expect(defaultFleet(manifests).spec.podLabels).toEqual({ team: 'a', tier: 'one' });
     const templates = manifests.flatMap((manifest) => podTemplateOf(manifest) ?? []);
     for (const { metadata } of [...manifests, ...templates]) expect(metadata?.labels).toMatchObject({ team: 'a' });
   });

@@ -72,6 +72,13 @@ extraArgs:
 {{- with include "shard-controller.pullSecrets" . | fromJsonArray }}
 {{- $_ := set $spec "imagePullSecrets" (concat ($spec.imagePullSecrets | default list) . | uniq) }}
 {{- end }}
+{{- $labels := dict }}
+{{- range $key, $value := .Values.commonLabels }}
+{{- if not (regexMatch "^(shard|app\\.kubernetes)\\.io/" $key) }}{{ $_ := set $labels $key $value }}{{ end }}
+{{- end }}
+{{- with mergeOverwrite $labels ($spec.podLabels | default dict) }}
+{{- $_ := set $spec "podLabels" . }}
+{{- end }}
 {{- $_ := set $spec "exporter" (include "shard-controller.exporter" . | fromYaml) }}
 apiVersion: shard.io/v1
 kind: ShardConfig
