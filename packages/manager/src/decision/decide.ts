@@ -61,7 +61,12 @@ class EndlessDecisionError extends Error {
 
 const MOST_ROUNDS = 100;
 
-/** A `Decide` that evaluates `tables`. First the command itself is answered, then everything that follows from it. */
+/**
+ * A `Decide` that evaluates `tables`. The draft holds the state as it will be after the events decided so far. First the
+ * table that the command belongs to answers it. Then the tables evaluate the draft again and again, in a fixed order, until a round
+ * adds no event: so a lost worker leads to its failover, and the failover to new assignments, in one decision. Each row has
+ * to make itself inapplicable by its own events, or the rounds would never end (`MOST_ROUNDS`).
+ */
 export function createDecide(tables: DecisionTables): Decide {
   return (state, command) => {
     const draft = new Draft(state, command);

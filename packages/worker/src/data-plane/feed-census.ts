@@ -5,6 +5,13 @@ import type { Feed } from '../feed/follow/index.ts';
 import type { SlotProgress } from '../handover/index.ts';
 import { isExposedRole, type SlotRoles } from '../slots/index.ts';
 
+/*
+ * The status of the whole data plane at one moment, computed from the feeds. Many questions have one answer here, so that
+ * they cannot contradict each other: may a scrape be answered (warmth), which slots are acknowledged, which kinds are
+ * unavailable, which feeds are stale. First it decides which feeds count: a feed that the exporter has left, or whose kind
+ * is broken, must neither block readiness nor hold a slot back.
+ */
+
 /**
  * A feed without a proof of life for longer than this is not shown as healthy any more: the probe asks every 5 s and
  * waits for 3 s, and once more after a failure. ms.

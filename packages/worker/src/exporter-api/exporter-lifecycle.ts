@@ -2,13 +2,14 @@ import type { Subscription } from '../feed/books/index.ts';
 import type { Feed } from '../feed/follow/index.ts';
 
 /**
- * The life of an exporter, seen from the watches that it opens. With custom-resource-state, kube-state-metrics looks every
- * 3 s whether it was told of a CustomResourceDefinition, from its first list on, and then drops all its stores and starts
- * all its watches again (`PollForCacheUpdates` of its internal/discovery). So it has a first start, which it drops, and
- * after news of a definition it starts over.
+ * The life of an exporter, inferred from the watches that it opens: the exporter itself never says whether it is starting
+ * or complete. With custom-resource-state, kube-state-metrics checks every 3 s whether its watch brought a change of a
+ * CustomResourceDefinition; the first list counts as one. Then it drops all its stores and starts all its watches again
+ * (`PollForCacheUpdates` of its internal/discovery). So it discards its first start, and it starts over after each change of
+ * a definition. A worker that took either for complete would answer scrapes with a part of the series.
  *
- * Times are taken from the feeds once (`exporterTimes`); what they say at a moment is one value (`exporterLife`). All times
- * are monotonic ms; -Infinity is never.
+ * `exporterTimes` reads the times from the feeds once; `exporterLife` turns them into one named state for a given moment.
+ * All times are monotonic ms; -Infinity means never.
  */
 
 /** An exporter opens its watches one after the other; the set is taken as whole when none came for so long. ms. */

@@ -18,8 +18,8 @@ import { type SlotCensus, takeCensus } from './slot-census.ts';
 import { Subscription } from './subscription.ts';
 
 /**
- * What a state of an object tells the exporter: nothing that it may know yet, nothing beyond what it has been told, or
- * something new.
+ * What a state of an object means for the exporter: something that it may not know yet, something that it has already
+ * been sent, or something new.
  */
 export type Novelty = 'withheld' | 'known' | 'new';
 
@@ -52,7 +52,11 @@ export interface FeedStateOptions {
 }
 
 /**
- * What a feed knows, and what it has sent to whom. Synchronous and free of I/O, as are the rules by which this changes:
+ * The books of one collection: which objects exist, and what each open watch of the exporter has been sent. Two streams of
+ * facts meet here. The API server says what exists (a watch, and lists that may be older or newer than it); the assignment
+ * says which slots the exporter may show. The books turn both into events for the exporter, never into a relist.
+ *
+ * Synchronous and free of I/O, as are the rules by which the books change:
  * `slots.ts` (handover of slots), `events.ts` (the watch), `load.ts` (lists), `difference.ts` (gaps).
  * `follow/watch.ts` and `follow/loader.ts` read the API server, `subscription.ts` writes to the exporter.
  *
