@@ -3,7 +3,7 @@
  *
  * A binary lands in `<cache>/<name>/<version>-<pin>/`, where the pin is a hash of its Go module files, package and
  * flags, so another checkout with the same pin shares it. Go checks every module against go.sum. An interrupted build
- * goes on where Go's own build cache stands. `.cache/bin` in the checkout links to what this pin needs.
+ * continues where Go's own build cache stands. `.cache/bin` in the checkout links to what this pin needs.
  * Binaries named by their variable (KUBE_APISERVER_BIN …) or found in KUBEBUILDER_ASSETS are used instead of built.
  *
  * With a minor version of Kubernetes as argument (`1.34`) it builds that version's API server, controller manager and

@@ -71,7 +71,7 @@ export function judge(first: Outcome, again?: Outcome): Verdict {
   };
 }
 
-/** A `describe` is told of only when it fails: in a file that was loaded it has passed otherwise. */
+/** A `describe` is reported only when it fails: in a file that was loaded it has passed otherwise. */
 function silentPass(result: Result, second: ReadonlyMap<string, Result>): Result | undefined {
   if (result.type === 'test' || result.name === '') return undefined;
   const isLoaded = [...second.values()].some(

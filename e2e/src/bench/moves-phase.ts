@@ -58,7 +58,7 @@ export async function measureMoves(stage: Stage, pushdown: Pushdown): Promise<Mo
   }
 }
 
-/** Waits until the targets read next to nothing any more. Resolves to what they have read, and to their rate then. */
+/** Waits until the targets read next to nothing. Resolves to what they have read, and to their rate then. */
 async function idle(book: ProcessBook): Promise<{ readonly bytes: number; readonly perMs: number }> {
   let before = await bytesRead(book);
   for (const end = performance.now() + READY_MS; ; ) {

@@ -1,4 +1,4 @@
-/** Rejects when the signal aborts first; what is under way then ends with the cluster. */
+/** Rejects when the signal aborts first; what is in progress then ends with the cluster. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   work.catch(() => undefined);
   const { promise, reject } = Promise.withResolvers<never>();

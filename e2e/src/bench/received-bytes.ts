@@ -30,7 +30,7 @@ export class ReceivedBytes {
   /** Why ended connections were not counted. */
   #failure: Error | undefined;
 
-  /** Listens for ended connections of these pods, and of no others any more. */
+  /** Listens for ended connections of these pods, and of no others from now on. */
   follow(pods: NetworkOf): void {
     for (const [pod, listener] of this.#listeners) {
       // The pod's network would live as long as it does.

@@ -68,7 +68,7 @@ function hanging({ random, share }: FaultSetting): Omit<Fault, 'name'> {
   };
 }
 
-/** Connections live and say nothing; at the end some go on where they were, some are broken. */
+/** Connections live and say nothing; at the end some resume where they were, some are broken. */
 function halfOpen(setting: FaultSetting): Omit<Fault, 'name'> {
   const { random, share } = setting;
   const held: FrontStream[] = [];

@@ -70,7 +70,7 @@ export class FleetWorker {
     await this.#fixture.publish(this.shardId, content);
   }
 
-  /** As a manager goes on trying while the API server restarts. */
+  /** As a manager keeps trying while the API server restarts. */
   async #written(content: Assignment): Promise<void> {
     await retried(() => this.#fixture.writeInstance(content), { everyMs: 100 });
   }

@@ -88,7 +88,7 @@ function envelope(kind: string, message: Buffer): Buffer {
 /** How a frame is spoilt: so that a reader of the wire form can see it. TLS rules out anything subtler. */
 export const GARBLES = ['length', 'payload', 'cut'] as const;
 
-/** `frame` in a form that is no event any more. */
+/** `frame` in a form that is no longer an event. */
 export function garble(frame: Buffer, encoding: Encoding, how: (typeof GARBLES)[number]): Buffer {
   const spoilt = Buffer.from(frame);
   const head = encoding === 'protobuf' ? 4 : 0;

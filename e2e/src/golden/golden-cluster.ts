@@ -80,7 +80,7 @@ export class GoldenCluster {
     await eachInParallel(this.#objects, (object) => this.#make(object));
   }
 
-  /** Of every kind: one object is changed, one deleted, one deleted and made again, one is new. */
+  /** Of every kind: one object is changed, one deleted, one deleted and re-created, one is new. */
   async churn(): Promise<void> {
     const touched = this.#objects.filter(({ index }) => index < 3);
     await eachInParallel(touched, async (object) => {

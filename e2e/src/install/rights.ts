@@ -88,6 +88,6 @@ export const managerRules: readonly PolicyRule[] = [
   { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: WRITE },
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: [...READ, 'create', 'update', 'patch'] },
   { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
-  // Why a pod was refused is told in an event of its StatefulSet only.
+  // Only an Event of its StatefulSet says why a pod was refused.
   { apiGroups: [''], resources: ['events'], verbs: ['list'] },
 ];

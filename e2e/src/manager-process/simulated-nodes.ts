@@ -113,7 +113,7 @@ export class SimulatedNodes {
     return times;
   }
 
-  /** Everything of this pod dies and stays dead; the API server goes on saying that it is Ready. */
+  /** Everything of this pod dies and stays dead; the API server keeps saying that it is Ready. */
   async loseNode(pod: string): Promise<void> {
     this.#lost.add(pod);
     await this.#workers.get(pod)?.kill();

@@ -1,4 +1,4 @@
-/** `make up` and `make down`: a cluster that goes on in the background. */
+/** `make up` and `make down`: a cluster that continues in the background. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -11,7 +11,7 @@ export interface Exposition {
 /** What a phase showed so far; times in ms. */
 export interface PhaseFigures {
   readonly ticks: number;
-  /** Largest number of expected series that a target had shown and none had any more, over the ticks. */
+  /** Largest number of expected series that a target had shown and that none shows now, over the ticks. */
   readonly missingMax: number;
   /** Time in which at least one expected series was missing. */
   readonly missingMs: number;
@@ -47,7 +47,7 @@ export type Expectation = 'reference' | 'frozen';
 
 const WINDOW_MS = 2000;
 const LATE_MS = 1000;
-/** So long the reference must go on having a series that no target had. */
+/** How long the reference must keep showing a series that no target had. */
 const CONFIRM_MS = 1000;
 /** What no target has shown for so long is lost, not late. */
 const LOST_MS = 30_000;

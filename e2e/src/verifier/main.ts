@@ -7,7 +7,7 @@ const ending = new AbortController();
 let verifier: Verifier | undefined;
 
 const send = (response: VerifierResponse): void => {
-  // A parent that has just gone is told nothing more; `disconnect` follows.
+  // A parent that has just gone gets no further message; `disconnect` follows.
   if (process.connected) process.send?.(response, undefined, undefined, () => undefined);
 };
 

@@ -1,7 +1,7 @@
 import type { Expectation } from './judge.ts';
 import type { ComparisonOutcome, LiveFigures } from './verifier.ts';
 
-/** What the verifier's process is told at its start. */
+/** What the verifier's process receives at its start. */
 export interface VerifierSettings {
   readonly server: string;
   readonly ca: string;

@@ -72,7 +72,7 @@ export class Scraper {
     });
   }
 
-  /** Gives the body of a scrape back; it must not be read any more. */
+  /** Gives the body of a scrape back; it must no longer be read. */
   recycle({ target, body }: Scrape): void {
     if (body !== undefined)
       this.#giveBack(target, Buffer.from(body.buffer, body.byteOffset, body.buffer.byteLength - body.byteOffset));

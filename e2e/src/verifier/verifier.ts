@@ -30,7 +30,7 @@ const FASTEST_MS = 250;
 const SLOWEST_MS = 1000;
 /** Over the longest tick of late: while the fleet is being changed, ticks take longer than when the interval was settled. */
 const HEADROOM = 1.2;
-/** Ticks that may be under way at once: a target may hold a scrape back for 2 s. */
+/** Ticks that may be in progress at once: a target may delay a scrape for 2 s. */
 const MOST_UNDER_WAY = 8;
 /** How fast the longest tick is forgotten, per tick. */
 const FORGETTING = 0.995;

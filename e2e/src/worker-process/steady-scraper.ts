@@ -40,7 +40,7 @@ export class SteadyScraper {
     this.#done = this.#run();
   }
 
-  /** Begins no more scrapes, and waits for those under way. */
+  /** Begins no more scrapes, and waits for those in progress. */
   async stop(): Promise<ScrapeReport> {
     this.#stop.abort();
     await this.#done;

@@ -7,7 +7,7 @@ interface Pair {
 
 /**
  * A TCP forwarder that can go silent: connections stay open and are acknowledged by the kernel, but nothing comes
- * through any more, as when a load balancer or a stateful firewall has lost them.
+ * through from then on, as when a load balancer or a stateful firewall has lost them.
  */
 export class SilentForwarder {
   readonly #server: Server;
@@ -45,7 +45,7 @@ export class SilentForwarder {
     return address.port;
   }
 
-  /** The connections that are open now say nothing any more; new ones work. */
+  /** The connections that are open now send nothing from now on; new ones work. */
   silenceOpen(): void {
     for (const pair of this.#pairs) silence(pair);
   }
@@ -56,7 +56,7 @@ export class SilentForwarder {
     this.silenceOpen();
   }
 
-  /** New connections work again; the silent ones are reset, as a network does that does not know them any more. */
+  /** New connections work again; the silent ones are reset, as a network does that no longer knows them. */
   heal(): void {
     this.#isSilent = false;
     for (const { near, far } of this.#pairs) {

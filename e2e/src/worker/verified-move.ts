@@ -32,7 +32,7 @@ export function verifyMove(
 }
 
 /**
- * Resolves when `source` has let go of slots that it was told to release. As the manager does, it is told what the target
+ * Resolves when `source` has let go of slots that it has to release. As the manager does, it is told what the target
  * shows; where there is none, that all is shown.
  */
 export async function release(

@@ -36,7 +36,7 @@ const RECREATE_AFTER_MS = 3000;
 /** A pod that becomes Ready again sooner has a real gap in `kube_pod_status_ready_time`, just as hard to see. */
 const READY_CHANGES_AFTER_MS = 3000;
 
-/** Requests under way at most; beyond that the rate falls behind instead of the memory growing. */
+/** Requests in progress at most; beyond that the rate falls behind instead of the memory growing. */
 const IN_FLIGHT = 64;
 const TICK_MS = 20;
 
@@ -72,7 +72,7 @@ export class Churn {
     this.#mode = mode;
   }
 
-  /** Stops making changes; resolves when none is under way. */
+  /** Stops making changes; resolves when none is in progress. */
   async pause(): Promise<void> {
     this.#paused = true;
     while (this.#pending.size > 0) await Promise.all(this.#pending);

@@ -33,7 +33,7 @@ import { DecisionMetrics, Fleet } from './runner/index.ts';
 const COMPONENT = 'shard-controller-manager';
 /** Longest wait for one answer of the API server, ms. */
 const REQUEST_TIMEOUT_MS = 10_000;
-/** Time for an orderly end, ms: finish the append under way, release the Lease. */
+/** Time for an orderly end, ms: finish the append in progress, release the Lease. */
 const GRACE_MS = 8_000;
 
 /** The manager: follows or makes the decisions on all ShardConfigs of a namespace until `signal` aborts. */

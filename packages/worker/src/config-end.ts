@@ -8,7 +8,7 @@ export interface ConfigEndOptions {
   readonly client: Pick<KubernetesClient, 'find'>;
   readonly identity: WorkerIdentity;
   readonly clock: Clock;
-  /** Why the own ShardInstance, as its watch last told, is no longer one to work for. */
+  /** Why the own ShardInstance, as its watch last reported it, is no longer one to work for. */
   readonly instanceEnded: () => string | undefined;
   /** `reason` may have changed. */
   readonly onChange: () => void;

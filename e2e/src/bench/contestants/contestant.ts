@@ -18,7 +18,7 @@ export interface Contestant {
   remove(): Promise<void>;
 }
 
-/** What a contestant's exporter is told, beyond what all have. */
+/** Flags of a contestant's exporter beyond the common ones. */
 export interface ExporterOptions {
   /** Only these metrics (regular expressions); all when absent. */
   readonly metricAllowlist?: readonly string[];

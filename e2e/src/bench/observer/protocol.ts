@@ -1,4 +1,4 @@
-/** What the observer's process is told at its start. */
+/** What the observer's process receives at its start. */
 export interface ObserverSettings {
   readonly server: string;
   readonly ca: string;

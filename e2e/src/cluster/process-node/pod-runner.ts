@@ -299,7 +299,7 @@ export class PodRunner {
         failures += 1;
         this.#dirty = true;
         const reason = error instanceof Error ? error.message : String(error);
-        // The API server may be down on purpose; a refusal of the content would go on for ever.
+        // The API server may be down on purpose; a refusal of the content would repeat for ever.
         logger[failures === 5 ? 'warn' : 'debug']({ reason }, 'pod status not written yet');
         if (this.#over && failures > 20) return;
         await clock.sleep(Math.min(2000, 100 * 2 ** failures));

@@ -13,7 +13,7 @@ export interface AssignedSlots {
   readonly owned: readonly SlotIndex[];
   readonly warm: readonly MigratingSlots[];
   readonly release: readonly MigratingSlots[];
-  /** Lost slots that it goes on exposing, until their new owner shows them. */
+  /** Lost slots that it keeps exposing, until their new owner shows them. */
   readonly keep: readonly SlotIndex[];
 }
 
@@ -54,7 +54,7 @@ function activeReplica({ settings, shards }: ShardConfigState, shardId: ShardId)
 
 /**
  * `next` with the epoch of every shard whose assignment differs from the one in `previous` set to `sequence`: only a
- * changed assignment gets a new epoch, so that workers are told nothing that is not news.
+ * changed assignment gets a new epoch, so that workers receive only what is new to them.
  */
 export function withEpochs(previous: ShardConfigState, next: ShardConfigState, sequence: number): ShardConfigState {
   const unchanged =

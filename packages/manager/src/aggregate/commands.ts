@@ -4,7 +4,7 @@ import type { MigrationId, ShardId, SlotIndex } from './state.ts';
 
 /**
  * What the shell tells `decide`. Observations are level-triggered: the shell compares what it sees with the state and
- * sends a command only where they differ (`shardCommand`, `handoverCommands` do that), so a lost command is made again.
+ * sends a command only where they differ (`shardCommand`, `handoverCommands` do that), so a lost command is sent again.
  */
 
 /** Every command carries the time and the newest figures; neither is stored unless a decision used it. */
@@ -13,7 +13,7 @@ export interface CommandContext {
   readonly now: number;
   /** Objects that each shard last reported; absent = unknown. */
   readonly objects: Readonly<Record<ShardId, number>>;
-  /** How the load of each shard gets on; absent = unknown. */
+  /** How the load of each shard progresses; absent = unknown. */
   readonly progress?: Readonly<Record<ShardId, LoadProgress>>;
 }
 
@@ -64,7 +64,7 @@ export interface ShardInstanceClaim {
   readonly active: Replica;
   readonly owned: readonly SlotIndex[];
   readonly releasing: readonly SlotIndex[];
-  /** Lost ones that it was to go on exposing. */
+  /** Lost ones that it was to keep exposing. */
   readonly keeping: readonly SlotIndex[];
 }
 
@@ -94,7 +94,7 @@ export type CommandBody =
   | { readonly type: 'ConfigDeleted' }
   | { readonly type: 'ShardObserved'; readonly observation: ShardObservation }
   | { readonly type: 'StandbyReady'; readonly observation: StandbyObservation }
-  /** No pod of a shard beyond the wanted ones exists any more. */
+  /** No pod of a shard beyond the wanted ones exists now. */
   | { readonly type: 'PodGone'; readonly shardId: ShardId }
   /** One entry of a heartbeat's `handovers`. */
   | {

@@ -101,7 +101,7 @@ const standbyPromoted = z.strictObject({
 });
 
 /**
- * When a shard that lost slots is told to release them. Absent, as in events of earlier versions: at once. `shown`: when
+ * When a shard that lost slots has to release them. Absent, as in events of earlier versions: at once. `shown`: when
  * their new owner shows them (`shard.slots.shown.v1`), so that a shard that was wrongly believed lost leaves no gap.
  */
 const releaseWhen = z.literal('shown').optional();
@@ -126,7 +126,7 @@ const slotsAssigned = z.strictObject({
 
 /**
  * All slots that a shard is responsible for are in its exposition, and those who read it have read it since. Shards that
- * lost some of them and still expose them are told to release them, each under its new release id.
+ * lost some of them and still expose them have to release them, each under its new release id.
  */
 const slotsShown = z.strictObject({
   type: z.literal('shard.slots.shown.v1'),
@@ -161,7 +161,7 @@ const migrationPlanned = z.strictObject({
   reason,
 });
 
-/** Planning -> Preparation: the target is told to warm the slots. */
+/** Planning -> Preparation: the target has to warm the slots. */
 const migrationStarted = z.strictObject({ type: z.literal('shard.migration.started.v1'), at, id, deadline });
 
 /** Preparation -> Transfer: the target is warming. */

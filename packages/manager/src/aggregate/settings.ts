@@ -10,7 +10,7 @@ const ms = z.int().min(0);
 export const settingsSchema = z.strictObject({
   /**
    * Auto: the number of shards follows the load. Manual: it is `shards`. Paused: no scaling, no rebalancing and no
-   * rollout; failover, and moving slots off a terminating worker, go on, because stopping them would lose series.
+   * rollout; failover, and moving slots off a terminating worker, continue, because stopping them would lose series.
    */
   mode: z.enum(['Auto', 'Manual', 'Paused']),
   /** Wanted shards in mode Manual; `minShards` and `maxShards` still win. */
@@ -58,7 +58,7 @@ export const settingsSchema = z.strictObject({
   }),
   rollout: z
     .strictObject({
-      /** A rolling update that does not get on for so long is said to be stalled, and lets go of what waits for it. */
+      /** A rolling update that makes no progress for this long is said to be stalled, and lets go of what waits for it. */
       deadlineMs: ms,
     })
     .default({ deadlineMs: 600_000 }),

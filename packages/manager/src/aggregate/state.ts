@@ -40,7 +40,7 @@ export interface ShardState {
 
 /** Slots whose shard was believed lost, or never reported that it had released them. */
 export interface LostSlots {
-  /** Under this id it is told to release those that are not kept, until it reports `released` for it. */
+  /** Under this id it has to release those that are not kept, until it reports `released` for it. */
   readonly id: MigrationId;
   /** All of them, ascending. */
   readonly slots: readonly SlotIndex[];

@@ -77,14 +77,14 @@ export function failoverTargets(state: ShardConfigState): readonly ShardState[] 
   return clean.length > 0 ? clean : able;
 }
 
-/** Lost slots that `shard` is told to release. */
+/** Lost slots that `shard` has to release. */
 export function slotsToRelease({ stale }: ShardState): readonly SlotIndex[] {
   if (stale === null || stale.kept.length === 0) return stale?.slots ?? [];
   const kept = new Set(stale.kept);
   return stale.slots.filter((slot) => !kept.has(slot));
 }
 
-/** Shards that go on exposing slots until `shardId`, which owns them now, shows them. */
+/** Shards that keep exposing slots until `shardId`, which owns them now, shows them. */
 export function keepersFor(state: ShardConfigState, shardId: ShardId): readonly ShardState[] {
   const keeping = Object.values(state.shards).filter(({ stale }) => stale !== null && stale.kept.length > 0);
   return keeping.filter(({ stale }) => stale?.kept.some((slot) => state.owners[slot] === shardId));

@@ -216,7 +216,7 @@ function progressing(view: View, holds: readonly NamedHold[]): DesiredCondition 
 const conditionOf = (view: View, shard: ShardState): string =>
   shard.health === 'Healthy' && !isLoaded(view, shard) ? 'loading' : shard.health;
 
-/** What to know of a rolling update that does not get on. */
+/** What to know of a rolling update that makes no progress. */
 function stalledText(view: View): string | undefined {
   const { state, settings } = view;
   if (!isStalled(view) || settings.mode === 'Paused') return undefined;

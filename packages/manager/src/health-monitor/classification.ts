@@ -40,7 +40,7 @@ export interface HealthBounds {
    * renews it at once and every 2 s.
    */
   readonly statusMs: number;
-  /** A load to which nothing was added for so long does not get on. */
+  /** A load to which nothing was added for so long makes no progress. */
   readonly standstillMs: number;
 }
 

@@ -10,7 +10,7 @@ import {
 
 /**
  * The command for what is seen of a shard, or undefined where `state` already says so. Level-triggered: call it for
- * every shard about once a second and on each change; a lost command is made again by the next call.
+ * every shard about once a second and on each change; a lost command is sent again by the next call.
  */
 export function shardCommand(
   state: ShardConfigState,
@@ -28,7 +28,7 @@ export function shardCommand(
 const isCurrent = (state: ShardConfigState, { shardId, generation, epoch }: ShardObservation): boolean =>
   generation === state.generation && epoch >= (state.shards[shardId]?.epoch ?? 0);
 
-/** Whether others go on exposing slots until this shard shows them, and it does. */
+/** Whether others keep exposing slots until this shard shows them, and it does. */
 export function endsKeeping(state: ShardConfigState, observation: ShardObservation): boolean {
   const { shown, shardId } = observation;
   return shown === true && isCurrent(state, observation) && keepersFor(state, shardId).length > 0;

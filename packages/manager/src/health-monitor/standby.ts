@@ -17,7 +17,7 @@ const STALE_MS = 15_000;
 
 /**
  * A worker that merely stalls is replaced only when it has done so for longer than the stall that its gateway
- * notices by itself when it goes on (3 s), and a heartbeat's second: else it could answer under its old epoch. ms.
+ * notices by itself when it continues (3 s), and a heartbeat's second: else it could answer under its old epoch. ms.
  */
 const STALL_SEEN_MS = 4_000;
 

@@ -196,7 +196,7 @@ class Inspection {
     return pageOf(items, offset, limit);
   }
 
-  /** `next` is the sequence to go on from. */
+  /** `next` is the sequence to continue from. */
   async events({ config, from, limit = FEW }: InspectionQuery<'events'>): Promise<Page<InspectionItem<'events'>>> {
     const runner = this.#one(config);
     const reader = new DecisionReader(runner.config, runner.state);

@@ -96,7 +96,7 @@ export class NatsService {
     this.#open = [];
   }
 
-  /** Closes it, and is not found any more. */
+  /** Closes it, and is no longer found. */
   stop(): void {
     this.close();
     for (const subscription of this.#discovery) subscription.unsubscribe();

@@ -18,7 +18,7 @@ export function pageOf<T>(all: readonly T[], offset = 0, limit = Number.POSITIVE
     const item = all[index] as T;
     const size = Buffer.byteLength(JSON.stringify(item)) + 1;
     if (items.length >= limit || bytes + size > LIMIT_BYTES) {
-      // It would not fit into any answer: go on behind it rather than for ever in front of it.
+      // It would not fit into any answer: continue behind it rather than for ever in front of it.
       if (items.length === 0 && !fitsMessage([item])) continue;
       return { items, next: index };
     }

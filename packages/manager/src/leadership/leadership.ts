@@ -12,7 +12,7 @@ export class Leadership {
   #standby = new AbortController();
   readonly #listeners = new Set<(leading: boolean) => void>();
 
-  /** @param holdsLease whether the Lease is ours at the moment of the call, by the clock and not by what has been told */
+  /** @param holdsLease whether the Lease is ours at the moment of the call, by the clock and not by the last notice */
   constructor(holdsLease: () => boolean) {
     this.#holdsLease = holdsLease;
   }

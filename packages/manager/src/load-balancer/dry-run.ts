@@ -17,7 +17,7 @@ export interface DryRun {
 }
 
 /**
- * What would move if there were `shards` shards, all of them able to take slots, once everything under way has ended.
+ * What would move if there were `shards` shards, all of them able to take slots, once everything in progress has ended.
  *
  * @param objects what each shard holds, where it is known
  * @throws UnknownStrategyError

@@ -64,7 +64,7 @@ export function stalledStarts(view: View): readonly Transfer[] {
   return early.size > 0 && hasRoomFor(view, early) ? place(view, roomyShards(view), early) : [];
 }
 
-/** Whether a shard does not show all of its slots yet, and gets on with it: what it is to hold cannot be verified. */
+/** Whether a shard does not show all of its slots yet, and makes progress with it: what it is to hold cannot be verified. */
 function isGettingOn(view: View, shard: ShardState): boolean {
   const { standstillMs = 0 } = view.progress?.[shard.shardId] ?? {};
   const { startGraceMs } = view.settings.failover;

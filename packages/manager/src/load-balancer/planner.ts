@@ -2,7 +2,7 @@ import type { ShardId, SlotIndex } from '../aggregate/index.ts';
 import { byShardId, type PlanTarget, type Receiver, type Strategy } from './strategies/index.ts';
 
 export interface PlanInput {
-  /** Responsible shard by slot, as it will be when everything under way has succeeded. */
+  /** Responsible shard by slot, as it will be when everything in progress has succeeded. */
   readonly owners: readonly (ShardId | null)[];
   /** Shards that may own slots, in any order. */
   readonly targets: readonly PlanTarget[];

@@ -105,7 +105,7 @@ const config: TableConfig = {
       on: {
         RELEASED: [{ target: 'Completed', actions: 'complete' }],
         SOURCE_LOST: [{ target: 'Completed', actions: 'completeWithoutSource' }],
-        // It still has to release, but nothing else waits for it any more.
+        // It still has to release, but nothing else waits for it now.
         DEADLINE: [{ target: 'Completed', actions: 'completeWithoutSource' }],
       },
     },

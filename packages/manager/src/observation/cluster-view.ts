@@ -62,7 +62,7 @@ interface SeenInstance {
   readonly readAt: number | undefined;
 }
 
-/** ShardConfigs, ShardInstances and worker pods of one namespace, as the API server last told. */
+/** ShardConfigs, ShardInstances and worker pods of one namespace, as the API server last reported them. */
 export class ClusterView {
   readonly #options: ClusterViewOptions;
   readonly #configs = new Map<string, ShardConfig>();

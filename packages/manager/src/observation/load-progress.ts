@@ -2,7 +2,7 @@ import type { Heartbeat } from '@shard-controller/shared/contracts';
 import type { LoadProgress } from '../aggregate/index.ts';
 
 /**
- * How a worker's load gets on, by what its heartbeats said up to now. The figures are the largest that count as growth,
+ * How a worker's load progresses, by what its heartbeats said up to now. The figures are the largest that count as growth,
  * because live events make the number of objects go up and down while nothing is being loaded.
  */
 export interface LoadMarks {

@@ -39,7 +39,7 @@ export function signsOf(sources: WorkerSources, now: number): ShardSigns {
   };
 }
 
-/** How the worker's load gets on; undefined while it has not been heard. `now` is monotonic, ms. */
+/** How the worker's load progresses; undefined while it has not been heard. `now` is monotonic, ms. */
 export function loadOf({ worker, listeningSince }: WorkerSources, now: number): LoadProgress | undefined {
   return worker === undefined ? undefined : loadProgress(worker.load, worker.heartbeat, listeningSince, now);
 }

@@ -2,7 +2,7 @@ import type { Heartbeat, WorkerAddress } from '@shard-controller/shared/contract
 import { canServe } from '../health-monitor/index.ts';
 import { type LoadMarks, loadMarks } from './load-progress.ts';
 
-/** What heartbeats and pings have told about one worker. Times are monotonic, ms. */
+/** What heartbeats and pings have reported about one worker. Times are monotonic, ms. */
 export interface WorkerView {
   readonly heartbeat: Heartbeat;
   readonly heardAt: number;
@@ -29,7 +29,7 @@ const MAX_RETIRED = 32;
 const PRESENT_MS = 2_500;
 /** What a worker has written in its ShardInstance is its word for so long, ms: it writes at least every 10 s. */
 const WORD_MS = 15_000;
-/** A lower count that goes on rising for so many messages and so long is the process' own. */
+/** A lower count that keeps rising for so many messages and so long is the process' own. */
 const OWN_COUNT = { messages: 3, ms: 1_500 } as const;
 
 /** What the API server says of a worker: who wrote its entry in the ShardInstance, which only its own token can do. */
@@ -59,7 +59,7 @@ interface Entry {
 export type HeartbeatOutcome = 'news' | 'same' | 'stale' | 'rival' | 'corrected' | 'foreign';
 
 /**
- * The newest word of every worker, by address. A process is told from another one by its `boot`. Anybody may claim to be a
+ * The newest word of every worker, by address. Its `boot` distinguishes a process from another one. Anybody may claim to be a
  * worker on NATS: whose the heartbeats are is decided by what the worker has written to its ShardInstance, and where that
  * is old or missing by who was there first and still speaks.
  */
@@ -95,7 +95,7 @@ export class WorkerRegistry {
     return before === undefined || substance(before.heartbeat) !== substance(heartbeat) ? 'news' : 'same';
   }
 
-  /** Since when another process has claimed to be this worker, monotonic ms; undefined when none does any more. */
+  /** Since when another process has claimed to be this worker, monotonic ms; undefined when none does now. */
   rivalSince(address: WorkerAddress, now: number): number | undefined {
     const rival = this.#entries.get(keyOf(address))?.rival;
     return rival === undefined || now - rival.at > WORD_MS ? undefined : rival.since;
@@ -171,7 +171,7 @@ function isRival(
 }
 
 /**
- * A message that counts less than the newest one is late, unless such messages go on: then the newest one was somebody
+ * A message that counts less than the newest one is late, unless such messages continue: then the newest one was somebody
  * else's, with a count that the worker would not reach for years.
  */
 function isOwnCount(entry: Entry, { sequence }: Heartbeat, now: number): boolean {

@@ -12,7 +12,7 @@ import {
   type View,
 } from '../aggregate/index.ts';
 
-/** Why the load cannot be told now, in words, or undefined: figures are missing, or moving slots count at both ends. */
+/** Why the load is not known now, in words, or undefined: figures are missing, or moving slots count at both ends. */
 export function loadHold(view: View): string | undefined {
   const { state } = view;
   if (isRolling(state)) return 'a rolling update moves slots';
@@ -79,7 +79,7 @@ export function shardsBelow({ state, settings }: View, load: number): number {
 /** Why something does not happen. */
 export interface Hold {
   readonly reason: string;
-  /** It stays so until the load or the user changes it: nothing is under way. */
+  /** It stays so until the load or the user changes it: nothing is in progress. */
   readonly rests: boolean;
 }
 

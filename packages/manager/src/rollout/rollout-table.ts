@@ -24,7 +24,7 @@ import {
 } from '../aggregate/index.ts';
 import { plannedMigrations, type Transfer } from '../load-balancer/index.ts';
 
-/** "Look whether the rolling update can go on." */
+/** "Check whether the rolling update can continue." */
 interface RolloutTrigger {
   readonly type: 'EVALUATE';
 }
@@ -195,7 +195,7 @@ function supersededBy(state: ShardConfigState): string | undefined {
   return isProving ? 'every worker already has this revision' : undefined;
 }
 
-/** Why a rolling update does not begin or go on now, or undefined. */
+/** Why a rolling update does not begin or continue now; undefined if it does. */
 export function rolloutHold(view: View): string | undefined {
   const { state, settings } = view;
   if (settings.mode === 'Paused') return 'mode is Paused';

@@ -61,7 +61,7 @@ export class LeadingTerm {
   readonly #shardInputs: ShardInputs;
   readonly #report: DecisionReport;
   readonly #verifications: Verifications;
-  /** Of migrations whose scrapers have moved: the last look before the source is told to release. */
+  /** Of migrations whose scrapers have moved: the last look before the source has to release. */
   readonly #lastVerifications: Verifications;
   readonly #releaseProofs: ReleaseProofs;
   readonly #instanceReads: InstanceReads;
@@ -167,7 +167,7 @@ export class LeadingTerm {
   /** One round of looking and deciding; returns the time until the next one, ms. */
   async #round(signal: AbortSignal): Promise<number> {
     const { link, config, leadership } = this.#context;
-    // The term is over, and its end is about to be told.
+    // The term is over, and its end is about to be announced.
     if (!leadership.leads) return RETRY_MS;
     if (!link.connected) {
       this.#log.invalidate();

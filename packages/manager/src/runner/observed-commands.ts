@@ -114,7 +114,7 @@ export function shardsToRead(state: ShardConfigState, sourcesOf: SourcesOf, now:
   });
 }
 
-/** Not wanted any more, and without anything that only its worker could let go of. */
+/** No longer wanted, and without anything that only its worker could let go of. */
 function isLeftOver(state: ShardConfigState, shard: ShardState): boolean {
   const { shardId } = shard;
   const isMoving = openMigrations(state).some(({ source, target }) => source === shardId || target === shardId);

@@ -7,7 +7,7 @@ import type { SourcesOf } from './observed-commands.ts';
 /** A worker that was heard of later than this has other troubles, ms. */
 const RECENT_MS = 10_000;
 
-/** Slots that a worker is told to release, still shows, and another worker has now. */
+/** Slots that a worker has to release, still shows, and another worker has now. */
 export interface Release {
   readonly migration: string;
   readonly source: Side;

@@ -138,7 +138,7 @@ export class TermLog {
     return true;
   }
 
-  /** What to go on from when the ShardConfig was deleted and exists again; undefined when it is not. */
+  /** What to continue from when the ShardConfig was deleted and exists again; undefined when it is not. */
   async #revived(
     head: ConfigHead,
     instances: readonly ShardInstance[],

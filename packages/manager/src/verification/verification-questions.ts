@@ -185,7 +185,7 @@ function sum(a: Tally | undefined, b: Tally, sign: number): Tally {
   return { count: a.count + sign * b.count, digest: BigInt.asUintN(64, digest) };
 }
 
-/** A page that does not get on would be asked for ever. */
+/** A page that makes no progress would be asked for ever. */
 function following({ next }: VerifyReply, after: string | undefined, { shardId }: Side): string | undefined {
   if (next !== undefined && after !== undefined && next <= after) {
     throw new UnansweredError(`${shardId} repeats its answer after ${after}`);

@@ -48,7 +48,7 @@ export async function verifyMigration(task: VerificationTask, context: QuestionC
   for (let looks = 0; !signal.aborted && clock.monotonic() < task.deadline; looks++) {
     const found = await look(task, context, judge, { looks, startedAt });
     if (found.kind !== 'unanswered') return found;
-    // A question that there was no time for any more says less than the answers before.
+    // A question for which no time was left says less than the answers before.
     if (looks === 0 || clock.monotonic() < task.deadline) result = found;
     await clock.sleep(RETRY_MS, signal);
   }

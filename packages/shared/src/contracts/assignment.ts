@@ -24,7 +24,7 @@ export const shardIdSchema = z.string().regex(/^shard-[0-9]{3,5}$/);
  * - `hashRanges`: responsibility. Not all of them need to be exposed yet, and more may be.
  * - `warmRanges`: slots to load and expose while another shard is still responsible.
  * - `releaseRanges`: slots to stop exposing; another shard is responsible and has been scraped.
- * - `keepRanges`: slots to go on exposing although another shard is responsible, because it does not show them yet: this
+ * - `keepRanges`: slots to keep exposing although another shard is responsible, because it does not show them yet: this
  *   one was believed lost.
  */
 export const assignmentSchema = z.strictObject({

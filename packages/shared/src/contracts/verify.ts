@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MAX_SLOT_TEXT } from '../hashing/index.ts';
 
-/** A kind's name never grows with what the exporter was told to select. Characters. */
+/** A kind's name never grows with the exporter's selectors. Characters. */
 export const MAX_KIND_NAME = 120;
 /** Kinds of one question or answer, and namespaces of one: what is more goes into further ones. */
 export const MAX_KINDS_ASKED = 50;

@@ -44,7 +44,7 @@ function messageOf(code: unknown, address: string, variable: string, cause: unkn
 /**
  * Resolves with the port once the server listens.
  *
- * @param onError told of what goes wrong later, such as too many open files; without a listener it would end the process.
+ * @param onError called when something goes wrong later, such as too many open files; without a listener it would end the process.
  * @throws ListenError
  */
 export async function listen(server: Server, at: ListenAt, onError: (error: Error) => void): Promise<number> {

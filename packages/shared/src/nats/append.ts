@@ -25,7 +25,7 @@ export interface ConditionalWrite {
   readonly data: Uint8Array;
   /** Sequence of the newest message on the subject that the writer knows, 0 for none; without it, unconditional. */
   readonly expected?: number;
-  /** How long to go on for a certain answer, ms. */
+  /** How long to continue for a certain answer, ms. */
   readonly patienceMs: number;
 }
 

@@ -55,7 +55,7 @@ export class NatsUnavailableError extends NatsError {
 
 /**
  * The stream is not there, or no stream covers the subject.
- * @remedy switch JetStream on; a deleted stream is made again by the manager.
+ * @remedy switch JetStream on; a deleted stream is re-created by the manager.
  */
 export class StreamMissingError extends NatsError {
   override readonly name = 'StreamMissingError';

@@ -13,7 +13,7 @@ export interface EventStreamOptions<T> {
   readonly stream: string;
   /** Shape of one message. */
   readonly schema: z.ZodType<T>;
-  /** How long `append` goes on after a lost answer, ms. Default 10000. */
+  /** How long `append` continues after a lost answer, ms. Default 10000. */
   readonly patienceMs?: number;
 }
 
@@ -58,7 +58,7 @@ export class EventStream<T extends { readonly id: string }> {
   /**
    * The subject's messages up to its newest one at the time of the call, in order. Messages that are no valid `T` come
    * as problems.
-   * @throws NatsUnavailableError when reading breaks off (go on after the last sequence you got), StreamMissingError
+   * @throws NatsUnavailableError when reading breaks off (continue after the last sequence you got), StreamMissingError
    */
   async *replay(subject: string, options: ReplayOptions = {}): AsyncGenerator<StoredRecord<T>, void, void> {
     const head = await this.lastSequence(subject);

@@ -16,7 +16,7 @@ export interface LastValueStreamOptions<T> {
   readonly schema: z.ZodType<T>;
   /** The form in which a value is sent; as it is by default. */
   readonly encode?: (value: T) => unknown;
-  /** How long `publish` goes on after a lost answer, ms. Default 5000. */
+  /** How long `publish` continues after a lost answer, ms. Default 5000. */
   readonly patienceMs?: number;
 }
 

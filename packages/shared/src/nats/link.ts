@@ -37,7 +37,7 @@ const CLOSE_TIMEOUT_MS = 2000;
 
 /**
  * One process's connection to NATS. It never gives up: a lost connection is dialled again (first at once, then with
- * jitter, at most 1 s apart) and every subscription is made again before `connected` turns true. Nothing is buffered
+ * jitter, at most 1 s apart) and every subscription is re-created before `connected` turns true. Nothing is buffered
  * while there is no connection: calls fail at once, with a value that says so.
  */
 export class NatsLink {
@@ -175,7 +175,7 @@ export class NatsLink {
 
   /**
    * Hears a subject for as long as the link lives. An invalid message reaches the handler as a problem and is counted; a handler
-   * that throws is logged and counted, and the subscription goes on.
+   * that throws is logged and counted, and the subscription continues.
    */
   subscribe<T>(
     options: SubscriptionOptions<T>,
@@ -208,7 +208,7 @@ export class NatsLink {
     return parsed;
   }
 
-  /** Sends what is under way (2 s at most), then ends the connection and all subscriptions. */
+  /** Sends what is in progress (2 s at most), then ends the connection and all subscriptions. */
   async close(): Promise<void> {
     this.#stop.abort();
     const connection = this.#session?.connection;

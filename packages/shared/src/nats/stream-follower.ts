@@ -39,7 +39,7 @@ export interface FollowOptions<T> {
 }
 
 const RETRY_MS = 200;
-/** Waits for a replica that has not yet what the leader told, ms. */
+/** Waits for a replica that does not have yet what the leader reported, ms. */
 const REPLICA_WAITS_MS = [5, 20, 50, 200, 500];
 
 /**

@@ -63,7 +63,7 @@ const TEXT = 'text/plain; charset=utf-8';
 /**
  * `/livez`, `/readyz`, `/healthz` and `/metrics` on one port.
  *
- * - `/livez` (also `/healthz`): should this process go on? 503 asks for a restart. No external dependency belongs here.
+ * - `/livez` (also `/healthz`): should this process continue? 503 asks for a restart. No external dependency belongs here.
  * - `/readyz`: all readiness checks and all liveness checks.
  *
  * 200 with all checks well, 503 otherwise; each check is a line of the body.

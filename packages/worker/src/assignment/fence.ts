@@ -104,7 +104,7 @@ export class Fence {
 
   #refuse({ generation, epoch }: { readonly generation: number; readonly epoch: number }, text: string): Verdict {
     const reason = text.slice(0, MAX_REASON);
-    // An old message that is broken as well is history, not something the manager has to be told.
+    // An old message that is broken as well is history, not something to report to the manager.
     if (this.#current !== undefined && compareEpoch({ generation, epoch }, this.#current) <= 0) {
       return older({ generation, epoch }, reason);
     }

@@ -38,7 +38,7 @@ export interface ShardInstanceSourceOptions {
 
 /** Tries for the first read of the ShardInstance are at most this far apart, ms. */
 const MAX_RETRY_MS = 2000;
-/** A wait that goes on is said again after so long, ms. */
+/** A wait that continues is said again after so long, ms. */
 const REMINDER_MS = 30_000;
 const READ_TIMEOUT_MS = 5000;
 

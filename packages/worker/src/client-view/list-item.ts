@@ -1,4 +1,4 @@
-/** The bytes of a list item that go on to the client, or undefined when it is not shown. */
+/** The bytes of a list item that are forwarded to the client, or undefined when it is not shown. */
 export type ListItemTest = (bytes: Buffer, start: number, end: number, isRow?: boolean) => Buffer | undefined;
 
 /** Takes a list body in pieces and gives what the client gets of it. */

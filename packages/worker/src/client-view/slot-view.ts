@@ -305,7 +305,7 @@ export class SlotView {
     await this.#ledger.enter(address.path, exposure, position).catch(() => undefined);
   }
 
-  /** The API server's answer, or undefined when the client has been told why there is none. */
+  /** The API server's answer, or undefined when the client already has an error as its answer. */
   async #ask(
     { response, signal }: ViewRequest,
     path: string,

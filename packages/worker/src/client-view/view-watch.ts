@@ -28,7 +28,7 @@ export interface ViewWatchOptions {
   readonly wantsInitialEvents: boolean;
   readonly wantsBookmarks: boolean;
   readonly listAll: ListAll;
-  /** The client may hold a part of a move: its resourceVersion says nothing about its slots any more. */
+  /** The client may hold a part of a move: its resourceVersion no longer says anything about its slots. */
   readonly onTorn: () => void;
   readonly onUnknown: () => void;
   readonly signal: AbortSignal;
@@ -134,7 +134,7 @@ export class ViewWatch {
     const slot = this.#held.slotOf(view);
     const floor = this.#slotFloors.get(slot);
     if (floor === undefined || isNewer(version, floor.version)) return this.#held.showsSlot(slot);
-    // The list of the move has said it; only a deletion before it concerns what the list did not have any more.
+    // The list of the move has said it; only a deletion before it concerns what was no longer in the list.
     return !floor.gained && view.type === 'DELETED';
   }
 
@@ -187,7 +187,7 @@ export class ViewWatch {
       if (had !== has) this.#slotFloors.set(slot, { version, gained: has });
     }
     this.#held = next;
-    // The events above are old: the client goes on from where the stream stands.
+    // The events above are old: the client continues from where the stream stands.
     if (wantsBookmarks && !this.#isFilling && this.#position !== '')
       this.#out.push(events.bookmark(this.#position, this.#isTable));
     await this.#flush();

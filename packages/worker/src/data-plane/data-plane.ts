@@ -21,12 +21,12 @@ export interface DataPlaneStatus {
   /** Whether a scrape of the exporter would show everything that this worker exposes; the reason when it would not. */
   readonly warm: boolean;
   readonly warmReason: string;
-  /** Not warm, because the exporter starts all its watches again: it was told of a CustomResourceDefinition a moment ago. */
+  /** Not warm, because the exporter starts all its watches again: it was sent a change of a CustomResourceDefinition a moment ago. */
   readonly startsOver: boolean;
   readonly queueDepth: number;
   readonly objects: number;
   readonly objectsByResource: Readonly<Record<string, number>>;
-  /** Slots that an assignment dropped without asking for their release: exposed until told otherwise. */
+  /** Slots that an assignment dropped without asking for their release: exposed until an assignment releases them. */
   readonly keptSlots?: number;
   /** Kinds that cannot be read now although others can (missing right or kind, a broken server): they hold nothing back. */
   readonly unavailable?: readonly UnavailableKind[];
@@ -40,12 +40,12 @@ export interface DataPlaneStatus {
  */
 export interface DataPlane {
   /**
-   * The process before this one had not seen its exporter show everything: what an exporter that goes on from there
+   * The process before this one had not seen its exporter show everything: what an exporter that continues from there
    * shows is partial until it has acknowledged all of it. To be said before the first assignment.
    */
   distrustExporter(): void;
   /**
-   * The process before this one could not read these kinds: an exporter that goes on from there holds nothing of them, and
+   * The process before this one could not read these kinds: an exporter that continues from there holds nothing of them, and
    * is none that has just started when it asks for them. To be said before the first assignment.
    */
   presumeUnavailable(kinds: readonly UnavailableKind[]): void;

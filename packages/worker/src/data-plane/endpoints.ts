@@ -37,7 +37,7 @@ export class Endpoints {
    * The listeners go first: an exporter whose watch ends asks again at once, and "connection refused" makes it wait with
    * what it has, while a connection that is accepted and reset makes it list again.
    *
-   * @param endWatches ends the answers under way.
+   * @param endWatches ends the answers in progress.
    */
   async close(endWatches: () => Promise<void>): Promise<void> {
     const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));

@@ -34,7 +34,7 @@ export class ExporterPast {
     for (const unavailable of kinds) this.#presumed.set(unavailable.kind, unavailable);
   }
 
-  /** It goes on from what it got before this process was there. */
+  /** It continues from what it got before this process was there. */
   noteResume(): void {
     this.#resumedAt ??= this.#clock.monotonic();
   }

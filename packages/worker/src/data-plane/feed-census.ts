@@ -13,7 +13,7 @@ import { isExposedRole, type SlotRoles } from '../slots/index.ts';
  */
 
 /**
- * A feed without a proof of life for longer than this is not shown as healthy any more: the probe asks every 5 s and
+ * A feed without a proof of life for longer than this is no longer shown as healthy: the probe asks every 5 s and
  * waits for 3 s, and once more after a failure. ms.
  */
 export const STALE_MS = 12_000;
@@ -87,7 +87,7 @@ export function takeFeedCensus<F extends CensusFeed>(
   // One that is mended is waited for: its objects are on their way, unless the exporter has yet to come for them.
   const mending = out.filter((feed) => feed.outage?.isMending === true && watchesOf(feed).length > 0);
   const isSettled = life.state === 'Settled';
-  // A list that a broken kind has yet to answer can be told nothing.
+  // A list that waits for a broken kind cannot receive anything.
   const isTellable = (feed: F, { collecting }: CensusWatch): boolean => feed.outage === undefined || !collecting;
   const everySubscription = wanted.flatMap((feed) =>
     (feed.state?.subscriptions ?? []).filter((subscription) => isTellable(feed, subscription)),

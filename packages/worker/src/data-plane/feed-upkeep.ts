@@ -24,7 +24,7 @@ export interface FeedUpkeepOptions {
   readonly stale: () => readonly string[];
 }
 
-/** What has to be done on all feeds now and then, and what people are told of them. */
+/** Periodic work on all feeds, and what the log says of them. */
 export class FeedUpkeep {
   readonly #options: FeedUpkeepOptions;
   readonly #outages = new KindOutages<Feed>();

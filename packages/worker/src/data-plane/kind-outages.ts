@@ -42,7 +42,7 @@ export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'answer
 }
 
 /**
- * Tells a kind that is broken from an API server that is: a kind whose reads go on failing while those of most others have
+ * Tells a kind that is broken from an API server that is: a kind whose reads keep failing while those of most others have
  * been well for as long. While nothing is well, or others are still coming back, no kind is judged; while several wait for
  * answers, too, none is said to be silent. A judgement stands until the exporter shows all of the kind again: what is half mended must not hold back the rest.
  */

@@ -42,7 +42,7 @@ export interface FeedDirectory {
   outlook(askedAt: number): StartOutlook;
   /** The exporter has left a watch that was kept silent. */
   noteLeft(): void;
-  /** The exporter goes on from what it got before this process was there. */
+  /** The exporter continues from what it got before this process was there. */
   noteResume(): void;
   /** The feed for this key; a new one follows `resumeFrom`, or the present when that is undefined. */
   open(key: FeedKey, resumeFrom?: string): Feed;
@@ -193,7 +193,7 @@ export class ExporterApi {
     return { request, response, address, read, isUnsharded, mayGzip: caller === 'client', signal };
   }
 
-  /** A feed has to be able to watch; when that cannot be found out now, the feed itself goes on trying. */
+  /** A feed has to be able to watch; when that cannot be found out now, the feed itself keeps trying. */
   async #canBeFed({ group, version, resource }: CollectionAddress, signal: AbortSignal): Promise<boolean> {
     return this.#options.kinds.canWatch(group, version, resource, signal).catch(() => true);
   }
@@ -298,7 +298,7 @@ export class ExporterApi {
     feed.adopt(subscription);
   }
 
-  /** A watch that goes on from a resourceVersion: an acknowledgement, or an exporter older than this process. */
+  /** A watch that continues from a resourceVersion: an acknowledgement, or an exporter older than this process. */
   async #resume(response: ServerResponse, key: FeedKey, version: string, signal: AbortSignal): Promise<void> {
     const { feeds, logger } = this.#options;
     const feed = feeds.find(key) ?? feeds.open(key, version);

@@ -25,7 +25,7 @@ export const RESTART_LIMIT_MS = 10_000;
 const SAME_START_MS = 1_000;
 /** What it opens so long after that is of its second start. ms. */
 const FIRST_START_MS = 2_500;
-/** An exporter that is not whole so long after it was told of a definition has other troubles. ms. */
+/** An exporter that is not whole so long after it was sent a change of a definition has other troubles. ms. */
 const START_OVER_LIMIT_MS = 60_000;
 
 /** The part of a Feed that this module reads. */
@@ -58,7 +58,7 @@ export interface DefinitionTimes {
   readonly createdAt: number;
   /** When it asked for all of them; never, if that was before this process. */
   readonly startedAt: number;
-  /** When it was told of one for the last time. */
+  /** When it was last sent a change of one. */
   readonly toldAt: number;
   /** When it first left a watch of that start that had been kept silent: its second start has begun. */
   readonly leftAt: number;
@@ -110,7 +110,7 @@ export function feedsInUse<F extends LifeFeed>(feeds: readonly F[], times: Expor
   return sharded.filter((feed) => !hasLeft(feed, toldAt, times.watched));
 }
 
-/** Whether the exporter, since it was told, has started everything that it watches, but not this. */
+/** Whether the exporter, since it was sent a change, has started everything that it watches, but not this. */
 function hasLeft({ state, startedAt }: LifeFeed, toldAt = -Infinity, watched: readonly WatchTimes[]): boolean {
   if (state?.everSubscribed !== true || state.subscriptions.length > 0 || toldAt === -Infinity) return false;
   return startedAt <= toldAt && watched.length > 0 && watched.every(({ startedAt: other }) => other > toldAt);
@@ -142,8 +142,8 @@ function definitionTimes(feed: LifeFeed): DefinitionTimes {
 
 /**
  * - `Absent`: it has asked for nothing yet.
- * - `Discovering`: its first start; it is told of the definitions there are, and starts everything again.
- * - `Restarting`: it was told of a definition later on, and has yet to start its watches again.
+ * - `Discovering`: its first start; its watch brings the existing definitions, and it starts everything again.
+ * - `Restarting`: it was sent a change of a definition later on, and has yet to start its watches again.
  * - `Opening`: it opens its watches.
  * - `Returning`: it comes back to this process with everything that it had shown.
  * - `Resuming`: it comes back, and had not shown everything.
@@ -164,7 +164,7 @@ export interface ExporterLife {
   readonly state: ExporterState;
   /** What it had before this process has had time to come back. */
   readonly isBack: boolean;
-  /** If it is not whole, then because it was told of a definition a moment ago. */
+  /** If it is not whole, then because it was sent a change of a definition a moment ago. */
   readonly isStartingOver: boolean;
 }
 
@@ -193,7 +193,7 @@ function stateAt(times: ExporterTimes, isBack: boolean, now: number): ExporterSt
 
 function awaitsRestart(definitions: DefinitionTimes, watched: readonly WatchTimes[], now: number): boolean {
   const { createdAt, startedAt, toldAt, leftAt, isResumed, isListed } = definitions;
-  // It will be told of what there is; one that was there before this process has been.
+  // Its watch will bring the existing definitions; an exporter from before this process has them.
   if (!isListed) return !isResumed && now - createdAt < RESTART_LIMIT_MS;
   if (now - toldAt >= RESTART_LIMIT_MS) return false;
   const hasRestarted = ({ startedAt: last, startedBeforeAt: before }: WatchTimes): boolean => {
@@ -235,15 +235,15 @@ export function startOutlook({ definitions }: ExporterTimes, askedAt: number, no
   return watch satisfies never;
 }
 
-/** `Interval` of internal/discovery: it looks so often whether it was told of a definition. ms. */
+/** `Interval` of internal/discovery: how often it checks whether its watch brought a change of a definition. ms. */
 const LOOK_EVERY_MS = 3_000;
 /**
- * It is told between these times before it looks: late, because from then on its exposition cannot be shown; early
+ * It is sent the change between these times before it checks: late, because from then on its exposition cannot be shown; early
  * enough for a busy machine, and because its watches, by which the look is known, come a moment after it. ms.
  */
 const TELL_FROM_MS = 700;
 const TELL_UNTIL_MS = 250;
-/** It is told again so long after the last time, however busy it is. ms. */
+/** It is sent the change again this long after the last one, however busy it is. ms. */
 const TELL_LIMIT_MS = 15_000;
 
 /**

@@ -16,7 +16,7 @@ export interface ExporterMonitorOptions {
   /** Time between two readings of its memory, ms. */
   readonly memoryIntervalMs?: number;
   readonly onChange: (state: ExporterState) => void;
-  /** It has not answered for so long, ms; called again and again while that goes on. */
+  /** It has not answered for so long, ms; called again and again while that continues. */
   readonly onSilence: (ms: number) => void;
 }
 

@@ -2,7 +2,7 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { ExporterMonitorOptions } from './exporter-monitor.ts';
 
 /**
- * What people are told of an exporter that comes, goes, or never answers.
+ * What the log says of an exporter that comes, goes, or never answers.
  *
  * @param where the exporter, for people.
  * @param onChange its state has changed.

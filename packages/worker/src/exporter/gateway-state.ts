@@ -18,7 +18,7 @@ export interface GatewayFacts {
   /** It is not, because the exporter starts all its watches again. */
   readonly startsOver: boolean;
   readonly exporter: Heartbeat['exporter']['state'];
-  /** The process has been told to end. */
+  /** The process has received SIGTERM. */
   readonly draining: boolean;
 }
 

@@ -102,7 +102,7 @@ export class Gateway {
   readonly #server: Server;
   readonly #turns: Semaphore;
   readonly #stopping = new AbortController();
-  /** Connections with a scrape under way. */
+  /** Connections with a scrape in progress. */
   readonly #scraping = new Set<Socket>();
 
   constructor(options: GatewayOptions) {

@@ -8,12 +8,12 @@ export interface SlotProgress {
    * been mended is waited for, unless `goesWithout` says that the slots were acknowledged without it.
    */
   acknowledged(slots: readonly number[], goesWithout?: boolean): boolean;
-  /** The exporter shows no object of these slots any more, as far as it can be told. */
+  /** The exporter no longer shows any object of these slots, as far as it can be told. */
   released(slots: readonly number[]): boolean;
   /** Number of kinds that cannot be read now. */
   readonly leftOut: number;
   objects(slots: readonly number[]): number;
-  /** Why loading does not get on right now, if it does not. */
+  /** Why loading makes no progress right now, if it does not. */
   problem(): string | undefined;
 }
 

@@ -34,7 +34,7 @@ export class ChangeDetector {
   }
 }
 
-/** What a change of is told at once; figures wait for the next regular heartbeat. */
+/** Fields whose change is reported at once; figures wait for the next regular heartbeat. */
 function heartbeatSignature(heartbeat: Heartbeat): string {
   const { feeds, exporter, note = '' } = heartbeat;
   return `${statusSignature(heartbeat)} ${feeds.synced}/${feeds.total} ${exporter.state} ${note}`;

@@ -2,7 +2,7 @@ import type { Handover, Heartbeat } from '@shard-controller/shared/contracts';
 import { fitsMessage } from '@shard-controller/shared/nats';
 
 const SHORT_ERROR = 40;
-/** Kinds whose counts are told in a crowded heartbeat: those with the most objects. */
+/** Kinds whose counts are kept in a crowded heartbeat: those with the most objects. */
 const FEW_KINDS = 100;
 /** Handovers and scrapers that fit whatever their names. */
 const FEW_HANDOVERS = 128;

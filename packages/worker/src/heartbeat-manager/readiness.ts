@@ -13,7 +13,7 @@ export interface Readiness {
 
 /**
  * Not ready takes no worker away from Prometheus: the metrics Service publishes addresses that are not ready, and the
- * gateway goes on serving. It keeps rollouts waiting, and people informed.
+ * gateway keeps serving. It keeps rollouts waiting, and people informed.
  *
  * @param waiting why there is no assignment yet. */
 export function readinessOf(

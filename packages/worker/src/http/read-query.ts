@@ -1,6 +1,6 @@
 import { isWellFormedVersion } from '../wire/index.ts';
 
-/** Parameters of reads that go on to the API server; it ignores all others, so they are dropped. */
+/** Parameters of reads that are forwarded to the API server; it ignores all others, so they are dropped. */
 const PARAMETERS = [
   'resourceVersion',
   'resourceVersionMatch',

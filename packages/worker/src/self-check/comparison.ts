@@ -9,7 +9,7 @@ export interface KindCheck {
     | 'equal'
     /** Objects were sent that have no series, or series are left of objects that were withdrawn. */
     | 'differs'
-    /** Too much is under way to tell. */
+    /** Too much is in progress to tell. */
     | 'unsettled'
     | 'not-checkable';
   /** Objects that the exporter was sent. */

@@ -76,7 +76,7 @@ export class SelfCheck {
     }
   }
 
-  /** One check at once; joins one that is under way. Throws when the exposition cannot be read. */
+  /** One check at once; joins one that is in progress. Throws when the exposition cannot be read. */
   async now(signal: AbortSignal): Promise<readonly KindCheck[]> {
     this.#running ??= this.#check(signal).finally(() => {
       this.#running = undefined;

@@ -7,7 +7,7 @@ export const SlotRole = {
   Owned: 1,
   /** Loaded and exposed for a migration; another shard is still responsible. */
   Warm: 2,
-  /** Was owned, and no assignment asked for its release yet: exposed until told, because duplicates are better than loss. */
+  /** Was owned, and no assignment asked for its release yet: exposed until it does, because duplicates are better than loss. */
   Kept: 3,
   /** To be withdrawn. */
   Release: 4,

@@ -23,7 +23,7 @@ export class KindCatalog {
     return (await this.#find(group, version, resource, signal)).verbs.includes('watch');
   }
 
-  /** Asks again the next time: a definition may be deleted and made again for another kind. */
+  /** Asks again the next time: a definition may be deleted and re-created for another kind. */
   forget(group: string, version: string, resource: string): void {
     this.#known.delete(`${apiVersionOf(group, version)}/${resource}`);
   }

@@ -26,7 +26,7 @@ const RESPONSE_HEADERS = [
   'retry-after',
 ] as const;
 
-/** A request that goes on as it is, its target checked and rewritten. */
+/** A request that is forwarded unchanged, its target checked and rewritten. */
 export interface PassedRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly path: string;

@@ -54,7 +54,7 @@ export class FrameSplitter {
     if (this.#restBytes > MAX_FRAME + PREFIX) throw new WireFormatError(`a frame is longer than ${MAX_FRAME} bytes`);
   }
 
-  /** All that was kept, and nothing is kept any more. */
+  /** All that was kept, and nothing is kept from now on. */
   #take(): Buffer {
     const bytes = Buffer.concat(this.#rest, this.#restBytes);
     this.#rest = [];
@@ -62,7 +62,7 @@ export class FrameSplitter {
     return bytes;
   }
 
-  /** Ends the begun frame if `chunk` does; returns where in `chunk` to go on. */
+  /** Ends the begun frame if `chunk` does; returns where in `chunk` to continue. */
   #endByLength(chunk: Buffer, handle: FrameHandler): number {
     let at = 0;
     if (this.#restBytes < PREFIX) {

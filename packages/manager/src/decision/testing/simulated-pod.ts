@@ -86,7 +86,7 @@ export class SimulatedPod {
     return [...releases, ...warms];
   }
 
-  /** What it already exposes it goes on exposing; the rest takes its time. */
+  /** What it already exposes it keeps exposing; the rest takes its time. */
   #load(owned: readonly number[], loadTicks: number): void {
     for (const slot of this.loading.keys()) if (!owned.includes(slot)) this.loading.delete(slot);
     for (const slot of owned) {

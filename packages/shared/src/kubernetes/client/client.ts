@@ -113,7 +113,7 @@ interface Outgoing extends RequestIdentity {
   readonly maySend?: (() => boolean) | undefined;
 }
 
-/** A write was not sent, because this process may not write any more. @remedy none: another manager leads. */
+/** A write was not sent, because this process may no longer write. @remedy none: another manager leads. */
 class NotSentError extends Error {
   override readonly name = 'NotSentError';
   readonly code = 'SC_KUBERNETES_NOT_SENT';

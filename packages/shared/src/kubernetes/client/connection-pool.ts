@@ -22,7 +22,7 @@ export class ConnectionPool {
   #agent: Agent | undefined;
   #ca: string | undefined;
   #closed = false;
-  /** Agents of an earlier CA whose last requests are still under way. */
+  /** Agents of an earlier CA whose last requests are still in progress. */
   readonly #retired = new Set<Agent>();
 
   constructor(endpoint: KubernetesEndpoint) {

@@ -32,7 +32,7 @@ export interface LeaseElectorOptions {
   readonly isGone?: (holder: string, signal: AbortSignal) => Promise<boolean>;
   /**
    * Leadership begins. `signal` aborts when it ends; `term` grows with every leadership. May return early; leadership
-   * goes on. A throw gives leadership up.
+   * continues. A throw gives leadership up.
    */
   readonly onStarted: (signal: AbortSignal, term: number) => Promise<void> | void;
   /** Leadership ended; called once for each onStarted, right after its signal aborted. */
@@ -156,7 +156,7 @@ export class LeaseElector {
     }
   }
 
-  /** Work that goes on after its leadership blocks the next one: two of it in one process would be worse. */
+  /** Work that continues after its leadership blocks the next one: two of it in one process would be worse. */
   async #ended(work: Promise<void>, leadership: Leadership): Promise<void> {
     const done = new AbortController();
     void this.#clock.sleep(this.#leaseDurationMs, done.signal).then(() => {
@@ -177,7 +177,7 @@ export class LeaseElector {
       if (signal.aborted) return;
       const startedAt = this.#clock.monotonic();
       const remainingMs = this.#remainingMs(leadership);
-      // After a stall a renewal that got through would go on with a term that has been over.
+      // After a stall a renewal that got through would continue with a term that has been over.
       if (remainingMs <= 0) return this.#stepDown(leadership, this.#overdue());
       const attempt = await this.#guarded(signal, remainingMs, (bounded) => this.#renew(leadership, bounded));
       if (signal.aborted) return;

@@ -77,7 +77,7 @@ const POSITION_UNTOUCHED: ReadonlySet<ReflectorFailureCause> = new Set([
 
 /**
  * Keeps a handler in step with one collection of the API server for as long as it runs: list, watch, and whatever it
- * takes to go on. No failure is final: 410 lists again, everything else is tried again with full-jitter back-off.
+ * takes to continue. No failure is final: 410 lists again, everything else is tried again with full-jitter back-off.
  */
 export class Reflector<T> {
   readonly #options: ReflectorOptions<T>;
@@ -146,7 +146,7 @@ export class Reflector<T> {
     }
   }
 
-  /** One list, one watch, or one streaming list that goes on as a watch. */
+  /** One list, one watch, or one streaming list that continues as a watch. */
   async #step(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion !== undefined) return this.#watch(signal, this.#resourceVersion);
     if (this.#options.listMode === 'Streaming' && !this.#streamingRefused) return this.#watch(signal, undefined);
@@ -340,7 +340,7 @@ export class Reflector<T> {
     return Math.max(jittered, Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS));
   }
 
-  /** One line when trouble begins, changes its cause, or goes on for another minute. */
+  /** One line when trouble begins, changes its cause, or continues for another minute. */
   #warn(failure: ReflectorFailure): void {
     const now = this.#clock.monotonic();
     const known = this.#warned;

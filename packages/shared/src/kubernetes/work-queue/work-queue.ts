@@ -82,7 +82,7 @@ export class WorkQueue {
   }
 
   /**
-   * Processes keys until `signal` aborts, then waits for those under way, whose signal is the same.
+   * Processes keys until `signal` aborts, then waits for those in progress, whose signal is the same.
    * What still waits is kept for the next run. Throws WorkQueueError when it runs already.
    */
   async run(signal: AbortSignal): Promise<void> {

@@ -14,11 +14,11 @@ export function resumeExporter(
   version: string,
   roles: SlotRoles | undefined,
 ): Subscription | undefined {
-  // It may have got there before the API server went back, and hold what is not there any more.
+  // It may have got there before the API server went back, and hold what no longer exists.
   if (!isNewer(version, state.lostUntil)) return undefined;
   const changes = state.ring.since(version);
   if (changes === undefined) return undefined;
-  // What it may hold of slots that have left the scope since then is not known here any more.
+  // What it may hold of slots that have left the scope since then is no longer known here.
   if (!state.scope.knows(version)) return undefined;
   const subscription = state.subscribe();
   subscription.resumed = true;
@@ -103,7 +103,7 @@ export function applyFetched(state: FeedState, object: Uint8Array, view: FrameVi
   for (const subscription of state.subscriptions) state.keepResumePoint(subscription, version);
 }
 
-/** The difference is written: the watch goes on from `version`. */
+/** The difference is written: the watch continues from `version`. */
 export function completeRelist(state: FeedState, version: string): void {
   if (!state.unsharded && isNewer(state.knownFrom, state.position)) startOver(state, version);
   state.position = version;
@@ -130,7 +130,7 @@ function startOver(state: FeedState, version: string): void {
  */
 export function rewind(state: FeedState, version: string): void {
   const lost = state.horizon;
-  // What an exporter from before this process holds can be told by no list any more.
+  // What an exporter from before this process holds cannot be learned from any list.
   closeUnknown(state);
   for (const subscription of state.subscriptions) {
     subscription.resumedUntil = '';

@@ -2,7 +2,7 @@ import { type FrameView, isNewer } from '../../wire/index.ts';
 import type { FeedState } from './state.ts';
 import { SlotState } from './subscription.ts';
 
-/** Live events: what the watch says, and who is told of it. */
+/** Live events: what the watch says, and which subscriptions get it. */
 
 /** Applies one watch event; `wireStart` and `wireEnd` bound the whole frame in the view's buffer. */
 export function applyEvent(state: FeedState, view: FrameView, wireStart: number, wireEnd: number): void {
@@ -68,7 +68,7 @@ export function upsert(
       return;
     }
     entry = state.index.add(uid, slot, view.namespace(), view.name(), version);
-    // One that changes was there before: the load that is to bring it is under way, and counts it.
+    // One that changes was there before: the load that is to bring it is in progress, and counts it.
     if (view.type === 'ADDED') state.ring.push({ uid, version, slot, namespace: entry.namespace, joined: true });
   } else if (isNewer(version, entry.version)) entry.version = version;
   else return;

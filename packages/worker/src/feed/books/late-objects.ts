@@ -3,7 +3,7 @@ import { newerOf } from '../../wire/index.ts';
 import type { MembershipRing } from './membership-ring.ts';
 
 /**
- * Objects that came into a slot after its move was verified. The shard that has the slot now is told of them by a watch
+ * Objects that came into a slot after its move was verified. The shard that has the slot now learns of them by a watch
  * of its own, which may be behind: they are withdrawn when that shard is known to show them, however long that takes.
  */
 

@@ -38,7 +38,7 @@ function reconcileSubscription(feed: FeedState, subscription: Subscription, role
     if (slots[slot] === SlotState.Loading) load = true;
   }
   if (leaving.length > 0) withdraw(feed, subscription, leaving, lateObjects(feed, leaving, roles));
-  // Nobody waits for its release any more.
+  // No shard waits for its release now.
   if (overdue.length > 0) withdraw(feed, subscription, overdue);
   // No load will complete the state that its exporter waits for.
   if (givesUp && !load) completeEmpty(feed, subscription);
@@ -156,14 +156,14 @@ export function widenScope(state: FeedState, roles: SlotRoles | undefined): bool
 }
 
 /**
- * Leaves out and forgets everything that is not needed any more; true when the watch has to be opened again. Nothing
+ * Leaves out and forgets everything that is no longer needed; true when the watch has to be opened again. Nothing
  * happens while a slot is on its way.
  */
 export function narrowScope(state: FeedState, roles: SlotRoles | undefined): boolean {
   const { subscriptions } = state;
   // Without a subscription an exporter may be on its way back, with objects that only this index knows.
   if (state.unsharded || !state.filled || subscriptions.length === 0 || !isAtRest(subscriptions)) return false;
-  // One from before this process may yet have to be told of a deletion in any slot.
+  // One from before this process may still need a deletion in any slot.
   if (subscriptions.some(({ resumedUntil }) => isNewer(resumedUntil, state.position))) return false;
   if (!state.scope.narrow(neededSlots(state.slotCount, roles, subscriptions), state.position)) return false;
   for (const [uid, entry] of state.index.entries()) if (!state.scope.has(entry.slot)) state.index.remove(uid);

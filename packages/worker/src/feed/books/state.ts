@@ -92,7 +92,7 @@ export class FeedState {
   keptBytes = 0;
   /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
   unsolicited = 0;
-  /** Objects deleted since the load under way began, and when: resourceVersion by uid. Undefined without a load. */
+  /** Objects deleted since the load in progress began, and when: resourceVersion by uid. Undefined without a load. */
   tombstones: Map<string, string> | undefined;
   /** Subscriptions that were sent objects older than the live position since the last flush. */
   readonly offPosition = new Set<Subscription>();
@@ -243,7 +243,7 @@ export class FeedState {
   }
 
   /**
-   * An exporter that goes on from the version of an object that is ahead of the watch would miss what the watch has yet
+   * An exporter that continues from the version of an object that is ahead of the watch would miss what the watch has yet
    * to bring: it is set back at once. For one that is behind, it is enough at the end of the batch.
    */
   keepResumePoint(subscription: Subscription, version: string): void {

@@ -50,7 +50,7 @@ const HASTEN_EVERY_MS = 12_000;
 
 /**
  * One collection as the API server tells it, and all who watch it here. It never ends by itself: whatever happens to the
- * connection, the server or the resourceVersion, it goes on from where it was, and the exporter sees nothing but events.
+ * connection, the server or the resourceVersion, it continues from where it was, and the exporter sees nothing but events.
  */
 export class Feed {
   readonly key: FeedKey;
@@ -214,7 +214,7 @@ export class Feed {
     return this.#startedBeforeAt;
   }
 
-  /** The exporter has left a watch that was kept silent; to be told to the feed of the definitions. */
+  /** The exporter has left a watch that was kept silent; to be reported to the feed of the definitions. */
   noteLeft(): void {
     if (this.#leftAt <= this.#startedAt) this.#leftAt = this.#context.clock.monotonic();
   }
@@ -278,7 +278,7 @@ export class Feed {
 
   /**
    * Asks for a bookmark where an exporter from before this process waits for the watch to pass its load. Leaves out what
-   * is not needed any more, where the API server does that, once things have settled.
+   * is no longer needed, where the API server does that, once things have settled.
    */
   tidy(): void {
     if (this.state === undefined) return;
@@ -428,7 +428,7 @@ export class Feed {
         return response;
       } catch (error) {
         if (signal.aborted) return undefined;
-        // The exporter's resourceVersion is too old to be resumed: it will be told to list again.
+        // The exporter's resourceVersion is too old to be resumed: it will be answered 410 and lists again.
         if (error instanceof UpstreamFailure && error.status === 410) this.#resumeFrom = undefined;
         this.fail(error);
         this.#context.metrics?.reconnect?.(this.resource, causeOf(error));

@@ -3,7 +3,7 @@ import { STEADY_MS } from './trouble.ts';
 
 /** How long a watch has to be quiet after a consistent read before it counts as drained: caches lag behind. ms. */
 const QUIET_MS = 3_000;
-/** kube-apiserver sends a bookmark about every minute: what is quiet for longer is not heard any more. ms. */
+/** kube-apiserver sends a bookmark about every minute: what is quiet for longer is no longer heard. ms. */
 const BOOKMARK_MS = 75_000;
 
 /** What the API server said beside the watch. */
@@ -94,7 +94,7 @@ export class FeedFreshness {
     if (this.#unreached === undefined || this.#openedAt === undefined || this.#pausedAt !== undefined) return;
     if (now - Math.max(answeredAt, this.#openedAt, this.#heardAt) < QUIET_MS) return;
     if (!isNews) this.#reach();
-    // An event that came after the read says nothing of it any more: the next read does.
+    // An event that came after the read no longer says anything about it: the next read does.
     else if (this.#heardAt < answeredAt) this.#isDeaf = true;
   }
 

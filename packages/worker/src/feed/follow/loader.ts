@@ -66,7 +66,7 @@ export class FeedLoader {
   #abort = new AbortController();
   /** Ends a pause that is no longer needed. */
   #idle = new AbortController();
-  /** The load under way fills the index alone. */
+  /** The load in progress fills the index alone. */
   #servesNobody = false;
 
   constructor(feed: LoadedFeed, context: FeedContext) {
@@ -82,7 +82,7 @@ export class FeedLoader {
     this.#idle.abort();
   }
 
-  /** Runs `work` while no load is under way; one that is gets stopped and starts over afterwards. */
+  /** Runs `work` while no load is in progress; one that is gets stopped and starts over afterwards. */
   async exclusively<T>(work: () => Promise<T>): Promise<T> {
     this.#abort.abort();
     return this.#turn.run(work);
@@ -99,7 +99,7 @@ export class FeedLoader {
     }
   }
 
-  /** Nothing has to be listed any more, but the last list failed: whether another one would is worth to know. */
+  /** Nothing is left to list, but the last list failed: whether another one would is worth to know. */
   async #lookAgain(signal: AbortSignal): Promise<void> {
     const { clock, onChange } = this.#context;
     this.#abort = new AbortController();

@@ -15,7 +15,7 @@ const PARALLEL_GETS = 8;
 
 /**
  * Brings a feed whose watch cannot be resumed to the present: compares the metadata of all objects with the index,
- * fetches only what differs, and writes the difference, deletions first. Its watch then goes on from there.
+ * fetches only what differs, and writes the difference, deletions first. Its watch then continues from there.
  *
  * @param how.mayHaveGoneBack another feed has found the API server's data to be older than before.
  * @param how.onRewound called when `version` was followed back from `lost`.

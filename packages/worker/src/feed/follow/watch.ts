@@ -40,13 +40,13 @@ export interface WatchedFeed {
   readonly state: Pick<FeedState, 'horizon' | 'position' | 'scope' | 'index' | 'filled' | 'unsharded'> | undefined;
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void;
-  /** The API server has gone back: what was proved is not there any more. */
+  /** The API server has gone back: what was proved no longer exists. */
   rewound(): void;
 }
 
 /**
  * The one upstream watch of a feed: opened again from where it stood whenever it ends, and by way of a comparison with
- * the cluster when the server does not know that position any more.
+ * the cluster when the server no longer knows that position.
  */
 export class FeedWatch {
   connected = false;
@@ -184,7 +184,7 @@ export class FeedWatch {
   #dropSuccessor(): void {
     void this.#successor?.then((unused) => unused && discard(unused));
     this.#successor = undefined;
-    // A load that waits for it needs not to any more.
+    // A load that waits for it no longer needs to.
     this.#loader.wake();
   }
 
@@ -231,7 +231,7 @@ export class FeedWatch {
     if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal, false);
   }
 
-  /** Asks that, and whether the watch brings what others are told. */
+  /** Asks that, and whether the watch brings what other watches bring. */
   compare(): void {
     if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal, true);
   }
@@ -279,7 +279,7 @@ export class FeedWatch {
     this.#abort.abort();
   }
 
-  /** Something that was seen of this collection is not there any more: the API server has gone back. */
+  /** Something that was seen of this collection no longer exists: the API server has gone back. */
   noteReturn(): void {
     const { history } = this.#context;
     const known = this.#returns;
@@ -368,7 +368,7 @@ export class FeedWatch {
     if (isExpired) {
       metrics?.relist?.(this.#feed.resource, 'expired');
       await this.#relist(state, signal);
-      // A server that goes on to refuse what it has just listed must not be asked without a pause.
+      // A server that keeps refusing what it has just listed must not be asked without a pause.
       await clock.sleep(this.#backoff.next(), signal);
       return;
     }

@@ -83,7 +83,7 @@ class Side {
     this.assign(SlotRole.Owned);
   }
 
-  /** It is told to let go of everything. */
+  /** It has to let go of everything. */
   lose(): void {
     this.assign(SlotRole.None);
   }
@@ -150,7 +150,7 @@ export class TwoWorkers {
     );
   }
 
-  /** As the manager proves a release: the source is told what the target shows. True when nothing waits any more. */
+  /** As the manager proves a release: the source is told what the target shows. True when nothing waits now. */
   async proved(patienceMs = 100): Promise<boolean> {
     const signal = AbortSignal.timeout(patienceMs);
     const { late: kinds = [] } = await this.#ask(this.source, { ask: 'late', shown: [] }, signal);
@@ -172,7 +172,7 @@ export class TwoWorkers {
     return verifier.answer({ ...request, question }, EVERY_SLOT, { feeds: [feed], settled: true }, signal);
   }
 
-  /** The target is responsible, and the source is told to let go. */
+  /** The target is responsible, and the source has to let go. */
   commit(): void {
     this.target.assign(SlotRole.Owned);
     this.source.assign(SlotRole.Release);

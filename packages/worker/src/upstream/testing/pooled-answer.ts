@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { discard, type StreamRequest, type StreamResponse } from '@shard-controller/shared/kubernetes';
 
-/** What the pooled client's body holds before its connection is not read any more. Bytes. */
+/** What the pooled client's body holds before its connection is no longer read. Bytes. */
 const HIGH_WATER_MARK = 64 * 1024;
 
 const ignore = (): void => {};

@@ -61,7 +61,7 @@ export class ScriptedApiServer implements Upstream {
     else this.#held.push(change);
   }
 
-  /** An object does not match the selector any more, and is changed on: its watch sees a deletion. */
+  /** An object no longer matches the selector, and is changed on: its watch sees a deletion. */
   leave(uid: string): void {
     this.change('DELETED', uid);
     this.outside.set(uid, this.version);
@@ -88,7 +88,7 @@ export class ScriptedApiServer implements Upstream {
     };
   }
 
-  /** Open watches bring nothing any more, and do not end, as those of one API server of several that stands still. */
+  /** Open watches bring nothing from now on, and do not end, as those of one API server of several that has frozen. */
   freeze(): void {
     this.#watches.clear();
   }

@@ -4,7 +4,7 @@ interface Thing {
   readonly [field: string]: unknown;
 }
 
-/** A handler that keeps what it is told, by uid, and every call by name. */
+/** A handler that keeps what it receives, by uid, and every call by name. */
 export class Mirror implements ReflectorHandler<Thing> {
   readonly objects = new Map<string, string>();
   readonly calls: string[] = [];

@@ -152,7 +152,7 @@ export class FeedModel {
     return this.#isRestored;
   }
 
-  /** Whether the feed has seen what is not there any more. */
+  /** Whether the feed has seen what no longer exists. */
   #isAhead(): boolean {
     return Number(this.feed.state?.horizon ?? 0) > this.api.version;
   }

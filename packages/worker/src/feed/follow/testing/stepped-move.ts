@@ -191,7 +191,7 @@ export class SteppedMove {
     return miscounts;
   }
 
-  /** What is wrong when nothing is to come any more. */
+  /** What is wrong when nothing more is to come. */
   #finalComplaints(state: FeedState, subscription: Subscription): string[] {
     const complaints: string[] = [];
     const wanted = said(
