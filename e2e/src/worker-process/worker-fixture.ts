@@ -141,7 +141,7 @@ export class WorkerFixture {
       if (!body.ok) return;
       const { shardId, handovers } = body.value;
       const { releaseRanges = [] } = this.#assignments.get(shardId) ?? {};
-      const waits = handovers.filter(({ state, objects }) => state === 'releasing' && objects > 0);
+      const waits = handovers.filter(({ state }) => state === 'releasing');
       for (const { migration } of waits) {
         const slots = rangesToSlots(
           releaseRanges.filter((range) => range.migration === migration),

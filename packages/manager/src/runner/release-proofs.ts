@@ -7,7 +7,7 @@ import type { SourcesOf } from './observed-commands.ts';
 /** A worker that was heard of later than this has other troubles, ms. */
 const RECENT_MS = 10_000;
 
-/** Slots that a worker has to release, still shows, and another worker has now. */
+/** Slots that a worker has yet to release, and another worker has now. */
 export interface Release {
   readonly migration: string;
   readonly source: Side;
@@ -48,7 +48,7 @@ export class ReleaseProofs {
   }
 }
 
-/** Releases of which a worker says that they are not over, and that it still shows objects of them. */
+/** Releases of which a worker says that they are not over: it may wait for what the new owner shows. */
 export function waitingReleases(state: ShardConfigState, sourcesOf: SourcesOf, now: number): readonly Release[] {
   return Object.keys(state.shards).flatMap((shardId) => {
     const { other, ...active } = sourcesOf(shardId);
@@ -59,8 +59,8 @@ export function waitingReleases(state: ShardConfigState, sourcesOf: SourcesOf, n
 function ofWorker(state: ShardConfigState, shardId: ShardId, { worker }: WorkerSources, now: number): Release[] {
   if (worker === undefined || now - worker.heardAt >= RECENT_MS) return [];
   const { handovers, replica } = worker.heartbeat;
-  return handovers.flatMap(({ migration, state: at, objects }) => {
-    if (at !== 'releasing' || objects === 0) return [];
+  return handovers.flatMap(({ migration, state: at }) => {
+    if (at !== 'releasing') return [];
     const byOwner = Map.groupBy(slotsOfRelease(state, shardId, migration), (slot) => state.owners[slot] ?? null);
     return [...byOwner].flatMap(([owner, slots]) =>
       // Nobody shows what nobody has.

@@ -109,6 +109,18 @@ describe('a slot is released only when its new shard shows all that the old one 
     expect(w.source.peer.store.has('new#1')).toBe(true);
   });
 
+  test('nor is anything waited for that is deleted meanwhile', async () => {
+    const { api, w } = await warmWorkers('old#1');
+    expect(await w.verified()).toBe(true);
+    api.change('ADDED', 'new#1');
+    await until(() => w.source.peer.store.has('new#1') && w.target.peer.store.has('new#1'));
+    w.commit();
+    api.change('DELETED', 'new#1');
+    await until(() => w.source.peer.store.size === 0);
+    expect(await w.proved(5_000)).toBe(true);
+    await w.source.settled(SlotState.Hidden);
+  });
+
   test('a deletion meanwhile ends it, and a slot that is taken back keeps it', async () => {
     const { api, w } = await warmWorkers('old#1');
     expect(await w.verified()).toBe(true);

@@ -46,15 +46,23 @@ export function lateObjects(
   roles: SlotRoles | undefined,
 ): ReadonlyMap<number, LateObjects> {
   const late = new Map<number, LateObjects>();
-  for (const slot of leaving) {
-    if (roles?.[slot] !== SlotRole.Release) continue;
-    const position = books.verified.position(slot);
+  const released = leaving.filter((slot) => roles?.[slot] === SlotRole.Release);
+  // Slots of one move were compared at one position.
+  for (const [position, slots] of Map.groupBy(released, (slot) => books.verified.position(slot))) {
     const changes = position === undefined ? undefined : books.ring.since(position);
-    const joined = changes?.filter((change) => change.joined && change.slot === slot);
-    if (joined === undefined) late.set(slot, { uids: undefined, until: books.horizon });
-    else if (joined.length > 0) {
-      const until = joined.map(({ version }) => version).reduce(newerOf);
-      late.set(slot, { uids: new Set(joined.map(({ uid }) => uid)), until });
+    const joined =
+      changes &&
+      Map.groupBy(
+        changes.filter((change) => change.joined),
+        ({ slot }) => slot,
+      );
+    for (const slot of slots) {
+      const those = joined?.get(slot);
+      if (joined === undefined) late.set(slot, { uids: undefined, until: books.horizon });
+      else if (those !== undefined) {
+        const until = those.map(({ version }) => version).reduce(newerOf);
+        late.set(slot, { uids: new Set(those.map(({ uid }) => uid)), until });
+      }
     }
   }
   return late;

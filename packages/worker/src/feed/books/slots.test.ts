@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { SlotRole } from '../../slots/slot-plan.ts';
 import { resumeExporter } from './difference.ts';
 import { beginLoad, completeLoad, offerItem } from './load.ts';
 import { reconcileSlots } from './slots.ts';
@@ -44,6 +45,21 @@ describe('slots', () => {
     expect(subscription.slots[0]).toBe(SlotState.Shown);
     expect(subscription.initialPending).toBe(false);
     expect(peer.store.has('u2')).toBe(true);
+  });
+
+  test('that are released leave late objects of other slots where they are', () => {
+    const { feed, peer } = loaded(uids);
+    const [first = 0, second = 0] = new Set(uids.map(slotOf));
+    const shows = (slot: number): number => uids.filter((uid) => slotOf(uid) === slot && peer.store.has(uid)).length;
+    const released = everything.with(first, SlotRole.Release);
+    const before = shows(first);
+    expect(before).toBeGreaterThan(0);
+    reconcileSlots(feed, released);
+    // Nobody has compared them: all of them are late.
+    expect(shows(first)).toBe(before);
+    feed.verified.compared([second], 'm', feed.position);
+    reconcileSlots(feed, released.with(second, SlotRole.Release));
+    expect([shows(first), shows(second)]).toEqual([before, 0]);
   });
 
   test('that are withdrawn delete exactly their objects, at the live position', async () => {
