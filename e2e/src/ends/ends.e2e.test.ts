@@ -1,7 +1,13 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { resourcePath } from '@shard-controller/shared/kubernetes';
 import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { resolveBinary } from '../cluster/binaries.ts';
+import { kubeconfig } from '../cluster/credentials.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { install } from '../install/index.ts';
 
@@ -217,6 +223,81 @@ describe('moves and those who read', () => {
       end.abort();
       await Promise.all(reading);
     }
+  });
+});
+
+describe('kubectl shard', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kubectl-shard-test-'));
+  const kubeconfigFile = join(folder, 'kubeconfig');
+
+  beforeAll(() => {
+    const { apiServerUrl: server, caPem, adminToken: token } = cluster;
+    writeFileSync(kubeconfigFile, kubeconfig({ server, caPem, token }), { mode: 0o600 });
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  interface Ran {
+    readonly exit: number;
+    readonly out: string;
+    readonly err: string;
+  }
+
+  /** The program that a build leaves, with the real kubectl. */
+  function shard(...args: readonly string[]): Promise<Ran> {
+    const program = join(import.meta.dirname, '../../../dist/kubectl-shard');
+    const flags = ['--kubeconfig', kubeconfigFile, '--namespace', NAMESPACE];
+    const env = { ...process.env, KUBECTL: resolveBinary('kubectl') };
+    return new Promise((resolve) => {
+      execFile(process.execPath, [program, ...flags, ...args], { env, maxBuffer: 2 ** 26 }, (error, out, err) => {
+        resolve({ exit: typeof error?.code === 'number' ? error.code : 0, out, err });
+      });
+    });
+  }
+
+  test('shows a fleet, where an object is and why, and what would move', async () => {
+    expect(await shard('status', '--wait', 'read')).toMatchObject({ exit: 0, err: '' });
+    expect((await shard('get', 'read')).out).toMatch(/shard-000 +read-a-0 +Running/);
+    expect((await shard('top', '--sort', 'objects')).out).toContain('configmaps');
+    const where = await shard('where', 'configmap/kube-root-ca.crt');
+    expect(where.out).toMatch(
+      /in monitoring\/read: shard-00\d \(pod read-a-\d\), slot \d+\n +since \d+\w ago\n +because of /,
+    );
+    expect((await shard('plan', 'read', '--shards', '4')).out).toMatch(
+      /64 of 256 slots would move \(25%\), the least possible is 64/,
+    );
+    const events = await shard('events', 'read', '--limit', '500');
+    const migration = /migration (g\d+-m\d+)/.exec(events.out)?.[1] ?? '';
+    expect((await shard('explain', 'read', migration)).out).toMatch(
+      /Preparation[\s\S]*Verification[\s\S]*completed after/,
+    );
+    expect(await shard('check')).toMatchObject({ exit: 0, out: expect.stringContaining('all is well') });
+    await expect
+      .poll(() => shard('verify', 'read'))
+      .toMatchObject({ exit: 0, out: expect.stringMatching(/pods +\d+ +\d+ +equal/) });
+  });
+
+  test('drains a worker on request', async () => {
+    const before = (await pods('read')).find(({ metadata }) => metadata.name === 'read-a-1')?.metadata.uid;
+    expect((await shard('drain', 'shard-001', 'read', '--dry-run')).out).toContain('would be done: pod read-a-1');
+    expect(await shard('drain', 'shard-001', 'read', '--yes')).toMatchObject({ exit: 0 });
+    await expect
+      .poll(
+        async () => (await pods('read')).find(({ metadata }) => metadata.name === 'read-a-1')?.metadata.uid ?? before,
+      )
+      .not.toBe(before);
+    await ready('read');
+  });
+
+  test('gathers what a bug report needs, and no token', async () => {
+    const file = join(folder, 'diagnose.tgz');
+    const { exit, err } = await shard('diagnose', '--file', file);
+    expect({ exit, err }).toEqual({ exit: 0, err: expect.not.stringContaining('shardinstances') });
+    const listed = await new Promise<string>((resolve) => {
+      execFile('tar', ['-xzOf', file], { maxBuffer: 2 ** 28 }, (_, out) => resolve(out));
+    });
+    expect(listed).toContain('read-shard-000');
+    expect(listed).not.toContain(cluster.adminToken);
   });
 });
 

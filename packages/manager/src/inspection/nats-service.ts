@@ -8,7 +8,7 @@ export interface ServiceEndpoint {
   /** Told by INFO: schemas of question and answer, as JSON texts. */
   readonly metadata: Readonly<Record<string, string>>;
   /** The answer to a request's bytes. A rejection becomes an error answer; one with a `code` names it. */
-  answer(request: Uint8Array): Promise<object>;
+  readonly answer: (request: Uint8Array) => Promise<object>;
 }
 
 export interface ServiceOptions {

@@ -8,10 +8,13 @@ const subscription = (id: number, awaited: number, stalled = 0) => ({
 });
 
 test('a watch is lost whose exporter stays away, sooner where it has another one, or takes nothing', () => {
-  const ids = (...all: ReturnType<typeof subscription>[]): number[] => lostSubscriptions(all).map(({ id }) => id);
+  const ids = (...all: ReturnType<typeof subscription>[]): number[] => lostSubscriptions(all, 0).map(({ id }) => id);
   expect(ids(subscription(1, 60_000))).toEqual([]);
   expect(ids(subscription(1, 60_001))).toEqual([1]);
   expect(ids(subscription(1, 5_001), subscription(2, 5_001))).toEqual([1]);
+  // A thousand watches come back one after the other.
+  expect(lostSubscriptions([subscription(1, 260_000)], 1_000)).toEqual([]);
+  expect(lostSubscriptions([subscription(1, 260_001)], 1_000)).toHaveLength(1);
   expect(ids(subscription(1, 0, 60_001), subscription(2, 0))).toEqual([1]);
 });
 

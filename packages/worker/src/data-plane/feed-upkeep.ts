@@ -7,6 +7,8 @@ import { KindOutages } from './kind-outages.ts';
 
 /** client-go's back-off between two watches ends at 30 s; who stays away longer does not come back. ms. */
 const AWAIT_LIMIT_MS = 60_000;
+/** Per watch that is waited for: client-go sends 5 requests per second to an API group, kube-state-metrics leaves it so. ms. */
+const REQUEST_TURN_MS = 200;
 /** The same for a watch that the exporter has replaced on the same feed. ms. */
 const REPLACED_LIMIT_MS = 5_000;
 /** An exporter that takes nothing for so long while its queue is full is cut off; it then starts over. ms. */
@@ -37,9 +39,12 @@ export class FeedUpkeep {
   /** To be called twice a second. */
   tick(feeds: readonly Feed[]): void {
     const { clock, logger } = this.#options;
+    const awaited = feeds
+      .flatMap(({ state }) => state?.subscriptions ?? [])
+      .filter(({ awaitedVersion }) => awaitedVersion !== undefined).length;
     for (const feed of feeds) {
       feed.report();
-      for (const lost of lostSubscriptions(feed.state?.subscriptions ?? [])) {
+      for (const lost of lostSubscriptions(feed.state?.subscriptions ?? [], awaited)) {
         logger.warn(
           { awaitedMs: lost.awaitedMs(), stalledMs: lost.stalledMs() },
           'giving up a watch of the exporter: the exporter did not come back or read nothing',
@@ -86,14 +91,18 @@ export class FeedUpkeep {
   }
 }
 
-/** Watches whose exporter does not come back for them, or takes nothing of what they bring. */
+/**
+ * Watches whose exporter does not come back for them, or takes nothing of what they bring.
+ * @param awaited number of watches, over all feeds, for which it has yet to come back: they take turns.
+ */
 export function lostSubscriptions<S extends Pick<Subscription, 'id' | 'awaitedMs' | 'stalledMs'>>(
   subscriptions: readonly S[],
+  awaited: number,
 ): S[] {
   const newest = Math.max(0, ...subscriptions.map(({ id }) => id));
   return subscriptions.filter((each) => {
     // An exporter that asked again on the same feed does not come back for the watch that it left.
-    const limit = each.id < newest ? REPLACED_LIMIT_MS : AWAIT_LIMIT_MS;
+    const limit = each.id < newest ? REPLACED_LIMIT_MS : AWAIT_LIMIT_MS + awaited * REQUEST_TURN_MS;
     return each.awaitedMs() > limit || each.stalledMs() > STALL_LIMIT_MS;
   });
 }
