@@ -223,7 +223,7 @@ describe('a feed whose resourceVersion is gone', () => {
   });
 });
 
-describe('a watch that one API server of several holds, and that stands still', () => {
+describe('a watch that one API server of several holds, and that has frozen', () => {
   async function frozenRig(): Promise<Rig> {
     const api = new ScriptedApiServer();
     for (const uid of ['a', 'b', 'c']) api.change('ADDED', uid);

@@ -269,7 +269,7 @@ export class FeedWatch {
     try {
       return await peekAfter(this.#feed.reader, position, scope.list(), signal);
     } catch {
-      // It may have met the very server that stands still: the next one meets another.
+      // It may have met the very server that has frozen: the next one meets another.
       return undefined;
     }
   }
