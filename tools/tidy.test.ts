@@ -40,11 +40,7 @@ const WORDS_OF_PAGES: readonly Rule[] = [
   { pattern: /\bunder way\b/i, instead: '"in progress"', wrong: ['a move is under way'] },
   { pattern: /\b(get|gets|got) on with\b|\bgets on\b/i, instead: '"makes progress"', wrong: ['it gets on with it'] },
   { pattern: /\bdoubled series\b/i, instead: '"duplicate series"', wrong: ['doubled series'] },
-  {
-    pattern: /\b(a|missing) right (is|was) (missing|taken)|\brights?\b(?= on `)/i,
-    instead: '"permission"',
-    wrong: ['a right is missing'],
-  },
+  { pattern: /\brights\b/i, instead: '"permissions"', wrong: ['it has no rights'] },
 ];
 
 /** What has no place in a source file. */

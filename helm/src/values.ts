@@ -90,7 +90,7 @@ const exported = {
   namespacesDenylist: namespaces('Namespaces not to export.'),
   customResourceState: group(
     {
-      enabled: flag(false, 'Whether custom resources are exported. The rights to read them go into `rbac.extraRules`.'),
+      enabled: flag(false, 'Whether custom resources are exported. The permissions to read them go into `rbac.extraRules`.'),
       config: z
         .looseObject({})
         .default({})
@@ -256,7 +256,7 @@ const rbac = group(
     ),
     aggregateClusterRoles: flag(
       true,
-      "Whether the cluster's roles view, edit and admin get rights on ShardConfigs; not where `namespaced`.",
+      "Whether the cluster's roles view, edit and admin get permissions on ShardConfigs; not where `namespaced`.",
     ),
     extraRules: passedOnList('Further rules of what workers may read, as for the kinds of `customResourceState`.'),
   },
