@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
+import { elapse } from '@shard-controller/shared/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ScriptedApiServer, status } from '../upstream/testing/scripted-api-server.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -16,6 +17,8 @@ let stop: AbortController;
 let running: Promise<void>;
 let url: string;
 let isForbidden: boolean;
+/** How much later it is for the worker than for this process, ms. */
+let ahead: number;
 
 /** Pods as scripted; configmaps, with the same objects, as long as they are not forbidden. */
 const upstream: Upstream = {
@@ -42,7 +45,7 @@ async function start(): Promise<void> {
     plane = createDataPlane({
       upstream,
       logger: createLogger({ name: 'test', level: 'fatal' }),
-      clock: systemClock,
+      clock: { ...systemClock, monotonic: () => systemClock.monotonic() + ahead },
       host: '127.0.0.1',
       port: 0,
       onListening: (port) => resolve(`http://127.0.0.1:${port}`),
@@ -53,6 +56,7 @@ async function start(): Promise<void> {
 
 beforeEach(async () => {
   isForbidden = true;
+  ahead = 0;
   api = new ScriptedApiServer();
   for (const uid of ['a', 'b']) api.change('ADDED', uid);
   await start();
@@ -129,4 +133,29 @@ test('an exporter that asks for a forbidden kind again and again has not started
   expect(plane.status().unavailable).toMatchObject([{ kind: 'configmaps', since: 5 }]);
   stop.abort();
   await Promise.all([pods, configMaps]);
+});
+
+test('a kind that Kubernetes does not have is not forgotten between two requests for it', async () => {
+  plane.applyAssignment({ ...assignment, owned: ALL });
+  const pods = reflect('pods', undefined, stop.signal);
+  const ask = async (): Promise<number> => {
+    const answer = await fetch(`${url}/api/v1/secrets?${STREAM}`);
+    await answer.arrayBuffer();
+    return answer.status;
+  };
+  await expect.poll(async () => [await ask(), plane.status().unavailable?.length]).toEqual([404, 1]);
+  await expect.poll(() => plane.status().warm).toBe(true);
+  const cold = new Set<string>();
+  plane.onChange(() => cold.add(plane.status().warmReason));
+  for (let i = 0; i < 5; i++) {
+    // An exporter asks again after a minute at most.
+    ahead += 60_000;
+    expect(await ask()).toBe(404);
+    // Its upkeep comes by.
+    await elapse(700);
+  }
+  expect([...cold].filter((reason) => reason !== '')).toEqual([]);
+  expect(plane.status().unavailable).toMatchObject([{ kind: 'secrets', cause: 'not-served' }]);
+  stop.abort();
+  await pods;
 });

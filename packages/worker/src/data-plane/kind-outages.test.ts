@@ -49,6 +49,11 @@ const broken = new UpstreamFailure('/apis/x/v1/ys', {
   message: 'conversion webhook for x, Kind=Y failed',
 });
 const silent = new Error('it says nothing');
+const unknown = new UnknownKindFailure('apps/v1/ys', {
+  code: 404,
+  reason: 'NotFound',
+  message: 'the API server serves no resource ys in apps/v1',
+});
 
 /** Time passes; once a second all that fail fail again, and all others are heard. */
 function pass(ms: number, fails: (each: Kind, at: number) => unknown = () => undefined): void {
@@ -106,9 +111,8 @@ describe('a kind that fails while the others are well', () => {
   });
 
   test('because Kubernetes itself does not have it is left out at once', () => {
-    const missing = { code: 404, reason: 'NotFound', message: 'the API server serves no resource ys in apps/v1' };
     kinds = [kind(), kind({ state: undefined })];
-    pass(500, (each) => (each === kinds[1] ? new UnknownKindFailure('apps/v1/ys', missing) : undefined));
+    pass(500, (each) => (each === kinds[1] ? unknown : undefined));
     expect(kinds[1]?.outage?.cause).toBe('not-served');
   });
 
@@ -196,6 +200,16 @@ describe('an API server that is broken itself', () => {
     expect(left()).toEqual([false, false, false]);
     pass(1_500, (each) => (each === one ? forbidden : undefined));
     expect(left()).toEqual([false, false, true]);
+  });
+
+  test('is given no time for a kind that it does not have', () => {
+    const one = kind({ state: undefined });
+    kinds = [kind(), kind(), kind()];
+    pass(30_000);
+    pass(20_000, () => silent);
+    kinds.push(one);
+    pass(500, (each) => (each === one ? unknown : silent));
+    expect(left()).toEqual([false, false, false, true]);
   });
 
   test('leaves those left out that were before', () => {

@@ -5,12 +5,10 @@ import { UpstreamFailure } from '../upstream/index.ts';
 import { STALE_MS } from './feed-census.ts';
 
 /**
- * How long a kind has to fail while most others are well before it is left out. One that discovery does not have needs
- * none; an answer of the API server that all others contradict needs little; a conversion webhook may be restarting; and
- * who says nothing may be busy. ms.
+ * How long a kind has to fail while most others are well before it is left out. An answer of the API server that all
+ * others contradict needs little; a conversion webhook may be restarting; and who says nothing may be busy. ms.
  */
-export const PATIENCE_MS: Readonly<Record<TroubleNature, number>> = {
-  unknown: 0,
+export const PATIENCE_MS: Readonly<Record<Exclude<TroubleNature, 'unknown'>, number>> = {
   refused: 4_000,
   failing: 10_000,
   slow: 20_000,
@@ -43,8 +41,9 @@ export interface JudgedFeed extends Pick<Feed, 'isQuiet' | 'connected' | 'answer
 
 /**
  * Tells a kind that is broken from an API server that is: a kind whose reads keep failing while those of most others have
- * been well for as long. While nothing is well, or others are still coming back, no kind is judged; while several wait for
- * answers, too, none is said to be silent. A judgement stands until the exporter shows all of the kind again: what is half mended must not hold back the rest.
+ * been well for as long. While nothing is well, or others are still coming back, no kind is judged but one that this
+ * version of Kubernetes does not have; while several wait for answers, too, none is said to be silent. A judgement stands
+ * until the exporter shows all of the kind again: what is half mended must not hold back the rest.
  */
 export class KindOutages<F extends JudgedFeed> {
   #wellSince = new Map<F, number>();
@@ -80,7 +79,7 @@ export class KindOutages<F extends JudgedFeed> {
         continue;
       }
       const mayJudge = othersSince !== undefined && now >= this.#recoversUntil;
-      const seen = mayJudge ? this.#broken(feed, now, probedAt, othersSince) : undefined;
+      const seen = absence(feed, now) ?? (mayJudge ? this.#broken(feed, now, probedAt, othersSince) : undefined);
       const [trouble] = feed.outage === undefined ? [] : feed.trouble.at(now);
       const found = seen ?? (trouble === undefined ? undefined : findingOf(trouble));
       if (found === undefined) continue;
@@ -94,6 +93,7 @@ export class KindOutages<F extends JudgedFeed> {
   #broken(feed: F, now: number, probedAt: number, othersSince: number): Finding | undefined {
     // The newest failure counts, not the clock: a process that stalled has sent no request meanwhile.
     const isLasting = ({ since, failedAt, nature }: Trouble): boolean => {
+      if (nature === 'unknown') return false;
       const from = nature === 'slow' ? Math.max(since, this.#busyUntil) : since;
       return failedAt - Math.max(from, othersSince) >= PATIENCE_MS[nature];
     };
@@ -105,6 +105,12 @@ export class KindOutages<F extends JudgedFeed> {
     const isDeaf = feed.state?.filled === true && now - heardBy > DEAF_MS;
     return isDeaf ? silence(proofAt) : undefined;
   }
+}
+
+/** This version of Kubernetes does not have the kind: that is so however the others are, and however soon it is asked. */
+function absence({ trouble }: JudgedFeed, now: number): Finding | undefined {
+  const found = trouble.at(now).find(({ nature }) => nature === 'unknown');
+  return found && findingOf(found);
 }
 
 interface Finding {

@@ -246,6 +246,8 @@ export class Feed {
       return await work();
     } finally {
       this.#waiting--;
+      // One that was refused at once has been seen by nobody.
+      this.noteUse();
     }
   }
 
