@@ -42,7 +42,11 @@ export default defineConfig({
           name: 'unit',
           testTimeout: 5 * PATIENCE_MS,
           hookTimeout: 5 * PATIENCE_MS,
-          include: ['{packages/*,helm,e2e}/src/**/*.test.ts', 'tools/*.test.ts', 'tools/{generate,rooms,test-run}/*.test.ts'],
+          include: [
+            '{packages/*,helm,e2e}/src/**/*.test.ts',
+            'tools/*.test.ts',
+            'tools/{generate,rooms,test-run}/*.test.ts',
+          ],
           exclude: ['**/*.integration.test.ts', '**/*.e2e.test.ts'],
         },
       },

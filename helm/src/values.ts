@@ -90,7 +90,10 @@ const exported = {
   namespacesDenylist: namespaces('Namespaces not to export.'),
   customResourceState: group(
     {
-      enabled: flag(false, 'Whether custom resources are exported. The permissions to read them go into `rbac.extraRules`.'),
+      enabled: flag(
+        false,
+        'Whether custom resources are exported. The permissions to read them go into `rbac.extraRules`.',
+      ),
       config: z
         .looseObject({})
         .default({})

@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), 'shard-controller-images-test-'));
 
 const json = (...path: readonly string[]) => JSON.parse(readFileSync(join(...path), 'utf8'));
 const build = (name: string): string =>
-  execFileSync('tools/images.sh', [join(folder, name)], { cwd: root, encoding: 'utf8' });
+  execFileSync(join(root, 'tools', 'images.sh'), [join(folder, name)], { encoding: 'utf8' });
 
 interface Unpacked {
   readonly layout: string;

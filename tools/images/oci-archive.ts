@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 /** What a container of an image runs, as in the OCI image specification (`config`). */
-export interface ImageConfig {
+interface ImageConfig {
   /** `65532:65532`; numeric, so that a kubelet can tell that it is not root. */
   readonly user: string;
   readonly entrypoint: readonly string[];

@@ -137,7 +137,7 @@ describe('pods', () => {
       const manifests = await rendered(values, { apiVersions });
       const users = manifests.flatMap((manifest) => podTemplateOf(manifest)?.spec.securityContext?.['runAsUser'] ?? []);
       const { WORKER_FIXED_USER } = environmentOf(one(manifests, 'Deployment', 'shard-controller-manager'));
-      return `${[...new Set(users)].join()} ${WORKER_FIXED_USER}`;
+      return `${[...new Set(users)].map(String).join()} ${WORKER_FIXED_USER}`;
     };
     expect(await fixed({})).toBe('65532 true');
     expect(await fixed({ platform: 'openshift' })).toBe(' false');

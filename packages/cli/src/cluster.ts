@@ -87,7 +87,7 @@ const instanceSchema = z.looseObject({
 });
 
 export type ConfigSeen = z.infer<typeof configSchema>;
-export type InstanceSeen = z.infer<typeof instanceSchema>;
+type InstanceSeen = z.infer<typeof instanceSchema>;
 type ReplicaSeen = z.infer<typeof replicaSchema>;
 
 /** A ShardConfig with its shards, by shard id. */

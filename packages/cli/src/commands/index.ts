@@ -1,4 +1,4 @@
-export { type Check, drawChecks, runChecks } from './check.ts';
+export { drawChecks, runChecks } from './check.ts';
 export { drawDecisions, drawExplanation } from './decisions.ts';
 export { diagnose } from './diagnose.ts';
 export { drawTop, drawTree, isSortKey } from './get.ts';

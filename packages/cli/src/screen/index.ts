@@ -1,3 +1,3 @@
-export { type Format, faint, green, type Output, parseFormat, red, show, yellow } from './output.ts';
-export { type Column, table } from './table.ts';
+export { faint, green, type Output, parseFormat, red, show, yellow } from './output.ts';
+export { table } from './table.ts';
 export { age, bar, count, percent, seconds } from './units.ts';

@@ -2,7 +2,7 @@ import { projectedOwners, type ShardConfigState, type ShardId, shardIdOf } from 
 import { planBalance } from './planner.ts';
 import { strategyNamed } from './strategies/index.ts';
 
-export interface DryRunMove {
+interface DryRunMove {
   readonly from: ShardId | null;
   readonly to: ShardId;
   readonly slots: number;

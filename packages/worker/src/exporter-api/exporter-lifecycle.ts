@@ -20,7 +20,7 @@ export const SETTLE_MS = 1_000;
  */
 export const RESUME_MS = 10_000;
 /** Should it never start over, it is waited for so long. ms. */
-export const RESTART_LIMIT_MS = 10_000;
+const RESTART_LIMIT_MS = 10_000;
 /** An exporter's watches and the one of the definitions are opened at about the same time, in any order. ms. */
 const SAME_START_MS = 1_000;
 /** What it opens so long after that is of its second start. ms. */
