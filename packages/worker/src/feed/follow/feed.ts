@@ -356,7 +356,13 @@ export class Feed {
   async #prove(signal: AbortSignal, version?: string): Promise<string> {
     if (version !== undefined && this.hasReached(version)) return version;
     const { clock, proofs } = this.#context;
-    this.#proven = await proveFeed(this, clock, proofs, signal);
+    try {
+      this.#proven = await proveFeed(this, clock, proofs, signal);
+    } catch (error) {
+      // Asked until there is an answer: whether it stays so decides whether moves wait for it.
+      if (error instanceof UpstreamFailure && !this.trouble.has('question')) this.checkHistory();
+      throw error;
+    }
     return this.#proven;
   }
 
