@@ -1,22 +1,22 @@
+import { causeOfError, causeOfStatus, type FailureCause, KubernetesError } from '@shard-controller/shared/kubernetes';
 import { Backoff } from '@shard-controller/shared/runtime';
 import { UpstreamFailure } from './upstream-failure.ts';
 
 const MAX_RETRY_AFTER_MS = 10_000;
 
-/** Causes by the code of what was thrown; `connection` is a connection that broke. */
-const CAUSES: Readonly<Record<string, string>> = {
-  SC_WIRE_FORMAT: 'format',
+/** Causes by the code of what was thrown. */
+const CAUSES: Readonly<Record<string, FailureCause>> = {
+  SC_WIRE_FORMAT: 'malformed',
   SC_TRUNCATED_WATCH: 'truncated',
   SC_SILENT_WATCH: 'silent',
   SC_STALLED_ANSWER: 'timeout',
-  SC_KUBERNETES_TIMEOUT: 'timeout',
-  SC_KUBERNETES_TLS: 'tls',
 };
 
-/** One word per cause, for the metrics: an HTTP status, the reason of a protocol error, or what the connection did. */
-export function causeOf(error: unknown): string {
-  if (error instanceof UpstreamFailure) return error.status === 0 ? error.reason : String(error.status);
-  if (textOf(error, 'reason') === 'ECONNREFUSED') return 'refused';
+/** One word per cause, for the metrics. */
+export function causeOf(error: unknown): FailureCause {
+  // Without a status it is an event of a watch that is none.
+  if (error instanceof UpstreamFailure) return error.status === 0 ? 'malformed' : causeOfStatus(error.status);
+  if (error instanceof KubernetesError) return causeOfError(error);
   return CAUSES[codeOf(error) ?? ''] ?? 'connection';
 }
 

@@ -33,3 +33,4 @@ export {
 export type { KubernetesObject, ObjectList, ObjectMeta, OwnerReference } from './objects.ts';
 export type { Query } from './request-encoding.ts';
 export { type ResourceAddress, resourcePath } from './resource-path.ts';
+export { causeOfError, causeOfStatus, type FailureCause } from './failure-cause.ts';

@@ -1,10 +1,10 @@
+import type { FailureCause } from '../client/index.ts';
 import { Counter, type Registry } from 'prom-client';
-import type { ReflectorFailureCause } from './reflector-failure.ts';
 
 /** What a reflector counts. */
 export interface ReflectorMetrics {
   /** A list or watch failed. */
-  failure(cause: ReflectorFailureCause): void;
+  failure(cause: FailureCause): void;
   /** A complete list was delivered. */
   listed(): void;
   /** A watch was opened. */

@@ -1,9 +1,15 @@
 import type { Readable } from 'node:stream';
 import type { Logger } from '../../observability/index.ts';
 import { type Clock, fullJitter, systemClock } from '../../runtime/index.ts';
-import { errorOfResponse, type KubernetesClient, parseRetryAfter, type StreamResponse } from '../client/index.ts';
+import {
+  errorOfResponse,
+  type FailureCause,
+  type KubernetesClient,
+  parseRetryAfter,
+  type StreamResponse,
+} from '../client/index.ts';
 import { type Invalid, ObjectCache, type Parsed, type Staging } from './object-cache.ts';
-import { ReflectorFailure, type ReflectorFailureCause, reflectorFailureOf } from './reflector-failure.ts';
+import { ReflectorFailure, reflectorFailureOf } from './reflector-failure.ts';
 import { noReflectorMetrics, type ReflectorMetrics } from './reflector-metrics.ts';
 import { compareResourceVersion } from './resource-version.ts';
 import { endsInitialEvents, resourceVersionOf, type WatchFrame, watchFrames } from './watch-frames.ts';
@@ -66,7 +72,7 @@ const WARN_AGAIN_MS = 60_000;
 const NO_STREAMING = [400, 405, 422];
 const SILENCE_MS = 90_000;
 /** Failures that a fresh list would meet as well. */
-const POSITION_UNTOUCHED: ReadonlySet<ReflectorFailureCause> = new Set([
+const POSITION_UNTOUCHED: ReadonlySet<FailureCause> = new Set([
   'connection',
   'forbidden',
   'throttled',
@@ -96,7 +102,7 @@ export class Reflector<T> {
   #attempt = 0;
   #failedWatches = 0;
   #silentWatches = 0;
-  #warned: { readonly cause: ReflectorFailureCause; readonly at: number } | undefined;
+  #warned: { readonly cause: FailureCause; readonly at: number } | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;

@@ -116,7 +116,7 @@ describe('a feed that opens', () => {
     const { feed, slept, counted } = newFeed(api);
     await until(() => feed.state?.filled === true);
     expect(slept.some((ms) => ms >= 4_000 && ms < 6_000)).toBe(true);
-    expect(counted).toContain('load 429');
+    expect(counted).toContain('load throttled');
   });
 
   test('asks again for an answer that stalls', async () => {

@@ -339,7 +339,7 @@ export class FeedWatch {
     if (signal.aborted) return;
     // A watch that ends at its time is opened again at once; one that ends right after its start must not spin.
     if (frames === 0 && clock.monotonic() - openedAt < STEADY_MS) {
-      this.#context.metrics?.reconnect?.(this.#feed.resource, 'short');
+      this.#context.metrics?.reconnect?.(this.#feed.resource, 'short-watch');
       await clock.sleep(this.#backoff.next(), signal);
     } else {
       this.#backoff.reset();
