@@ -1,5 +1,5 @@
 import { isExposedRole, type SlotRoles } from '../../slots/index.ts';
-import { FAR_VERSION, type FrameView, isNewer, newerOf, UNKNOWN_VERSION } from '../../wire/index.ts';
+import { FAR_VERSION, type FrameView, isNewer, UNKNOWN_VERSION } from '../../wire/index.ts';
 import { upsert } from './events.ts';
 import type { FeedState } from './state.ts';
 import { SlotState, type Subscription } from './subscription.ts';
@@ -74,6 +74,7 @@ export function compareWithList(
   }
   const stale = new Map<string, { readonly namespace: string; readonly name: string }>();
   for (const [uid, object] of seen) {
+    // I2
     if (!state.scope.has(object.slot)) continue;
     const entry = state.index.get(uid);
     if (entry !== undefined && (entry.version === object.version || isNewer(entry.version, version))) continue;
@@ -93,12 +94,11 @@ export function compareWithList(
 
 /** Applies the body of an object that was fetched because it differed. */
 export function applyFetched(state: FeedState, object: Uint8Array, view: FrameView): void {
-  state.received++;
-  state.receivedBytes += object.length;
+  state.noteReceived(object.length);
   const frame = state.codec.event('MODIFIED', state.kind, object);
   state.codec.readWhole(frame, view);
   const version = view.resourceVersion();
-  state.horizon = newerOf(version, state.horizon);
+  state.see(version);
   upsert(state, view.uid(), version, view, 0, frame.length);
   for (const subscription of state.subscriptions) state.keepResumePoint(subscription, version);
 }
@@ -106,10 +106,7 @@ export function applyFetched(state: FeedState, object: Uint8Array, view: FrameVi
 /** The difference is written: the watch continues from `version`. */
 export function completeRelist(state: FeedState, version: string): void {
   if (!state.unsharded && isNewer(state.knownFrom, state.position)) startOver(state, version);
-  state.position = version;
-  state.horizon = newerOf(version, state.horizon);
-  if (isNewer(state.censusFloor, version)) state.censusFloor = version;
-  state.offPosition.clear();
+  state.goOnFrom(version);
   for (const subscription of state.subscriptions) subscription.bookmark(version);
   state.flush();
 }
@@ -119,9 +116,8 @@ export function completeRelist(state: FeedState, version: string): void {
  * to list again. What there was where the watch stopped would not tell, for a load may have been ahead of that.
  */
 function startOver(state: FeedState, version: string): void {
-  state.ring.reset(version);
   closeUnknown(state);
-  if (state.filled) state.knownFrom = version;
+  state.forgetUntil(version);
 }
 
 /**
@@ -129,7 +125,6 @@ function startOver(state: FeedState, version: string): void {
  * `version` never happened, and each object may differ under a version that was seen before. A comparison follows.
  */
 export function rewind(state: FeedState, version: string): void {
-  const lost = state.horizon;
   // What an exporter from before this process holds cannot be learned from any list.
   closeUnknown(state);
   for (const subscription of state.subscriptions) {
@@ -137,14 +132,7 @@ export function rewind(state: FeedState, version: string): void {
     for (const slot of subscription.late.keys()) subscription.late.set(slot, version);
   }
   for (const [, entry] of state.index.entries()) entry.version = UNKNOWN_VERSION;
-  state.lostUntil = newerOf(state.lostUntil, lost);
-  state.position = version;
-  state.horizon = version;
-  // Nothing can be counted until the difference is written: `position` is ahead of that.
-  state.censusFloor = FAR_VERSION;
-  state.verified.forget();
-  state.knownFrom = state.filled ? version : FAR_VERSION;
-  state.ring.reset(version);
+  state.goBackTo(version);
 }
 
 /** Ends the watches of exporters that may hold objects which this feed has never seen. */

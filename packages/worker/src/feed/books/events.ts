@@ -6,8 +6,7 @@ import { SlotState } from './subscription.ts';
 
 /** Applies one watch event; `wireStart` and `wireEnd` bound the whole frame in the view's buffer. */
 export function applyEvent(state: FeedState, view: FrameView, wireStart: number, wireEnd: number): void {
-  state.received++;
-  state.receivedBytes += wireEnd - wireStart;
+  state.noteReceived(wireEnd - wireStart);
   const version = view.resourceVersion();
   if (view.type === 'BOOKMARK') {
     state.advance(version);
@@ -32,10 +31,10 @@ function remove(
   const entry = state.index.get(uid);
   const slot = entry?.slot ?? state.slotOf(view);
   if (!state.scope.has(slot)) {
-    state.unsolicited++;
+    state.noteUnsolicited();
     return;
   }
-  state.tombstones?.set(uid, version);
+  state.noteDeleted(uid, version);
   state.ring.push({ uid, version, slot, namespace: entry?.namespace ?? view.namespace(), joined: false });
   let frame: Buffer | undefined;
   if (entry !== undefined && entry.sent !== 0) state.index.noteEvent(slot, wireEnd - wireStart);
@@ -64,7 +63,7 @@ export function upsert(
   if (entry === undefined) {
     const slot = state.slotOf(view);
     if (!state.scope.has(slot)) {
-      state.unsolicited++;
+      state.noteUnsolicited();
       return;
     }
     entry = state.index.add(uid, slot, view.namespace(), view.name(), version);
@@ -73,6 +72,7 @@ export function upsert(
   } else if (isNewer(version, entry.version)) entry.version = version;
   else return;
   const novelty = state.judge(entry, view);
+  // I4, I5
   for (const subscription of state.subscriptions) {
     if ((subscription.slots[entry.slot] as number) < SlotState.Loading) continue;
     if (state.isQuiet(subscription, entry.slot)) continue;

@@ -1,4 +1,4 @@
-import { type FrameView, isNewer, newerOf } from '../../wire/index.ts';
+import { type FrameView, isNewer } from '../../wire/index.ts';
 import { finishState } from './slots.ts';
 import type { FeedState } from './state.ts';
 import { SlotState, type Subscription } from './subscription.ts';
@@ -13,7 +13,7 @@ export type LoadCoverage = ReadonlyMap<Subscription, Uint32Array>;
 
 /** Begins a load of all slots that are marked for it. Tombstones are kept until it is completed or abandoned. */
 export function beginLoad(state: FeedState): LoadCoverage {
-  state.tombstones = new Map();
+  state.beginLoad();
   const coverage = new Map<Subscription, Uint32Array>();
   for (const subscription of state.subscriptions) {
     const marks = new Uint32Array(state.slotCount);
@@ -31,7 +31,7 @@ export function beginLoad(state: FeedState): LoadCoverage {
 /**
  * Applies one object of a load. It goes to a subscription that has not been sent it, unless it was deleted after the
  * load's snapshot. An item that is ahead of the watch goes to every subscription that shows its slot, or to none: the watch
- * will not bring it again once the index has it. Throws when the list is older than the watch.
+ * will not bring it again once the index has it (I4, I5). Throws when the list is older than the watch.
  */
 export function offerItem(
   state: FeedState,
@@ -40,8 +40,7 @@ export function offerItem(
   wireStart: number,
   wireEnd: number,
 ): void {
-  state.received++;
-  state.receivedBytes += wireEnd - wireStart;
+  state.noteReceived(wireEnd - wireStart);
   const uid = view.uid();
   if (uid === '') return;
   const version = view.resourceVersion();
@@ -49,6 +48,7 @@ export function offerItem(
   if (grave !== undefined && !isNewer(version, grave)) return;
   const known = state.index.get(uid);
   const slot = known?.slot ?? state.slotOf(view);
+  // I2
   if (!state.scope.has(slot)) return;
   const isAhead = known === undefined || isNewer(version, known.version);
   const takers: Subscription[] = [];
@@ -62,7 +62,7 @@ export function offerItem(
   }
   const entry = known ?? state.index.add(uid, slot, view.namespace(), view.name(), version);
   entry.version = version;
-  state.horizon = newerOf(version, state.horizon);
+  state.see(version);
   const novelty = state.judge(entry, view);
   for (const subscription of isAhead ? state.subscriptions : takers) {
     if ((subscription.slots[slot] as number) < SlotState.Loading || state.isQuiet(subscription, slot)) continue;
@@ -73,18 +73,14 @@ export function offerItem(
 
 /** The load has delivered everything as of `version`: its slots are sent, and acknowledged in due course. */
 export function completeLoad(state: FeedState, coverage: LoadCoverage, version: string): void {
-  if (!state.filled) state.knownFrom = version;
-  state.filled = true;
-  state.horizon = newerOf(version, state.horizon);
-  state.censusFloor = newerOf(version, state.censusFloor);
-  state.tombstones = undefined;
+  state.fill(version);
+  state.endLoad();
   for (const [subscription, marks] of coverage) {
     if (subscription.closed) continue;
     for (let slot = 0; slot < marks.length; slot++) {
       if (covers(subscription, marks, slot)) subscription.slots[slot] = SlotState.Sent;
     }
-    // Its acknowledgement says where it is.
-    if (!state.unsharded) state.offPosition.delete(subscription);
+    if (!state.unsharded) state.isOnPosition(subscription);
     finishState(state, subscription, marks);
   }
   state.flush();
@@ -93,7 +89,7 @@ export function completeLoad(state: FeedState, coverage: LoadCoverage, version: 
 
 /** The load has failed: its slots wait for another one. */
 export function abandonLoad(state: FeedState): void {
-  state.tombstones = undefined;
+  state.endLoad();
 }
 
 /** A subscription that ended during the load is served no more: its mark may be another one's by now. */

@@ -64,6 +64,7 @@ function withdraw(state: FeedState, subscription: Subscription, leaving: readonl
       subscription.late.set(slot, kept.until);
       continue;
     }
+    // I4
     index.clearSent(entry, mark);
     state.sendDeletion(subscription, { uid, namespace, name });
   }
@@ -133,7 +134,7 @@ function showSlots(state: FeedState, subscription: Subscription, marks: Uint32Ar
   }
   if (!slots.includes(SlotState.Loading)) {
     subscription.initialPending = false;
-    state.wasWhole = true;
+    state.noteWhole();
   }
   state.changed();
 }
@@ -166,6 +167,7 @@ export function narrowScope(state: FeedState, roles: SlotRoles | undefined): boo
   // One from before this process may still need a deletion in any slot.
   if (subscriptions.some(({ resumedUntil }) => isNewer(resumedUntil, state.position))) return false;
   if (!state.scope.narrow(neededSlots(state.slotCount, roles, subscriptions), state.position)) return false;
+  // I2
   for (const [uid, entry] of state.index.entries()) if (!state.scope.has(entry.slot)) state.index.remove(uid);
   for (const subscription of subscriptions) subscription.bookmark(state.position);
   state.flush();

@@ -16,12 +16,21 @@ import { type IndexEntry, ObjectIndex } from './object-index.ts';
 import { FeedScope, type SlotSet } from './scope.ts';
 import { type SlotCensus, takeCensus } from './slot-census.ts';
 import { Subscription } from './subscription.ts';
+import { FeedVersions } from './versions.ts';
 
 /**
  * What a state of an object means for the exporter: something that it may not know yet, something that it has already
  * been sent, or something new.
  */
 export type Novelty = 'withheld' | 'known' | 'new';
+
+/** Frames and their bytes: read from the API server, and written to the exporter. */
+export interface FeedTraffic {
+  readonly received: number;
+  readonly receivedBytes: number;
+  readonly kept: number;
+  readonly keptBytes: number;
+}
 
 export interface FeedStateOptions {
   readonly kind: ObjectKind;
@@ -62,42 +71,27 @@ export interface FeedStateOptions {
  *
  * The index follows the watch; a load (a list of what was there before) may run ahead of it. Per object the newer
  * resourceVersion wins, so that whatever order items and events arrive in, the exporter ends with the newest state.
+ *
+ * What holds between two events, cited where it is kept, checked by `testing/invariants.ts`:
+ *
+ * - I1: `position` is never newer than `horizon`.
+ * - I2: the index holds objects of the scope only.
+ * - I3: open subscriptions have marks of their own, and the index knows no other mark.
+ * - I4: what an exporter was sent lies in a slot that is loading, sent or shown, or is late in leaving (`Subscription.late`).
+ * - I5: of a slot that is sent or shown the exporter was sent every object in the index that it is to be told of, once
+ *   the watch has brought the deletions that the newest load or relist knew of (`position` has reached `censusFloor`), and while it knows of every restore of a backup.
+ * - I6: `knownFrom` is a position exactly when the feed is `filled`.
+ * - I7: a count as of a version from `censusFloor` on is what there was; the models compare it with the cluster.
  */
-export class FeedState {
+export class FeedState extends FeedVersions {
   readonly kind: ObjectKind;
   readonly codec: FrameCodec;
   readonly diet: Diet | undefined;
   readonly index: ObjectIndex;
-  ring: MembershipRing;
+  readonly ring: MembershipRing;
   readonly subscriptions: Subscription[] = [];
   readonly scope: FeedScope;
-  /** resourceVersion of the newest event of the watch. */
-  position: string;
-  /** Newest resourceVersion known from any source: a load must not be older. */
-  horizon: string;
-  /** Where `horizon` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
-  lostUntil = '';
-  /** Counts are exact for positions from here on: where the newest load or relist stood. */
-  censusFloor: string;
-  /** All objects within the scope are in the index. */
-  filled = false;
-  /** The exporter has shown all of it since it last asked for it from nothing, here or before this process. */
-  wasWhole: boolean;
-  received = 0;
-  kept = 0;
   readonly verified = new VerifiedSlots();
-  /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
-  toldAt: number | undefined;
-  receivedBytes = 0;
-  keptBytes = 0;
-  /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
-  unsolicited = 0;
-  /** Objects deleted since the load in progress began, and when: resourceVersion by uid. Undefined without a load. */
-  tombstones: Map<string, string> | undefined;
-  /** Subscriptions that were sent objects older than the live position since the last flush. */
-  readonly offPosition = new Set<Subscription>();
-  /** From this position on the index knows every object that anybody was ever sent: where the first load stood. */
-  knownFrom = FAR_VERSION;
   readonly slotCount: number;
   readonly quietSlot: number | undefined;
   readonly unsharded: boolean;
@@ -106,23 +100,31 @@ export class FeedState {
   readonly #now: () => number;
   readonly #onChange: () => void;
   readonly #onShed: (() => void) | undefined;
+  /** Subscriptions that were sent objects older than the live position since the last flush. */
+  readonly #offPosition = new Set<Subscription>();
+  #wasWhole: boolean;
+  #toldAt: number | undefined;
+  #unsolicited = 0;
+  #tombstones: Map<string, string> | undefined;
+  #received = 0;
+  #receivedBytes = 0;
+  #kept = 0;
+  #keptBytes = 0;
   #markSequence = 0;
   #subscriptionSequence = 0;
 
   constructor(options: FeedStateOptions) {
+    super(options.position);
     this.kind = options.kind;
     this.codec = options.codec;
     this.diet = options.diet;
-    this.position = options.position;
-    this.horizon = options.position;
-    this.censusFloor = options.position;
     this.index = new ObjectIndex(options.slotCount);
     this.ring = new MembershipRing(options.position);
     this.#slotHash = options.slotHash;
     this.slotCount = options.slotCount;
     this.quietSlot = options.quietSlot;
     this.unsharded = options.unsharded ?? false;
-    this.wasWhole = options.wasWhole ?? false;
+    this.#wasWhole = options.wasWhole ?? false;
     this.#novelty = options.novelty;
     this.scope = new FeedScope(options.scope, options.position);
     this.#now = options.now;
@@ -130,6 +132,27 @@ export class FeedState {
     this.#onShed = options.onShed;
   }
 
+  /** The exporter has shown all of it since it last asked for it from nothing, here or before this process. */
+  get wasWhole(): boolean {
+    return this.#wasWhole;
+  }
+
+  /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
+  get toldAt(): number | undefined {
+    return this.#toldAt;
+  }
+
+  /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
+  get unsolicited(): number {
+    return this.#unsolicited;
+  }
+
+  /** Objects deleted since the load under way began, and when: resourceVersion by uid. Undefined without a load. */
+  get tombstones(): ReadonlyMap<string, string> | undefined {
+    return this.#tombstones;
+  }
+
+  /** A mark is free again when its subscription has ended (I3). */
   subscribe(): Subscription {
     const used = new Set(this.subscriptions.map((subscription) => subscription.mark));
     let mark = 0;
@@ -155,6 +178,7 @@ export class FeedState {
     const at = this.subscriptions.indexOf(subscription);
     if (at < 0) return;
     this.subscriptions.splice(at, 1);
+    // I3
     for (const [, entry] of this.index.entries()) this.index.clearSent(entry, subscription.mark);
     this.#onChange();
   }
@@ -187,15 +211,73 @@ export class FeedState {
     this.#onChange();
   }
 
-  /** The watch has come to `version`. */
-  advance(version: string): void {
-    if (isNewer(version, this.position)) this.position = version;
-    this.horizon = newerOf(version, this.horizon);
+  /** A load begins: what is deleted meanwhile is not to come back by it. */
+  beginLoad(): void {
+    this.#tombstones = new Map();
   }
 
-  /** The watch has missed what led to `version`: when exactly something went is not known. */
-  skip(version: string): void {
-    this.censusFloor = newerOf(version, this.censusFloor);
+  /** The load under way has failed, or is through. */
+  endLoad(): void {
+    this.#tombstones = undefined;
+  }
+
+  override goOnFrom(version: string): void {
+    super.goOnFrom(version);
+    this.#offPosition.clear();
+  }
+
+  override forgetUntil(version: string): void {
+    super.forgetUntil(version);
+    this.ring.reset(version);
+  }
+
+  override goBackTo(version: string): void {
+    super.goBackTo(version);
+    this.verified.forget();
+  }
+
+  noteDeleted(uid: string, version: string): void {
+    this.#tombstones?.set(uid, version);
+  }
+
+  /** An event out of scope: it is left out (I2). */
+  noteUnsolicited(): void {
+    this.#unsolicited++;
+  }
+
+  /** Another watch follows, which may be narrowed better. */
+  forgetUnsolicited(): void {
+    this.#unsolicited = 0;
+  }
+
+  /** Its exporter shows all of it. */
+  noteWhole(): void {
+    this.#wasWhole = true;
+  }
+
+  /** Its exporter has asked for everything from nothing. */
+  noteStart(): void {
+    this.#wasWhole = false;
+  }
+
+  noteReceived(bytes: number): void {
+    this.#received++;
+    this.#receivedBytes += bytes;
+  }
+
+  /** What came and went since the last time. */
+  takeTraffic(): FeedTraffic {
+    const traffic = {
+      received: this.#received,
+      receivedBytes: this.#receivedBytes,
+      kept: this.#kept,
+      keptBytes: this.#keptBytes,
+    };
+    this.#received = 0;
+    this.#receivedBytes = 0;
+    this.#kept = 0;
+    this.#keptBytes = 0;
+    return traffic;
   }
 
   /** Where the object belongs. */
@@ -237,9 +319,9 @@ export class FeedState {
   }
 
   noteSent(bytes: number): void {
-    this.kept++;
-    this.keptBytes += bytes;
-    if (this.unsharded) this.toldAt = this.#now();
+    this.#kept++;
+    this.#keptBytes += bytes;
+    if (this.unsharded) this.#toldAt = this.#now();
   }
 
   /**
@@ -249,7 +331,12 @@ export class FeedState {
   keepResumePoint(subscription: Subscription, version: string): void {
     if (subscription.closesInitialEvents) return;
     if (isNewer(version, this.position)) subscription.bookmark(this.position);
-    else this.offPosition.add(subscription);
+    else this.#offPosition.add(subscription);
+  }
+
+  /** Its acknowledgement says where it is. */
+  isOnPosition(subscription: Subscription): void {
+    this.#offPosition.delete(subscription);
   }
 
   /** Objects of `slots`, and of `namespaces`, in the exporter as of `version`. Throws when it cannot say. */
@@ -259,8 +346,8 @@ export class FeedState {
 
   /** Passes on what was pushed; after objects of a list the exporter's resume point is the live position again. */
   flush(): void {
-    for (const subscription of this.offPosition) subscription.bookmark(this.position);
-    this.offPosition.clear();
+    for (const subscription of this.#offPosition) subscription.bookmark(this.position);
+    this.#offPosition.clear();
     for (const subscription of this.subscriptions.slice()) subscription.flush();
   }
 

@@ -198,7 +198,7 @@ export class Feed {
   noteStart(fromNothing: boolean): void {
     if (fromNothing) {
       this.#wasWhole = false;
-      if (this.state !== undefined) this.state.wasWhole = false;
+      this.state?.noteStart();
     }
     this.#startedBeforeAt = this.#startedAt;
     this.#startedAt = this.#context.clock.monotonic();
@@ -496,15 +496,14 @@ export class Feed {
   /** Adds what went through since the last report to the counters. */
   report(): void {
     const { state } = this;
-    if (state === undefined || (state.received === 0 && state.kept === 0)) return;
-    this.#context.metrics?.frames?.(this.resource, state.received, state.kept);
-    this.#context.metrics?.bytes?.(this.resource, state.receivedBytes, state.keptBytes);
-    state.received = 0;
-    state.kept = 0;
-    state.receivedBytes = 0;
-    state.keptBytes = 0;
+    if (state === undefined) return;
+    const { metrics } = this.#context;
+    const { received, kept, receivedBytes, keptBytes } = state.takeTraffic();
+    if (received === 0 && kept === 0) return;
+    metrics?.frames?.(this.resource, received, kept);
+    metrics?.bytes?.(this.resource, receivedBytes, keptBytes);
     if (state.diet === undefined) return;
-    this.#context.metrics?.cut?.(this.resource, state.diet.cutBytes);
+    metrics?.cut?.(this.resource, state.diet.cutBytes);
     state.diet.cutBytes = 0;
   }
 }

@@ -118,7 +118,7 @@ export class FeedWatch {
             response = await this.#takeSuccessor();
             coveredUntil = response === undefined ? undefined : state.position;
             // What the watch before brought of slots that were left out meanwhile had been asked for.
-            if (response !== undefined) state.unsolicited = 0;
+            if (response !== undefined) state.forgetUnsolicited();
           }
           response ??= await this.#reopen(state, signal);
           await this.#consume(state, response, AbortSignal.any([signal, stop]), coveredUntil);
@@ -345,7 +345,7 @@ export class FeedWatch {
       this.#backoff.reset();
       this.#context.metrics?.reconnect?.(this.#feed.resource, 'end');
       if (!this.#pushdown.narrows || state.unsolicited > 0) await this.#pushdown.present(signal);
-      state.unsolicited = 0;
+      state.forgetUnsolicited();
     }
   }
 

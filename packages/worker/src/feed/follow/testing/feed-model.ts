@@ -9,6 +9,7 @@ import { protobufBookmark, protobufFrame, readEvents } from '../../../wire/testi
 import { resumeExporter } from '../../books/difference.ts';
 import type { FeedState } from '../../books/state.ts';
 import { SlotState, type Subscription } from '../../books/subscription.ts';
+import { brokenFeedInvariants } from '../../books/testing/invariants.ts';
 import { WatchPeer } from '../../books/testing/watch-peer.ts';
 import { Feed } from '../feed.ts';
 import { PODS, testContext } from './feed-context.ts';
@@ -359,7 +360,7 @@ export class FeedModel {
         complaints.push(`exporter ${i} saw an older state of ${peer.regressions.join()}`);
       complaints.push(...this.#risen(peer).map((line) => `exporter ${i} saw ${line}`));
     }
-    complaints.push(...this.#miscounts());
+    complaints.push(...this.#brokenInvariants(), ...this.#miscounts());
     return complaints;
   }
 
@@ -380,6 +381,12 @@ export class FeedModel {
       else if (type === 'ADDED' && Number(version) < (gone.get(uid) ?? 0)) risen.push(`${line} after its deletion`);
     }
     return risen;
+  }
+
+  #brokenInvariants(): string[] {
+    const { state } = this.feed;
+    // A list of what there was before a restore that nobody has noticed yet lacks what only the index still has.
+    return state === undefined || this.#isAhead() ? [] : brokenFeedInvariants(state);
   }
 
   /** Counts of shown slots that are not what there was at a position. */

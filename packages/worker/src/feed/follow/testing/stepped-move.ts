@@ -12,6 +12,7 @@ import {
 import { turns } from '../../../upstream/testing/troubled-upstream.ts';
 import type { FeedState } from '../../books/state.ts';
 import { SlotState, type Subscription } from '../../books/subscription.ts';
+import { brokenFeedInvariants } from '../../books/testing/invariants.ts';
 import { WatchPeer } from '../../books/testing/watch-peer.ts';
 import { Feed } from '../feed.ts';
 import type { Choose } from './every-way.ts';
@@ -139,7 +140,7 @@ export class SteppedMove {
   #complaints(state: FeedState, subscription: Subscription): string[] {
     const { store, regressions, ended } = this.#peer;
     const complaints = regressions.map((uid) => `an older state of ${uid} was shown`);
-    complaints.push(...this.#risen(), ...this.#miscounts(state, subscription));
+    complaints.push(...brokenFeedInvariants(state), ...this.#risen(), ...this.#miscounts(state, subscription));
     if (subscription.late.has(MOVED)) {
       const isDeleted = deletedBy(this.#changes);
       const away = this.#released.filter((uid) => !isDeleted.has(uid) && !store.has(uid));

@@ -1,0 +1,100 @@
+import { FAR_VERSION, isNewer, newerOf } from '../../wire/index.ts';
+
+/**
+ * Where a feed stands, in resourceVersions; each is changed here only.
+ *
+ * By example: the watch has come to 120 (`position`). A load has brought an object of 125 (`horizon`), so no
+ * list older than that will do. A relist at 110 has shown that something was gone, but not since when: counts are exact
+ * from 110 on (`censusFloor`). The first load stood at 100 (`knownFrom`). Then a backup of etcd of version 90 is restored:
+ * `position` and `horizon` are 90, and positions up to 125 (`lostUntil`) mean nothing any more.
+ */
+export class FeedVersions {
+  #position: string;
+  #horizon: string;
+  #lostUntil = '';
+  #censusFloor: string;
+  #knownFrom = FAR_VERSION;
+  #filled = false;
+
+  constructor(position: string) {
+    this.#position = position;
+    this.#horizon = position;
+    this.#censusFloor = position;
+  }
+
+  /** resourceVersion of the newest event of the watch. */
+  get position(): string {
+    return this.#position;
+  }
+
+  /** Newest resourceVersion known from any source: a load must not be older. */
+  get horizon(): string {
+    return this.#horizon;
+  }
+
+  /** Where `horizon` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
+  get lostUntil(): string {
+    return this.#lostUntil;
+  }
+
+  /** Counts are exact for positions from here on: where the newest load or relist stood. */
+  get censusFloor(): string {
+    return this.#censusFloor;
+  }
+
+  /** From this position on the index knows every object that anybody was ever sent: where the first load stood. */
+  get knownFrom(): string {
+    return this.#knownFrom;
+  }
+
+  /** All objects within the scope are in the index. */
+  get filled(): boolean {
+    return this.#filled;
+  }
+
+  /** The watch has come to `version` (I1). */
+  advance(version: string): void {
+    if (isNewer(version, this.#position)) this.#position = version;
+    this.see(version);
+  }
+
+  /** Something as new as `version` is there. */
+  see(version: string): void {
+    this.#horizon = newerOf(version, this.#horizon);
+  }
+
+  /** The watch has missed what led to `version`: when exactly something went is not known (I7). */
+  skip(version: string): void {
+    this.#censusFloor = newerOf(version, this.#censusFloor);
+  }
+
+  /** Everything as of `version` is in the index (I6). */
+  fill(version: string): void {
+    if (!this.#filled) this.#knownFrom = version;
+    this.#filled = true;
+    this.see(version);
+    this.skip(version);
+  }
+
+  /** The watch goes on from `version`, up to which the index has been compared with the cluster (I1). */
+  goOnFrom(version: string): void {
+    this.#position = version;
+    this.see(version);
+    if (isNewer(this.#censusFloor, version)) this.#censusFloor = version;
+  }
+
+  /** What led to `version` is not known any more (I6). */
+  forgetUntil(version: string): void {
+    if (this.#filled) this.#knownFrom = version;
+  }
+
+  /** The API server has gone back to `version`: what was newer never happened (I1, I6). */
+  goBackTo(version: string): void {
+    this.#lostUntil = newerOf(this.#lostUntil, this.#horizon);
+    this.#position = version;
+    this.#horizon = version;
+    // Nothing can be counted until the difference is written: `position` is ahead of that.
+    this.#censusFloor = FAR_VERSION;
+    this.forgetUntil(version);
+  }
+}
