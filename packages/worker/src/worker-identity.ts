@@ -1,4 +1,4 @@
-import type { Replica, WorkerAddress } from '@shard-controller/shared/contracts';
+import type { Replica, WorkerAddress, ShardId } from '@shard-controller/shared/contracts';
 
 /** Who this worker is; all of it follows from the pod. */
 export interface WorkerIdentity extends WorkerAddress {
@@ -20,7 +20,7 @@ const POD_NAME = /^(?<config>[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)-(?<replica>[abs])-
 /** Shard and replica that a pod name stands for, or undefined when no worker StatefulSet makes such a name. */
 export function parsePodName(
   pod: string,
-): { readonly config: string; readonly replica: Replica; readonly shardId: string } | undefined {
+): { readonly config: string; readonly replica: Replica; readonly shardId: ShardId } | undefined {
   const found = POD_NAME.exec(pod)?.groups;
   if (found === undefined) return undefined;
   const { config = '', replica, ordinal = '' } = found;

@@ -1,4 +1,5 @@
-import type { Replica } from '@shard-controller/shared/contracts';
+import type { Replica, ShardId } from '@shard-controller/shared/contracts';
+import type { SlotIndex } from '@shard-controller/shared/hashing';
 import type { Settings } from './settings.ts';
 
 /**
@@ -6,10 +7,7 @@ import type { Settings } from './settings.ts';
  * All times are ms since the epoch on the deciding manager's clock, unless a field says otherwise.
  */
 
-/** `shard-` and the StatefulSet ordinal in at least three digits: `shard-000`. */
-export type ShardId = string;
-/** 0 to slotCount - 1. */
-export type SlotIndex = number;
+export type { ShardId, SlotIndex };
 /** Also the `migration` of warm and release ranges: `g1-m12` for a migration, `g1-r13` for the release of lost slots. */
 export type MigrationId = string;
 

@@ -46,6 +46,7 @@ export {
   SubjectTokenError,
   verifySubject,
   type WorkerAddress,
+  type ShardId,
 } from './subjects.ts';
 export {
   EARLIER_VERIFY,

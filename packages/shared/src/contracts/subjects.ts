@@ -6,11 +6,14 @@ export const ASSIGNMENT_STREAM = 'SHARD_ASSIGNMENTS';
 /** Replica index of a shard: `a` is the first StatefulSet, `b` the hot standby. */
 export type Replica = 'a' | 'b';
 
+/** `shard-` and the ordinal in at least three digits: `shard-000`. Any text passes for one, but none that has a name of its own. */
+export type ShardId = string & { readonly is?: 'shardId' };
+
 /** A shard of a ShardConfig, as addressed on NATS. */
 export interface ShardAddress {
   readonly namespace: string;
   readonly config: string;
-  readonly shardId: string;
+  readonly shardId: ShardId;
 }
 
 /** One worker process of a shard. */

@@ -5,6 +5,7 @@ export {
   isSlotCount,
   MAX_SLOT_TEXT,
   rangesToSlots,
+  type SlotIndex,
   slotOf,
   slotsToRanges,
   slotsToText,

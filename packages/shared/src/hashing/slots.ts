@@ -3,6 +3,9 @@
  * In resources and messages a set of slots is written as inclusive ranges over the top 32 bits of the hash.
  */
 
+/** 0 to slotCount - 1. Any number passes for one, but none that has a name of its own. */
+export type SlotIndex = number & { readonly is?: 'slot' };
+
 /** Inclusive range over the top 32 bits of the hash, on slot borders: the `hashRange` form of ShardInstance. */
 export interface HashRange {
   readonly start: number;
@@ -23,12 +26,12 @@ export function isSlotCount(n: number): boolean {
 }
 
 /** The slot of a hash, from its top 32 bits. */
-export function slotOf(high: number, slotCount: number): number {
+export function slotOf(high: number, slotCount: number): SlotIndex {
   return Math.floor(high / (SPACE / slotCount));
 }
 
 /** The shortest list of inclusive ranges that covers exactly `slots` (any order, duplicates allowed). */
-export function slotsToRanges(slots: Iterable<number>, slotCount: number): HashRange[] {
+export function slotsToRanges(slots: Iterable<SlotIndex>, slotCount: number): HashRange[] {
   const width = SPACE / slotCount;
   const sorted = [...new Set(slots)].sort((x, y) => x - y);
   const ranges: { start: number; end: number }[] = [];
@@ -48,7 +51,7 @@ export function slotsToRanges(slots: Iterable<number>, slotCount: number): HashR
  * The slots that `ranges` cover, ascending.
  * @throws HashRangeError when a range is reversed, off the slot borders, out of bounds, or overlaps another.
  */
-export function rangesToSlots(ranges: readonly HashRange[], slotCount: number): number[] {
+export function rangesToSlots(ranges: readonly HashRange[], slotCount: number): SlotIndex[] {
   const width = SPACE / slotCount;
   const slots = new Set<number>();
   for (const { start, end } of ranges) {
@@ -73,7 +76,7 @@ export const MAX_SLOT_TEXT = 2048 * 5;
  * A set of slots as short text, `0-3,7`: the form of messages, because it is bounded whatever the slots are
  * (`MAX_SLOT_TEXT`), which ranges over the hash are not. Any order, duplicates allowed.
  */
-export function slotsToText(slots: Iterable<number>): string {
+export function slotsToText(slots: Iterable<SlotIndex>): string {
   const runs: { first: number; last: number }[] = [];
   for (const slot of [...new Set(slots)].sort((x, y) => x - y)) {
     const run = runs.at(-1);
@@ -87,7 +90,7 @@ export function slotsToText(slots: Iterable<number>): string {
  * The slots that `text` names, ascending; none for the empty text.
  * @throws HashRangeError when it is no such text, not in order, or names a slot that does not exist.
  */
-export function textToSlots(text: string, slotCount: number): number[] {
+export function textToSlots(text: string, slotCount: number): SlotIndex[] {
   if (text === '') return [];
   const slots: number[] = [];
   for (const run of text.split(',')) {

@@ -46,6 +46,7 @@ export {
   type ReflectorMetrics,
   reflectorMetrics,
   type ReflectorOptions,
+  type ResourceVersion,
   ResourceVersionError,
 } from './reflector/index.ts';
 export { WorkQueue, WorkQueueError, type WorkQueueOptions } from './work-queue/index.ts';

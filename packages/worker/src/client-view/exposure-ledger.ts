@@ -1,9 +1,10 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Exposure } from '../slots/index.ts';
 import { isNewer, isWellFormedVersion } from '../wire/index.ts';
 
 /** From a position on, everything that was answered was answered under this exposure. */
 interface Mark {
-  readonly version: string;
+  readonly version: ResourceVersion;
   readonly exposure: Exposure;
 }
 
@@ -46,7 +47,7 @@ export class ExposureLedger {
   }
 
   /** A list was answered with this position; it matters when a cache was behind the first mark. */
-  give(path: string, version: string, exposure: Exposure): void {
+  give(path: string, version: ResourceVersion, exposure: Exposure): void {
     const collection = this.#collection(path);
     if (this.heldAt(path, version) !== undefined) return;
     collection.given.set(version, exposure);
@@ -55,7 +56,7 @@ export class ExposureLedger {
   }
 
   /** What a client at this position was shown; undefined when that is not known. */
-  heldAt(path: string, version: string): Exposure | undefined {
+  heldAt(path: string, version: ResourceVersion): Exposure | undefined {
     const { marks, given, startsAtFirst } = this.#collection(path);
     const [first] = marks;
     if (first === undefined) return undefined;

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind, WatchEventType } from '../wire/index.ts';
 import { NO_COLUMNS, readRow, readTable, withoutObject, writeTable } from './table.ts';
 
@@ -47,7 +48,7 @@ export class ViewEvents {
   }
 
   /** An event for an object that came in a list: an item as it was there, or a row. */
-  made(type: 'ADDED' | 'DELETED', view: FrameView, isRow: boolean, position: string): Uint8Array {
+  made(type: 'ADDED' | 'DELETED', view: FrameView, isRow: boolean, position: ResourceVersion): Uint8Array {
     const item = view.bytes.subarray(view.objectStart, view.objectEnd);
     if (isRow) {
       return this.#table(type, [this.#row(view.bytes, view.objectStart, view.objectEnd)], view.resourceVersion());
@@ -56,12 +57,12 @@ export class ViewEvents {
     return this.codec.event(type, this.#kind, item);
   }
 
-  bookmark(position: string, isTable: boolean): Uint8Array {
+  bookmark(position: ResourceVersion, isTable: boolean): Uint8Array {
     if (isTable) return this.#table('BOOKMARK', [], position);
     return this.codec.bookmark(this.#kind, position, false);
   }
 
-  #table(type: WatchEventType, rows: readonly Uint8Array[], resourceVersion: string): Buffer {
+  #table(type: WatchEventType, rows: readonly Uint8Array[], resourceVersion: ResourceVersion): Buffer {
     const columns = this.#columnsSent ? NO_COLUMNS : (this.#columns ?? NO_COLUMNS);
     this.#columnsSent ||= this.#columns !== undefined;
     return this.codec.event(type, this.#kind, writeTable({ resourceVersion, columns, rows }));

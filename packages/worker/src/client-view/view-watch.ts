@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
+import { discard, type StreamResponse, type ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Exposure } from '../slots/index.ts';
 import { FrameSplitter, FrameView, isNewer } from '../wire/index.ts';
 import type { ViewEvents } from './view-events.ts';
@@ -23,7 +23,7 @@ export interface ViewWatchOptions {
   /** What the client has been shown. */
   readonly held: Exposure;
   /** resourceVersion that the client holds; empty when it starts from nothing. */
-  readonly position: string;
+  readonly position: ResourceVersion;
   /** The stream starts with what there is, and says when that is through. */
   readonly wantsInitialEvents: boolean;
   readonly wantsBookmarks: boolean;
@@ -41,10 +41,10 @@ export interface ViewWatchOptions {
 export class ViewWatch {
   readonly #options: ViewWatchOptions;
   readonly #view = new FrameView();
-  readonly #slotFloors = new Map<number, { readonly version: string; readonly gained: boolean }>();
+  readonly #slotFloors = new Map<number, { readonly version: ResourceVersion; readonly gained: boolean }>();
   #held: Exposure;
   #wanted: Exposure;
-  #position: string;
+  #position: ResourceVersion;
   #isTable = false;
   /** While the first state is on its way, no position says what the client has. */
   #isFilling: boolean;
@@ -130,7 +130,7 @@ export class ViewWatch {
     if (passes) this.#out.push(events.forward(view, start, end));
   }
 
-  #shows(view: FrameView, version: string): boolean {
+  #shows(view: FrameView, version: ResourceVersion): boolean {
     const slot = this.#held.slotOf(view);
     const floor = this.#slotFloors.get(slot);
     if (floor === undefined || isNewer(version, floor.version)) return this.#held.showsSlot(slot);

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { isWellFormedVersion } from '../wire/index.ts';
 
 /** Parameters of reads that are forwarded to the API server; it ignores all others, so they are dropped. */
@@ -21,7 +22,7 @@ export interface ReadQuery {
   readonly isWatch: boolean;
   readonly wantsBookmarks: boolean;
   readonly wantsInitialEvents: boolean;
-  readonly resourceVersion: string;
+  readonly resourceVersion: ResourceVersion;
   /** Table rows without their objects. */
   readonly leavesObjectsOut: boolean;
 }

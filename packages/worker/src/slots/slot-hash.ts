@@ -1,8 +1,8 @@
-import { fnv1a64, fnv1a64Bytes, slotOf } from '@shard-controller/shared/hashing';
+import { fnv1a64, fnv1a64Bytes, slotOf, type SlotIndex } from '@shard-controller/shared/hashing';
 import type { FrameView } from '../wire/index.ts';
 
 /** Slot of an object, from the bytes of its uid or namespace where they lie. */
-export type SlotHash = (view: FrameView) => number;
+export type SlotHash = (view: FrameView) => SlotIndex;
 
 export function slotHashOf(shardBy: 'uid' | 'namespace', slotCount: number): SlotHash {
   const byUid = shardBy === 'uid';

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { type FrameView, INITIAL_EVENTS_END, type WatchEventType, type WireEncoding } from './frame-view.ts';
 import { readJsonFrame, readJsonList, readJsonMeta, readJsonStatus } from './json/frame.ts';
 import { eachMember, isKey } from './json/members.ts';
@@ -26,7 +27,7 @@ export interface ObjectIdentity {
 
 /** One page of a list. */
 export interface ListPage {
-  readonly resourceVersion: string;
+  readonly resourceVersion: ResourceVersion;
   readonly continueToken: string;
   /** Objects beyond this page, when the server counts them. */
   readonly remaining: number | undefined;
@@ -44,11 +45,11 @@ export interface FrameCodec {
   /** A whole watch event around an object's own bytes (as in `FrameView.objectStart`). */
   event(type: WatchEventType, kind: ObjectKind, object: Uint8Array): Buffer;
   /** A DELETED event whose object holds nothing but its identity. */
-  deleted(kind: ObjectKind, identity: ObjectIdentity, resourceVersion: string): Buffer;
-  bookmark(kind: ObjectKind, resourceVersion: string, initialEventsEnd: boolean): Buffer;
+  deleted(kind: ObjectKind, identity: ObjectIdentity, resourceVersion: ResourceVersion): Buffer;
+  bookmark(kind: ObjectKind, resourceVersion: ResourceVersion, initialEventsEnd: boolean): Buffer;
   /** Calls `item` for each object of a list body. */
   readList(body: Buffer, view: FrameView, item: () => void): ListPage;
-  list(kind: ObjectKind, resourceVersion: string, objects: readonly Uint8Array[]): Buffer;
+  list(kind: ObjectKind, resourceVersion: ResourceVersion, objects: readonly Uint8Array[]): Buffer;
   /** The object in the body of a single GET: metadata in `view`. */
   readObject(body: Buffer, view: FrameView): void;
 }
@@ -68,7 +69,7 @@ function protobufEvent(type: WatchEventType, kind: ObjectKind, object: Uint8Arra
   return frame;
 }
 
-function protobufMeta(identity: ObjectIdentity, resourceVersion: string, annotation?: string): Buffer {
+function protobufMeta(identity: ObjectIdentity, resourceVersion: ResourceVersion, annotation?: string): Buffer {
   const fields = [
     block(1, identity.name),
     block(3, identity.namespace),

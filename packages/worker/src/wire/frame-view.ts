@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { decodeString } from './json/reader.ts';
 
 /** How a feed's bytes are written. */
@@ -74,7 +75,7 @@ export class FrameView {
   name(): string {
     return this.#text(this.nameStart, this.nameEnd);
   }
-  resourceVersion(): string {
+  resourceVersion(): ResourceVersion {
     return this.#text(this.versionStart, this.versionEnd);
   }
 

@@ -1,27 +1,28 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 /**
  * Whether resourceVersion `a` is newer than `b`: decimal numbers of any length (KEP-5504). The hot path's form of
  * `compareResourceVersion`: no checks, because versions that are no numbers were refused when the feed opened.
  */
-export function isNewer(a: string, b: string): boolean {
+export function isNewer(a: ResourceVersion, b: ResourceVersion): boolean {
   return a.length === b.length ? a > b : a.length > b.length;
 }
 
-export function newerOf(a: string, b: string): string {
+export function newerOf(a: ResourceVersion, b: ResourceVersion): ResourceVersion {
   return isNewer(a, b) ? a : b;
 }
 
 /** Whether a text is the resourceVersion of a state, which has an order: no leading zero, and not 0 (KEP-5504). */
-export function isWellFormedVersion(text: string): boolean {
+export function isWellFormedVersion(text: ResourceVersion): boolean {
   return /^[1-9][0-9]*$/.test(text);
 }
 
 /** Whether the answer to a consistent read proves that the API server went back; versions without an order say nothing. */
-export function isBehind(answer: string, seen: string): boolean {
+export function isBehind(answer: ResourceVersion, seen: ResourceVersion): boolean {
   return isWellFormedVersion(answer) && isNewer(seen, answer);
 }
 
 /** Newer than any resourceVersion. */
-export const FAR_VERSION = '9'.repeat(40);
+export const FAR_VERSION: ResourceVersion = '9'.repeat(40);
 
 /** Older than any resourceVersion. */
-export const UNKNOWN_VERSION = '0';
+export const UNKNOWN_VERSION: ResourceVersion = '0';

@@ -1,3 +1,6 @@
+/** Names a state of a collection. Any text passes for one, but no other text that has a name of its own (`ShardId`). */
+export type ResourceVersion = string & { readonly is?: 'resourceVersion' };
+
 /**
  * A resourceVersion that is no decimal number, so that nothing can be said about its order.
  * @remedy check what stands between this process and the API server.
@@ -5,9 +8,9 @@
 export class ResourceVersionError extends Error {
   override readonly name = 'ResourceVersionError';
   readonly code = 'SC_RESOURCE_VERSION';
-  readonly resourceVersion: string;
+  readonly resourceVersion: ResourceVersion;
 
-  constructor(resourceVersion: string) {
+  constructor(resourceVersion: ResourceVersion) {
     super(
       `resourceVersion ${JSON.stringify(resourceVersion)} is not a positive decimal number; the server or an aggregated API behind it does not keep the order that Kubernetes documents, so its objects cannot be compared`,
     );
@@ -23,7 +26,7 @@ const WELL_FORMED = /^[1-9]\d*$/;
  * (KEP-5504; apimachinery util/resourceversion), so they are compared as text and never as JavaScript numbers. Throws
  * ResourceVersionError otherwise.
  */
-export function compareResourceVersion(a: string, b: string): number {
+export function compareResourceVersion(a: ResourceVersion, b: ResourceVersion): number {
   for (const version of [a, b]) if (!WELL_FORMED.test(version)) throw new ResourceVersionError(version);
   if (a.length !== b.length) return a.length - b.length;
   if (a === b) return 0;

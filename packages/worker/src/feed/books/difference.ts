@@ -1,3 +1,5 @@
+import type { SlotIndex } from '@shard-controller/shared/hashing';
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { isExposedRole, type SlotRoles } from '../../slots/index.ts';
 import { FAR_VERSION, type FrameView, isNewer, UNKNOWN_VERSION } from '../../wire/index.ts';
 import { upsert } from './events.ts';
@@ -11,7 +13,7 @@ import { SlotState, type Subscription } from './subscription.ts';
  */
 export function resumeExporter(
   state: FeedState,
-  version: string,
+  version: ResourceVersion,
   roles: SlotRoles | undefined,
 ): Subscription | undefined {
   // It may have got there before the API server went back, and hold what no longer exists.
@@ -42,10 +44,10 @@ export function resumeExporter(
 
 /** An item of a metadata list. */
 export interface ListedObject {
-  readonly version: string;
+  readonly version: ResourceVersion;
   readonly namespace: string;
   readonly name: string;
-  readonly slot: number;
+  readonly slot: SlotIndex;
 }
 
 /**
@@ -57,7 +59,7 @@ export interface ListedObject {
 export function compareWithList(
   state: FeedState,
   seen: ReadonlyMap<string, ListedObject>,
-  version: string,
+  version: ResourceVersion,
   isRewound: boolean,
 ): Map<string, { readonly namespace: string; readonly name: string }> {
   for (const [uid, entry] of state.index.entries()) {
@@ -104,7 +106,7 @@ export function applyFetched(state: FeedState, object: Uint8Array, view: FrameVi
 }
 
 /** The difference is written: the watch continues from `version`. */
-export function completeRelist(state: FeedState, version: string): void {
+export function completeRelist(state: FeedState, version: ResourceVersion): void {
   if (!state.unsharded && isNewer(state.knownFrom, state.position)) startOver(state, version);
   state.goOnFrom(version);
   for (const subscription of state.subscriptions) subscription.bookmark(version);
@@ -115,7 +117,7 @@ export function completeRelist(state: FeedState, version: string): void {
  * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
  * to list again. What there was where the watch stopped would not tell, for a load may have been ahead of that.
  */
-function startOver(state: FeedState, version: string): void {
+function startOver(state: FeedState, version: ResourceVersion): void {
   closeUnknown(state);
   state.forgetUntil(version);
 }
@@ -124,7 +126,7 @@ function startOver(state: FeedState, version: string): void {
  * The API server's data is an older state than what was seen, because a backup of etcd was restored: what is newer than
  * `version` never happened, and each object may differ under a version that was seen before. A comparison follows.
  */
-export function rewind(state: FeedState, version: string): void {
+export function rewind(state: FeedState, version: ResourceVersion): void {
   // What an exporter from before this process holds cannot be learned from any list.
   closeUnknown(state);
   for (const subscription of state.subscriptions) {

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Diet } from '../../pruning/index.ts';
 import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wire/index.ts';
 import type { ObjectSink } from './object-sink.ts';
@@ -10,7 +11,7 @@ const WITHDRAWALS_PER_WRITE = 256;
 /** An object to delete at the exporter, and the resourceVersion that the event carries. */
 interface Withdrawal {
   readonly identity: ObjectIdentity;
-  readonly version: string;
+  readonly version: ResourceVersion;
 }
 
 /** Events on their way to an exporter. */
@@ -56,13 +57,13 @@ export class EventBatch implements ObjectSink {
     this.#frames.push(frame);
   }
 
-  withdraw(identity: ObjectIdentity, version: string): void {
+  withdraw(identity: ObjectIdentity, version: ResourceVersion): void {
     this.#pushed++;
     this.#endFrames();
     this.#withdrawals.push({ identity, version });
   }
 
-  bookmark(version: string, initialEventsEnd = false): void {
+  bookmark(version: ResourceVersion, initialEventsEnd = false): void {
     this.#endWithdrawals();
     this.#frames.push(this.#codec.bookmark(this.#kind, version, initialEventsEnd));
   }

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { type FrameView, isNewer } from '../../wire/index.ts';
 import type { FeedState } from './state.ts';
 import { SlotState } from './subscription.ts';
@@ -23,7 +24,7 @@ export function applyEvent(state: FeedState, view: FrameView, wireStart: number,
 function remove(
   state: FeedState,
   uid: string,
-  version: string,
+  version: ResourceVersion,
   view: FrameView,
   wireStart: number,
   wireEnd: number,
@@ -54,7 +55,7 @@ function remove(
 export function upsert(
   state: FeedState,
   uid: string,
-  version: string,
+  version: ResourceVersion,
   view: FrameView,
   wireStart: number,
   wireEnd: number,

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { SlotRole, type SlotRoles } from '../../slots/index.ts';
 import { newerOf } from '../../wire/index.ts';
 import type { MembershipRing } from './membership-ring.ts';
@@ -9,13 +10,13 @@ import type { MembershipRing } from './membership-ring.ts';
 
 /** From where on both sides of the newest move of each slot were compared. */
 export class VerifiedSlots {
-  readonly #from = new Map<number, { readonly migration: string; readonly position: string }>();
+  readonly #from = new Map<number, { readonly migration: string; readonly position: ResourceVersion }>();
 
   /**
    * `migration` compares `slots` as of `position`. It may do so several times before the two sides are equal: what came
    * up to the first of these positions was there each time.
    */
-  compared(slots: Iterable<number>, migration: string, position: string): void {
+  compared(slots: Iterable<number>, migration: string, position: ResourceVersion): void {
     for (const slot of slots) {
       if (this.#from.get(slot)?.migration !== migration) this.#from.set(slot, { migration, position });
     }
@@ -36,12 +37,12 @@ export interface LateObjects {
   /** Undefined: all of the slot. */
   readonly uids: ReadonlySet<string> | undefined;
   /** Who has come up to here shows them, or knows that they are gone. */
-  readonly until: string;
+  readonly until: ResourceVersion;
 }
 
 /** Late objects of the `leaving` slots, by slot; those of a slot that was only warm are shown by the shard that has it. */
 export function lateObjects(
-  books: { readonly verified: VerifiedSlots; readonly ring: MembershipRing; readonly horizon: string },
+  books: { readonly verified: VerifiedSlots; readonly ring: MembershipRing; readonly horizon: ResourceVersion },
   leaving: readonly number[],
   roles: SlotRoles | undefined,
 ): ReadonlyMap<number, LateObjects> {

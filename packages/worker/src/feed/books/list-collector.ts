@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Diet } from '../../pruning/index.ts';
 import type { FrameView, ObjectIdentity } from '../../wire/index.ts';
 import type { ObjectSink } from './object-sink.ts';
@@ -5,11 +6,11 @@ import type { ObjectSink } from './object-sink.ts';
 /** Collects objects for the body of one list. */
 export class ListCollector implements ObjectSink {
   readonly #diet: Diet | undefined;
-  readonly #done: (objects: readonly Buffer[], version: string) => void;
+  readonly #done: (objects: readonly Buffer[], version: ResourceVersion) => void;
   readonly #objects = new Map<string, Buffer>();
 
   /** @param done is given the objects once there are no more to come. */
-  constructor(diet: Diet | undefined, done: (objects: readonly Buffer[], version: string) => void) {
+  constructor(diet: Diet | undefined, done: (objects: readonly Buffer[], version: ResourceVersion) => void) {
     this.#diet = diet;
     this.#done = done;
   }
@@ -30,7 +31,7 @@ export class ListCollector implements ObjectSink {
   /** A list says at its end what it is as of. */
   bookmark(): void {}
 
-  finish(version: string): void {
+  finish(version: ResourceVersion): void {
     this.#done([...this.#objects.values()], version);
   }
 }

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { type FrameView, isNewer } from '../../wire/index.ts';
 import { finishState } from './slots.ts';
 import type { FeedState } from './state.ts';
@@ -72,7 +73,7 @@ export function offerItem(
 }
 
 /** The load has delivered everything as of `version`: its slots are sent, and acknowledged in due course. */
-export function completeLoad(state: FeedState, coverage: LoadCoverage, version: string): void {
+export function completeLoad(state: FeedState, coverage: LoadCoverage, version: ResourceVersion): void {
   state.fill(version);
   state.endLoad();
   for (const [subscription, marks] of coverage) {

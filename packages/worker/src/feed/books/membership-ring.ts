@@ -1,10 +1,11 @@
-import { compareResourceVersion } from '@shard-controller/shared/kubernetes';
+import type { SlotIndex } from '@shard-controller/shared/hashing';
+import { compareResourceVersion, type ResourceVersion } from '@shard-controller/shared/kubernetes';
 
 /** An object that entered or left a feed's set. */
 export interface MembershipChange {
-  readonly version: string;
+  readonly version: ResourceVersion;
   readonly uid: string;
-  readonly slot: number;
+  readonly slot: SlotIndex;
   readonly namespace: string;
   readonly joined: boolean;
 }
@@ -20,15 +21,15 @@ export class MembershipRing {
   readonly #capacity: number;
   #changes: MembershipChange[] = [];
   #first = 0;
-  #floor: string;
+  #floor: ResourceVersion;
 
-  constructor(floor: string, capacity = DEFAULT_CAPACITY) {
+  constructor(floor: ResourceVersion, capacity = DEFAULT_CAPACITY) {
     this.#floor = floor;
     this.#capacity = capacity;
   }
 
   /** Changes newer than this version are all here; nothing can be said about older positions. */
-  get floor(): string {
+  get floor(): ResourceVersion {
     return this.#floor;
   }
 
@@ -44,14 +45,14 @@ export class MembershipRing {
   }
 
   /** What happened before `floor` is not known. */
-  reset(floor: string): void {
+  reset(floor: ResourceVersion): void {
     this.#floor = floor;
     this.#changes = [];
     this.#first = 0;
   }
 
   /** Changes newer than `version`, oldest first; undefined when some of them are no longer known. */
-  since(version: string): readonly MembershipChange[] | undefined {
+  since(version: ResourceVersion): readonly MembershipChange[] | undefined {
     if (compareResourceVersion(this.#floor, version) > 0) return undefined;
     let from = this.#changes.length;
     while (from > this.#first) {

@@ -1,10 +1,12 @@
+import type { SlotIndex } from '@shard-controller/shared/hashing';
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 /** What a feed remembers of an object: where it belongs and how new it is, never its body. */
 export interface IndexEntry {
-  readonly slot: number;
+  readonly slot: SlotIndex;
   readonly namespace: string;
   readonly name: string;
   /** resourceVersion of the newest state seen, from the watch or from a list that was ahead of it. */
-  version: string;
+  version: ResourceVersion;
   /** Size of its newest frame that was sent, bytes. */
   bytes: number;
   /**
@@ -82,7 +84,7 @@ export class ObjectIndex {
     return this.#changes;
   }
 
-  sentInSlot(slot: number): number {
+  sentInSlot(slot: SlotIndex): number {
     return this.#sentPerSlot[slot] ?? 0;
   }
 
@@ -100,7 +102,7 @@ export class ObjectIndex {
     return this.#entries.get(uid);
   }
 
-  add(uid: string, slot: number, namespace: string, name: string, version: string): IndexEntry {
+  add(uid: string, slot: SlotIndex, namespace: string, name: string, version: ResourceVersion): IndexEntry {
     const entry: IndexEntry = { slot, namespace: this.#shared(namespace), name, version, bytes: 0, sent: 0 };
     this.#entries.set(uid, entry);
     return entry;

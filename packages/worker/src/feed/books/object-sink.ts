@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { FrameView, ObjectIdentity } from '../../wire/index.ts';
 
 /** Where the objects of a subscription go: into events of its watch, or into the items of one list. */
@@ -7,6 +8,6 @@ export interface ObjectSink {
   /** A whole DELETED event. */
   remove(uid: string, frame: Buffer): void;
   /** A synthetic deletion: a release may be of tens of thousands of objects, so it is not written before its turn. */
-  withdraw(identity: ObjectIdentity, version: string): void;
-  bookmark(version: string, initialEventsEnd?: boolean): void;
+  withdraw(identity: ObjectIdentity, version: ResourceVersion): void;
+  bookmark(version: ResourceVersion, initialEventsEnd?: boolean): void;
 }

@@ -1,3 +1,5 @@
+import type { SlotIndex } from '@shard-controller/shared/hashing';
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { isExposedRole, type SlotRoles } from '../../slots/index.ts';
 import { isNewer } from '../../wire/index.ts';
 import { SlotState, type Subscription } from './subscription.ts';
@@ -15,7 +17,7 @@ export class FeedScope {
   /** Where the watch stood when the scope was last made smaller. */
   #narrowedAt: string | undefined;
 
-  constructor(slots: SlotSet | undefined, position: string) {
+  constructor(slots: SlotSet | undefined, position: ResourceVersion) {
     this.#slots = slots;
     if (slots !== undefined) this.#narrowedAt = position;
   }
@@ -24,12 +26,12 @@ export class FeedScope {
     return this.#slots === undefined;
   }
 
-  has(slot: number): boolean {
+  has(slot: SlotIndex): boolean {
     return this.#slots === undefined || this.#slots[slot] === 1;
   }
 
   /** Ascending; undefined: all. */
-  list(): readonly number[] | undefined {
+  list(): readonly SlotIndex[] | undefined {
     return this.#slots === undefined ? undefined : slotList(this.#slots);
   }
 
@@ -42,7 +44,7 @@ export class FeedScope {
   }
 
   /** Leaves out what is not needed, as of `position`; true when the scope shrank. */
-  narrow(needed: SlotSet, position: string): boolean {
+  narrow(needed: SlotSet, position: ResourceVersion): boolean {
     const slots = this.#slots;
     if (needed.every((isNeeded, slot) => isNeeded === (slots?.[slot] ?? 1))) return false;
     this.#slots = needed;
@@ -54,7 +56,7 @@ export class FeedScope {
    * Whether it is known what an exporter may hold that has seen everything up to `version`. Whoever left at the very
    * position where the scope became smaller may have done so before that.
    */
-  knows(version: string): boolean {
+  knows(version: ResourceVersion): boolean {
     return this.#narrowedAt === undefined || isNewer(version, this.#narrowedAt);
   }
 }

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
 import { isNewer } from '../../wire/index.ts';
 import type { MembershipRing } from './membership-ring.ts';
@@ -14,7 +15,7 @@ export interface CensusSource {
   readonly index: ObjectIndex;
   readonly ring: MembershipRing;
   /** Counts are exact for positions from here on. */
-  readonly censusFloor: string;
+  readonly censusFloor: ResourceVersion;
   readonly subscriptions: readonly { readonly mark: number }[];
 }
 
@@ -25,7 +26,7 @@ export interface CensusSource {
 export function takeCensus(
   feed: CensusSource,
   slots: ReadonlySet<number>,
-  version: string,
+  version: ResourceVersion,
   namespaces?: ReadonlySet<string>,
 ): SlotCensus {
   if (isNewer(feed.censusFloor, version)) {

@@ -1,3 +1,5 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
+import type { SlotIndex } from '@shard-controller/shared/hashing';
 import type { Diet } from '../../pruning/index.ts';
 import type { SlotHash } from '../../slots/index.ts';
 import {
@@ -38,7 +40,7 @@ export interface FeedStateOptions {
   readonly slotCount: number;
   readonly slotHash: SlotHash;
   /** resourceVersion from which the watch runs. */
-  readonly position: string;
+  readonly position: ResourceVersion;
   /**
    * Slot whose later events are withheld once a subscription has had its first state: objects that may exist, but must
    * not be seen to change. Only for CustomResourceDefinitions.
@@ -192,7 +194,7 @@ export class FeedState extends FeedVersions {
    * The subscription that waits for a watch with this resourceVersion; the newest, because an exporter that starts its
    * watches again leaves the older ones without a word.
    */
-  awaiting(version: string): Subscription | undefined {
+  awaiting(version: ResourceVersion): Subscription | undefined {
     return this.subscriptions.findLast((subscription) => subscription.awaitedVersion === version);
   }
 
@@ -221,22 +223,22 @@ export class FeedState extends FeedVersions {
     this.#tombstones = undefined;
   }
 
-  override goOnFrom(version: string): void {
+  override goOnFrom(version: ResourceVersion): void {
     super.goOnFrom(version);
     this.#offPosition.clear();
   }
 
-  override forgetUntil(version: string): void {
+  override forgetUntil(version: ResourceVersion): void {
     super.forgetUntil(version);
     this.ring.reset(version);
   }
 
-  override goBackTo(version: string): void {
+  override goBackTo(version: ResourceVersion): void {
     super.goBackTo(version);
     this.verified.forget();
   }
 
-  noteDeleted(uid: string, version: string): void {
+  noteDeleted(uid: string, version: ResourceVersion): void {
     this.#tombstones?.set(uid, version);
   }
 
@@ -281,7 +283,7 @@ export class FeedState extends FeedVersions {
   }
 
   /** Where the object belongs. */
-  slotOf(view: FrameView): number {
+  slotOf(view: FrameView): SlotIndex {
     return this.#slotHash(view);
   }
 
@@ -291,7 +293,7 @@ export class FeedState extends FeedVersions {
   }
 
   /** Whether events of the slot are withheld from a subscription that has had its first state. */
-  isQuiet(subscription: Subscription, slot: number): boolean {
+  isQuiet(subscription: Subscription, slot: SlotIndex): boolean {
     return slot === this.quietSlot && !subscription.initialPending;
   }
 
@@ -328,7 +330,7 @@ export class FeedState extends FeedVersions {
    * An exporter that continues from the version of an object that is ahead of the watch would miss what the watch has yet
    * to bring: it is set back at once. For one that is behind, it is enough at the end of the batch.
    */
-  keepResumePoint(subscription: Subscription, version: string): void {
+  keepResumePoint(subscription: Subscription, version: ResourceVersion): void {
     if (subscription.closesInitialEvents) return;
     if (isNewer(version, this.position)) subscription.bookmark(this.position);
     else this.#offPosition.add(subscription);
@@ -340,7 +342,7 @@ export class FeedState extends FeedVersions {
   }
 
   /** Objects of `slots`, and of `namespaces`, in the exporter as of `version`. Throws when it cannot say. */
-  census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus {
+  census(slots: ReadonlySet<number>, version: ResourceVersion, namespaces?: ReadonlySet<string>): SlotCensus {
     return takeCensus(this, slots, version, namespaces);
   }
 

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Diet } from '../../pruning/index.ts';
 import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wire/index.ts';
 import { EventBatch, type PushedEvents, WITHDRAWAL_BYTES } from './event-batch.ts';
@@ -29,7 +30,11 @@ const RESUME_BELOW = QUEUE_LIMIT / 2;
 export const SHED_LIMIT = 64 * 1024 * 1024;
 type QueueItem =
   | PushedEvents
-  | { readonly type: 'acknowledge'; readonly version: string; readonly settle: ((acknowledged: boolean) => void)[] };
+  | {
+      readonly type: 'acknowledge';
+      readonly version: ResourceVersion;
+      readonly settle: ((acknowledged: boolean) => void)[];
+    };
 
 /** The part of an HTTP response that carries a watch. */
 export interface WatchResponse {
@@ -98,7 +103,7 @@ export class Subscription implements ObjectSink {
   /** Of the frames, those that are synthetic deletions. */
   #queuedWithdrawals = 0;
   #awaited:
-    | { readonly version: string; readonly since: number; readonly settle: ((ok: boolean) => void)[] }
+    | { readonly version: ResourceVersion; readonly since: number; readonly settle: ((ok: boolean) => void)[] }
     | undefined;
   /** While the exporter waits for a list. */
   #list: ListCollector | undefined;
@@ -135,7 +140,7 @@ export class Subscription implements ObjectSink {
     return this.#queuedBytes;
   }
   /** The resourceVersion with which the exporter has to come back, while it has no response open. */
-  get awaitedVersion(): string | undefined {
+  get awaitedVersion(): ResourceVersion | undefined {
     return this.#awaited?.version;
   }
   /** How long the exporter has not come back, ms. */
@@ -151,12 +156,12 @@ export class Subscription implements ObjectSink {
   }
 
   /** Collects the coming objects for one list body instead of writing events. */
-  collect(done: (objects: readonly Buffer[], version: string) => void): void {
+  collect(done: (objects: readonly Buffer[], version: ResourceVersion) => void): void {
     this.#list = new ListCollector(this.#diet, done);
   }
 
   /** Hands over what was collected; from now on the subscription waits for a watch with `resourceVersion=version`. */
-  finishCollecting(version: string): void {
+  finishCollecting(version: ResourceVersion): void {
     const list = this.#list;
     this.#list = undefined;
     this.expect(version);
@@ -164,7 +169,7 @@ export class Subscription implements ObjectSink {
   }
 
   /** Waits for the exporter's watch with this resourceVersion. */
-  expect(version: string): void {
+  expect(version: ResourceVersion): void {
     this.#awaited = { version, since: this.#now(), settle: [] };
   }
 
@@ -201,11 +206,11 @@ export class Subscription implements ObjectSink {
     this.#sink.remove(uid, frame);
   }
 
-  withdraw(identity: ObjectIdentity, version: string): void {
+  withdraw(identity: ObjectIdentity, version: ResourceVersion): void {
     this.#sink.withdraw(identity, version);
   }
 
-  bookmark(version: string, initialEventsEnd = false): void {
+  bookmark(version: ResourceVersion, initialEventsEnd = false): void {
     this.#sink.bookmark(version, initialEventsEnd);
   }
 
@@ -239,7 +244,7 @@ export class Subscription implements ObjectSink {
    * Resolves true once the exporter has rendered everything pushed so far, false when this subscription ends before.
    * @param version the feed's position: everything pushed later is newer.
    */
-  acknowledge(version: string): Promise<boolean> {
+  acknowledge(version: ResourceVersion): Promise<boolean> {
     this.flush();
     if (this.#closed) return Promise.resolve(false);
     const { pushed } = this.#events;

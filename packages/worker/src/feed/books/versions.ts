@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { FAR_VERSION, isNewer, newerOf } from '../../wire/index.ts';
 
 /**
@@ -9,41 +10,41 @@ import { FAR_VERSION, isNewer, newerOf } from '../../wire/index.ts';
  * `position` and `horizon` are 90, and positions up to 125 (`lostUntil`) mean nothing any more.
  */
 export class FeedVersions {
-  #position: string;
-  #horizon: string;
+  #position: ResourceVersion;
+  #horizon: ResourceVersion;
   #lostUntil = '';
-  #censusFloor: string;
+  #censusFloor: ResourceVersion;
   #knownFrom = FAR_VERSION;
   #filled = false;
 
-  constructor(position: string) {
+  constructor(position: ResourceVersion) {
     this.#position = position;
     this.#horizon = position;
     this.#censusFloor = position;
   }
 
   /** resourceVersion of the newest event of the watch. */
-  get position(): string {
+  get position(): ResourceVersion {
     return this.#position;
   }
 
   /** Newest resourceVersion known from any source: a load must not be older. */
-  get horizon(): string {
+  get horizon(): ResourceVersion {
     return this.#horizon;
   }
 
   /** Where `horizon` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
-  get lostUntil(): string {
+  get lostUntil(): ResourceVersion {
     return this.#lostUntil;
   }
 
   /** Counts are exact for positions from here on: where the newest load or relist stood. */
-  get censusFloor(): string {
+  get censusFloor(): ResourceVersion {
     return this.#censusFloor;
   }
 
   /** From this position on the index knows every object that anybody was ever sent: where the first load stood. */
-  get knownFrom(): string {
+  get knownFrom(): ResourceVersion {
     return this.#knownFrom;
   }
 
@@ -53,23 +54,23 @@ export class FeedVersions {
   }
 
   /** The watch has come to `version` (I1). */
-  advance(version: string): void {
+  advance(version: ResourceVersion): void {
     if (isNewer(version, this.#position)) this.#position = version;
     this.see(version);
   }
 
   /** Something as new as `version` is there. */
-  see(version: string): void {
+  see(version: ResourceVersion): void {
     this.#horizon = newerOf(version, this.#horizon);
   }
 
   /** The watch has missed what led to `version`: when exactly something went is not known (I7). */
-  skip(version: string): void {
+  skip(version: ResourceVersion): void {
     this.#censusFloor = newerOf(version, this.#censusFloor);
   }
 
   /** Everything as of `version` is in the index (I6). */
-  fill(version: string): void {
+  fill(version: ResourceVersion): void {
     if (!this.#filled) this.#knownFrom = version;
     this.#filled = true;
     this.see(version);
@@ -77,19 +78,19 @@ export class FeedVersions {
   }
 
   /** The watch goes on from `version`, up to which the index has been compared with the cluster (I1). */
-  goOnFrom(version: string): void {
+  goOnFrom(version: ResourceVersion): void {
     this.#position = version;
     this.see(version);
     if (isNewer(this.#censusFloor, version)) this.#censusFloor = version;
   }
 
   /** What led to `version` is not known any more (I6). */
-  forgetUntil(version: string): void {
+  forgetUntil(version: ResourceVersion): void {
     if (this.#filled) this.#knownFrom = version;
   }
 
   /** The API server has gone back to `version`: what was newer never happened (I1, I6). */
-  goBackTo(version: string): void {
+  goBackTo(version: ResourceVersion): void {
     this.#lostUntil = newerOf(this.#lostUntil, this.#horizon);
     this.#position = version;
     this.#horizon = version;

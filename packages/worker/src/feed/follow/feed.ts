@@ -1,4 +1,4 @@
-import type { StreamResponse } from '@shard-controller/shared/kubernetes';
+import type { StreamResponse, ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Backoff } from '@shard-controller/shared/runtime';
 import { SlotRole } from '../../slots/index.ts';
 import {
@@ -84,7 +84,7 @@ export class Feed {
   #startedAt = -Infinity;
   #startedBeforeAt = -Infinity;
   #leftAt = -Infinity;
-  #resumeFrom: string | undefined;
+  #resumeFrom: ResourceVersion | undefined;
   #wasWhole: boolean;
   #hastenedAt = -Infinity;
   #plannedAt: number;
@@ -99,7 +99,7 @@ export class Feed {
     key: FeedKey,
     slots: FeedSlots,
     context: FeedContext,
-    resumeFrom?: string,
+    resumeFrom?: ResourceVersion,
     wasWhole = resumeFrom !== undefined,
   ) {
     this.key = key;
@@ -314,7 +314,7 @@ export class Feed {
   }
 
   /** Whether the API server has got as far as `version` now: an exporter that claims more holds objects that no longer exist. */
-  async reaches(version: string, signal: AbortSignal): Promise<boolean> {
+  async reaches(version: ResourceVersion, signal: AbortSignal): Promise<boolean> {
     if (!isNewer(version, this.#require().horizon)) return true;
     return !isNewer(version, (await this.reader.position(signal)).version);
   }
@@ -323,19 +323,19 @@ export class Feed {
     this.#proven = undefined;
   }
 
-  hasReached(version: string): boolean {
+  hasReached(version: ResourceVersion): boolean {
     const { position } = this.#require();
     return !isNewer(version, this.#proven === undefined ? position : newerOf(this.#proven, position));
   }
 
-  async prove(signal: AbortSignal, version?: string): Promise<string> {
+  async prove(signal: AbortSignal, version?: ResourceVersion): Promise<ResourceVersion> {
     const position = await this.#prove(signal, version);
     // Only for slots that come: what it is yet to render of them, nobody may show when the other shard lets go.
     if (this.#context.roles()?.includes(SlotRole.Warm) === true) await this.#rendered(signal);
     return position;
   }
 
-  async shows(slots: ReadonlySet<number>, version: string, signal: AbortSignal): Promise<boolean> {
+  async shows(slots: ReadonlySet<number>, version: ResourceVersion, signal: AbortSignal): Promise<boolean> {
     await this.#prove(signal, version);
     if (!this.hasReached(version)) return false;
     await this.#rendered(signal);
@@ -349,11 +349,11 @@ export class Feed {
     return this.state === undefined ? undefined : lateUntil(this.state, slots);
   }
 
-  letGo(slots: ReadonlySet<number>, version: string): void {
+  letGo(slots: ReadonlySet<number>, version: ResourceVersion): void {
     if (this.state !== undefined) letGo(this.state, slots, version);
   }
 
-  async #prove(signal: AbortSignal, version?: string): Promise<string> {
+  async #prove(signal: AbortSignal, version?: ResourceVersion): Promise<ResourceVersion> {
     if (version !== undefined && this.hasReached(version)) return version;
     const { clock, proofs } = this.#context;
     try {
@@ -391,11 +391,11 @@ export class Feed {
     return count;
   }
 
-  census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus {
+  census(slots: ReadonlySet<number>, version: ResourceVersion, namespaces?: ReadonlySet<string>): SlotCensus {
     return this.#require().census(slots, version, namespaces);
   }
 
-  compared(slots: ReadonlySet<number>, migration: string, version: string): void {
+  compared(slots: ReadonlySet<number>, migration: string, version: ResourceVersion): void {
     this.#require().verified.compared(slots, migration, version);
   }
 
@@ -451,7 +451,7 @@ export class Feed {
     return neededSlots(this.#slots.slotCount, this.#context.roles(), []);
   }
 
-  #begin(kind: ObjectKind, codec: FrameCodec, position: string, scope: SlotSet | undefined): void {
+  #begin(kind: ObjectKind, codec: FrameCodec, position: ResourceVersion, scope: SlotSet | undefined): void {
     const { clock, onChange, diet, logger } = this.#context;
     this.state = new FeedState({
       kind,

@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { isNewer } from '../../wire/index.ts';
 import { STEADY_MS } from './trouble.ts';
 
@@ -9,7 +10,7 @@ const BOOKMARK_MS = 75_000;
 /** What the API server said beside the watch. */
 interface Read {
   /** Position of a consistent read, or of a change that another watch brings. */
-  readonly version: string;
+  readonly version: ResourceVersion;
   /** It is such a change: this watch has to bring it, too. */
   readonly isNews: boolean;
 }
@@ -61,7 +62,7 @@ export class FeedFreshness {
   }
 
   /** Events, or a bookmark, have brought the feed to `position`. */
-  heard(now: number, position: string): void {
+  heard(now: number, position: ResourceVersion): void {
     this.#heardAt = now;
     this.#pausedAt = undefined;
     this.#isDeaf = false;
@@ -81,7 +82,7 @@ export class FeedFreshness {
   }
 
   /** A consistent read that was asked for at `askedAt` has been answered. */
-  read(askedAt: number, now: number, said: Read, position: string): void {
+  read(askedAt: number, now: number, said: Read, position: ResourceVersion): void {
     this.#askedAt = askedAt;
     this.#behindSince = Math.min(this.#behindSince, askedAt);
     this.#unreached = { ...said, answeredAt: now };

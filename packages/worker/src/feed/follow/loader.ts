@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Backoff, Semaphore } from '@shard-controller/shared/runtime';
 import {
@@ -221,7 +222,7 @@ export class FeedLoader {
     const view = new FrameView();
     const response = await this.#feed.reader.watchList(state.horizon, signal, slotsToList(state));
     const codec = codecOf(headerOf(response, 'content-type'));
-    let version: string | undefined;
+    let version: ResourceVersion | undefined;
     let piece = 0;
     const stop = (): void => void response.body.destroy(new Error('stopped'));
     signal.addEventListener('abort', stop, { once: true });

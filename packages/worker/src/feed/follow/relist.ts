@@ -1,3 +1,4 @@
+import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { CollectionReader } from '../../upstream/index.ts';
 import { type FrameCodec, FrameView, isBehind } from '../../wire/index.ts';
 import {
@@ -24,7 +25,10 @@ export async function relist(
   state: FeedState,
   reader: CollectionReader,
   signal: AbortSignal,
-  how: { readonly mayHaveGoneBack: boolean; readonly onRewound: (lost: string, version: string) => void },
+  how: {
+    readonly mayHaveGoneBack: boolean;
+    readonly onRewound: (lost: ResourceVersion, version: ResourceVersion) => void;
+  },
 ): Promise<void> {
   const seen = new Map<string, ListedObject>();
   const slots = state.scope.list();

@@ -1,4 +1,4 @@
-import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
+import { discard, type StreamResponse, type ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Backoff } from '@shard-controller/shared/runtime';
 import {
   causeOf,
@@ -99,7 +99,7 @@ export class FeedWatch {
     };
     signal.addEventListener('abort', history.onReturn(lookBack), { once: true });
     lookBack();
-    let coveredUntil: string | undefined;
+    let coveredUntil: ResourceVersion | undefined;
     try {
       while (!signal.aborted) {
         if (this.#isDoubtful) {
@@ -292,7 +292,7 @@ export class FeedWatch {
     state: FeedState,
     response: StreamResponse,
     signal: AbortSignal,
-    coveredUntil: string | undefined,
+    coveredUntil: ResourceVersion | undefined,
   ): Promise<void> {
     let covered = coveredUntil;
     const view = new FrameView();
@@ -402,7 +402,7 @@ export class FeedWatch {
     }
   }
 
-  #rewound(lost: string, version: string): void {
+  #rewound(lost: ResourceVersion, version: ResourceVersion): void {
     const { metrics, logger } = this.#context;
     metrics?.relist?.(this.#feed.resource, 'restored');
     logger.warn(

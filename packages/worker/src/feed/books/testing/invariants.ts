@@ -39,7 +39,8 @@ function brokenSent(state: FeedState, subscription: Subscription): string[] {
   for (const [uid, entry] of state.index.entries()) {
     const at = subscription.slots[entry.slot] ?? SlotState.Hidden;
     const isSent = state.index.isSent(entry, subscription.mark);
-    if (isSent && at < SlotState.Loading && !subscription.late.has(entry.slot)) broken.push(`I4: ${uid} is sent, its slot at ${at}`);
+    if (isSent && at < SlotState.Loading && !subscription.late.has(entry.slot))
+      broken.push(`I4: ${uid} is sent, its slot at ${at}`);
     if (isThrough && !isSent && at >= SlotState.Sent) broken.push(`I5: ${uid} is not sent, its slot at ${at}`);
   }
   return broken;
