@@ -1,13 +1,6 @@
 import { inClusterEndpoint, KubernetesClient, reflectorMetrics } from '@shard-controller/shared/kubernetes';
 import { createMetrics, type Logger, type Metrics } from '@shard-controller/shared/observability';
-import {
-  aborted,
-  type Clock,
-  type Component,
-  type Environment,
-  runComponents,
-  task,
-} from '@shard-controller/shared/runtime';
+import { aborted, type Clock, type Component, type Environment, task } from '@shard-controller/shared/runtime';
 import { AssignmentKeeper, AssignmentNotices, ShardInstanceSource } from './assignment/index.ts';
 import { ChangeNotifier } from './change-notifier.ts';
 import { ConfigEnd } from './config-end.ts';

@@ -2,15 +2,7 @@ import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { SlotIndex } from '@shard-controller/shared/hashing';
 import type { Diet } from '../../pruning/index.ts';
 import type { SlotHash } from '../../slots/index.ts';
-import {
-  FAR_VERSION,
-  type FrameCodec,
-  type FrameView,
-  isNewer,
-  newerOf,
-  type ObjectIdentity,
-  type ObjectKind,
-} from '../../wire/index.ts';
+import { type FrameCodec, type FrameView, isNewer, type ObjectIdentity, type ObjectKind } from '../../wire/index.ts';
 import { WITHDRAWAL_BYTES } from './event-batch.ts';
 import { VerifiedSlots } from './late-objects.ts';
 import { MembershipRing } from './membership-ring.ts';
