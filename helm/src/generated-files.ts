@@ -5,7 +5,7 @@ import { valuesYaml } from './values-yaml.ts';
 
 const CHART = 'helm/shard-controller';
 
-/** Everything in the chart that is made from schemas: path from the repository's root -> content. */
+/** Everything in the chart that is generated from schemas: path from the repository's root -> content. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const schema = jsonSchemaOf(valuesSchema);
   const definitions = [...definitionFiles()].flatMap(([path, content]) =>

@@ -169,7 +169,7 @@ const shardConfig = group(
     spec: shardConfigSpecSchema
       .optional()
       .describe(
-        'Its spec, as in `kubectl explain shardconfig.spec`, without `exporter`: that is made of `collectors` and the values beside it.',
+        'Its spec, as in `kubectl explain shardconfig.spec`, without `exporter`: the chart makes that from `collectors` and the values beside it.',
       ),
   },
   'The default fleet.',

@@ -192,7 +192,7 @@ function commands(shell: Shell, ends: (code: ExitCode) => void): Command {
     .command('drain <shard> [name]')
     .description('ends the worker of a shard: its slots move away first, then it is re-created')
     .option('--dry-run', 'only say what would be done')
-    .option('--yes', 'do it without being asked')
+    .option('--yes', 'do it without a question')
     .action(async (shard: string, name: string | undefined, options: { dryRun?: boolean; yes?: boolean }) => {
       shell.write(await drain(kubectl(), await fleets(name), shard, options));
     });
@@ -210,7 +210,7 @@ function commands(shell: Shell, ends: (code: ExitCode) => void): Command {
 
   program
     .command('check')
-    .description('is everything installed and at work; exit code 1 when something is not')
+    .description('checks that everything is installed and runs; exit code 1 when something does not')
     .action(async () => {
       const checks = await runChecks(kubectl());
       show(output(), checks, (all) => drawChecks(output(), all));
@@ -223,7 +223,7 @@ function commands(shell: Shell, ends: (code: ExitCode) => void): Command {
     .addOption(new Option('-f, --file <path>', 'archive to write').default('shard-diagnose.tgz'))
     .action(async ({ file }: { file: string }) => {
       const missing = await diagnose(kubectl(), file);
-      shell.write(`${file} is written; look into it before you share it\n`);
+      shell.write(`${file} is written; check its content before you share it\n`);
       for (const problem of missing) shell.writeError(`not gathered: ${problem}\n`);
     });
 
@@ -237,7 +237,7 @@ function commands(shell: Shell, ends: (code: ExitCode) => void): Command {
 function wholeNumber(option: string, text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1) return value;
-  throw new CliError(EXIT.usage, `${option} ${text}: a whole number from 1 on is needed`);
+  throw new CliError(EXIT.usage, `${option} ${text}: expected a whole number of at least 1`);
 }
 
 const pause = (shell: Shell): Promise<void> =>
@@ -306,7 +306,7 @@ async function drain(
   }
   const { shard } = match;
   const pod = shard.replicas.find(({ replica }) => replica === shard.active)?.pod ?? '';
-  if (pod === '') throw new CliError(EXIT.no, `${shardId} has no worker that has said its name yet`);
+  if (pod === '') throw new CliError(EXIT.no, `${shardId} has no worker that has reported its pod yet`);
   const what = `pod ${pod} is deleted: its ${shard.slots.length} slots move to other shards before it ends, and it is re-created`;
   if (dryRun === true) return `would be done: ${what}\n`;
   if (yes !== true) throw new CliError(EXIT.usage, `${what}; say --yes to do it, or --dry-run`);
