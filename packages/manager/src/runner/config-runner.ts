@@ -2,7 +2,7 @@ import { API_VERSION, SHARD_CONFIG_KIND } from '@shard-controller/shared/api';
 import { eventSubject } from '@shard-controller/shared/contracts';
 import { NatsUnavailableError } from '@shard-controller/shared/nats';
 import type { Logger } from '@shard-controller/shared/observability';
-import { errorMessage } from '@shard-controller/shared/runtime';
+import { errorMessage, Wakeup } from '@shard-controller/shared/runtime';
 import { evolve, initialState, type ShardConfigState, shardEventSchema } from '../aggregate/index.ts';
 import type { ManagerHold } from '../effects/index.ts';
 import { EventLog } from '../event-log/index.ts';
@@ -11,7 +11,6 @@ import type { ConfigIdentity } from '../naming/index.ts';
 import type { RunnerContext } from './context.ts';
 import type { ConfigHead, ConfigLog } from './decision-log.ts';
 import { LeadingTerm } from './leading-term.ts';
-import { Wakeup } from './wakeup.ts';
 
 /** Wait before a log that could not be read is tried again while standing by, ms. */
 const STANDBY_RETRY_MS = 1_000;

@@ -1,7 +1,7 @@
 import type { ShardConfig } from '@shard-controller/shared/api';
 import { isAborted } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
-import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage, type Wakeup } from '@shard-controller/shared/runtime';
 import type { ShardConfigState } from '../aggregate/index.ts';
 import { desired, type DesiredStatus } from '../decision/index.ts';
 import {
@@ -20,7 +20,6 @@ import {
 } from '../effects/index.ts';
 import type { ConfigIdentity } from '../naming/index.ts';
 import type { PodProblem } from '../observation/index.ts';
-import type { Wakeup } from './wakeup.ts';
 
 /** Time to the next look when something could not be done, ms. */
 const RETRY_MS = 500;

@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
+import { Wakeup } from '@shard-controller/shared/runtime';
 import type { CommandBody, CommandContext, ShardConfigState } from '../aggregate/index.ts';
 import { describeStatus, desired } from '../decision/index.ts';
 import {
@@ -26,7 +27,6 @@ import { ShardInputs } from './shard-inputs.ts';
 import { ensureStreams } from './streams.ts';
 import { TermLog } from './term-log.ts';
 import { Verifications } from './verifications.ts';
-import { Wakeup } from './wakeup.ts';
 
 /** Decisions make further decisions possible; this many looks follow each other before the next pause. */
 const MAX_LOOKS = 12;

@@ -15,3 +15,4 @@ export { errorCode, errorMessage } from './error-text.ts';
 export { LEAN_NODE_ENVIRONMENT } from './lean-node.ts';
 export { EXIT, type MainOptions, runMain } from './main.ts';
 export { Semaphore } from './semaphore.ts';
+export { Wakeup } from './wakeup.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '@shard-controller/shared/runtime';
+import type { Clock } from './clock.ts';
 
 /** Lets one loop wait for whatever comes first: a reason to work, a time, or the end. */
 export class Wakeup {
