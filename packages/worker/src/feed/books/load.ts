@@ -54,7 +54,8 @@ export function offerItem(
   const isAhead = known === undefined || isNewer(version, known.version);
   const takers: Subscription[] = [];
   for (const [subscription, marks] of coverage) {
-    const has = known !== undefined && state.index.isSent(known, subscription.mark);
+    const isSent = known !== undefined && state.index.isSent(known, subscription.mark);
+    const has = isSent && !subscription.resend.has(slot);
     if (!has && covers(subscription, marks, slot)) takers.push(subscription);
   }
   if (takers.length === 0 && (state.filled || !isAhead)) return;
@@ -79,7 +80,9 @@ export function completeLoad(state: FeedState, coverage: LoadCoverage, version: 
   for (const [subscription, marks] of coverage) {
     if (subscription.closed) continue;
     for (let slot = 0; slot < marks.length; slot++) {
-      if (covers(subscription, marks, slot)) subscription.slots[slot] = SlotState.Sent;
+      if (!covers(subscription, marks, slot)) continue;
+      subscription.slots[slot] = SlotState.Sent;
+      subscription.resend.delete(slot);
     }
     if (!state.unsharded) state.isOnPosition(subscription);
     finishState(state, subscription, marks);

@@ -62,6 +62,20 @@ describe('slots', () => {
     expect([shows(first), shows(second)]).toEqual([before, 0]);
   });
 
+  test('that come back with late objects are sent again: what changed in the meantime was not', () => {
+    const { feed, peer } = loaded(uids);
+    const [uid = ''] = uids;
+    reconcileSlots(feed, everything.with(slotOf(uid), SlotRole.Release));
+    live(feed, 'MODIFIED', uid, '101');
+    feed.flush();
+    expect(peer.store.get(uid)).toBe('1');
+    reconcileSlots(feed, everything);
+    const coverage = beginLoad(feed);
+    offerItem(feed, coverage, view, 0, read('ADDED', uid, '101'));
+    completeLoad(feed, coverage, '101');
+    expect(peer.store.get(uid)).toBe('101');
+  });
+
   test('that are withdrawn delete exactly their objects, at the live position', async () => {
     const { feed, peer } = loaded(uids);
     const kept = ALL.slice(0, 32);

@@ -17,7 +17,7 @@ export function reconcileSlots(state: FeedState, roles: SlotRoles | undefined): 
 }
 
 function reconcileSubscription(feed: FeedState, subscription: Subscription, roles: SlotRoles | undefined): boolean {
-  const { slots, marks, late } = subscription;
+  const { slots, marks, late, resend } = subscription;
   let load = false;
   let givesUp = false;
   const leaving: number[] = [];
@@ -26,11 +26,13 @@ function reconcileSubscription(feed: FeedState, subscription: Subscription, role
     const wanted = feed.unsharded || (roles !== undefined && isExposedRole(roles[slot] ?? 0));
     const state = slots[slot] as number;
     if (wanted && state < SlotState.Loading) {
-      late.delete(slot);
+      // Its late objects are there in the state of the release, and changes since then were not sent.
+      if (late.delete(slot)) resend.add(slot);
       slots[slot] = SlotState.Loading;
       marks[slot] = feed.nextMark();
     } else if (!wanted && state >= SlotState.Loading) {
       if (state === SlotState.Loading) givesUp = true;
+      resend.delete(slot);
       slots[slot] = SlotState.Leaving;
       marks[slot] = feed.nextMark();
       leaving.push(slot);

@@ -76,6 +76,8 @@ export class Subscription implements ObjectSink {
   readonly marks: Uint32Array;
   /** Released slots with objects that wait until somebody else shows them, and up to which position that has to be. */
   readonly late = new Map<number, string>();
+  /** Slots that are being loaded again while the exporter holds objects of them in an older state. */
+  readonly resend = new Set<number>();
   /** Until the first complete state was acknowledged; a scrape would be partial. */
   initialPending = true;
   /** Its exporter was there before this process and shows what it had: a scrape is stale at worst, not partial. */
