@@ -39,7 +39,7 @@ async function rolled(
     if (event.type === 'shard.migration.rolledback.v1') unfinished.push(String(event['reason']));
   });
   try {
-    return await fleet.against(common, async (verifier) => {
+    return await fleet.against({ extraArgs: common }, async (verifier) => {
       await verifier.waitFor('a tick', ({ expected }) => expected > 0, 60_000);
       await verifier.startPhase('roll');
       const start = performance.now();

@@ -5,7 +5,7 @@ import { connectNats, type NatsLink } from '@shard-controller/shared/nats';
 import { createLogger } from '@shard-controller/shared/observability';
 import { z } from 'zod';
 import { type Cluster, startCluster } from '../cluster/index.ts';
-import { install, referenceExporterPod } from '../install/index.ts';
+import { grantKinds, install, referenceExporterPod } from '../install/index.ts';
 import { VerifierProcess } from '../verifier/index.ts';
 import { Churn, CUSTOM_GROUP, CUSTOM_RESOURCE_STATE, LABELS_ALLOWLIST, Workload } from '../workload/index.ts';
 import { DecisionLog } from './decision-log.ts';
@@ -149,13 +149,20 @@ export class Fleet {
 
   /**
    * Does `work` while a verifier of its own compares the fleet with another kube-state-metrics, which exports what these
-   * flags say: no more than the fleet shows at any time of it.
+   * options say: no more than the fleet shows at any time of it.
+   *
+   * @param scrapeTimeoutMs what the verifier announces and keeps, where it is not its own usual.
    */
-  async against<T>(flags: readonly string[], work: (verifier: VerifierProcess) => Promise<T>): Promise<T> {
+  async against<T>(
+    options: Pick<ReferenceOptions, 'extraArgs' | 'customResourceState'>,
+    work: (verifier: VerifierProcess) => Promise<T>,
+    scrapeTimeoutMs?: number,
+  ): Promise<T> {
     const name = 'another-reference';
     const path = resourcePath({ group: '', version: 'v1', resource: 'pods', namespace: NAMESPACE, name });
     try {
-      const verifier = verifierOf(this.cluster, await startReference(this.cluster, { name, extraArgs: flags }));
+      const url = await startReference(this.cluster, { ...options, name });
+      const verifier = verifierOf(this.cluster, url, scrapeTimeoutMs);
       try {
         return await work(verifier);
       } finally {
@@ -178,6 +185,11 @@ export class Fleet {
 
   async patchConfig(patch: unknown): Promise<void> {
     await this.cluster.admin.patch(configPath(), patch, { contentType: 'application/merge-patch+json' });
+  }
+
+  /** Lets the workers read what is exported, less the resource `taken`. */
+  async grant(taken?: string): Promise<void> {
+    await grantKinds(this.cluster.admin, { namespace: NAMESPACE, customResources: CUSTOM_RESOURCES }, taken);
   }
 
   /** Whether the manager reports `shards` ready shards for the newest spec, no migration is open and slots are balanced. */
@@ -313,7 +325,7 @@ async function addReferenceNode(cluster: Cluster): Promise<void> {
   });
 }
 
-function verifierOf(cluster: Cluster, referenceUrl: string): VerifierProcess {
+function verifierOf(cluster: Cluster, referenceUrl: string, scrapeTimeoutMs?: number): VerifierProcess {
   return new VerifierProcess({
     server: cluster.apiServerUrl,
     ca: cluster.caPem,
@@ -324,13 +336,13 @@ function verifierOf(cluster: Cluster, referenceUrl: string): VerifierProcess {
     referenceUrl,
     // A quarter of the machine, as an observer that is not to change what it looks at.
     cores: availableParallelism() / 4,
+    scrapeTimeoutMs,
   });
 }
 
-async function startReference(
-  cluster: Cluster,
-  over: Partial<Parameters<typeof referenceExporterPod>[0]> = {},
-): Promise<string> {
+type ReferenceOptions = Partial<Parameters<typeof referenceExporterPod>[0]>;
+
+async function startReference(cluster: Cluster, over: ReferenceOptions = {}): Promise<string> {
   const pod = referenceExporterPod({
     namespace: NAMESPACE,
     labelsAllowlist: LABELS_ALLOWLIST,

@@ -50,7 +50,7 @@ export async function roll(fleet: Fleet, count: number, spec: unknown, withinMs:
 }
 
 /** A worker alone on its node, or else one that shares it with anything but the leading manager. */
-async function victim(fleet: Fleet): Promise<PodView> {
+export async function victim(fleet: Fleet): Promise<PodView> {
   const [workers, all, leader] = await Promise.all([fleet.workers(), fleet.pods(''), fleet.leader()]);
   const company = (pod: PodView): PodView[] =>
     all.filter((other) => other.spec.nodeName === pod.spec.nodeName && other.metadata.uid !== pod.metadata.uid);

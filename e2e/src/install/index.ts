@@ -1,2 +1,2 @@
-export { install } from './install.ts';
+export { grantKinds, install } from './install.ts';
 export { referenceExporterPod } from './reference-exporter.ts';

@@ -36,6 +36,17 @@ function installation(options: InstallOptions): readonly Manifest[] {
   ];
 }
 
+/** Lets the workers read what is exported, less the resource `taken`. */
+export async function grantKinds(
+  client: KubernetesClient,
+  { namespace, customResources }: Pick<InstallOptions, 'namespace' | 'customResources'>,
+  taken?: string,
+): Promise<void> {
+  for (const object of clusterRights(namespace, WORKER_ACCOUNT, exportedKindsRules(customResources, taken))) {
+    await client.apply({ object, fieldManager: FIELD_MANAGER, force: true });
+  }
+}
+
 /**
  * Applies everything that a fleet needs: definitions, namespace, accounts with the rights that they need and no others,
  * and the managers. Idempotent. Does not wait for the managers.

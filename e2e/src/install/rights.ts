@@ -56,13 +56,19 @@ const DEFAULT_KINDS: readonly ResourceGroup[] = [
 /** Custom-resource-state finds its kinds by reading all definitions. */
 const DEFINITIONS: ResourceGroup = { group: 'apiextensions.k8s.io', resources: ['customresourcedefinitions'] };
 
-/** Cluster-wide reads of a worker, and of an exporter that talks to the API server itself. */
-export function exportedKindsRules(more: readonly ResourceGroup[] = []): readonly PolicyRule[] {
-  return [...DEFAULT_KINDS, DEFINITIONS, ...more].map(({ group, resources }) => ({
-    apiGroups: [group],
-    resources: [...resources],
-    verbs: READ,
-  }));
+/**
+ * Cluster-wide reads of a worker, and of an exporter that talks to the API server itself.
+ *
+ * @param taken a resource that is left out.
+ */
+export function exportedKindsRules(more: readonly ResourceGroup[] = [], taken?: string): readonly PolicyRule[] {
+  return [...DEFAULT_KINDS, DEFINITIONS, ...more]
+    .map(({ group, resources }) => ({
+      apiGroups: [group],
+      resources: resources.filter((resource) => resource !== taken),
+      verbs: READ,
+    }))
+    .filter(({ resources }) => resources.length > 0);
 }
 
 /**

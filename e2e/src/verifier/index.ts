@@ -1,3 +1,3 @@
 export { VerifierProcess } from './client.ts';
 export type { Expectation } from './judge.ts';
-export type { LiveFigures } from './verifier.ts';
+export type { ComparisonOutcome, LiveFigures } from './verifier.ts';

@@ -26,6 +26,7 @@ process.on('message', (request: VerifierRequest) => {
       reference: { name: 'reference', url: request.settings.referenceUrl },
       targets: () => targets.current(),
       cores: request.settings.cores,
+      scrapeTimeoutMs: request.settings.scrapeTimeoutMs,
       onTick: (live) => send({ type: 'tick', live }),
     });
     void targets.run(ending.signal);

@@ -14,6 +14,8 @@ export interface VerifierSettings {
   readonly referenceUrl: string;
   /** CPU budget, cores. */
   readonly cores: number;
+  /** Longest that a scrape of a target may take; it is announced. ms. */
+  readonly scrapeTimeoutMs?: number | undefined;
 }
 
 export type VerifierRequest =

@@ -24,9 +24,11 @@ export class Scraper {
   readonly #agent = new Agent({ keepAlive: true });
   readonly #free = new Map<string, Buffer[]>();
   readonly #userAgent: string;
+  readonly #timeoutMs: number;
 
-  constructor(userAgent: string) {
+  constructor(userAgent: string, timeoutMs = SCRAPE_TIMEOUT_MS) {
     this.#userAgent = userAgent;
+    this.#timeoutMs = timeoutMs;
   }
 
   scrape(target: Target): Promise<Scrape> {
@@ -45,13 +47,10 @@ export class Scraper {
         headers: {
           'user-agent': this.#userAgent,
           accept: 'text/plain;version=0.0.4',
-          'x-prometheus-scrape-timeout-seconds': String(SCRAPE_TIMEOUT_MS / 1000),
+          'x-prometheus-scrape-timeout-seconds': String(this.#timeoutMs / 1000),
         },
       });
-      const timer = setTimeout(
-        () => request.destroy(new Error(`late (over ${SCRAPE_TIMEOUT_MS} ms)`)),
-        SCRAPE_TIMEOUT_MS,
-      );
+      const timer = setTimeout(() => request.destroy(new Error(`late (over ${this.#timeoutMs} ms)`)), this.#timeoutMs);
       request.once('error', (error) => done(error.message || String(error)));
       request.once('response', (response) => {
         response.on('data', (chunk: Buffer) => {

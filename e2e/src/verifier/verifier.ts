@@ -46,6 +46,7 @@ export interface VerifierOptions {
   readonly targets: () => readonly Target[];
   /** CPU that the verifier may use, in cores; a quarter of the machine by default. */
   readonly cores: number;
+  readonly scrapeTimeoutMs?: number | undefined;
   readonly onTick?: (live: LiveFigures) => void;
 }
 
@@ -55,7 +56,7 @@ export interface VerifierOptions {
  */
 export class Verifier {
   readonly #options: VerifierOptions;
-  readonly #scraper = new Scraper('shard-controller-verifier');
+  readonly #scraper: Scraper;
   readonly #judge = new Judge();
   #phase = '';
   #phaseStart = 0;
@@ -69,6 +70,7 @@ export class Verifier {
 
   constructor(options: VerifierOptions) {
     this.#options = options;
+    this.#scraper = new Scraper('shard-controller-verifier', options.scrapeTimeoutMs);
   }
 
   async run(signal: AbortSignal): Promise<void> {
