@@ -38,7 +38,7 @@ faults: ## Runs with seeded faults between workers and API server (SEEDS=200, FI
 moves: ## Moves in a row between two real exporters, under churn and trouble (MOVES=1000, MOVES_SEED)
 	@MOVES=$${MOVES:-1000} tools/run.sh vitest run --project integration e2e/src/worker/moves
 
-compat: ## The product on other Kubernetes versions (VERSIONS="1.32 1.34 1.36"; each is built once, about 5 minutes)
+compat: ## The product on other Kubernetes versions (VERSIONS="1.32 1.34 1.36"; each is built once, 5 to 10 minutes; COMPAT_STEPS)
 	@tools/run.sh tools/compat.sh $(VERSIONS)
 
 wide: ## Hundreds of kinds and namespaces: the exposition and moves of two workers (KINDS=600, NAMESPACES=60)
