@@ -44,9 +44,11 @@ export class SimulatedShell {
     for (const shardId of Object.keys(this.#simulation.state.shards)) this.#reportShard(shardId);
     for (const [shardId, pod] of pods) {
       if (pod.starting > 0 || pod.frozen || misjudged.has(shardId)) continue;
-      const handovers = this.#handovers(shardId, pod);
-      for (const command of handoverCommands(this.#simulation.state, shardId, handovers)) {
-        this.#simulation.send(command);
+      for (const handover of this.#handovers(shardId, pod)) {
+        // Compared one by one: what one of them decides may end the migration of the next.
+        for (const command of handoverCommands(this.#simulation.state, shardId, [handover])) {
+          this.#simulation.send(command);
+        }
       }
     }
     this.#reportMigrations();
@@ -69,7 +71,11 @@ export class SimulatedShell {
   #reportMigrations(): void {
     const simulation = this.#simulation;
     const { holdAt, pods } = simulation;
-    for (const { id, step, committed, source, target, slots } of Object.values(simulation.state.migrations)) {
+    for (const id of Object.keys(simulation.state.migrations)) {
+      // As it is now: what was reported of another one may have moved it on.
+      const migration = simulation.state.migrations[id];
+      if (migration === undefined) continue;
+      const { step, committed, source, target, slots } = migration;
       if (step === 'Verification' && holdAt !== 'Verification' && pods.has(source) && pods.has(target)) {
         const equal = slots.every((slot) => pods.get(target)?.exposed.has(slot));
         simulation.send({ type: 'VerificationFinished', migration: id, equal, detail: equal ? 'same' : 'differs' });
