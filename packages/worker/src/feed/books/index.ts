@@ -16,6 +16,7 @@ export {
   completeEmpty,
   lateUntil,
   letGo,
+  letGoUnasked,
   narrowScope,
   reconcileSlots,
   widenScope,

@@ -2,15 +2,15 @@ import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../../slots/slot-plan.ts';
 import { resumeExporter } from './difference.ts';
 import { beginLoad, completeLoad, offerItem } from './load.ts';
-import { reconcileSlots } from './slots.ts';
-import type { FeedState } from './state.ts';
+import { letGoUnasked, reconcileSlots } from './slots.ts';
 import { SlotState } from './subscription.ts';
 import { ALL, everything, live, newFeed, read, roles, slotOf, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 
 describe('slots', () => {
-  function loaded(uids: readonly string[], owned = everything): { feed: FeedState; peer: WatchPeer } {
-    const feed = newFeed();
+  function loaded(uids: readonly string[], owned = everything) {
+    let now = 0;
+    const feed = newFeed(undefined, undefined, () => now);
     const peer = new WatchPeer();
     const subscription = feed.subscribe();
     subscription.attach(peer.response());
@@ -19,7 +19,8 @@ describe('slots', () => {
     for (const [i, uid] of uids.entries()) offerItem(feed, coverage, view, 0, read('ADDED', uid, String(i + 1)));
     completeLoad(feed, coverage, '100');
     peer.rewatch(subscription);
-    return { feed, peer };
+    const pass = (ms: number): void => void (now += ms);
+    return { feed, peer, pass };
   }
   const uids = Array.from({ length: 200 }, (_, i) => `uid-${i}`);
 
@@ -60,6 +61,22 @@ describe('slots', () => {
     feed.verified.compared([second], 'm', feed.position);
     reconcileSlots(feed, released.with(second, SlotRole.Release));
     expect([shows(first), shows(second)]).toEqual([before, 0]);
+  });
+
+  test('with late objects that no manager asks about are let go after 30 s', () => {
+    const { feed, peer, pass } = loaded(uids);
+    const slot = slotOf(uids[0] ?? '');
+    const shows = (): boolean => uids.some((uid) => slotOf(uid) === slot && peer.store.has(uid));
+    reconcileSlots(feed, everything.with(slot, SlotRole.Release));
+    pass(29_999);
+    letGoUnasked(feed);
+    feed.noteLateAsked();
+    pass(29_999);
+    letGoUnasked(feed);
+    expect(shows()).toBe(true);
+    pass(1);
+    letGoUnasked(feed);
+    expect(shows()).toBe(false);
   });
 
   test('that come back with late objects are sent again: what changed in the meantime was not', () => {

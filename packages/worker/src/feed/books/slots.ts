@@ -64,6 +64,7 @@ function withdraw(state: FeedState, subscription: Subscription, leaving: readonl
     if (kept !== undefined && kept.uids?.has(uid) !== false) {
       index.markSent(entry, mark);
       subscription.late.set(slot, kept.until);
+      state.noteLateAsked();
       continue;
     }
     // I4
@@ -89,6 +90,20 @@ export function letGo(state: FeedState, slots: ReadonlySet<number>, version: str
       slots.has(slot) && !isNewer(at, version) ? [slot] : [],
     );
     if (due.length > 0) withdraw(state, subscription, due);
+  }
+  state.flush();
+}
+
+/**
+ * Late objects that no manager asks about: there is none, or it cannot be heard. They are not shown twice for ever. ms.
+ */
+const UNASKED_MS = 30_000;
+
+/** Withdraws the late objects that nobody has asked about for so long that nobody will. */
+export function letGoUnasked(state: FeedState): void {
+  if (state.now - state.lateAskedAt < UNASKED_MS) return;
+  for (const subscription of state.subscriptions) {
+    if (subscription.late.size > 0) withdraw(state, subscription, [...subscription.late.keys()]);
   }
   state.flush();
 }

@@ -92,6 +92,7 @@ export class FeedState extends FeedVersions {
   readonly #slotHash: SlotHash;
   readonly #novelty: ((entry: object, view: FrameView) => Novelty) | undefined;
   readonly #now: () => number;
+  #lateAskedAt = -Infinity;
   readonly #onChange: () => void;
   readonly #onShed: (() => void) | undefined;
   /** Subscriptions that were sent objects older than the live position since the last flush. */
@@ -196,6 +197,13 @@ export class FeedState extends FeedVersions {
   }
 
   /** Monotonic, ms. */
+  /** When a manager last asked about late objects, or they became late; monotonic ms. */
+  get lateAskedAt(): number {
+    return this.#lateAskedAt;
+  }
+  noteLateAsked(): void {
+    this.#lateAskedAt = this.#now();
+  }
   get now(): number {
     return this.#now();
   }

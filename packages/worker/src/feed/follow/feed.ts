@@ -26,6 +26,7 @@ import {
   FeedState,
   lateUntil,
   letGo,
+  letGoUnasked,
   narrowScope,
   neededSlots,
   reconcileSlots,
@@ -284,6 +285,7 @@ export class Feed {
    */
   tidy(): void {
     if (this.state === undefined) return;
+    letGoUnasked(this.state);
     if (!this.connected) return;
     this.#watch.tend();
     this.#hasten(this.state);
@@ -346,6 +348,7 @@ export class Feed {
   }
 
   lateUntil(slots: ReadonlySet<number>): string | undefined {
+    this.state?.noteLateAsked();
     return this.state === undefined ? undefined : lateUntil(this.state, slots);
   }
 

@@ -22,7 +22,7 @@ export function roles(owned: readonly number[]): Uint8Array {
   return result;
 }
 
-export function newFeed(position = '100', novelty?: FeedStateOptions['novelty']): FeedState {
+export function newFeed(position = '100', novelty?: FeedStateOptions['novelty'], now = () => 0): FeedState {
   return new FeedState({
     kind: POD,
     codec: protobufCodec,
@@ -30,7 +30,7 @@ export function newFeed(position = '100', novelty?: FeedStateOptions['novelty'])
     slotHash: slotHashOf('uid', SLOTS),
     position,
     novelty,
-    now: () => 0,
+    now,
     onChange: () => {},
   });
 }
