@@ -239,7 +239,7 @@ describe('a worker process with a real API server, NATS and kube-state-metrics',
     const { text } = await pod.health('/metrics');
     expect(text).toMatch(/assignments_total\{source="nats",verdict="unconfirmed"\} [6-9]/);
     expect(text).toMatch(/assignments_total\{source="nats",verdict="invalid"\} [1-9]/);
-    expect(pod.worker.output).toMatch(/an assignment on NATS is not in the ShardInstance/);
+    expect(pod.worker.output).toMatch(/ignored an assignment on NATS that is not in the ShardInstance/);
 
     await fixture.writeInstance(assignment('shard-004', 11, owned));
     await fixture.publish('shard-004', assignment('shard-004', 11, owned));
