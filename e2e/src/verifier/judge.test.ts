@@ -153,6 +153,15 @@ test("what the fleet's own Deployment makes go and come back is not expected, an
   expect(judge.figures()).toMatchObject({ missingMax: 1, expected: 4 });
 });
 
+test("what the readiness of the fleet's own pods makes go and come back is not expected, and that of others is", () => {
+  const endpoint = (namespace: string): string =>
+    `kube_endpointslice_endpoints{endpointslice="s",namespace="${namespace}",ready="true",targetref_namespace="${namespace}"}`;
+  const endpoints = [endpoint('monitoring'), endpoint('team-1')];
+  warmUp([...all, ...endpoints], [...all, ...endpoints]);
+  tick([...all, ...endpoints], all);
+  expect(judge.figures()).toMatchObject({ missingMax: 1, expected: 4 });
+});
+
 test('in a frozen phase a series that ends for good is not missing', () => {
   warmUp(all, [a], [b, n]);
   judge.startPhase('frozen', now);

@@ -58,6 +58,7 @@ const MAX_SAMPLES = 5;
 const LEASE_PREFIX = Buffer.from('kube_lease_');
 const POD_PREFIX = Buffer.from('kube_pod_');
 const DEPLOYMENT_PREFIX = Buffer.from('kube_deployment_status_condition');
+const ENDPOINT_PREFIX = Buffer.from('kube_endpointslice_endpoints');
 
 /**
  * Of the fleet itself: they go and come back when a phase kills a manager or a worker, sooner than two looks at the
@@ -65,6 +66,9 @@ const DEPLOYMENT_PREFIX = Buffer.from('kube_deployment_status_condition');
  */
 const FLEETS_OWN =
   /^kube_(?:deployment_status_condition|pod_status_(?:ready|container_ready)_time|pod_container_state_started)\{namespace="monitoring",/;
+
+/** Whether an endpoint is ready is a label: a worker whose API server is away is not, and is again when it is back. */
+const FLEETS_ENDPOINT = 'targetref_namespace="monitoring"';
 
 /** Its holder is a label: a manager that lets go of it while the API server is away, and takes it again, leaves a gap. */
 const MANAGERS_LEASE = 'lease="shard-controller-manager"';
@@ -81,6 +85,9 @@ function ownerOf(body: Buffer, from: number, to: number): number {
     const series = body.toString('latin1', from, to);
     if (series.includes('lease="apiserver-')) return Owner.ApiServer;
     return series.includes(MANAGERS_LEASE) ? Owner.Fleet : Owner.Nobody;
+  }
+  if (startsWith(body, from, ENDPOINT_PREFIX)) {
+    return body.toString('latin1', from, to).includes(FLEETS_ENDPOINT) ? Owner.Fleet : Owner.Nobody;
   }
   if (!startsWith(body, from, POD_PREFIX) && !startsWith(body, from, DEPLOYMENT_PREFIX)) return Owner.Nobody;
   return FLEETS_OWN.test(body.toString('latin1', from, Math.min(to, from + 100))) ? Owner.Fleet : Owner.Nobody;
