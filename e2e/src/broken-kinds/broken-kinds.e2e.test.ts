@@ -19,7 +19,7 @@ const LONG = process.env['E2E_LONG'] === '1';
 const SEED = Number(process.env['E2E_SEED'] ?? 1);
 const SHARDS = 3;
 const DEFINITION = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${WIDGET_DEFINITION.metadata.name}`;
-/** Prometheus' own default: while kube-state-metrics builds its stores anew, scrapes are held. */
+/** Prometheus' own default: while kube-state-metrics rebuilds its stores, scrapes are delayed. */
 const SCRAPE_TIMEOUT_MS = 10_000;
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);

@@ -121,7 +121,7 @@ export function namesNothing(fleet: Fleet): Promise<void> {
 async function says(fleet: Fleet, holds: (text: string) => boolean): Promise<void> {
   let said = '';
   await waitUntil(
-    'the condition Degraded says what it shall',
+    'the condition Degraded says what it should',
     async () => {
       const { conditions } = (await fleet.config()).status;
       const found = conditions.find(({ type, status }) => type === 'Degraded' && status === 'True');

@@ -150,7 +150,7 @@ async function storeInAnotherVersion(): Promise<void> {
   for (const item of items) {
     const { namespace, name } = named.parse(item).metadata;
     const path = `/apis/${CUSTOM_GROUP}/v1/namespaces/${namespace}/widgets/${name}`;
-    await pair.client.patch(path, { metadata: { annotations: { stored: 'anew' } } }, MERGE);
+    await pair.client.patch(path, { metadata: { annotations: { stored: 'again' } } }, MERGE);
   }
 }
 

@@ -89,7 +89,7 @@ test.runIf(LONG)(`answers that come late for all kinds leave none out, seed ${SE
   await expect.poll(() => pair.difference()).toEqual(NONE);
 });
 
-test.runIf(LONG)('an API server that stands still in the middle of a move leaves no kind out', async () => {
+test.runIf(LONG)('an API server that freezes in the middle of a move leaves no kind out', async () => {
   const seen = await leftOut(async () => {
     const lost = await pair.lost(async () => {
       const moved = await pair.move(left, right, async () => {

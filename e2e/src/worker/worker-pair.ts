@@ -58,7 +58,7 @@ export class WorkerPair {
   #epoch = 1;
   #moves = 0;
 
-  /** Resolves when both show all that they shall. */
+  /** Resolves when both show all that they should. */
   static async start(): Promise<WorkerPair> {
     const api = await startApiServer();
     const front = await FaultyFront.start({ target: () => api });
