@@ -1,5 +1,5 @@
 import { createLogger } from '@shard-controller/shared/observability';
-import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
+import type { KubernetesClient, KubernetesObject } from '@shard-controller/shared/kubernetes';
 import type { DataPlaneFault } from '@shard-controller/worker/data-plane';
 import { waitUntil } from '@shard-controller/shared/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -47,6 +47,9 @@ async function withTarget(fault: DataPlaneFault, check: (target: WorkerRig) => P
   }
 }
 
+const positionOf = ({ plane }: WorkerRig): string | undefined =>
+  plane.inspection.feeds().find(({ collection }) => collection === 'pods')?.position;
+
 describe('a faulty target is found out by verification', () => {
   test('when it omits one object', async () => {
     await withTarget('omit-one', async (target) => {
@@ -57,6 +60,12 @@ describe('a faulty target is found out by verification', () => {
 
   test('when one of its feeds stops after the warm; only a source that ends gives its slots away all the same', async () => {
     await withTarget('stop-feed', async (target) => {
+      // What the source has heard of since then, the target has not.
+      const position = positionOf(source);
+      const [pod] = (await client.list<KubernetesObject>('/api/v1/namespaces/team-0/pods')).items;
+      const path = `/api/v1/namespaces/team-0/pods/${pod?.metadata?.name}`;
+      await client.patch(path, { metadata: { annotations: { changed: 'after the warm' } } });
+      await waitUntil('the source has heard of the change', () => positionOf(source) !== position);
       const result = await verifyMove(source.plane, target.plane, MOVED, { timeoutMs: 10_000 });
       expect(result).toMatchObject({ kind: 'unanswered', reason: expect.stringMatching(/^pods: /) });
       const drained = await verifyMove(source.plane, target.plane, MOVED, { sourceEnds: true });

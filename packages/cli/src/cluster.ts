@@ -53,6 +53,19 @@ const configSchema = z.looseObject({
 
 const range = z.looseObject({ start: z.number(), end: z.number() });
 
+/** `pods: 1234` for each kind, to the number by kind. */
+const objectsByKind = z
+  .array(z.string())
+  .default([])
+  .transform((lines) =>
+    Object.fromEntries(
+      lines.map((line): [string, number] => {
+        const colon = line.lastIndexOf(':');
+        return [line.slice(0, colon), Number(line.slice(colon + 1))];
+      }),
+    ),
+  );
+
 const replicaSchema = z.looseObject({
   replica: z.enum(['a', 'b']),
   pod: z.string().default(''),
@@ -80,7 +93,7 @@ const instanceSchema = z.looseObject({
     .looseObject({
       phase: z.string().default(''),
       load: z.number().optional(),
-      assignedResources: z.record(z.string(), z.number()).default({}),
+      assignedResources: objectsByKind,
       replicas: z.array(replicaSchema).default([]),
     })
     .prefault({}),

@@ -35,7 +35,7 @@ const instance = (ordinal: number, start: number, end: number, over: object = {}
   status: {
     phase: 'Running',
     load: 0.3 + 0.2 * ordinal,
-    assignedResources: { pods: 1200 + ordinal, secrets: 30 },
+    assignedResources: [`pods: ${1200 + ordinal}`, 'secrets: 30'],
     replicas: [{ replica: 'a', pod: `main-a-${ordinal}`, node: `node-${ordinal}`, phase: 'Running' }],
     ...over,
   },

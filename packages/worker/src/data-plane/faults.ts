@@ -11,7 +11,12 @@ import { WorkerDataPlane } from './worker-data-plane.ts';
 export function faultyDataPlane(options: DataPlaneOptions, fault: DataPlaneFault): DataPlane {
   switch (fault) {
     case 'mute':
-      return overridden(new WorkerDataPlane(options), { verify: () => new Promise(() => {}) });
+      return overridden(new WorkerDataPlane(options), {
+        verify: async (_, signal) => {
+          await aborted(signal);
+          throw new Error('muted by a test');
+        },
+      });
     case 'omit-one': {
       const omission = new Omission();
       const plane = new WorkerDataPlane(options, omission.judge);
