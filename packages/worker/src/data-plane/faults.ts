@@ -1,3 +1,4 @@
+import { PassThrough, type Readable } from 'node:stream';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import { aborted } from '@shard-controller/shared/runtime';
 import type { Novelty } from '../feed/books/index.ts';
@@ -81,10 +82,10 @@ function largestPath({ inspection }: DataPlane): string {
   return largest?.path ?? '';
 }
 
-/** The upstream, of which one collection can be stopped: from then on nothing is heard of it. */
+/** The upstream, of which one collection can be stopped: from then on nothing is heard of it, and nothing fails. */
 export class StoppableUpstream implements Upstream {
   readonly #upstream: Upstream;
-  readonly #open = new Map<StreamResponse, string>();
+  readonly #open = new Map<PassThrough, { readonly path: string; readonly body: Readable }>();
   #stopped: string | undefined;
 
   constructor(upstream: Upstream) {
@@ -94,9 +95,7 @@ export class StoppableUpstream implements Upstream {
   /** The first collection that is named; others do not follow it. */
   stop(path: string): void {
     this.#stopped ??= path;
-    for (const [{ body }, of] of this.#open) {
-      if (this.#isStopped(of)) body.on('error', () => {}).destroy(new Error('stopped by a test'));
-    }
+    for (const [gate, { path: of, body }] of this.#open) if (this.#isStopped(of)) body.unpipe(gate).pause();
   }
 
   async stream(request: StreamRequest): Promise<StreamResponse> {
@@ -105,9 +104,16 @@ export class StoppableUpstream implements Upstream {
       throw new Error('stopped by a test');
     }
     const response = await this.#upstream.stream(request);
-    this.#open.set(response, request.path);
-    response.body.once('close', () => this.#open.delete(response));
-    return response;
+    const { body } = response;
+    const gate = new PassThrough();
+    this.#open.set(gate, { path: request.path, body });
+    body.on('error', (error) => gate.destroy(error));
+    gate.once('close', () => {
+      this.#open.delete(gate);
+      body.destroy();
+    });
+    body.pipe(gate);
+    return { ...response, body: gate };
   }
 
   #isStopped(path: string): boolean {
