@@ -14,7 +14,7 @@ import {
   type UsualChange,
 } from './usual-changes.ts';
 
-/** Minutes: `E2E_LONG=1 make e2e`. */
+/** Minutes: `E2E_LONG=1 make e2e`. A share of it, one step, is in the false alarms. */
 const LONG = process.env['E2E_LONG'] === '1';
 const SEED = Number(process.env['E2E_SEED'] ?? 1);
 const SHARDS = 3;

@@ -13,7 +13,7 @@ export interface UsualChange {
   readonly act: (fleet: Fleet) => Promise<void>;
 }
 
-const scale = (to: number): UsualChange => ({
+export const scale = (to: number): UsualChange => ({
   name: `scale to ${to}`,
   act: async (fleet) => {
     await fleet.setShards(to);

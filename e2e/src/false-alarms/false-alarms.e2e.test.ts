@@ -1,4 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  ALL_BUT_CONFIGMAPS,
+  changed,
+  FLAWLESS,
+  namesConfigmaps,
+  namesNothing,
+  scale,
+} from '../broken-kinds/usual-changes.ts';
 import type { LoggedEvent } from '../demo/decision-log.ts';
 import { CONFIG, Fleet, NAMESPACE, pause } from '../demo/fleet.ts';
 
@@ -120,5 +128,18 @@ describe('a worker that is wrongly believed lost', () => {
     });
     expect(of('shard.slots.assigned.v1').map(({ cause }) => cause)).toEqual(['failover']);
     fleet.churn.resume();
+  });
+});
+
+/** A share of `broken-kinds`, here because the fleet is there. */
+describe('a right that is taken away', () => {
+  test('keeps no new worker from its slots, is named, and costs no series of another kind', async () => {
+    await fleet.against(ALL_BUT_CONFIGMAPS, async (verifier) => {
+      await fleet.grant('configmaps');
+      expect(await changed(fleet, verifier, scale(4))).toMatchObject(FLAWLESS);
+      await namesConfigmaps(fleet);
+    });
+    await fleet.grant();
+    await namesNothing(fleet);
   });
 });

@@ -17,7 +17,6 @@ let left: WorkerRig;
 let right: WorkerRig;
 
 beforeAll(async () => {
-  if (!LONG) return;
   pair = await WorkerPair.start();
   ({ left, right } = pair);
 });
@@ -26,7 +25,7 @@ afterAll(async () => {
   await pair?.stop();
 });
 
-test.runIf(LONG)('two workers show what one exporter shows', async () => {
+test('two workers show what one exporter shows', async () => {
   await expect.poll(() => pair.difference()).toEqual(NONE);
 });
 
@@ -154,7 +153,7 @@ async function storeInAnotherVersion(): Promise<void> {
   }
 }
 
-test.runIf(LONG)('a conversion webhook that is gone costs its kind only, and comes back', async () => {
+test('a conversion webhook that is gone costs its kind only, and comes back', async () => {
   await storeInAnotherVersion();
   await pair.bothAreWarm();
   const webhook = { clientConfig: { url: 'https://127.0.0.1:1/convert' }, conversionReviewVersions: ['v1'] };
@@ -181,7 +180,7 @@ test.runIf(LONG)('a conversion webhook that is gone costs its kind only, and com
   await expect.poll(() => pair.difference()).toEqual(NONE);
 });
 
-test.runIf(LONG)('a kind whose definition is deleted costs that kind only', async () => {
+test('a kind whose definition is deleted costs that kind only', async () => {
   await pair.client.delete(DEFINITION);
   await pair.until('the kind is gone', async () => !(await pair.canList(WIDGET_LIST)));
   await pair.move(left, right);
