@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ShardConfigSpecInput } from '@shard-controller/shared/api';
@@ -42,6 +42,31 @@ const statusSchema = z.looseObject({
   metadata: z.looseObject({ uid: z.string(), generation: z.int() }),
 });
 
+const auditSchema = z.looseObject({
+  verb: z.string(),
+  requestReceivedTimestamp: z.string(),
+  objectRef: z.looseObject({ resource: z.string(), subresource: z.string().optional(), name: z.string().optional() }),
+});
+
+const auditLog = (folder: string): string => join(folder, 'audit.log');
+
+function auditArgs(folder: string, user: string): string[] {
+  const policy = join(folder, 'audit-policy.json');
+  const writes = {
+    level: 'Metadata',
+    users: [user],
+    verbs: ['create', 'update', 'patch', 'delete'],
+    omitStages: ['ResponseComplete'],
+  };
+  const rules = [{ level: 'None', resources: [{ group: 'coordination.k8s.io' }] }, writes, { level: 'None' }];
+  writeFileSync(policy, JSON.stringify({ apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules }));
+  return [`--audit-policy-file=${policy}`, `--audit-log-path=${auditLog(folder)}`];
+}
+
+const leasesSchema = z.looseObject({
+  items: z.array(z.looseObject({ spec: z.looseObject({ renewTime: z.string() }) })),
+});
+
 export type SeenConfig = z.infer<typeof statusSchema>;
 
 export interface ManagerOptions {
@@ -83,21 +108,25 @@ export class ManagerFixture {
   readonly client: KubernetesClient;
   readonly nodes: SimulatedNodes;
   readonly #crds: CrdFixture;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'shard-manager-'));
+  readonly #folder: string;
   readonly #managers: Manager[] = [];
   #count = 0;
   #link: NatsLink | undefined;
 
-  static async start(options: { readonly warmMs?: number } = {}): Promise<ManagerFixture> {
-    const crds = await CrdFixture.start();
+  /** @param options.audited a user whose requests to write are noted as they come in. */
+  static async start(options: { readonly warmMs?: number; readonly audited?: string } = {}): Promise<ManagerFixture> {
+    const folder = mkdtempSync(join(tmpdir(), 'shard-manager-'));
+    const extraArgs = options.audited === undefined ? [] : auditArgs(folder, options.audited);
+    const crds = await CrdFixture.start({ extraArgs });
     const nats = await startNatsServer();
-    const fixture = new ManagerFixture(crds, nats, options.warmMs ?? 80);
+    const fixture = new ManagerFixture(crds, nats, folder, options.warmMs ?? 80);
     await fixture.grant('shard-controller-manager', managerRules);
     fixture.nodes.start();
     return fixture;
   }
 
-  private constructor(crds: CrdFixture, nats: NatsServer, warmMs: number) {
+  private constructor(crds: CrdFixture, nats: NatsServer, folder: string, warmMs: number) {
+    this.#folder = folder;
     this.#crds = crds;
     this.apiServer = crds.server;
     this.nats = nats;
@@ -249,6 +278,26 @@ export class ManagerFixture {
     });
     if (leader === undefined) throw new Error('unreachable');
     return leader;
+  }
+
+  /** Requests to write of the audited user since `since`, as they came in, whatever became of them. */
+  auditedWrites(since: Date): string[] {
+    const entries = readFileSync(auditLog(this.#folder), 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+    return entries.flatMap((line) => {
+      const { verb, objectRef, requestReceivedTimestamp } = auditSchema.parse(JSON.parse(line));
+      const { resource, subresource = '', name = '' } = objectRef;
+      return new Date(requestReceivedTimestamp) < since ? [] : [`${verb} ${resource}/${name} ${subresource}`.trim()];
+    });
+  }
+
+  /** When whoever leads last said so. */
+  async leaseRenewedAt(): Promise<string> {
+    const group = 'coordination.k8s.io';
+    const path = resourcePath({ group, version: 'v1', resource: 'leases', namespace: NAMESPACE });
+    const { items } = leasesSchema.parse(await this.client.get(path));
+    return items.map(({ spec }) => spec.renewTime).join();
   }
 
   /** Each slot is exposed by exactly one worker, and the workers' numbers of slots differ by at most one. */
