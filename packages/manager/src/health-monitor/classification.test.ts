@@ -1,46 +1,14 @@
-import type { Heartbeat } from '@shard-controller/shared/contracts';
 import { describe, expect, it } from 'vitest';
+import { heartbeatOf } from '../testing/index.ts';
 import { canServe, classify, healthBounds, needsInstanceRead, type ShardSigns } from './classification.ts';
 
 const bounds = healthBounds(2_000);
 const NOW = 1_000_000;
 
-function heartbeat(change: Partial<Heartbeat> = {}): Heartbeat {
-  return {
-    v: 'shard.heartbeat.v1',
-    uid: 'uid-1',
-    shardId: 'shard-000',
-    replica: 'a',
-    pod: 'main-a-0',
-    node: 'node-1',
-    boot: 'b1',
-    sequence: 7,
-    sentAt: 5,
-    revision: 'r1',
-    phase: 'Running',
-    generation: 1,
-    epoch: 3,
-    feeds: { synced: 3, total: 3, oldestProofMs: 100 },
-    exporter: { state: 'running', since: 1 },
-    gateway: { state: 'serving', reason: '', scrapers: [] },
-    slots: { assigned: 128, acknowledged: 128 },
-    load: {
-      objects: 10,
-      expositionBytes: 1,
-      memoryBytes: 1,
-      scrapeDurationMs: 1,
-      queueDepth: 0,
-      objectsByResource: {},
-    },
-    handovers: [],
-    ...change,
-  };
-}
-
 /** Signs of a worker that was last heard `silentMs` ago. */
 function signs(silentMs: number, change: Partial<ShardSigns> = {}): ShardSigns {
   return {
-    heartbeat: { at: NOW - silentMs, content: heartbeat() },
+    heartbeat: { at: NOW - silentMs, content: heartbeatOf({}) },
     listeningSince: 0,
     unableSince: undefined,
     coldSince: undefined,
@@ -127,7 +95,7 @@ describe('classify', () => {
             now < renewedFrom ? undefined : renewedFrom + Math.floor((now - renewedFrom) / 2_000) * 2_000;
           const given = {
             ...signs(0, { ping: 'no-responders', instanceReadAt: NOW + now }),
-            heartbeat: { at: NOW, content: heartbeat() },
+            heartbeat: { at: NOW, content: heartbeatOf({}) },
             instanceStatusAt: NOW + (renewals ?? writtenMs - 10_000),
           };
           if (healthAt(given, NOW + now) === 'Failed') failed.push(`${writtenMs} ${lateMs} ${now}`);
@@ -157,7 +125,7 @@ describe('classify', () => {
   });
 
   it('forgives a short exporter restart and calls a long one Starting', () => {
-    const content = heartbeat({ phase: 'Warming', exporter: { state: 'unreachable', since: 1 } });
+    const content = heartbeatOf({ phase: 'Warming', exporter: { state: 'unreachable', since: 1 } });
     const down = (ms: number): ShardSigns => signs(0, { heartbeat: { at: NOW, content }, unableSince: NOW - ms });
     expect(healthOf(down(3_999))).toBe('Healthy');
     expect(healthOf(down(4_000))).toBe('Starting');
@@ -165,7 +133,7 @@ describe('classify', () => {
   });
 
   it('calls a worker Healthy while its exporter loads, and Starting once nothing was loaded for ten seconds', () => {
-    const content = heartbeat({ phase: 'Warming', slots: { assigned: 128, acknowledged: 0, shown: 0 } });
+    const content = heartbeatOf({ phase: 'Warming', slots: { assigned: 128, acknowledged: 0, shown: 0 } });
     const loading = (standstillMs: number): ShardSigns => signs(0, { heartbeat: { at: NOW, content }, standstillMs });
     expect(healthOf(loading(9_999))).toBe('Healthy');
     expect(classify(loading(10_000), 'Healthy', bounds, NOW)).toEqual({
@@ -175,7 +143,7 @@ describe('classify', () => {
   });
 
   it('does not count the wait of a worker that cannot say what its exporter has kept', () => {
-    const content = heartbeat({ phase: 'Warming', slots: { assigned: 128, acknowledged: 0 } });
+    const content = heartbeatOf({ phase: 'Warming', slots: { assigned: 128, acknowledged: 0 } });
     expect(healthOf(signs(0, { heartbeat: { at: NOW, content }, standstillMs: 15_000 }))).toBe('Healthy');
   });
 
@@ -217,6 +185,6 @@ describe('canServe', () => {
     ['Pending', 'running', false],
     ['Failed', 'running', false],
   ] as const)('phase %s with exporter %s: %s', (phase, state, expected) => {
-    expect(canServe(heartbeat({ phase, exporter: { state, since: 0 } }))).toBe(expected);
+    expect(canServe(heartbeatOf({ phase, exporter: { state, since: 0 } }))).toBe(expected);
   });
 });

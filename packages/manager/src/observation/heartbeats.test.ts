@@ -1,36 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { FakeLink } from '../testing/index.ts';
+import { FakeLink, heartbeatOf } from '../testing/index.ts';
 import { listenForHeartbeats } from './heartbeats.ts';
 import { ping } from './ping.ts';
 
-const heartbeat = {
-  v: 'shard.heartbeat.v1',
-  uid: 'uid-1',
-  shardId: 'shard-001',
-  replica: 'a',
-  pod: 'main-a-1',
-  node: 'n1',
-  boot: 'b1',
-  sequence: 4,
-  sentAt: 1000,
-  revision: 'r1',
-  phase: 'Running',
-  generation: 1,
-  epoch: 3,
-  feeds: { synced: 2, total: 2, oldestProofMs: 10 },
-  exporter: { state: 'running', since: 1 },
-  gateway: { state: 'serving', reason: '', scrapers: [] },
-  slots: { assigned: 128, acknowledged: 128 },
-  load: {
-    objects: 1,
-    expositionBytes: 2,
-    memoryBytes: 3,
-    scrapeDurationMs: 4,
-    queueDepth: 0,
-    objectsByResource: { pods: 1 },
-  },
-  handovers: [],
-};
+const heartbeat = heartbeatOf({ shardId: 'shard-001', pod: 'main-a-1', sequence: 4 });
 
 function listen(): { heard: string[]; invalid: string[]; link: FakeLink } {
   const link = new FakeLink();
