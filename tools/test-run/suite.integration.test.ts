@@ -14,19 +14,14 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A run of the real vitest over these files; `once()` is true the first time that it is called with a name. */
-async function run(
-  files: Readonly<Record<string, string>>,
-  runsAgain = true,
-  some?: readonly string[],
-): Promise<Verdict> {
+async function run(files: Readonly<Record<string, string>>, runsAgain = true): Promise<Verdict> {
   const once = `
     import { existsSync, writeFileSync } from 'node:fs';
     const once = (name) => { const path = ${JSON.stringify(folder)} + '/' + name; if (existsSync(path)) return false; writeFileSync(path, ''); return true; };
   `;
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'root', name), once + text);
   const command = ['vitest', 'run', '--root', join(folder, 'root'), '--globals'];
-  const part = some === undefined ? {} : { files: some };
-  return await runSuite({ name: 'sample', command, runsAgain, isQuiet: true, ...part }, folder);
+  return await runSuite({ name: 'sample', command, runsAgain, isQuiet: true }, folder);
 }
 
 test('tests that pass, fail, are skipped, or pass when run again', async () => {
@@ -88,21 +83,4 @@ test('an error outside of any test, and the end of the whole run, are failures a
 test('a suite that needs no other process is not run again', async () => {
   const verdict = await run({ 'unlucky.test.ts': `test('x', () => expect(once('a')).toBe(false));` }, false);
   expect(verdict).toMatchObject({ passed: 0, flaky: [], failures: [expect.stringMatching(/unlucky.test.ts > x/)] });
-});
-
-test('of some files only those with a failure are run again, and the lines name the suite', async () => {
-  const verdict = await run(
-    {
-      'good.test.ts': `test('good', () => expect(once('a')).toBe(true));`,
-      'unlucky.test.ts': `test('unlucky', () => expect(once('b')).toBe(false));`,
-      'other.test.ts': `test('bad', () => expect(1).toBe(2));`,
-    },
-    true,
-    ['good', 'unlucky'],
-  );
-  expect(verdict).toMatchObject({
-    passed: 2,
-    failures: [],
-    flaky: [expect.stringMatching(/^sample: unlucky.test.ts > unlucky: .*expected true to be false/)],
-  });
 });

@@ -12,8 +12,6 @@ export interface Suite {
   readonly name: string;
   /** A run of vitest; more arguments may follow. */
   readonly command: readonly string[];
-  /** Where only some files run: their paths, or the beginnings of these. The lines of the verdict then name the suite. */
-  readonly files?: readonly string[];
   /** Whether files with a failure are run once more: those that depend on other processes. */
   readonly runsAgain: boolean;
   /** What it prints goes nowhere, instead of on to this process's output. */
@@ -22,16 +20,9 @@ export interface Suite {
 
 /** Runs a suite; `folder` takes files of the run. */
 export async function runSuite(suite: Suite, folder: string): Promise<Verdict> {
-  const verdict = await run(suite, folder);
-  if (suite.files === undefined) return verdict;
-  const named = (line: string): string => `${suite.name}: ${line}`;
-  return { ...verdict, failures: verdict.failures.map(named), flaky: verdict.flaky.map(named) };
-}
-
-async function run(suite: Suite, folder: string): Promise<Verdict> {
-  const { name, files: some = [], runsAgain } = suite;
+  const { name, runsAgain } = suite;
   heading(suite, name);
-  const first = await runVitest(suite, some, folder);
+  const first = await runVitest(suite, [], folder);
   if (first.outcome === undefined) {
     return { ...NOTHING, failures: [`${name}: ended with ${first.status} and said nothing of its tests`] };
   }
