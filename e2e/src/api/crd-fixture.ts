@@ -10,12 +10,16 @@ import type { Fields, Kind } from './crd-rule-cases.ts';
 /** The files that are shipped. */
 const CRD_FOLDER = join(import.meta.dirname, '../../../crds');
 
-const PLURALS: Readonly<Record<Kind, string>> = { ShardConfig: 'shardconfigs', ShardInstance: 'shardinstances' };
+const COLLECTIONS: Readonly<Record<Kind, string>> = {
+  ShardConfig: 'shard.io/v1/namespaces/default/shardconfigs',
+  ShardInstance: 'shard.io/v1/namespaces/default/shardinstances',
+  KSMScale: 'monitor.example.com/v1alpha1/ksmscales',
+};
 
 const crdSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string() }),
   spec: z.looseObject({
-    names: z.looseObject({ kind: z.enum(['ShardConfig', 'ShardInstance']) }),
+    names: z.looseObject({ kind: z.enum(['ShardConfig', 'ShardInstance', 'KSMScale']) }),
     versions: z.array(z.looseObject({ schema: z.looseObject({ openAPIV3Schema: z.unknown() }) })).length(1),
   }),
   status: z
@@ -121,8 +125,7 @@ export class CrdFixture {
   }
 
   path(kind: Kind, name?: string, subresource?: string): string {
-    const parts = [PLURALS[kind], name, subresource].filter((part) => part !== undefined);
-    return `/apis/shard.io/v1/namespaces/default/${parts.join('/')}`;
+    return ['/apis', COLLECTIONS[kind], name, subresource].filter((part) => part !== undefined).join('/');
   }
 
   async crd(name: string): Promise<Crd> {
@@ -161,6 +164,9 @@ export function objectOf(kind: Kind, seed: string, fields: Fields, name?: string
     return { apiVersion: 'shard.io/v1', kind, metadata: { name: name ?? seed, namespace: 'default' }, spec: fields };
   }
   const { shardConfigRef, shardId = 'shard-000', ...rest } = fields;
+  if (kind === 'KSMScale') {
+    return { apiVersion: 'monitor.example.com/v1alpha1', kind, metadata: { name: name ?? seed }, spec: fields };
+  }
   const reference = { name: seed, uid: 'u-1', ...z.looseObject({}).parse(shardConfigRef ?? {}) };
   const spec = { ...BASE_INSTANCE, ...rest, shardId, shardConfigRef: reference };
   return {

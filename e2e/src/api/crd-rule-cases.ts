@@ -1,6 +1,6 @@
 /** For each CEL rule of the CRDs one object that the API server must take and one that it must refuse. */
 
-export type Kind = 'ShardConfig' | 'ShardInstance';
+export type Kind = 'ShardConfig' | 'ShardInstance' | 'KSMScale';
 export type Fields = Readonly<Record<string, unknown>>;
 
 export interface RuleCase {

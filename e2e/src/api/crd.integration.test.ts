@@ -1,8 +1,12 @@
-import { parseShardConfig, parseShardInstance } from '@shard-controller/shared/api';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseKsmScale, parseShardConfig, parseShardInstance } from '@shard-controller/shared/api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { type CelRule, CrdFixture, objectOf, readCrds, rulesOf } from './crd-fixture.ts';
 import { type Fields, type Kind, RULE_CASES, type RuleCase, SCHEMA_CASES } from './crd-rule-cases.ts';
+import { KSM_SCALE_CASES, KSM_SCALE_SCHEMA_CASES } from './ksm-scale-cases.ts';
 
 const RULES = readCrds().flatMap(rulesOf);
 const DURATION = /^duration\(self\) >= duration\('([^']+)'\) && duration\(self\) <= duration\('([^']+)'\)$/;
@@ -18,8 +22,8 @@ function durationCase({ kind, at, rule, message }: CelRule): RuleCase | undefine
   return { kind, at, message, accepted: nested(max), rejected: nested('9999h') };
 }
 
-const cases = [...RULE_CASES, ...RULES.map(durationCase).filter((one) => one !== undefined)];
-const parsers = { ShardConfig: parseShardConfig, ShardInstance: parseShardInstance };
+const cases = [...RULE_CASES, ...KSM_SCALE_CASES, ...RULES.map(durationCase).filter((one) => one !== undefined)];
+const parsers = { ShardConfig: parseShardConfig, ShardInstance: parseShardInstance, KSMScale: parseKsmScale };
 const AS_SENT = { uid: '3b241101-e2bb-4255-8caf-4136c566a962', resourceVersion: '1' };
 
 /** Whether our own parse takes the object, once it has what the API server adds. */
@@ -91,7 +95,7 @@ describe.each(transitions)('$kind $at: $message', ({ kind, message, before, acce
   });
 });
 
-describe.each(SCHEMA_CASES.map((one, index) => ({ ...one, seed: `schema-${index}` })))(
+describe.each([...SCHEMA_CASES, ...KSM_SCALE_SCHEMA_CASES].map((one, index) => ({ ...one, seed: `schema-${index}` })))(
   '$name in a $kind',
   ({ kind, accepted, rejected, answer, seed }) => {
     it('is refused with the field', async () => {
@@ -113,6 +117,10 @@ describe('defaults', () => {
     const parsed = parseShardConfig({ ...object, metadata: { name: 'defaults', namespace: 'default', ...AS_SENT } });
     expect(parsed).toMatchObject({ ok: true });
     expect(parsed.ok && parsed.value.spec).toEqual(body['spec']);
+    const scale = objectOf('KSMScale', 'defaults', { sharding: {} });
+    const stored = await fixture.request('POST', fixture.path('KSMScale'), { body: scale });
+    const read = parseKsmScale({ ...scale, metadata: { name: 'defaults', ...AS_SENT } });
+    expect(read.ok && read.value.spec).toEqual(stored.body['spec']);
     // What the server sends is also what the parse takes, unchanged.
     const again = parseShardConfig(body);
     expect(again.ok && again.value).toEqual(body);
@@ -144,6 +152,48 @@ describe('the scale subresource', () => {
     expect(refused.message).toContain('in mode Manual shards must be from minShards to maxShards');
     const { body } = await fixture.request('GET', fixture.path('ShardConfig', 'scaled'));
     expect(body).toMatchObject({ spec: { shards: 6 } });
+  });
+});
+
+describe('the scale subresource of a KSMScale', () => {
+  it('sets the wanted pods, and shows those that run', async () => {
+    const path = fixture.path('KSMScale', 'scaled', 'scale');
+    await fixture.request('POST', fixture.path('KSMScale'), { body: objectOf('KSMScale', 'scaled', { replicas: 2 }) });
+    await fixture.request('PATCH', fixture.path('KSMScale', 'scaled', 'status'), {
+      contentType: 'application/merge-patch+json',
+      body: { status: { currentReplicas: 2, selector: 'ksmscale.example.com=scaled' } },
+    });
+    expect((await fixture.request('GET', path)).body).toMatchObject({
+      spec: { replicas: 2 },
+      status: { replicas: 2, selector: 'ksmscale.example.com=scaled' },
+    });
+    const options = { contentType: 'application/merge-patch+json', body: { spec: { replicas: 4 } } };
+    expect((await fixture.request('PATCH', path, options)).status).toBe(200);
+    const { body } = await fixture.request('GET', fixture.path('KSMScale', 'scaled'));
+    expect(body).toMatchObject({ spec: { replicas: 4, nodesPerMonitor: 15 } });
+  });
+});
+
+describe('the examples of KSMScales', () => {
+  const folder = join(import.meta.dirname, '../../../examples/ksmscale');
+  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+
+  it.each(files)('%s is taken', async (file) => {
+    const body = parse(readFileSync(join(folder, file), 'utf8'));
+    expect(await fixture.request('POST', fixture.path('KSMScale'), { body })).toMatchObject({
+      status: 201,
+      message: '',
+    });
+  });
+});
+
+describe('a KSMScale without a spec', () => {
+  it('is one with all defaults', async () => {
+    const { spec: _none, ...object } = objectOf('KSMScale', 'empty', {});
+    const { body, status } = await fixture.request('POST', fixture.path('KSMScale'), { body: object });
+    expect(status).toBe(201);
+    expect(body).toMatchObject({ spec: { nodesPerMonitor: 15, namespace: 'monitoring' } });
+    expect(parseKsmScale(body)).toMatchObject({ ok: true });
   });
 });
 
@@ -228,6 +278,28 @@ describe('kubectl get', () => {
     const shown = Object.fromEntries(columnDefinitions.map(({ name }, index) => [name, rows[0]?.cells[index]]));
     expect(shown).toMatchObject({ Name: 'columns', Mode: 'Manual', Shards: 4, Ready: 3, Desired: 4, Load: 0.5 });
     expect(shown).toMatchObject({ Healthy: 'False', Strategy: 'consistent-hash' });
+  });
+
+  it('shows the figures of a KSMScale in columns, in their order', async () => {
+    await fixture.request('POST', fixture.path('KSMScale'), { body: objectOf('KSMScale', 'columns', {}) });
+    const patched = await fixture.request('PATCH', fixture.path('KSMScale', 'columns', 'status'), {
+      contentType: 'application/merge-patch+json',
+      body: { status: { nodeCount: 75, desiredReplicas: 5, currentReplicas: 4, phase: 'Scaling' } },
+    });
+    expect(patched).toMatchObject({ status: 200 });
+    const { body } = await fixture.request('GET', fixture.path('KSMScale', 'columns'), {
+      accept: 'application/json;as=Table;g=meta.k8s.io;v=v1',
+    });
+    const { columnDefinitions, rows } = tableSchema.parse(body);
+    const shown = columnDefinitions.map(({ name }, index) => [name, rows[0]?.cells[index]]).slice(0, 5);
+    expect(shown).toEqual([
+      ['Name', 'columns'],
+      ['Nodes', 75],
+      ['Desired', 5],
+      ['Current', 4],
+      ['Phase', 'Scaling'],
+    ]);
+    expect(columnDefinitions.filter(({ priority }) => priority === 0).at(-1)?.name).toBe('Age');
   });
 
   it('knows both kinds by their short names', async () => {

@@ -1,2 +1,2 @@
-export { grantKinds, install } from './install.ts';
+export { grantKinds, install, installDefinitions } from './install.ts';
 export { referenceExporterPod } from './reference-exporter.ts';

@@ -59,7 +59,7 @@ export async function install(client: KubernetesClient, options: InstallOptions)
 }
 
 /** Applies `crds/*.yaml` and waits until the API server serves the kinds. */
-async function installDefinitions(client: KubernetesClient): Promise<void> {
+export async function installDefinitions(client: KubernetesClient): Promise<void> {
   const definitions = readDefinitions();
   await Promise.all(definitions.map((object) => client.apply({ object, fieldManager: FIELD_MANAGER, force: true })));
   await Promise.all(definitions.map(({ metadata }) => established(client, metadata.name)));

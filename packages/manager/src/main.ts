@@ -5,10 +5,16 @@ import {
   type KubernetesEndpoint,
   LeaseElector,
 } from '@shard-controller/shared/kubernetes';
-import { EVENT_STREAM } from '@shard-controller/shared/contracts';
-import { connectNats, EventStream, type NatsAuth, type NatsLink } from '@shard-controller/shared/nats';
-import { createLogger, createMetrics, HealthServer, type Logger } from '@shard-controller/shared/observability';
+import { connectNats, type NatsAuth, type NatsLink } from '@shard-controller/shared/nats';
 import {
+  createLogger,
+  createMetrics,
+  HealthServer,
+  type Logger,
+  type Metrics,
+} from '@shard-controller/shared/observability';
+import {
+  aborted,
   type Component,
   type Environment,
   runComponents,
@@ -18,17 +24,10 @@ import {
 } from '@shard-controller/shared/runtime';
 import { loadManagerConfig, type ManagerConfig } from './config/index.ts';
 import { kubeconfigEndpoint } from './effects/index.ts';
-import { decisionEnvelopeSchema } from './event-log/index.ts';
-import {
-  inspectionEndpoints,
-  type InspectionOptions,
-  inspectionRoutes,
-  inspectionService,
-  isManagerGone,
-} from './inspection/index.ts';
+import { ksmScalePart } from './ksm-scale-part.ts';
 import { Leadership } from './leadership/index.ts';
-import { ClusterView, ListeningPeriod, WorkerRegistry } from './observation/index.ts';
-import { DecisionMetrics, Fleet } from './runner/index.ts';
+import type { PartInput } from './part.ts';
+import { shardConfigPart } from './shard-config-part.ts';
 
 const COMPONENT = 'shard-controller-manager';
 /** Longest wait for one answer of the API server, ms. */
@@ -36,7 +35,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** Time for an orderly end, ms: finish the append in progress, release the Lease. */
 const GRACE_MS = 8_000;
 
-/** The manager: follows or makes the decisions on all ShardConfigs of a namespace until `signal` aborts. */
+/** The manager: follows or makes the decisions on all ShardConfigs and KSMScales until `signal` aborts. */
 async function main(environment: Environment, signal: AbortSignal): Promise<void> {
   const config = loadManagerConfig(environment);
   const logger = createLogger({ name: COMPONENT, level: config.logLevel });
@@ -52,36 +51,31 @@ async function main(environment: Environment, signal: AbortSignal): Promise<void
       userAgent: COMPONENT,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
     });
-    const link = await connectNats({ servers: config.nats.servers, name: config.podName, logger, ...auth(config) });
-    const components = assemble({
-      config,
-      logger,
-      client,
-      link,
-      health,
-      decisionMetrics: new DecisionMetrics(metrics),
-    });
+    const link = config.shardConfigs.enabled
+      ? await connectNats({ servers: config.nats.servers, name: config.podName, logger, ...auth(config) })
+      : undefined;
+    const components = assemble({ config, logger, client, link, health, metrics });
     await runComponents(components, { signal, logger, graceMs: GRACE_MS });
-    await link.close();
+    await link?.close();
     await client.close();
   } finally {
     await health.stop();
   }
 }
 
-interface Parts {
+interface Process {
   readonly config: ManagerConfig;
   readonly logger: Logger;
   readonly client: KubernetesClient;
-  readonly link: NatsLink;
+  /** Undefined without ShardConfigs. */
+  readonly link: NatsLink | undefined;
   readonly health: HealthServer;
-  readonly decisionMetrics: DecisionMetrics;
+  readonly metrics: Metrics;
 }
 
-function assemble({ config, logger, client, link, health, decisionMetrics }: Parts): readonly Component[] {
+function assemble({ config, logger, client, link, health, metrics }: Process): readonly Component[] {
   const clock = systemClock;
   const leadership = new Leadership(() => elector.leading);
-  const events = new EventStream({ link, stream: EVENT_STREAM, schema: decisionEnvelopeSchema });
   const recorder = new EventRecorder({
     client,
     logger,
@@ -99,79 +93,34 @@ function assemble({ config, logger, client, link, health, decisionMetrics }: Par
     retryPeriodMs: config.lease.retryPeriodMs,
     onStarted: (term, number) => leadership.begin(term, number),
     onStopped: () => leadership.end(),
-    isGone: (holder, signal) =>
-      isManagerGone(holder, { link, reachesLog: () => events.facts(), identity: elector.identity, clock }, signal),
+    isGone: async (holder, signal) => shardConfigs?.isGone(holder, signal) ?? false,
     clock,
     logger,
   });
-  const cluster = new ClusterView({
-    client,
-    namespace: config.watchNamespace,
-    logger,
-    clock,
-    handler: {
-      configChanged: (resource) => fleet.configChanged(resource),
-      configInvalid: (invalid) => fleet.configInvalid(invalid),
-      configRemoved: (uid) => fleet.configRemoved(uid),
-      objectsChanged: (name) => fleet.objectsChanged(name),
-    },
-  });
-  const registry = new WorkerRegistry();
-  const fleet = new Fleet({
+  const input: PartInput = {
     config,
     identity: elector.identity,
     client,
-    link,
-    events,
-    cluster,
-    registry,
-    listening: new ListeningPeriod(clock),
     leadership,
     recorder,
-    metrics: decisionMetrics,
+    health,
+    metrics,
     clock,
     logger,
-  });
-  health.addLivenessCheck('decisions', async () => fleet.stuck);
-  health.addReadinessCheck('kubernetes', async () =>
-    cluster.isSynced ? undefined : 'ShardConfigs, ShardInstances and pods are not listed yet',
-  );
-  health.addReadinessCheck('nats', async () => (link.connected ? undefined : (link.status.problem ?? 'not connected')));
-  const questions: InspectionOptions = {
-    link,
-    clock,
-    identity: elector.identity,
-    namespace: config.watchNamespace,
-    runners: () => fleet.runners,
-    worker: ({ namespace, name, uid }, shardId, replica) => {
-      const view = registry.view({ namespace, config: name, shardId, replica }, uid);
-      return view === undefined ? undefined : { pod: view.heartbeat.pod, objects: view.heartbeat.load.objects };
-    },
   };
-  const inspection = inspectionService(questions);
-  if (config.inspectionHttp) {
-    health.addRoutes(inspectionRoutes(inspectionEndpoints(questions), () => leadership.term !== undefined));
-  }
-  // Who asks while no manager leads hears "no responders" at once, instead of nothing.
-  leadership.onChange((leading) => (leading ? inspection.open() : inspection.close()));
+  const shardConfigs = link === undefined ? undefined : shardConfigPart(input, link);
+  const parts = [shardConfigs, config.ksmScales.enabled ? ksmScalePart(input) : undefined].filter(
+    (part) => part !== undefined,
+  );
   return [
     task('event-recorder', (signal) => recorder.run(signal)),
-    task('cluster-view', (signal) => cluster.run(signal)),
-    { name: 'inspection', start: async () => undefined, stop: async () => inspection.stop() },
-    task('fleet', (signal) => fleet.run(signal)),
+    ...parts.flatMap(({ components }) => components),
     // A manager that cannot decide must not stand for election: the first lists come first.
     task('lease', async (signal) => {
-      await Promise.race([cluster.synced, aborted(signal)]);
+      await Promise.race([Promise.all(parts.map(({ synced }) => synced)), aborted(signal)]);
       await elector.run(signal);
     }),
   ];
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) resolve();
-  else signal.addEventListener('abort', () => resolve(), { once: true });
-  return promise;
 }
 
 /** In a pod its own ServiceAccount; outside, the kubeconfig. */

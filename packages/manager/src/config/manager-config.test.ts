@@ -20,6 +20,16 @@ describe('loadManagerConfig', () => {
     );
   });
 
+  it('needs no NATS for KSMScales alone', () => {
+    const alone = { POD_NAMESPACE: 'monitoring', SHARDCONFIG_ENABLED: 'false', KSMSCALE_ENABLED: 'true' };
+    expect(loadManagerConfig(alone).ksmScales).toEqual({ enabled: true, namespaces: ['monitoring'], fixedUser: true });
+    expect(loadManagerConfig({ ...alone, KSMSCALE_NAMESPACES: 'a,b' }).ksmScales.namespaces).toEqual(['a', 'b']);
+    expect(loadManagerConfig({ ...alone, KSMSCALE_NAMESPACES: '*' }).ksmScales.namespaces).toBeUndefined();
+    expect(() => loadManagerConfig({ POD_NAMESPACE: 'monitoring' })).toThrow(/NATS_URL.*SHARDCONFIG_ENABLED=false/);
+    expect(() => loadManagerConfig({ ...alone, KSMSCALE_ENABLED: 'false' })).toThrow(/nothing to do/);
+    expect(() => loadManagerConfig({ ...alone, KSMSCALE_NAMESPACES: 'a,' })).toThrow(/KSMSCALE_NAMESPACES/);
+  });
+
   it('refuses lease times with which two managers could lead at once', () => {
     expect(() => loadManagerConfig({ ...minimal, LEASE_DURATION: '4s' })).toThrow(
       /LEASE_RENEW_DEADLINE.*shorter than LEASE_DURATION/,

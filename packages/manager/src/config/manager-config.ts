@@ -5,6 +5,10 @@ import { z } from 'zod';
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 const namespace = () =>
   env.text('the name of a namespace').regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'expected the name of a namespace');
+const namespaces = () =>
+  env
+    .text('names of namespaces, or * for all')
+    .regex(/^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(,[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*)$/, 'expected a,b or *');
 const natsUrls = () => env.urls(['nats', 'tls']);
 
 /** Environment of the manager. Durations are written as in Go (`2s`, `500ms`). */
@@ -16,8 +20,16 @@ const managerEnvironmentSchema = z
     POD_NAMESPACE: namespace(),
     /** Namespace whose ShardConfigs this manager runs; its own by default. */
     WATCH_NAMESPACE: namespace().optional(),
-    /** Where NATS is. */
-    NATS_URL: natsUrls(),
+    /** Whether this manager runs ShardConfigs; they need NATS. */
+    SHARDCONFIG_ENABLED: env.boolean().default(true),
+    /** Whether this manager runs KSMScales. */
+    KSMSCALE_ENABLED: env.boolean().default(false),
+    /** Namespaces that the pods of KSMScales may be in, as `a,b`; `*` for all. */
+    KSMSCALE_NAMESPACES: namespaces().default('monitoring'),
+    /** Whether pods of KSMScales name their user; `false` where the platform gives it, as OpenShift does. */
+    KSMSCALE_FIXED_USER: env.boolean().default(true),
+    /** Where NATS is; needed for ShardConfigs only. */
+    NATS_URL: natsUrls().optional(),
     NATS_TOKEN: env.text().optional(),
     NATS_USER: env.text().optional(),
     NATS_PASSWORD: env.text().optional(),
@@ -50,6 +62,23 @@ const managerEnvironmentSchema = z
   })
   .check((context) => {
     const { LEASE_DURATION, LEASE_RENEW_DEADLINE, LEASE_RETRY_PERIOD } = context.value;
+    const { SHARDCONFIG_ENABLED, KSMSCALE_ENABLED, NATS_URL } = context.value;
+    if (SHARDCONFIG_ENABLED && NATS_URL === undefined) {
+      context.issues.push({
+        code: 'custom',
+        path: ['NATS_URL'],
+        input: undefined,
+        message: 'the address of NATS, or SHARDCONFIG_ENABLED=false',
+      });
+    }
+    if (!SHARDCONFIG_ENABLED && !KSMSCALE_ENABLED) {
+      context.issues.push({
+        code: 'custom',
+        path: ['KSMSCALE_ENABLED'],
+        input: 'false',
+        message: 'true, or SHARDCONFIG_ENABLED=true: this manager would have nothing to do',
+      });
+    }
     if (LEASE_RENEW_DEADLINE >= LEASE_DURATION) {
       context.issues.push({
         code: 'custom',
@@ -73,6 +102,8 @@ export interface ManagerConfig {
   readonly podName: string;
   readonly namespace: string;
   readonly watchNamespace: string;
+  readonly shardConfigs: { readonly enabled: boolean };
+  readonly ksmScales: KsmScaleSwitch;
   readonly nats: {
     readonly servers: readonly string[];
     readonly token: string | undefined;
@@ -94,6 +125,15 @@ export interface ManagerConfig {
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
 }
 
+/** KSMScales as the installation wants them. */
+interface KsmScaleSwitch {
+  readonly enabled: boolean;
+  /** Namespaces that their pods may be in; undefined: all. */
+  readonly namespaces: readonly string[] | undefined;
+  /** Whether the user of their pods is named, rather than left to the platform. */
+  readonly fixedUser: boolean;
+}
+
 /** What every worker pod gets from the installation and not from its ShardConfig. */
 export interface WorkerSettings {
   readonly image: string;
@@ -111,8 +151,14 @@ export function loadManagerConfig(environment: Environment): ManagerConfig {
     podName: e.POD_NAME,
     namespace: e.POD_NAMESPACE,
     watchNamespace: e.WATCH_NAMESPACE ?? e.POD_NAMESPACE,
+    shardConfigs: { enabled: e.SHARDCONFIG_ENABLED },
+    ksmScales: {
+      enabled: e.KSMSCALE_ENABLED,
+      namespaces: e.KSMSCALE_NAMESPACES === '*' ? undefined : e.KSMSCALE_NAMESPACES.split(','),
+      fixedUser: e.KSMSCALE_FIXED_USER,
+    },
     nats: {
-      servers: e.NATS_URL,
+      servers: e.NATS_URL ?? [],
       token: e.NATS_TOKEN,
       user: e.NATS_USER,
       password: e.NATS_PASSWORD,
@@ -121,7 +167,7 @@ export function loadManagerConfig(environment: Environment): ManagerConfig {
     worker: {
       image: e.WORKER_IMAGE,
       serviceAccount: e.WORKER_SERVICE_ACCOUNT,
-      natsUrl: (e.WORKER_NATS_URL ?? e.NATS_URL).join(','),
+      natsUrl: (e.WORKER_NATS_URL ?? e.NATS_URL ?? []).join(','),
       logLevel: e.WORKER_LOG_LEVEL,
       fixedUser: e.WORKER_FIXED_USER,
     },

@@ -4,13 +4,28 @@ export { type Condition, DURATION_PATTERN, type ObjectMetadata } from './fields.
 export {
   API_VERSION,
   GROUP,
+  KSM_SCALE_API_VERSION,
+  KSM_SCALE_GROUP,
+  KSM_SCALE_KIND,
+  KSM_SCALE_PLURAL,
+  KSM_SCALE_VERSION,
   SHARD_CONFIG_KIND,
   SHARD_CONFIG_PLURAL,
   SHARD_INSTANCE_KIND,
   SHARD_INSTANCE_PLURAL,
   VERSION,
 } from './group.ts';
-export { type Parsed, parseShardConfig, parseShardInstance } from './parse.ts';
+export {
+  type KsmScale,
+  ksmScaleSchema,
+  type KsmScaleSpec,
+  type KsmScaleSpecInput,
+  ksmScaleSpecSchema,
+  type KsmSharding,
+} from './ksm-scale.ts';
+export { type KsmShardingMode } from './ksm-scale-sharding.ts';
+export { type KsmScaleStatus, type KsmShardingStatus, MAX_STATUS_ITEMS } from './ksm-scale-status.ts';
+export { type Parsed, parseKsmScale, parseShardConfig, parseShardInstance } from './parse.ts';
 export { parseQuantity } from './quantity.ts';
 export { DEFAULT_EXPORTER_IMAGE } from './shard-config-sections.ts';
 export {

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { type KsmScale, ksmScaleSchema, withoutZeros } from './ksm-scale.ts';
 import { type ShardConfig, shardConfigSchema } from './shard-config.ts';
 import { type ShardInstance, shardInstanceSchema } from './shard-instance.ts';
 
@@ -27,3 +28,6 @@ export const parseShardConfig = (raw: unknown): Parsed<ShardConfig> => parseWith
 
 /** A ShardInstance as the API server sends it. Never throws. */
 export const parseShardInstance = (raw: unknown): Parsed<ShardInstance> => parseWith(shardInstanceSchema, raw);
+
+/** A KSMScale as the API server sends it, whichever schema took it. Never throws. */
+export const parseKsmScale = (raw: unknown): Parsed<KsmScale> => parseWith(ksmScaleSchema, withoutZeros(raw));

@@ -274,7 +274,7 @@ const itemsAreExported = (field: 'labelsAllowlist' | 'annotationsAllowlist'): Ru
 });
 
 /** A reference of an image: no blanks, nothing that a shell or a log would trip over. */
-const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/;
+export const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/;
 
 const exporterFields = () =>
   z.object({

@@ -33,7 +33,7 @@ function section(definition: CrdDefinition): string {
     '',
     descriptionOf(schema),
     '',
-    `\`${definition.group}/${definition.version}\`, namespaced, \`kubectl get ${definition.plural}\` (short: ${short}).`,
+    `\`${definition.group}/${definition.version}\`, ${definition.scope === 'Cluster' ? 'cluster-scoped' : 'namespaced'}, \`kubectl get ${definition.plural}\` (short: ${short}).`,
     '',
     ...table('spec', spec),
     ...table('status', status),

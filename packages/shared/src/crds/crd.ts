@@ -21,6 +21,8 @@ export interface CrdDefinition {
   readonly plural: string;
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
+  /** Default Namespaced. */
+  readonly scope?: 'Namespaced' | 'Cluster';
   /** The whole object: apiVersion, kind, metadata, spec, status; its rules may read `self.metadata.name`. */
   readonly schema: ObjectSchema;
   readonly columns: readonly PrinterColumn[];
@@ -57,7 +59,7 @@ export function customResourceDefinition(definition: CrdDefinition): SchemaNode 
     metadata: { name: `${plural}.${group}` },
     spec: {
       group,
-      scope: 'Namespaced',
+      scope: definition.scope ?? 'Namespaced',
       names: {
         kind,
         listKind: `${kind}List`,

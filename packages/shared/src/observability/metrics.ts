@@ -9,10 +9,11 @@ import {
   Registry,
 } from 'prom-client';
 
-/** All metrics of ours begin so. */
+/** All metrics of ours begin so, except those of KSMScales, whose names are older than we are. */
 export const METRIC_PREFIX = 'shard_controller_';
+const KSM_SCALE_PREFIX = 'ksmscale_';
 
-const NAME = /^shard_controller_[a-z0-9_]*[a-z0-9]$/;
+const NAME = new RegExp(`^(${METRIC_PREFIX}|${KSM_SCALE_PREFIX})[a-z0-9_]*[a-z0-9]$`);
 
 /**
  * A metric that must not exist: wrong name, no help, or registered twice.
@@ -43,7 +44,9 @@ export interface Metrics {
 export function createMetrics(registry: Registry = new Registry()): Metrics {
   const check = (name: string, help: string): void => {
     if (!NAME.test(name)) {
-      throw new MetricError(`metric "${name}" must begin with ${METRIC_PREFIX} and use only a-z, 0-9 and _`);
+      throw new MetricError(
+        `metric "${name}" must begin with ${METRIC_PREFIX} or ${KSM_SCALE_PREFIX} and use only a-z, 0-9 and _`,
+      );
     }
     if (help.trim() === '') throw new MetricError(`metric ${name} needs a help text that says what it counts`);
     if (registry.getSingleMetric(name) !== undefined) {

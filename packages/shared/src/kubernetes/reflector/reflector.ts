@@ -50,6 +50,8 @@ export interface ReflectorOptions<T> {
   readonly metrics?: ReflectorMetrics;
   /** Paged: a list of pages, then a watch. Streaming: one WatchList (KEP-3157), Paged where the server has none. */
   readonly listMode?: 'Paged' | 'Streaming';
+  /** Asks for apiVersion, kind and metadata of each object, and nothing else of it. */
+  readonly metadataOnly?: boolean;
   /** Objects a page. */
   readonly pageSize?: number;
   /** Longest wait between two tries, ms: 2,000 to 30,000 in production. */
@@ -60,6 +62,11 @@ export interface ReflectorOptions<T> {
   readonly random?: () => number;
 }
 
+/** What is asked for with `metadataOnly`. */
+const METADATA = {
+  list: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+  watch: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
+} as const;
 const BASE_BACKOFF_MS = 100;
 const MAX_RETRY_AFTER_MS = 10_000;
 /** A watch that ends sooner and empty did not work, whatever the server says. */
@@ -160,13 +167,16 @@ export class Reflector<T> {
   }
 
   async #listPages(signal: AbortSignal): Promise<void> {
-    const { client, path, query, pageSize = 500 } = this.#options;
+    const { client, path, query, pageSize = 500, metadataOnly } = this.#options;
     const staging = this.#cache.stage();
     let token: string | undefined;
     let resourceVersion = '';
     do {
-      const page = await client.get<ListPage>(path, {
+      const page = await client.request<ListPage>({
+        method: 'GET',
+        path,
         query: { ...query, limit: pageSize, continue: token },
+        headers: metadataOnly === true ? { accept: METADATA.list } : {},
         signal,
       });
       this.#proof();
@@ -218,7 +228,7 @@ export class Reflector<T> {
   }
 
   async #openWatch(watch: WatchGuard, from: string | undefined): Promise<Readable> {
-    const { client, path, query } = this.#options;
+    const { client, path, query, metadataOnly } = this.#options;
     const start: Record<string, string> =
       from === undefined
         ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
@@ -227,7 +237,7 @@ export class Reflector<T> {
     const response = await client.stream({
       path,
       query: { ...query, ...start, watch: true, allowWatchBookmarks: true, timeoutSeconds },
-      headers: { accept: 'application/json' },
+      headers: { accept: metadataOnly === true ? METADATA.watch : 'application/json' },
       signal: watch.signal,
     });
     if (response.status === 200) return response.body;

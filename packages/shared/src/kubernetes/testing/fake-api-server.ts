@@ -222,10 +222,15 @@ function serveObject(store: ObjectStore, name: string | undefined, seen: SeenReq
     if (current !== undefined) return sendStatus(response, 409, 'AlreadyExists', `${target} already exists`);
     return sendJson(response, 201, store.put(target, content));
   }
+  const isApply = seen.headers['content-type'] === 'application/apply-patch+yaml';
+  if (current === undefined && isApply) return sendJson(response, 201, store.put(target, content));
   if (current === undefined) return sendStatus(response, 404, 'NotFound', `${target} not found`);
   if (seen.method === 'GET') return sendJson(response, 200, current);
   if (seen.method === 'DELETE') return sendJson(response, 200, store.delete(target));
-  if (seen.method === 'PATCH') return sendJson(response, 200, store.put(target, { ...current, ...content }));
+  if (seen.method === 'PATCH') {
+    const merged = { ...current, ...content, metadata: { ...current.metadata, ...metadata } };
+    return sendJson(response, 200, store.put(target, merged));
+  }
   if (metadata['resourceVersion'] !== undefined && metadata['resourceVersion'] !== current.metadata.resourceVersion) {
     return sendStatus(response, 409, 'Conflict', `${target}: the object has been modified`);
   }

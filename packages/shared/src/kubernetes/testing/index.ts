@@ -1,2 +1,2 @@
-export { FakeApiServer } from './fake-api-server.ts';
+export { FakeApiServer, sendStatus } from './fake-api-server.ts';
 export { type ServingCertificate, selfSignedCertificate } from './self-signed-certificate.ts';

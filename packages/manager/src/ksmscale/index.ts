@@ -1,0 +1,2 @@
+export { KsmScaleController } from './controller.ts';
+export { KsmScaleMetrics } from './metrics.ts';
