@@ -1,5 +1,10 @@
 import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
-import { type DietSpeed, type FilterSpeed, measureDiet, measureFilter } from '@shard-controller/worker/filter-speed';
+import {
+  type PruningSpeed,
+  type FilterSpeed,
+  measurePruning,
+  measureFilter,
+} from '@shard-controller/worker/filter-speed';
 import { fetchRealFrames } from './real-frames.ts';
 
 export interface FilterBench {
@@ -8,8 +13,8 @@ export interface FilterBench {
   /** Watch frames of custom resources. */
   readonly json: FilterSpeed;
   /** Filter and diet together, every object kept. */
-  readonly protobufDiet: DietSpeed;
-  readonly jsonDiet: DietSpeed;
+  readonly protobufDiet: PruningSpeed;
+  readonly jsonDiet: PruningSpeed;
 }
 
 const OBJECTS = 200;
@@ -23,7 +28,7 @@ export async function benchFilter(client: KubernetesClient, milliseconds: number
   return {
     protobuf: measureFilter(protobuf, 'protobuf', milliseconds),
     json: measureFilter(json, 'json', milliseconds),
-    protobufDiet: measureDiet(protobuf, 'protobuf', milliseconds, POD, EXPORTER),
-    jsonDiet: measureDiet(json, 'json', milliseconds, ROLLOUT, EXPORTER),
+    protobufDiet: measurePruning(protobuf, 'protobuf', milliseconds, POD, EXPORTER),
+    jsonDiet: measurePruning(json, 'json', milliseconds, ROLLOUT, EXPORTER),
   };
 }

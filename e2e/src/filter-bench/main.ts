@@ -13,7 +13,7 @@ const client = new KubernetesClient({
 try {
   const bench = await benchFilter(client, 2_000);
   for (const [name, { objectsPerSecond, bytesPerObject, ...more }] of Object.entries(bench)) {
-    const cut = 'cutShare' in more ? `, ${Math.round(Number(more.cutShare) * 100)} % cut` : '';
+    const cut = 'prunedShare' in more ? `, ${Math.round(Number(more.prunedShare) * 100)} % cut` : '';
     const nanoseconds = Math.round(1e9 / objectsPerSecond);
     console.log(
       `${name}: ${Math.round(objectsPerSecond)} objects/s per core, ${nanoseconds} ns per object of ${Math.round(bytesPerObject)} bytes${cut}`,

@@ -143,7 +143,7 @@ beforeAll(async () => {
     host: '127.0.0.1',
     port: 0,
     customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
-    diet: { version: '2.20.0', annotationAllowList: ALLOWED },
+    pruning: { version: '2.20.0', annotationAllowList: ALLOWED },
     onListening: listening.resolve,
   });
   plane.applyAssignment({

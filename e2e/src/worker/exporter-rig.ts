@@ -180,7 +180,7 @@ export class WorkerRig {
       host: '127.0.0.1',
       port: this.#port,
       customResources: [{ group: CUSTOM_GROUP, kind: '*' }],
-      diet: { version: '2.20.0', annotationAllowList: new Map() },
+      pruning: { version: '2.20.0', annotationAllowList: new Map() },
       fault: this.#fault,
       metrics: {
         frames: (resource, received) => this.received.set(resource, (this.received.get(resource) ?? 0) + received),

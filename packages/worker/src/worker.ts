@@ -244,7 +244,7 @@ export class Worker {
       port: config.PROXY_PORT,
       clientPort: config.CLIENT_PORT,
       customResources: config.CUSTOM_RESOURCES,
-      diet: { version: config.EXPORTER_VERSION, annotationAllowList: config.ANNOTATION_ALLOW_LIST },
+      pruning: { version: config.EXPORTER_VERSION, annotationAllowList: config.ANNOTATION_ALLOW_LIST },
       metrics: dataPlaneMetrics(this.#metrics),
       pushdown: config.PUSHDOWN,
       fault,

@@ -1,4 +1,4 @@
-import { type ExporterDiet, exporterDiet } from '../pruning/index.ts';
+import { type ExporterPruning, prunerFor } from '../pruning/index.ts';
 import { slotHashOf } from '../slots/index.ts';
 import { codecOf, FrameSplitter, FrameView, type ObjectKind, type WireEncoding } from '../wire/index.ts';
 
@@ -16,9 +16,9 @@ export interface FilterSpeed {
   readonly objectsPerSecond: number;
 }
 
-export interface DietSpeed extends FilterSpeed {
+export interface PruningSpeed extends FilterSpeed {
   /** Share of the bytes that is left out, 0 to 1. */
-  readonly cutShare: number;
+  readonly prunedShare: number;
 }
 
 /**
@@ -30,22 +30,22 @@ export function measureFilter(stream: Buffer, encoding: WireEncoding, millisecon
   return measure(stream, encoding, milliseconds, (view) => slotOf(view) < OWNED);
 }
 
-/** The same with every object kept, put on the diet and copied once, as it is for the exporter's queue. */
-export function measureDiet(
+/** The same with every object kept, pruned and copied once, as it is for the exporter's queue. */
+export function measurePruning(
   stream: Buffer,
   encoding: WireEncoding,
   milliseconds: number,
   kind: ObjectKind & { readonly group: string; readonly resource: string },
-  exporter: ExporterDiet,
-): DietSpeed {
-  const diet = exporterDiet(exporter, [], kind, kind, encoding);
+  exporter: ExporterPruning,
+): PruningSpeed {
+  const pruner = prunerFor(exporter, [], kind, kind, encoding);
   let left = 0;
   const speed = measure(stream, encoding, milliseconds, (view) => {
-    left += diet?.event('ADDED', view)?.length ?? 0;
+    left += pruner?.event('ADDED', view)?.length ?? 0;
     return true;
   });
-  const cut = diet?.cutBytes ?? 0;
-  return { ...speed, cutShare: cut / (left + cut) };
+  const pruned = pruner?.prunedBytes ?? 0;
+  return { ...speed, prunedShare: pruned / (left + pruned) };
 }
 
 function measure(

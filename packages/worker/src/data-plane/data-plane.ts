@@ -2,7 +2,7 @@ import type { Handover, UnavailableKind, VerifyReply, VerifyRequest } from '@sha
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { DataPlaneMetrics } from '../feed/follow/index.ts';
-import type { CustomResourceKind, ExporterDiet } from '../pruning/index.ts';
+import type { CustomResourceKind, ExporterPruning } from '../pruning/index.ts';
 import type { SlotAssignment } from '../slots/index.ts';
 import type { Upstream } from '../upstream/index.ts';
 import type { Inspection } from './inspection.ts';
@@ -76,7 +76,7 @@ export interface DataPlaneOptions {
   /** Kinds of custom-resource-state: only their CustomResourceDefinitions are shown to change. */
   readonly customResources?: readonly CustomResourceKind[];
   /** Leaves out of the objects what this exporter does not read; without it they pass whole (generic clients). */
-  readonly diet?: ExporterDiet | undefined;
+  readonly pruning?: ExporterPruning | undefined;
   readonly metrics?: Partial<DataPlaneMetrics>;
   /** `auto` (default): where the API server narrows lists and watches to slots (KEP-5866), it is asked to. */
   readonly pushdown?: 'auto' | 'off';

@@ -6,7 +6,7 @@ import { ExporterApi, exporterTimes, notificationDelay } from '../exporter-api/i
 import { type FeedContext, type FeedSlots, History } from '../feed/follow/index.ts';
 import { HandoverLedger, Verifier } from '../handover/index.ts';
 import { readRequestLine } from '../http/index.ts';
-import { exporterDiet, unknownVersion } from '../pruning/index.ts';
+import { prunerFor, unknownVersion } from '../pruning/index.ts';
 import type { SlotAssignment } from '../slots/index.ts';
 import { KindCatalog, parseApiPath, plainUpstream, resourceName } from '../upstream/index.ts';
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus } from './data-plane.ts';
@@ -41,7 +41,7 @@ export class WorkerDataPlane implements DataPlane {
 
   /** @param judge what each state of an object tells the exporter, where that is not always something new. */
   constructor(options: DataPlaneOptions, judge?: FeedSlots['novelty']) {
-    const { clock, logger, host, port, clientPort, customResources = [], diet } = options;
+    const { clock, logger, host, port, clientPort, customResources = [], pruning } = options;
     this.#options = options;
     this.#verifier = new Verifier(clock);
     this.#past = new ExporterPast(clock);
@@ -64,7 +64,7 @@ export class WorkerDataPlane implements DataPlane {
       probedAt: () => this.#probe.answeredAt,
       stale: () => this.#census().stale(this.#probe.answeredAt),
     });
-    const unknown = diet === undefined ? undefined : unknownVersion(diet.version);
+    const unknown = pruning === undefined ? undefined : unknownVersion(pruning.version);
     if (unknown !== undefined) logger.warn(unknown);
     this.#view = new SlotView({ upstream, kinds, logger, random, exposure: () => this.#table.exposure });
     context.history.onReturn(() => this.#view.forget());
@@ -182,7 +182,7 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   #newContext(options: DataPlaneOptions): FeedContext {
-    const { logger, clock, metrics, diet, customResources = [], silenceMs } = options;
+    const { logger, clock, metrics, pruning, customResources = [], silenceMs } = options;
     const upstream = plainUpstream(options.upstream);
     return {
       upstream,
@@ -197,8 +197,8 @@ export class WorkerDataPlane implements DataPlane {
       proofs: new Semaphore(PARALLEL_PROOFS),
       roles: () => this.#table.roles,
       pushdown: options.pushdown ?? 'auto',
-      diet: (key, kind, encoding) =>
-        diet === undefined ? undefined : exporterDiet(diet, customResources, key, kind, encoding),
+      pruner: (key, kind, encoding) =>
+        pruning === undefined ? undefined : prunerFor(pruning, customResources, key, kind, encoding),
       silenceMs,
       onChange: this.#notices.consider,
     };

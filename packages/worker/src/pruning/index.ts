@@ -1,3 +1,3 @@
-export { Diet } from './diet.ts';
+export { Pruner } from './pruner.ts';
 export { unknownVersion } from './exporter-annotations.ts';
-export { type CustomResourceKind, type ExporterDiet, exporterDiet } from './exporter-diet.ts';
+export { type CustomResourceKind, type ExporterPruning, prunerFor } from './exporter-pruning.ts';

@@ -1,5 +1,5 @@
 import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
-import type { Diet } from '../../pruning/index.ts';
+import type { Pruner } from '../../pruning/index.ts';
 import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wire/index.ts';
 import type { ObjectSink } from './object-sink.ts';
 
@@ -23,16 +23,16 @@ export type PushedEvents =
 export class EventBatch implements ObjectSink {
   readonly #codec: FrameCodec;
   readonly #kind: ObjectKind;
-  readonly #diet: Diet | undefined;
+  readonly #pruner: Pruner | undefined;
   #frames: Buffer[] = [];
   #withdrawals: Withdrawal[] = [];
   #ended: PushedEvents[] = [];
   #pushed = 0;
 
-  constructor(codec: FrameCodec, kind: ObjectKind, diet: Diet | undefined) {
+  constructor(codec: FrameCodec, kind: ObjectKind, pruner: Pruner | undefined) {
     this.#codec = codec;
     this.#kind = kind;
-    this.#diet = diet;
+    this.#pruner = pruner;
   }
 
   /** Objects and deletions so far. */
@@ -48,7 +48,7 @@ export class EventBatch implements ObjectSink {
         : this.#codec.event('ADDED', this.#kind, view.bytes.subarray(view.objectStart, view.objectEnd));
     this.#pushed++;
     this.#endWithdrawals();
-    this.#frames.push(this.#diet?.event(type, view) ?? whole());
+    this.#frames.push(this.#pruner?.event(type, view) ?? whole());
   }
 
   remove(_uid: string, frame: Buffer): void {

@@ -44,7 +44,7 @@ function remove(
     // An exporter from before this process may hold what was not sent by it.
     if (!isSent && isNewer(version, subscription.resumedUntil)) continue;
     if (state.isQuiet(subscription, slot)) continue;
-    frame ??= state.diet?.event('DELETED', view) ?? view.bytes.subarray(wireStart, wireEnd);
+    frame ??= state.pruner?.event('DELETED', view) ?? view.bytes.subarray(wireStart, wireEnd);
     subscription.remove(uid, frame);
     state.noteSent(frame.length);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type ExporterDiet, exporterDiet } from '../../pruning/exporter-diet.ts';
+import { type ExporterPruning, prunerFor } from '../../pruning/exporter-pruning.ts';
 import { decodeFrame, encodeFrame, encodeObject } from '../../pruning/testing/kubernetes-schema.ts';
 import { slotHashOf } from '../../slots/slot-hash.ts';
 import { SlotRole } from '../../slots/slot-plan.ts';
@@ -12,7 +12,7 @@ import type { Subscription } from './subscription.ts';
 
 const SLOTS = 64;
 const everything = new Uint8Array(SLOTS).fill(SlotRole.Owned);
-const EXPORTER: ExporterDiet = {
+const EXPORTER: ExporterPruning = {
   version: '2.20.0',
   annotationAllowList: new Map([
     ['pods', ['example.com/owner']],
@@ -31,15 +31,15 @@ function frameOf(type: string, version: string): Buffer {
 
 const view = new FrameView();
 
-describe('a feed with a diet', () => {
-  const feedOf = (diet: ReturnType<typeof exporterDiet>): FeedState =>
+describe('a pruned feed', () => {
+  const feedOf = (pruner: ReturnType<typeof prunerFor>): FeedState =>
     new FeedState({
       kind: SECRET,
       codec: protobufCodec,
       slotCount: SLOTS,
       slotHash: slotHashOf('uid', SLOTS),
       position: '1',
-      diet,
+      pruner,
       now: () => 0,
       onChange: () => {},
     });
@@ -64,7 +64,7 @@ describe('a feed with a diet', () => {
   }
 
   test('sends events of every type lean: new, changed, rewritten to ADDED, deleted', () => {
-    const feed = feedOf(exporterDiet(EXPORTER, [], SECRET, SECRET, 'protobuf'));
+    const feed = feedOf(prunerFor(EXPORTER, [], SECRET, SECRET, 'protobuf'));
     const written = listen(feed.subscribe());
     reconcileSlots(feed, everything);
     for (const [type, version] of [
@@ -85,11 +85,11 @@ describe('a feed with a diet', () => {
       expected('MODIFIED', '3'),
       expected('DELETED', '4'),
     ]);
-    expect(feed.diet?.cutBytes).toBeGreaterThan(3 * 'confidential'.length);
+    expect(feed.pruner?.prunedBytes).toBeGreaterThan(3 * 'confidential'.length);
   });
 
   test('answers a list lean', () => {
-    const feed = feedOf(exporterDiet(EXPORTER, [], SECRET, SECRET, 'protobuf'));
+    const feed = feedOf(prunerFor(EXPORTER, [], SECRET, SECRET, 'protobuf'));
     const subscription = feed.subscribe();
     let listed: readonly Buffer[] = [];
     subscription.collect((objects) => (listed = objects));

@@ -1,6 +1,6 @@
 import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { SlotIndex } from '@shard-controller/shared/hashing';
-import type { Diet } from '../../pruning/index.ts';
+import type { Pruner } from '../../pruning/index.ts';
 import type { SlotHash } from '../../slots/index.ts';
 import { type FrameCodec, type FrameView, isNewer, type ObjectIdentity, type ObjectKind } from '../../wire/index.ts';
 import { WITHDRAWAL_BYTES } from './event-batch.ts';
@@ -45,7 +45,7 @@ export interface FeedStateOptions {
   /** Slots of which the API server is asked for objects; everything else it sends is left out. Undefined: all. */
   readonly scope?: SlotSet | undefined;
   /** What is left out of the objects on their way to the exporter. */
-  readonly diet?: Diet | undefined;
+  readonly pruner?: Pruner | undefined;
   /** The exporter had shown all of it before. */
   readonly wasWhole?: boolean;
   readonly now: () => number;
@@ -80,7 +80,7 @@ export interface FeedStateOptions {
 export class FeedState extends FeedVersions {
   readonly kind: ObjectKind;
   readonly codec: FrameCodec;
-  readonly diet: Diet | undefined;
+  readonly pruner: Pruner | undefined;
   readonly index: ObjectIndex;
   readonly ring: MembershipRing;
   readonly subscriptions: Subscription[] = [];
@@ -112,7 +112,7 @@ export class FeedState extends FeedVersions {
     super(options.position);
     this.kind = options.kind;
     this.codec = options.codec;
-    this.diet = options.diet;
+    this.pruner = options.pruner;
     this.index = new ObjectIndex(options.slotCount);
     this.ring = new MembershipRing(options.position);
     this.#slotHash = options.slotHash;
@@ -158,7 +158,7 @@ export class FeedState extends FeedVersions {
       slotCount: this.slotCount,
       codec: this.codec,
       kind: this.kind,
-      diet: this.diet,
+      pruner: this.pruner,
       now: this.#now,
       onClosed: (closed, shed) => {
         if (shed) this.#onShed?.();

@@ -1,5 +1,5 @@
 import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
-import type { Diet } from '../../pruning/index.ts';
+import type { Pruner } from '../../pruning/index.ts';
 import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wire/index.ts';
 import { EventBatch, type PushedEvents, WITHDRAWAL_BYTES } from './event-batch.ts';
 import { ListCollector } from './list-collector.ts';
@@ -54,7 +54,7 @@ export interface SubscriptionOptions {
   readonly slotCount: number;
   readonly codec: FrameCodec;
   readonly kind: ObjectKind;
-  readonly diet?: Diet | undefined;
+  readonly pruner?: Pruner | undefined;
   readonly now: () => number;
   /** Called once; `shed` when it was because too much waited for the exporter. */
   readonly onClosed: (subscription: Subscription, shed: boolean) => void;
@@ -92,7 +92,7 @@ export class Subscription implements ObjectSink {
   closesInitialEvents = false;
   readonly #codec: FrameCodec;
   readonly #kind: ObjectKind;
-  readonly #diet: Diet | undefined;
+  readonly #pruner: Pruner | undefined;
   readonly #events: EventBatch;
   readonly #now: () => number;
   readonly #onClosed: (subscription: Subscription, shed: boolean) => void;
@@ -121,8 +121,8 @@ export class Subscription implements ObjectSink {
     this.marks = new Uint32Array(options.slotCount);
     this.#codec = options.codec;
     this.#kind = options.kind;
-    this.#diet = options.diet;
-    this.#events = new EventBatch(options.codec, options.kind, options.diet);
+    this.#pruner = options.pruner;
+    this.#events = new EventBatch(options.codec, options.kind, options.pruner);
     this.#now = options.now;
     this.#onClosed = options.onClosed;
   }
@@ -159,7 +159,7 @@ export class Subscription implements ObjectSink {
 
   /** Collects the coming objects for one list body instead of writing events. */
   collect(done: (objects: readonly Buffer[], version: ResourceVersion) => void): void {
-    this.#list = new ListCollector(this.#diet, done);
+    this.#list = new ListCollector(this.#pruner, done);
   }
 
   /** Hands over what was collected; from now on the subscription waits for a watch with `resourceVersion=version`. */

@@ -1,6 +1,6 @@
 import type { Clock, Semaphore } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { Diet } from '../../pruning/index.ts';
+import type { Pruner } from '../../pruning/index.ts';
 import type { SlotHash, SlotRoles } from '../../slots/index.ts';
 import type { FeedKey, KindCatalog, Upstream } from '../../upstream/index.ts';
 import type { FrameCodec, FrameView, ObjectKind } from '../../wire/index.ts';
@@ -27,7 +27,7 @@ export interface FeedContext {
   /** `auto`: the API server is asked for the objects of the needed slots only, where it narrows lists and watches. */
   readonly pushdown: 'auto' | 'off';
   /** What is left out of a feed's objects; undefined for nothing. */
-  readonly diet: (key: FeedKey, kind: ObjectKind, encoding: FrameCodec['encoding']) => Diet | undefined;
+  readonly pruner: (key: FeedKey, kind: ObjectKind, encoding: FrameCodec['encoding']) => Pruner | undefined;
   /** A watch that says nothing for so long is opened again, ms; as frame-stream.ts has it when absent. */
   readonly silenceMs?: number | undefined;
   readonly onChange: () => void;

@@ -455,14 +455,14 @@ export class Feed {
   }
 
   #begin(kind: ObjectKind, codec: FrameCodec, position: ResourceVersion, scope: SlotSet | undefined): void {
-    const { clock, onChange, diet, logger } = this.#context;
+    const { clock, onChange, pruner, logger } = this.#context;
     this.state = new FeedState({
       kind,
       codec,
       position,
       scope,
       ...this.#slots,
-      diet: diet(this.key, kind, codec.encoding),
+      pruner: pruner(this.key, kind, codec.encoding),
       now: () => clock.monotonic(),
       onChange,
       wasWhole: this.#wasWhole,
@@ -505,8 +505,8 @@ export class Feed {
     if (received === 0 && kept === 0) return;
     metrics?.frames?.(this.resource, received, kept);
     metrics?.bytes?.(this.resource, receivedBytes, keptBytes);
-    if (state.diet === undefined) return;
-    metrics?.cut?.(this.resource, state.diet.cutBytes);
-    state.diet.cutBytes = 0;
+    if (state.pruner === undefined) return;
+    metrics?.cut?.(this.resource, state.pruner.prunedBytes);
+    state.pruner.prunedBytes = 0;
   }
 }

@@ -32,7 +32,7 @@ export function testContext(upstream: Upstream, over: Partial<FeedContext> & Pic
     brokenRelists: new Semaphore(4),
     proofs: new Semaphore(4),
     pushdown: 'auto',
-    diet: () => undefined,
+    pruner: () => undefined,
     onChange: () => {},
     ...over,
   };

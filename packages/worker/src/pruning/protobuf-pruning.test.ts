@@ -6,7 +6,7 @@ import { protobufCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
 import { WireFormatError } from '../wire/protobuf/reader.ts';
 import { AnnotationFilter } from './annotation-filter.ts';
-import { Diet } from './diet.ts';
+import { Pruner } from './pruner.ts';
 import { decodeFrame, encodeFrame, encodeObject, type Fields, type SchemaKind } from './testing/kubernetes-schema.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 12 });
@@ -104,14 +104,14 @@ const allowList = fc.constantFrom(
 
 const frameOf = ({ kind, type, fields }: Sample): Buffer => encodeFrame(type, kind, encodeObject(kind, fields));
 
-function dietOf(kind: SchemaKind, keys: readonly string[] | undefined): Diet {
+function prunerOf(kind: SchemaKind, keys: readonly string[] | undefined): Pruner {
   const annotations = keys === undefined ? undefined : new AnnotationFilter(keys);
   const rules = { annotations, dataFields: DATA[kind].fields, dataKeys: [] };
-  return new Diet(rules, { apiVersion: 'v1', kind }, 'protobuf');
+  return new Pruner(rules, { apiVersion: 'v1', kind }, 'protobuf');
 }
 
 /** The object as it should be: without managedFields, data, and annotations that are not kept. */
-function leaner({ kind, fields }: Sample, keeps: (key: string) => boolean): Fields {
+function sent({ kind, fields }: Sample, keeps: (key: string) => boolean): Fields {
   const { managedFields: _, annotations, ...meta } = fields.metadata;
   const kept = Object.entries(annotations ?? {}).filter(([name]) => keeps(name));
   const rest = Object.entries(fields).filter(([name]) => !DATA[kind].names.includes(name));
@@ -141,23 +141,23 @@ describe('protobuf watch frames, against a real decoder', () => {
     );
   });
 
-  test('the diet leaves out what it should, and changes no other byte', () => {
+  test('pruning leaves out what it should, and changes no other byte', () => {
     fc.assert(
       fc.property(sample, allowList, (each, { keys, keeps }) => {
         const frame = frameOf(each);
         const view = new FrameView();
         protobufCodec.readWhole(frame, view);
-        const diet = dietOf(each.kind, keys);
-        const expected = encodeObject(each.kind, leaner(each, keeps));
+        const pruner = prunerOf(each.kind, keys);
+        const expected = encodeObject(each.kind, sent(each, keeps));
         const object = view.bytes.subarray(view.objectStart, view.objectEnd);
-        const cut = diet.event('ADDED', view);
-        expect(cut === undefined).toBe(expected.length === object.length);
-        const lean = cut ?? encodeFrame('ADDED', each.kind, object);
-        expect(lean.toString('hex')).toBe(encodeFrame('ADDED', each.kind, expected).toString('hex'));
-        expect((diet.object(view) ?? object).toString('hex')).toBe(expected.toString('hex'));
-        expect(decodeFrame(lean).object).toEqual(decodeFrame(encodeFrame('ADDED', each.kind, expected)).object);
+        const pruned = pruner.event('ADDED', view);
+        expect(pruned === undefined).toBe(expected.length === object.length);
+        const sent = pruned ?? encodeFrame('ADDED', each.kind, object);
+        expect(sent.toString('hex')).toBe(encodeFrame('ADDED', each.kind, expected).toString('hex'));
+        expect((pruner.object(view) ?? object).toString('hex')).toBe(expected.toString('hex'));
+        expect(decodeFrame(sent).object).toEqual(decodeFrame(encodeFrame('ADDED', each.kind, expected)).object);
         // Twice: as an event, and as an object.
-        const lessMetadataLength = object.length - expected.length - diet.cutBytes / 2;
+        const lessMetadataLength = object.length - expected.length - pruner.prunedBytes / 2;
         expect(lessMetadataLength).toBeGreaterThanOrEqual(0);
         expect(lessMetadataLength).toBeLessThan(5);
       }),
@@ -181,8 +181,8 @@ describe('protobuf watch frames, against a real decoder', () => {
             protobufCodec.readFrame(around, Math.min(24, 20 + length), 20 + length, view);
             const ends = [view.objectEnd, view.uidEnd, view.nameEnd, view.metadataEnd];
             if (Math.max(...ends) > 20 + length) throw new Error('it read on behind the frame');
-            const cut = dietOf(each.kind, ['kept']).event('ADDED', view);
-            return [view.type, view.uid(), view.name(), cut?.toString('hex')].join();
+            const pruned = prunerOf(each.kind, ['kept']).event('ADDED', view);
+            return [view.type, view.uid(), view.name(), pruned?.toString('hex')].join();
           } catch (error) {
             if (!(error instanceof WireFormatError)) throw error;
             return error.message;

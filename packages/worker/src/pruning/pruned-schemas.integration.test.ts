@@ -4,7 +4,7 @@ import protobuf from 'protobufjs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { protobufCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
-import { exporterDiet } from './exporter-diet.ts';
+import { prunerFor } from './exporter-pruning.ts';
 import { goModuleFolder } from './testing/go-module.ts';
 import { randomOf } from './testing/json-text.ts';
 
@@ -134,7 +134,7 @@ function inner(message: Message, key: string): Message {
 }
 
 describe("Kubernetes' own schemas", () => {
-  test.each(KINDS)('$kind: identity and diet are what the decoder says', (each) => {
+  test.each(KINDS)('$kind: identity and pruning are what the decoder says', (each) => {
     const { group, version, kind, kept } = each;
     const name = `api.${each.package}.${version}.${kind}`;
     const apiVersion = group === '' ? version : `${group}/${version}`;
@@ -166,13 +166,13 @@ describe("Kubernetes' own schemas", () => {
         delete metadata['managedFields'];
         delete metadata['annotations'];
         if (annotations.length > 0) metadata['annotations'] = Object.fromEntries(annotations);
-        const diet = exporterDiet(EXPORTER, [], each, { apiVersion, kind }, 'protobuf');
-        const lean = diet?.event('MODIFIED', view) ?? frame;
-        if (lean !== frame) cuts++;
-        expect(decode('apimachinery.pkg.apis.meta.v1.WatchEvent', lean.subarray(4))['type']).toBe('MODIFIED');
-        const leanView = new FrameView();
-        protobufCodec.readWhole(lean, leanView);
-        const result = decode(name, lean.subarray(leanView.objectStart, leanView.objectEnd));
+        const pruner = prunerFor(EXPORTER, [], each, { apiVersion, kind }, 'protobuf');
+        const pruned = pruner?.event('MODIFIED', view) ?? frame;
+        if (pruned !== frame) cuts++;
+        expect(decode('apimachinery.pkg.apis.meta.v1.WatchEvent', pruned.subarray(4))['type']).toBe('MODIFIED');
+        const prunedView = new FrameView();
+        protobufCodec.readWhole(pruned, prunedView);
+        const result = decode(name, pruned.subarray(prunedView.objectStart, prunedView.objectEnd));
         expect(result).toEqual({ ...expected, metadata });
       }),
       { numRuns: 60 },

@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { protobufCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
 import { AnnotationFilter } from './annotation-filter.ts';
-import { type ExporterDiet, exporterDiet } from './exporter-diet.ts';
+import { type ExporterPruning, prunerFor } from './exporter-pruning.ts';
 import { decodeFrame, encodeFrame, encodeObject, type Fields, type SchemaKind } from './testing/kubernetes-schema.ts';
 
-const EXPORTER: ExporterDiet = {
+const EXPORTER: ExporterPruning = {
   version: '2.20.0',
   annotationAllowList: new Map([
     ['pods', ['example.com/owner']],
@@ -27,27 +27,27 @@ function frameOf(type: string, kind: SchemaKind, version = '1', uid = 'u1'): Buf
 
 const view = new FrameView();
 
-function dietedFields(exporter: ExporterDiet, kind: typeof SECRET | typeof POD | typeof CONFIG_MAP): Fields {
+function prunedFields(exporter: ExporterPruning, kind: typeof SECRET | typeof POD | typeof CONFIG_MAP): Fields {
   const frame = frameOf('ADDED', kind.kind);
   protobufCodec.readWhole(frame, view);
-  return decodeFrame(exporterDiet(exporter, [], kind, kind, 'protobuf')?.event('ADDED', view) ?? frame).object;
+  return decodeFrame(prunerFor(exporter, [], kind, kind, 'protobuf')?.event('ADDED', view) ?? frame).object;
 }
 
-describe('what is cut', () => {
+describe('what is pruned', () => {
   test('data of Secrets and ConfigMaps, annotations that are not allowed, and managedFields', () => {
     const identity = { name: 'x', uid: 'u1', resourceVersion: '1' };
-    expect(dietedFields(EXPORTER, SECRET)).toEqual({ metadata: identity });
+    expect(prunedFields(EXPORTER, SECRET)).toEqual({ metadata: identity });
     const { 'example.com/owner': owner, 'example.com/team': team } = annotations;
     const ofPod = { ...identity, annotations: { 'example.com/owner': owner } };
-    expect(dietedFields(EXPORTER, POD)).toEqual({ metadata: ofPod });
+    expect(prunedFields(EXPORTER, POD)).toEqual({ metadata: ofPod });
     const ofConfigMap = { ...identity, annotations: { 'example.com/owner': owner, 'example.com/team': team } };
-    expect(dietedFields(EXPORTER, CONFIG_MAP)).toEqual({ metadata: ofConfigMap });
+    expect(prunedFields(EXPORTER, CONFIG_MAP)).toEqual({ metadata: ofConfigMap });
   });
 
   test('all annotations stay where the list says so for the kind, or for all kinds', () => {
     for (const resource of ['pods', '*']) {
       const annotationAllowList = new Map([[resource, ['*']]]);
-      expect(dietedFields({ ...EXPORTER, annotationAllowList }, POD)).toMatchObject({ metadata: { annotations } });
+      expect(prunedFields({ ...EXPORTER, annotationAllowList }, POD)).toMatchObject({ metadata: { annotations } });
     }
   });
 
@@ -61,7 +61,7 @@ describe('what is cut', () => {
 
   test('of an exporter of unknown version, only managedFields', () => {
     for (const version of [undefined, '3.0.0', '2.200.0', 'latest']) {
-      const whole = dietedFields({ ...EXPORTER, version }, SECRET);
+      const whole = prunedFields({ ...EXPORTER, version }, SECRET);
       expect(whole).toMatchObject({ metadata: { annotations }, data: { key: Buffer.from('confidential') } });
       expect(whole).not.toMatchObject({ metadata: { managedFields: expect.anything() } });
     }
@@ -69,11 +69,11 @@ describe('what is cut', () => {
 
   test('nothing of kinds that custom-resource-state names, by kind or by group', () => {
     const widget = { group: 'example.com', resource: 'widgets', apiVersion: 'example.com/v1', kind: 'Widget' };
-    const diet = (kind: string, group: string): unknown =>
-      exporterDiet(EXPORTER, [{ kind, group }], widget, widget, 'json');
-    expect(diet('Widget', 'example.com')).toBeUndefined();
-    expect(diet('*', 'example.com')).toBeUndefined();
-    expect(diet('Gadget', 'example.com')).toBeDefined();
-    expect(diet('Widget', 'example.org')).toBeDefined();
+    const prunerOf = (kind: string, group: string): unknown =>
+      prunerFor(EXPORTER, [{ kind, group }], widget, widget, 'json');
+    expect(prunerOf('Widget', 'example.com')).toBeUndefined();
+    expect(prunerOf('*', 'example.com')).toBeUndefined();
+    expect(prunerOf('Gadget', 'example.com')).toBeDefined();
+    expect(prunerOf('Widget', 'example.org')).toBeDefined();
   });
 });

@@ -6,7 +6,7 @@ import { jsonCodec } from '../wire/frame-codec.ts';
 import { FrameView } from '../wire/frame-view.ts';
 import { WireFormatError } from '../wire/protobuf/reader.ts';
 import { AnnotationFilter } from './annotation-filter.ts';
-import { Diet } from './diet.ts';
+import { Pruner } from './pruner.ts';
 import { type JsonValue, type Members, randomOf, writeJson } from './testing/json-text.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 10 });
@@ -105,13 +105,13 @@ const parsed = (each: unknown): Parsed =>
   typeof each === 'object' && each !== null && !Array.isArray(each) ? { ...each } : {};
 const textOf = (each: unknown): string => (typeof each === 'string' ? each : '');
 
-function dietOf(keys: readonly string[] | undefined, dataKeys: readonly string[]): Diet {
+function prunerOf(keys: readonly string[] | undefined, dataKeys: readonly string[]): Pruner {
   const filter = keys === undefined ? undefined : new AnnotationFilter(keys);
   const rules = { annotations: filter, dataFields: [], dataKeys: dataKeys.map((each) => Buffer.from(each)) };
-  return new Diet(rules, { apiVersion: 'v1', kind: 'Any' }, 'json');
+  return new Pruner(rules, { apiVersion: 'v1', kind: 'Any' }, 'json');
 }
 
-/** The object as it should be after the diet. */
+/** The object as it should be after pruning. */
 function leaner(whole: Parsed, keys: readonly string[] | undefined, dataKeys: readonly string[]): Parsed {
   const result = Object.fromEntries(Object.entries(whole).filter(([name]) => !dataKeys.includes(name)));
   const meta = parsed(whole['metadata']);
@@ -172,7 +172,7 @@ describe('JSON watch frames, against JSON.parse', () => {
     );
   });
 
-  test('the diet leaves out what it should, and nothing else', () => {
+  test('pruning leaves out what it should, and nothing else', () => {
     fc.assert(
       fc.property(
         frame,
@@ -180,17 +180,17 @@ describe('JSON watch frames, against JSON.parse', () => {
         fc.constantFrom([], ['data', 'binaryData']),
         (bytes, keys, dataKeys) => {
           const view = read(bytes);
-          const diet = dietOf(keys, dataKeys);
+          const pruner = prunerOf(keys, dataKeys);
           const whole = bytes.toString('utf8', view.objectStart, view.objectEnd);
           const expected = leaner(parsed(JSON.parse(whole)), keys, dataKeys);
           const head = '{"type":"MODIFIED","object":';
-          const cut = diet.event('MODIFIED', view)?.toString() ?? `${head}${whole}}\n`;
-          expect(JSON.parse(cut)).toEqual({ type: 'MODIFIED', object: expected });
-          expect(cut).toMatch(/\n$/);
-          expect(diet.object(view)?.toString() ?? whole).toBe(cut.slice(head.length, -2));
+          const pruned = pruner.event('MODIFIED', view)?.toString() ?? `${head}${whole}}\n`;
+          expect(JSON.parse(pruned)).toEqual({ type: 'MODIFIED', object: expected });
+          expect(pruned).toMatch(/\n$/);
+          expect(pruner.object(view)?.toString() ?? whole).toBe(pruned.slice(head.length, -2));
           // Twice: as an event, and as an object.
-          const less = Buffer.byteLength(whole) - Buffer.byteLength(cut.slice(head.length, -2));
-          expect(diet.cutBytes).toBe(2 * less);
+          const less = Buffer.byteLength(whole) - Buffer.byteLength(pruned.slice(head.length, -2));
+          expect(pruner.prunedBytes).toBe(2 * less);
         },
       ),
       { numRuns: 300 },
@@ -202,7 +202,7 @@ describe('JSON watch frames, against JSON.parse', () => {
     const bytes = Buffer.from(
       `{"type":"ADDED","object":{"metadata":{"managedFields":[{}],"name":"x","uid":"u"},${spec}}}`,
     );
-    expect(dietOf(undefined, []).event('ADDED', read(bytes))?.toString()).toBe(
+    expect(prunerOf(undefined, []).event('ADDED', read(bytes))?.toString()).toBe(
       `{"type":"ADDED","object":{"metadata":{"name":"x","uid":"u"},${spec}}}\n`,
     );
   });
@@ -224,8 +224,8 @@ describe('JSON watch frames, against JSON.parse', () => {
             jsonCodec.readFrame(around, 20, 20 + length, view);
             const ends = [view.objectEnd, view.uidEnd, view.nameEnd, view.metadataEnd];
             if (Math.max(...ends) > 20 + length) throw new Error('it read on behind the frame');
-            const cut = dietOf(['kept'], ['data']).event('ADDED', view);
-            return [view.type, view.uid(), view.name(), cut?.toString('hex')].join();
+            const pruned = prunerOf(['kept'], ['data']).event('ADDED', view);
+            return [view.type, view.uid(), view.name(), pruned?.toString('hex')].join();
           } catch (error) {
             if (!(error instanceof WireFormatError)) throw error;
             return error.message;

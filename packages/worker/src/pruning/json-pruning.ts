@@ -1,6 +1,6 @@
 import { decodeString, type FrameView, JsonReader } from '../wire/index.ts';
-import type { CutList } from './cut-list.ts';
-import type { DietRules } from './diet-rules.ts';
+import type { PrunedParts } from './pruned-parts.ts';
+import type { PruningRules } from './pruning-rules.ts';
 
 const MANAGED_FIELDS = Buffer.from('managedFields');
 const ANNOTATIONS = Buffer.from('annotations');
@@ -8,30 +8,30 @@ const ANNOTATIONS = Buffer.from('annotations');
 const reader = new JsonReader();
 
 /** Lists what of the JSON object in `view` the rules leave out, commas included. Throws WireFormatError. */
-export function cutJson(view: FrameView, rules: DietRules, cuts: CutList): void {
-  cuts.clear();
+export function pruneJson(view: FrameView, rules: PruningRules, parts: PrunedParts): void {
+  parts.clear();
   const { bytes } = view;
   if (rules.dataKeys.length === 0) {
     if (view.metadataEnd === 0) return;
     reader.reset(bytes, view.metadataStart, view.metadataEnd);
-    cutMetadata(bytes, rules, cuts);
+    pruneMetadata(bytes, rules, parts);
     return;
   }
   reader.reset(bytes, view.objectStart, view.objectEnd);
   if (!reader.object()) return;
-  cutMembers(cuts, () => {
+  pruneMembers(parts, () => {
     if (rules.dataKeys.some((key) => reader.isKey(key))) return true;
     // Of several, the last one counts: the one that the view has.
-    if (reader.position === view.metadataStart) cutMetadata(bytes, rules, cuts);
+    if (reader.position === view.metadataStart) pruneMetadata(bytes, rules, parts);
     else reader.skip();
     return false;
   });
 }
 
-function cutMetadata(bytes: Buffer, rules: DietRules, cuts: CutList): void {
+function pruneMetadata(bytes: Buffer, rules: PruningRules, parts: PrunedParts): void {
   const { annotations } = rules;
   if (!reader.object()) return;
-  cutMembers(cuts, () => {
+  pruneMembers(parts, () => {
     if (reader.isKey(MANAGED_FIELDS)) return true;
     if (annotations === undefined || !reader.isKey(ANNOTATIONS)) {
       reader.skip();
@@ -39,7 +39,7 @@ function cutMetadata(bytes: Buffer, rules: DietRules, cuts: CutList): void {
     }
     if (annotations.keepsNone) return true;
     if (!reader.object()) return false;
-    cutMembers(cuts, () => {
+    pruneMembers(parts, () => {
       const { keyStart, keyEnd, escaped } = reader;
       const key = escaped ? Buffer.from(decodeString(bytes, keyStart, keyEnd)) : undefined;
       const stays =
@@ -52,27 +52,27 @@ function cutMetadata(bytes: Buffer, rules: DietRules, cuts: CutList): void {
 }
 
 /**
- * Walks the members of an object whose bracket is read. `isCut` looks at the member read last, and reads the value of
+ * Walks the members of an object whose bracket is read. `isPruned` looks at the member read last, and reads the value of
  * one that stays.
  */
-function cutMembers(cuts: CutList, isCut: () => boolean): void {
+function pruneMembers(parts: PrunedParts, isPruned: () => boolean): void {
   let keptEnd = reader.position;
-  let cutStart = -1;
-  let cutEnd = -1;
+  let prunedStart = -1;
+  let prunedEnd = -1;
   while (reader.member()) {
     const start = reader.keyStart - 1;
-    if (cutStart >= 0) cuts.push(cutStart, start);
-    if (isCut()) {
+    if (prunedStart >= 0) parts.push(prunedStart, start);
+    if (isPruned()) {
       reader.skip();
-      cutStart = start;
-      cutEnd = reader.position;
+      prunedStart = start;
+      prunedEnd = reader.position;
     } else {
-      cutStart = -1;
+      prunedStart = -1;
       keptEnd = reader.position;
     }
   }
-  if (cutStart < 0) return;
+  if (prunedStart < 0) return;
   // The last member goes, and with it the comma behind the last one that stays.
-  cuts.dropFrom(keptEnd);
-  cuts.push(keptEnd, cutEnd);
+  parts.dropFrom(keptEnd);
+  parts.push(keptEnd, prunedEnd);
 }

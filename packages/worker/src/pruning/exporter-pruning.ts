@@ -1,7 +1,7 @@
 import type { ObjectKind, WireEncoding } from '../wire/index.ts';
 import { AnnotationFilter } from './annotation-filter.ts';
-import type { DietRules } from './diet-rules.ts';
-import { Diet } from './diet.ts';
+import type { PruningRules } from './pruning-rules.ts';
+import { Pruner } from './pruner.ts';
 import { readAnnotations } from './exporter-annotations.ts';
 
 const ALL = '*';
@@ -18,7 +18,7 @@ const DATA: Readonly<Record<string, { readonly fields: readonly number[]; readon
 };
 
 /** What decides which parts of its objects the exporter never reads. */
-export interface ExporterDiet {
+export interface ExporterPruning {
   /** Version of kube-state-metrics, `2.20.0`; undefined when unknown: then little is pruned. */
   readonly version: string | undefined;
   /** Its `--metric-annotations-allowlist`: annotation keys by resource, `*` for all of either. */
@@ -31,22 +31,22 @@ export interface CustomResourceKind {
   readonly kind: string;
 }
 
-/** The diet of a feed's objects; undefined when nothing may be cut from them. */
-export function exporterDiet(
-  exporter: ExporterDiet,
+/** The pruner of a feed's objects; undefined when nothing may be left out of them. */
+export function prunerFor(
+  exporter: ExporterPruning,
   customResources: readonly CustomResourceKind[],
   key: GroupResource,
   kind: ObjectKind,
   encoding: WireEncoding,
-): Diet | undefined {
+): Pruner | undefined {
   // A custom-resource-state config may read any path of the kinds it names.
   const isNamed = customResources.some(
     (each) => each.group === key.group && (each.kind === ALL || each.kind === kind.kind),
   );
-  return isNamed ? undefined : new Diet(rulesOf(exporter, key), kind, encoding);
+  return isNamed ? undefined : new Pruner(rulesOf(exporter, key), kind, encoding);
 }
 
-function rulesOf(exporter: ExporterDiet, { group, resource }: GroupResource): DietRules {
+function rulesOf(exporter: ExporterPruning, { group, resource }: GroupResource): PruningRules {
   const read = readAnnotations(exporter.version, group, resource);
   if (read === undefined) return { annotations: undefined, dataFields: [], dataKeys: [] };
   const data = group === '' ? DATA[resource] : undefined;

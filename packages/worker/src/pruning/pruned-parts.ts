@@ -1,5 +1,5 @@
 /** Parts of a buffer to leave out: ascending, disjoint `[from, to)` pairs. Reused for every object. */
-export class CutList {
+export class PrunedParts {
   readonly #bounds: number[] = [];
   #length = 0;
   /** Bytes left out so far. */
