@@ -26,7 +26,7 @@ const kindPositions = z.array(z.object({ kind: kindName, at: resourceVersion }))
  * scope: which namespaces `scope` stands for, after `after`.
  * shown: of a target, whether its exporter has rendered all objects of these kinds up to these positions.
  * late: of a source that releases, which kinds it still shows, because the target may not show them up to some position
- * yet. What it does show, as `shown` says, the source withdraws first.
+ * yet. What it does show, as `shown` says, the source releases first.
  */
 const question = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('kinds'), after: kindName.optional() }),

@@ -12,7 +12,7 @@ export interface DataPlaneStatus {
   readonly feeds: { readonly synced: number; readonly total: number; readonly oldestProofMs: number };
   /**
    * Slots of `owned`, how many of them the exporter has acknowledged on every feed, and how many a scrape shows: an
-   * exporter that was there before this process has kept its series.
+   * resumed exporter has kept its series.
    */
   readonly slots: { readonly assigned: number; readonly acknowledged: number; readonly shown: number };
   readonly handovers: readonly Handover[];

@@ -169,7 +169,7 @@ test('a list with a resourceVersion is answered in full, by list and by watch', 
   expect(said(events).slice(2)).toEqual(['BOOKMARK @102', 'BOOKMARK @102']);
 });
 
-/** A watch of an exporter from before this process, taken up as soon as the worker knows its objects. */
+/** A watch of a resumed exporter, taken up as soon as the worker knows its objects. */
 async function resumed(version: string): Promise<Response> {
   for (;;) {
     const watch = await get(`/api/v1/pods?watch=true&resourceVersion=${version}`);
@@ -179,7 +179,7 @@ async function resumed(version: string): Promise<Response> {
   }
 }
 
-test('an exporter from before this process gets its own again and loses the rest', async () => {
+test('a resumed exporter gets its own again and loses the rest', async () => {
   plane.applyAssignment(assignment([]));
   const watch = await resumed('102');
   expect(watch.status).toBe(200);
@@ -248,14 +248,14 @@ describe('an exporter that goes on from where it was', () => {
     expect(heard).not.toContain('');
   });
 
-  test('with its definitions says nothing of its other kinds', async () => {
+  test('with its CRDs says nothing of its other kinds', async () => {
     stop.abort();
     await running;
     await start({ customResources: [{ group: 'example.com', kind: 'Widget' }] });
     plane.applyAssignment(assignment(ALL));
     const heard = reasons();
-    const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-    const watch = await get(`${definitions}?watch=true&resourceVersion=102`);
+    const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const watch = await get(`${crds}?watch=true&resourceVersion=102`);
     await watch.body?.cancel();
     await elapse(200);
     expect(heard).not.toContain('');

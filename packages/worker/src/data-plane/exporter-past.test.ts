@@ -8,18 +8,18 @@ test('an exporter that goes on is whole until it starts from nothing', () => {
   past.noteResume();
   clock.freeze(500);
   past.noteResume();
-  expect([past.resumedAt, past.wasWhole]).toEqual([1_000, true]);
+  expect([past.resumedAt, past.initialSyncComplete]).toEqual([1_000, true]);
   past.noteStart('pods', false);
-  expect([past.resumedAt, past.wasWhole]).toEqual([undefined, false]);
-  past.noteWhole();
-  expect(past.wasWhole).toBe(true);
+  expect([past.resumedAt, past.initialSyncComplete]).toEqual([undefined, false]);
+  past.noteSynced();
+  expect(past.initialSyncComplete).toBe(true);
 });
 
 test('one whose last process was not whole is not', () => {
   const past = new ExporterPast(new ManualClock());
   past.distrust();
   past.noteResume();
-  expect(past.wasWhole).toBe(false);
+  expect(past.initialSyncComplete).toBe(false);
 });
 
 test('asking again for a kind that cannot be read is no start', () => {
@@ -28,10 +28,10 @@ test('asking again for a kind that cannot be read is no start', () => {
   past.presume([{ kind: 'secrets', cause: 'forbidden', message: 'no', since: clock.now() - 300 }]);
   past.noteStart('secrets', false);
   past.noteStart('pods', true);
-  expect(past.wasWhole).toBe(true);
+  expect(past.initialSyncComplete).toBe(true);
   past.noteMended('secrets');
   past.noteStart('secrets', false);
-  expect(past.wasWhole).toBe(false);
+  expect(past.initialSyncComplete).toBe(false);
 });
 
 test('an outage lasts since the process before this one has seen it', () => {

@@ -2,31 +2,31 @@ import type { UnavailableKind } from '@shard-controller/shared/contracts';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { Outage } from '../feed/follow/index.ts';
 
-/** What is known of an exporter that may have been there before this process. */
+/** What is known of an exporter that may have been resumed. */
 export class ExporterPast {
   readonly #clock: Clock;
   /** Kinds that the process before this one could not read, by name, until their feeds are whole. */
   readonly #presumed = new Map<string, UnavailableKind>();
   #resumedAt: number | undefined;
-  #wasWhole = true;
+  #initialSyncComplete = true;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** When an exporter from before this process came back; until one starts from nothing. Monotonic ms. */
+  /** When a resumed exporter came back; until one starts from nothing. Monotonic ms. */
   get resumedAt(): number | undefined {
     return this.#resumedAt;
   }
 
   /** The exporter has shown everything since it last started from nothing, here or before this process. */
-  get wasWhole(): boolean {
-    return this.#wasWhole;
+  get initialSyncComplete(): boolean {
+    return this.#initialSyncComplete;
   }
 
   /** The process before this one had not seen it show everything. */
   distrust(): void {
-    this.#wasWhole = false;
+    this.#initialSyncComplete = false;
   }
 
   /** The process before this one could not read these kinds. */
@@ -34,7 +34,7 @@ export class ExporterPast {
     for (const unavailable of kinds) this.#presumed.set(unavailable.kind, unavailable);
   }
 
-  /** It continues from what it got before this process was there. */
+  /** It is resumed: it continues from what another process sent it. */
   noteResume(): void {
     this.#resumedAt ??= this.#clock.monotonic();
   }
@@ -43,12 +43,12 @@ export class ExporterPast {
   noteStart(kind: string, hasOutage: boolean): void {
     if (hasOutage || this.#presumed.has(kind)) return;
     this.#resumedAt = undefined;
-    this.#wasWhole = false;
+    this.#initialSyncComplete = false;
   }
 
   /** It shows everything. */
-  noteWhole(): void {
-    this.#wasWhole = true;
+  noteSynced(): void {
+    this.#initialSyncComplete = true;
   }
 
   /** What the process before this one said of a kind: it has to prove the contrary. */

@@ -1,7 +1,7 @@
 import { PassThrough, type Readable } from 'node:stream';
 import type { StreamRequest, StreamResponse } from '@shard-controller/shared/kubernetes';
 import { aborted } from '@shard-controller/shared/runtime';
-import type { Novelty } from '../feed/books/index.ts';
+import type { FilterDecision } from '../feed/books/index.ts';
 import { type SlotAssignment, slotHashOf } from '../slots/index.ts';
 import type { Upstream } from '../upstream/index.ts';
 import type { FrameView } from '../wire/index.ts';
@@ -20,7 +20,7 @@ export function faultyDataPlane(options: DataPlaneOptions, fault: DataPlaneFault
       });
     case 'omit-one': {
       const omission = new Omission();
-      const plane = new WorkerDataPlane(options, omission.judge);
+      const plane = new WorkerDataPlane(options, omission.filter);
       return overridden(plane, {
         applyAssignment: (assignment) => {
           omission.choosesFrom(assignment);
@@ -69,9 +69,9 @@ class Omission {
     this.#isWarm = (view) => slots.has(slotHash(view));
   }
 
-  readonly judge = (_entry: object, view: FrameView): Novelty => {
+  readonly filter = (_entry: object, view: FrameView): FilterDecision => {
     if (this.#uid === undefined && this.#isWarm(view)) this.#uid = view.uid();
-    return view.uid() === this.#uid ? 'withheld' : 'new';
+    return view.uid() === this.#uid ? 'suppress' : 'forward';
   };
 }
 

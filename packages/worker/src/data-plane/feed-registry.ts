@@ -6,7 +6,7 @@ import {
   type StartOutlook,
   startOutlook,
 } from '../exporter-api/index.ts';
-import { definitionSlots, Feed, type FeedContext, type FeedSlots } from '../feed/follow/index.ts';
+import { crdSlots, Feed, type FeedContext, type FeedSlots } from '../feed/follow/index.ts';
 import type { CustomResourceKind } from '../pruning/index.ts';
 import { slotHashOf, type SlotRoles } from '../slots/index.ts';
 import { feedId, type FeedKey, pacedUpstream, resourceName } from '../upstream/index.ts';
@@ -27,9 +27,9 @@ export interface FeedRegistryOptions {
   /** Kinds of custom-resource-state: only their CustomResourceDefinitions are shown to change. */
   readonly customResources: readonly CustomResourceKind[];
   /** What each state of an object of a sharded feed tells the exporter; absent: something new. */
-  readonly judge?: FeedSlots['novelty'] | undefined;
-  /** How long news of definitions are still to be kept from the exporter, ms. */
-  readonly definitionsPause: () => number;
+  readonly eventFilter?: FeedSlots['eventFilter'] | undefined;
+  /** How long news of CRDs are still to be kept from the exporter, ms. */
+  readonly crdDelay: () => number;
 }
 
 interface OpenFeed {
@@ -41,15 +41,15 @@ interface OpenFeed {
 /** The feeds that the exporter has asked for: opens them, and closes those that it has left. */
 export class FeedRegistry implements FeedDirectory {
   readonly #options: FeedRegistryOptions;
-  readonly #definitionsContext: FeedContext;
+  readonly #crdContext: FeedContext;
   readonly #logger: Logger;
   readonly #feeds = new Map<string, OpenFeed>();
 
   constructor(options: FeedRegistryOptions) {
-    const { context, definitionsPause } = options;
+    const { context, crdDelay } = options;
     this.#options = options;
     this.#logger = context.logger;
-    this.#definitionsContext = { ...context, upstream: pacedUpstream(context.upstream, definitionsPause) };
+    this.#crdContext = { ...context, upstream: pacedUpstream(context.upstream, crdDelay) };
   }
 
   all(): Feed[] {
@@ -73,7 +73,7 @@ export class FeedRegistry implements FeedDirectory {
   }
 
   outlook(askedAt: number): StartOutlook {
-    // Without custom-resource-state an exporter does not look at definitions.
+    // Without custom-resource-state an exporter does not look at CRDs.
     if (this.#options.customResources.length === 0) return 'kept';
     return startOutlook(exporterTimes(this.all(), this.#options.past), askedAt, this.#now());
   }
@@ -95,15 +95,15 @@ export class FeedRegistry implements FeedDirectory {
   open(key: FeedKey, resumeFrom?: string): Feed {
     const known = this.find(key);
     if (known !== undefined) return known;
-    const { table, past, customResources, judge } = this.#options;
+    const { table, past, customResources, eventFilter } = this.#options;
     if (table.assignment === undefined) throw new Error('a feed was opened before the first assignment');
     const { slotCount, shardBy } = table.assignment;
-    const isDefinitions = isCustomResourceDefinitions(key);
-    const slots = isDefinitions
-      ? definitionSlots(customResources)
-      : { slotCount, shardBy, slotHash: slotHashOf(shardBy, slotCount), novelty: judge };
-    const context = isDefinitions ? this.#definitionsContext : this.#options.context;
-    const feed = new Feed(key, slots, context, resumeFrom, resumeFrom !== undefined && past.wasWhole);
+    const isCrds = isCustomResourceDefinitions(key);
+    const slots = isCrds
+      ? crdSlots(customResources)
+      : { slotCount, shardBy, slotHash: slotHashOf(shardBy, slotCount), eventFilter };
+    const context = isCrds ? this.#crdContext : this.#options.context;
+    const feed = new Feed(key, slots, context, resumeFrom, resumeFrom !== undefined && past.initialSyncComplete);
     feed.outage = past.outageOf(feed.resource);
     const abort = new AbortController();
     const done = feed.run(abort.signal).catch((error: unknown) => {

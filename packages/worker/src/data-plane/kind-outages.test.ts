@@ -254,7 +254,7 @@ describe('a kind that can be read again', () => {
   });
 });
 
-test('definitions are nobody’s kind', () => {
+test('CRDs are nobody’s kind', () => {
   kinds = [kind(), kind({ isQuiet: true })];
   pass(60_000, (each) => (each.isQuiet ? forbidden : undefined));
   expect(left()).toEqual([false, false]);

@@ -2,7 +2,7 @@ import type { UnavailableKind } from '@shard-controller/shared/contracts';
 import { type FeedState, SlotState, type Subscription } from '../feed/books/index.ts';
 import type { Feed, FeedTrouble, Outage, Trouble, TroubleNature } from '../feed/follow/index.ts';
 import { UpstreamFailure } from '../upstream/index.ts';
-import { STALE_MS } from './feed-census.ts';
+import { STALE_MS } from './feeds-status.ts';
 
 /**
  * How long a kind has to fail while most others are well before it is left out. An answer of the API server that all
@@ -75,7 +75,7 @@ export class KindOutages<F extends JudgedFeed> {
     const othersSince = median([...this.#wellSince.values()]);
     for (const feed of sharded) {
       if (this.#wellSince.has(feed) && !isStale(feed)) {
-        if (feed.outage !== undefined) feed.outage = isWhole(feed) ? undefined : { ...feed.outage, isMending: true };
+        if (feed.outage !== undefined) feed.outage = isSynced(feed) ? undefined : { ...feed.outage, isMending: true };
         continue;
       }
       const mayJudge = othersSince !== undefined && now >= this.#recoversUntil;
@@ -143,7 +143,7 @@ function causeOf(status: number, nature: TroubleNature): UnavailableKind['cause'
 }
 
 /** Whether the exporter shows all that it should of the kind. */
-function isWhole({ state }: JudgedFeed): boolean {
+function isSynced({ state }: JudgedFeed): boolean {
   const watches = state?.subscriptions.filter(({ attached }) => attached) ?? [];
   const isShown = ({ initialPending, slots }: (typeof watches)[number]): boolean =>
     !initialPending && !slots.includes(SlotState.Loading) && !slots.includes(SlotState.Sent);

@@ -12,7 +12,7 @@ import { KindCatalog, parseApiPath, plainUpstream, resourceName } from '../upstr
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus } from './data-plane.ts';
 import { Endpoints } from './endpoints.ts';
 import { ExporterPast } from './exporter-past.ts';
-import { type FeedCensus, takeFeedCensus } from './feed-census.ts';
+import { type FeedsStatus, feedsStatus } from './feeds-status.ts';
 import { FeedRegistry } from './feed-registry.ts';
 import { FeedUpkeep } from './feed-upkeep.ts';
 import { Inspection } from './inspection.ts';
@@ -39,8 +39,8 @@ export class WorkerDataPlane implements DataPlane {
   readonly #endpoints: Endpoints;
   readonly #notices = new StatusNotices(() => this.status());
 
-  /** @param judge what each state of an object tells the exporter, where that is not always something new. */
-  constructor(options: DataPlaneOptions, judge?: FeedSlots['novelty']) {
+  /** @param eventFilter what each state of an object tells the exporter, where that is not always something new. */
+  constructor(options: DataPlaneOptions, eventFilter?: FeedSlots['eventFilter']) {
     const { clock, logger, host, port, clientPort, customResources = [], pruning } = options;
     this.#options = options;
     this.#verifier = new Verifier(clock);
@@ -53,8 +53,8 @@ export class WorkerDataPlane implements DataPlane {
       table: this.#table,
       past: this.#past,
       customResources,
-      judge,
-      definitionsPause: () =>
+      eventFilter,
+      crdDelay: () =>
         notificationDelay(exporterTimes(this.#feeds.all(), this.#past), this.status().warm, clock.monotonic()),
     });
     this.#upkeep = new FeedUpkeep({
@@ -62,7 +62,7 @@ export class WorkerDataPlane implements DataPlane {
       logger,
       past: this.#past,
       probedAt: () => this.#probe.answeredAt,
-      stale: () => this.#census().stale(this.#probe.answeredAt),
+      stale: () => this.#feedsStatus().stale(this.#probe.answeredAt),
     });
     const unknown = pruning === undefined ? undefined : unknownVersion(pruning.version);
     if (unknown !== undefined) logger.warn(unknown);
@@ -114,31 +114,31 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   status(): DataPlaneStatus {
-    const census = this.#census();
+    const feeds = this.#feedsStatus();
     const { assignment, roles, kept } = this.#table;
     const { answeredAt } = this.#probe;
-    const { warm, warmReason, startsOver } = census.warmth(assignment !== undefined);
+    const { warm, warmReason, startsOver } = feeds.warmth(assignment !== undefined);
     // Noted before it is reported: the manager then lets scrapers count, and a cut a moment later must not make that partial.
-    if (warm) this.#past.noteWhole();
+    if (warm) this.#past.noteSynced();
     const owned = assignment?.owned ?? [];
     return {
-      feeds: { synced: census.synced, total: census.total, oldestProofMs: census.oldestProofMs(answeredAt) },
+      feeds: { synced: feeds.synced, total: feeds.total, oldestProofMs: feeds.oldestProofMs(answeredAt) },
       slots: {
         assigned: owned.length,
-        acknowledged: census.acknowledgedSlots(owned),
-        shown: census.shownSlots(owned),
+        acknowledged: feeds.acknowledgedSlots(owned),
+        shown: feeds.shownSlots(owned),
       },
-      handovers: this.#ledger.handovers(assignment, census, this.#options.clock.now()),
-      exposedSlots: census.exposedSlots(roles),
+      handovers: this.#ledger.handovers(assignment, feeds, this.#options.clock.now()),
+      exposedSlots: feeds.exposedSlots(roles),
       warm,
       warmReason,
       startsOver,
-      queueDepth: census.queueDepth(),
-      objects: census.objectCount(),
-      objectsByResource: census.objectsByResource(),
+      queueDepth: feeds.queueDepth(),
+      objects: feeds.objectCount(),
+      objectsByResource: feeds.objectsByResource(),
       keptSlots: kept,
-      unavailable: census.unavailable,
-      staleFeeds: census.stale(answeredAt),
+      unavailable: feeds.unavailable,
+      staleFeeds: feeds.stale(answeredAt),
     };
   }
 
@@ -150,7 +150,7 @@ export class WorkerDataPlane implements DataPlane {
     if (assignment.slotCount !== slotCount) {
       return { ...refusal, error: `this worker has ${assignment.slotCount} slots, not ${slotCount}` };
     }
-    const { exported, settled } = this.#census();
+    const { exported, settled } = this.#feedsStatus();
     const slots = new Set(textToSlots(request.slots, slotCount));
     return this.#verifier.answer(request, slots, { feeds: exported, settled }, signal);
   }
@@ -177,8 +177,8 @@ export class WorkerDataPlane implements DataPlane {
     }
   }
 
-  #census(): FeedCensus {
-    return takeFeedCensus(this.#feeds.all(), this.#options.clock.monotonic(), this.#past);
+  #feedsStatus(): FeedsStatus {
+    return feedsStatus(this.#feeds.all(), this.#options.clock.monotonic(), this.#past);
   }
 
   #newContext(options: DataPlaneOptions): FeedContext {

@@ -42,7 +42,7 @@ export interface FeedDirectory {
   outlook(askedAt: number): StartOutlook;
   /** The exporter has left a watch that was kept silent. */
   noteLeft(): void;
-  /** The exporter continues from what it got before this process was there. */
+  /** The exporter is resumed: it continues from what another process sent it. */
   noteResume(): void;
   /** The feed for this key; a new one follows `resumeFrom`, or the present when that is undefined. */
   open(key: FeedKey, resumeFrom?: string): Feed;
@@ -202,23 +202,23 @@ export class ExporterApi {
   async #follow(call: Call, address: CollectionAddress, read: ReadQuery): Promise<void> {
     const { request, response, signal } = call;
     const { isWatch, wantsInitialEvents, resourceVersion: version } = read;
-    const isDefinitions = isCustomResourceDefinitions(address);
+    const isCrds = isCustomResourceDefinitions(address);
     const key = feedKeyOf(address, read.parameters, acceptedForms(request.headers.accept).header);
     const startsAnew = holdsNothing(read);
     // An exporter that holds objects and meets a worker that knows nothing yet has to keep them and come back.
     if (!startsAnew && !this.#options.feeds.isAssigned()) return tooEarly(response, 'the worker has no assignment yet');
-    if (startsAnew && !isDefinitions) this.#options.feeds.noteStart(key);
+    if (startsAnew && !isCrds) this.#options.feeds.noteStart(key);
     if (isWatch && !startsAnew && !wantsInitialEvents) return this.#resume(response, key, version, signal);
     await this.#options.feeds.assigned(signal);
     if (signal.aborted) return;
-    if (startsAnew && !isDefinitions && !(await this.#isKept(call, key, isWatch))) return;
+    if (startsAnew && !isCrds && !(await this.#isKept(call, key, isWatch))) return;
     const feed = this.#options.feeds.open(key);
     feed.noteStart(startsAnew);
     const state = await this.#opened(feed, response, signal);
     if (state === undefined || signal.aborted) return;
     // Without an order of versions nothing says what is newer: only the API server itself can tell it then.
     if (!isWellFormedVersion(state.position)) return this.#look(call, address, read);
-    const streamed = startsAnew && !isDefinitions;
+    const streamed = startsAnew && !isCrds;
     if (isWatch) this.#watch(response, feed, state, streamed, wantsInitialEvents);
     else this.#list(response, feed, state, streamed);
   }
@@ -304,7 +304,7 @@ export class ExporterApi {
     const feed = feeds.find(key) ?? feeds.open(key, version);
     const { state } = feed;
     const known = state?.awaiting(version);
-    // Definitions say nothing of what its stores hold.
+    // CRDs say nothing of what its stores hold.
     if (known === undefined && !isCustomResourceDefinitions(key)) feeds.noteResume();
     if (state === undefined) return tooEarly(response, `${feed.name} is not open yet`);
     if (known !== undefined) {

@@ -39,7 +39,7 @@ function feed(over: FeedLike): VerifiableFeed & { readonly reads: () => number }
       reads++;
       return proven instanceof Error ? Promise.reject(proven) : Promise.resolve(proven);
     },
-    census: (_slots, version, only) => ({ count: only?.has('none') === true ? 0 : count, digest: BigInt(version) }),
+    digest: (_slots, version, only) => ({ count: only?.has('none') === true ? 0 : count, digest: BigInt(version) }),
     compared: () => undefined,
     shows: (_slots, version) => Promise.resolve(hasReached(version)),
     lateUntil: () => undefined,

@@ -8,7 +8,7 @@ import {
 } from '@shard-controller/shared/contracts';
 import { compareResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { SlotCensus } from '../feed/books/index.ts';
+import type { SlotDigest } from '../feed/books/index.ts';
 import type { Selection } from '../upstream/index.ts';
 import { type ExportedKind, exportedKinds, holdsNamespace, scopeText } from './exported-kinds.ts';
 
@@ -35,7 +35,7 @@ export interface VerifiableFeed {
    * Objects of `slots` that the exporter was given, as of `version`; with `namespaces` those of these. Throws when that
    * is too long ago or ahead.
    */
-  census(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotCensus;
+  digest(slots: ReadonlySet<number>, version: string, namespaces?: ReadonlySet<string>): SlotDigest;
   /** Notes that `migration` compares both sides of its `slots` as of `version`: what comes later may be late. */
   compared(slots: ReadonlySet<number>, migration: string, version: string): void;
   /**
@@ -219,7 +219,7 @@ function total(
   let count = 0;
   let digest = 0n;
   for (const feed of feeds) {
-    const of = feed.census(slots, at, only);
+    const of = feed.digest(slots, at, only);
     feed.compared(slots, migration, at);
     count += of.count;
     digest += of.digest;
@@ -242,7 +242,7 @@ async function isShown(
   return (await Promise.all(shown)).every(Boolean);
 }
 
-/** Withdraws what `shown` allows; kinds that still wait, and for which position. */
+/** Releases what `shown` allows; kinds that still wait, and for which position. */
 function letGo(kinds: readonly Kind[], slots: ReadonlySet<number>, shown: readonly KindPosition[]): KindPosition[] {
   const positions = new Map(shown.map(({ kind, at }) => [kind, at]));
   const late = kinds.flatMap(({ name, feeds }) => {

@@ -111,7 +111,7 @@ function prunerOf(kind: SchemaKind, keys: readonly string[] | undefined): Pruner
 }
 
 /** The object as it should be: without managedFields, data, and annotations that are not kept. */
-function sent({ kind, fields }: Sample, keeps: (key: string) => boolean): Fields {
+function leaner({ kind, fields }: Sample, keeps: (key: string) => boolean): Fields {
   const { managedFields: _, annotations, ...meta } = fields.metadata;
   const kept = Object.entries(annotations ?? {}).filter(([name]) => keeps(name));
   const rest = Object.entries(fields).filter(([name]) => !DATA[kind].names.includes(name));
@@ -148,7 +148,7 @@ describe('protobuf watch frames, against a real decoder', () => {
         const view = new FrameView();
         protobufCodec.readWhole(frame, view);
         const pruner = prunerOf(each.kind, keys);
-        const expected = encodeObject(each.kind, sent(each, keeps));
+        const expected = encodeObject(each.kind, leaner(each, keeps));
         const object = view.bytes.subarray(view.objectStart, view.objectEnd);
         const pruned = pruner.event('ADDED', view);
         expect(pruned === undefined).toBe(expected.length === object.length);

@@ -7,7 +7,7 @@ export interface KindCheck {
   readonly resource: string;
   readonly verdict:
     | 'equal'
-    /** Objects were sent that have no series, or series are left of objects that were withdrawn. */
+    /** Objects were sent that have no series, or series are left of objects that were deleted. */
     | 'differs'
     /** Too much is in progress to tell. */
     | 'unsettled'

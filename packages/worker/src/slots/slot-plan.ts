@@ -9,7 +9,7 @@ export const SlotRole = {
   Warm: 2,
   /** Was owned, and no assignment asked for its release yet: exposed until it does, because duplicates are better than loss. */
   Kept: 3,
-  /** To be withdrawn. */
+  /** To be released. */
   Release: 4,
 } as const;
 
@@ -31,7 +31,7 @@ class SlotPlanError extends Error {
 
 /**
  * The role of each slot under `assignment`, given the roles before. A warm slot that is no longer named was rolled back
- * and is withdrawn; an owned one that is no longer named is kept as if it were named so, except by a standby: nobody
+ * and is released; an owned one that is no longer named is kept as if it were named so, except by a standby: nobody
  * scrapes it, and it may have missed the release.
  */
 export function planSlots(previous: SlotRoles | undefined, assignment: SlotAssignment): SlotRoles {

@@ -23,7 +23,7 @@ export class KindCatalog {
     return (await this.#find(group, version, resource, signal)).verbs.includes('watch');
   }
 
-  /** Asks again the next time: a definition may be deleted and re-created for another kind. */
+  /** Asks again the next time: a CRD may be deleted and re-created for another kind. */
   forget(group: string, version: string, resource: string): void {
     this.#known.delete(`${apiVersionOf(group, version)}/${resource}`);
   }
@@ -63,7 +63,7 @@ export class KindCatalog {
   }
 }
 
-/** Groups that only kube-apiserver itself serves; those of definitions have a dot, and `k8s.io` is theirs, too. */
+/** Groups that only kube-apiserver itself serves; those of CRDs have a dot, and `k8s.io` is theirs, too. */
 const OWN_GROUPS = new Set([
   'admissionregistration.k8s.io',
   'certificates.k8s.io',

@@ -17,7 +17,7 @@ export class UpstreamFailure extends Error {
   /** The remedy for the user; '' if none is known. */
   readonly remedy: string;
   readonly retryAfterMs: number | undefined;
-  /** The conversion webhook of its definition does not do its work. */
+  /** The conversion webhook of its CRD does not do its work. */
   readonly isOfConversion: boolean;
 
   constructor(path: string, summary: StatusSummary, retryAfterMs?: number) {

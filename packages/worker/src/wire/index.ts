@@ -16,4 +16,11 @@ export { decodeString, JsonReader } from './json/reader.ts';
 export { readEnvelope, readProtobufMeta, readProtobufStatus, type StatusSummary } from './protobuf/frame.ts';
 export { ProtobufReader, WireFormatError } from './protobuf/reader.ts';
 export { blockHead, openEvent, putVarint, varintSize } from './protobuf/writer.ts';
-export { FAR_VERSION, isBehind, isNewer, isWellFormedVersion, newerOf, UNKNOWN_VERSION } from './version-order.ts';
+export {
+  MAX_RESOURCE_VERSION,
+  isBehind,
+  isNewer,
+  isWellFormedVersion,
+  newerOf,
+  MIN_RESOURCE_VERSION,
+} from './version-order.ts';

@@ -22,7 +22,7 @@ export function isBehind(answer: ResourceVersion, seen: ResourceVersion): boolea
 }
 
 /** Newer than any resourceVersion. */
-export const FAR_VERSION: ResourceVersion = '9'.repeat(40);
+export const MAX_RESOURCE_VERSION: ResourceVersion = '9'.repeat(40);
 
 /** Older than any resourceVersion. */
-export const UNKNOWN_VERSION: ResourceVersion = '0';
+export const MIN_RESOURCE_VERSION: ResourceVersion = '0';

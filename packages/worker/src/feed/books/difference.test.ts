@@ -6,7 +6,7 @@ import { reconcileSlots } from './slots.ts';
 import { ALL, everything, live, newFeed, read, roles, slotOf, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 
-describe('an exporter from before this process', () => {
+describe('a resumed exporter', () => {
   test('gets the deletion of what it holds and has not been sent again yet', () => {
     const feed = newFeed('50');
     const first = beginLoad(feed);
@@ -46,7 +46,7 @@ describe('an exporter from before this process', () => {
   });
 });
 
-describe('an exporter from before this process, while its objects are sent again', () => {
+describe('a resumed exporter, while its objects are sent again', () => {
   test('loses those of a slot that is taken away before the load has reached it', () => {
     const feed = newFeed('50');
     const first = beginLoad(feed);

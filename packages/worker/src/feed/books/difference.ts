@@ -1,7 +1,7 @@
 import type { SlotIndex } from '@shard-controller/shared/hashing';
 import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { isExposedRole, type SlotRoles } from '../../slots/index.ts';
-import { FAR_VERSION, type FrameView, isNewer, UNKNOWN_VERSION } from '../../wire/index.ts';
+import { MAX_RESOURCE_VERSION, type FrameView, isNewer, MIN_RESOURCE_VERSION } from '../../wire/index.ts';
 import { upsert } from './events.ts';
 import type { FeedState } from './state.ts';
 import { SlotState, type Subscription } from './subscription.ts';
@@ -24,7 +24,7 @@ export function resumeExporter(
   if (!state.scope.knows(version)) return undefined;
   const subscription = state.subscribe();
   subscription.resumed = true;
-  subscription.resumedUntil = FAR_VERSION;
+  subscription.resumedUntil = MAX_RESOURCE_VERSION;
   // They carry `version`: an exporter that is lost once more has to come back there, or it would miss the other ones.
   for (const { uid, slot, joined } of changes) {
     if (!joined && slot !== state.quietSlot)
@@ -87,7 +87,7 @@ export function compareWithList(
     if (isShown) {
       stale.set(uid, object);
       // The list is the truth, older or not: after a restored backup of etcd objects are what they were then.
-      if (entry !== undefined && isNewer(entry.version, object.version)) entry.version = UNKNOWN_VERSION;
+      if (entry !== undefined && isNewer(entry.version, object.version)) entry.version = MIN_RESOURCE_VERSION;
     } else if (entry === undefined) state.index.add(uid, object.slot, object.namespace, object.name, object.version);
     else entry.version = object.version;
   }
@@ -114,7 +114,7 @@ export function completeRelist(state: FeedState, version: ResourceVersion): void
 }
 
 /**
- * Objects may be gone in the gap that an exporter from before this process holds and this feed has never seen: it has
+ * Objects may be gone in the gap that a resumed exporter holds and this feed has never seen: it has
  * to list again. What there was where the watch stopped would not tell, for a load may have been ahead of that.
  */
 function startOver(state: FeedState, version: ResourceVersion): void {
@@ -127,13 +127,13 @@ function startOver(state: FeedState, version: ResourceVersion): void {
  * `version` never happened, and each object may differ under a version that was seen before. A comparison follows.
  */
 export function rewind(state: FeedState, version: ResourceVersion): void {
-  // What an exporter from before this process holds cannot be learned from any list.
+  // What a resumed exporter holds cannot be learned from any list.
   closeUnknown(state);
   for (const subscription of state.subscriptions) {
     subscription.resumedUntil = '';
     for (const slot of subscription.late.keys()) subscription.late.set(slot, version);
   }
-  for (const [, entry] of state.index.entries()) entry.version = UNKNOWN_VERSION;
+  for (const [, entry] of state.index.entries()) entry.version = MIN_RESOURCE_VERSION;
   state.goBackTo(version);
 }
 

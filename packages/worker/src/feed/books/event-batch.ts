@@ -4,12 +4,12 @@ import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wi
 import type { ObjectSink } from './object-sink.ts';
 
 /** A synthetic deletion is written when the exporter takes it; until then it is its identity. Bytes, about. */
-export const WITHDRAWAL_BYTES = 128;
+export const DELETION_BYTES = 128;
 /** Synthetic deletions per write: about 64 KiB. */
-const WITHDRAWALS_PER_WRITE = 256;
+const DELETIONS_PER_WRITE = 256;
 
 /** An object to delete at the exporter, and the resourceVersion that the event carries. */
-interface Withdrawal {
+interface Deletion {
   readonly identity: ObjectIdentity;
   readonly version: ResourceVersion;
 }
@@ -17,7 +17,7 @@ interface Withdrawal {
 /** Events on their way to an exporter. */
 export type PushedEvents =
   | { readonly type: 'frames'; readonly bytes: Buffer; readonly count: number }
-  | { readonly type: 'withdrawals'; readonly objects: readonly Withdrawal[]; taken: number };
+  | { readonly type: 'deletions'; readonly objects: readonly Deletion[]; taken: number };
 
 /** Makes events of what is pushed, in order. */
 export class EventBatch implements ObjectSink {
@@ -25,7 +25,7 @@ export class EventBatch implements ObjectSink {
   readonly #kind: ObjectKind;
   readonly #pruner: Pruner | undefined;
   #frames: Buffer[] = [];
-  #withdrawals: Withdrawal[] = [];
+  #deletions: Deletion[] = [];
   #ended: PushedEvents[] = [];
   #pushed = 0;
 
@@ -47,39 +47,39 @@ export class EventBatch implements ObjectSink {
         ? view.bytes.subarray(wireStart, wireEnd)
         : this.#codec.event('ADDED', this.#kind, view.bytes.subarray(view.objectStart, view.objectEnd));
     this.#pushed++;
-    this.#endWithdrawals();
+    this.#endDeletions();
     this.#frames.push(this.#pruner?.event(type, view) ?? whole());
   }
 
   remove(_uid: string, frame: Buffer): void {
     this.#pushed++;
-    this.#endWithdrawals();
+    this.#endDeletions();
     this.#frames.push(frame);
   }
 
-  withdraw(identity: ObjectIdentity, version: ResourceVersion): void {
+  delete(identity: ObjectIdentity, version: ResourceVersion): void {
     this.#pushed++;
     this.#endFrames();
-    this.#withdrawals.push({ identity, version });
+    this.#deletions.push({ identity, version });
   }
 
   bookmark(version: ResourceVersion, initialEventsEnd = false): void {
-    this.#endWithdrawals();
+    this.#endDeletions();
     this.#frames.push(this.#codec.bookmark(this.#kind, version, initialEventsEnd));
   }
 
   /** What was pushed since the last time; copied, so that the chunk it came in can go. */
   take(): readonly PushedEvents[] {
     this.#endFrames();
-    this.#endWithdrawals();
+    this.#endDeletions();
     const events = this.#ended;
     if (events.length > 0) this.#ended = [];
     return events;
   }
 
   /** The next synthetic deletions of `item`, as many as one write is to have. */
-  encode(item: Extract<PushedEvents, { type: 'withdrawals' }>): { readonly bytes: Buffer; readonly count: number } {
-    const objects = item.objects.slice(item.taken, item.taken + WITHDRAWALS_PER_WRITE);
+  encode(item: Extract<PushedEvents, { type: 'deletions' }>): { readonly bytes: Buffer; readonly count: number } {
+    const objects = item.objects.slice(item.taken, item.taken + DELETIONS_PER_WRITE);
     item.taken += objects.length;
     const frames = objects.map(({ identity, version }) => this.#codec.deleted(this.#kind, identity, version));
     return { bytes: Buffer.concat(frames), count: objects.length };
@@ -93,9 +93,9 @@ export class EventBatch implements ObjectSink {
     this.#ended.push({ type: 'frames', bytes, count });
   }
 
-  #endWithdrawals(): void {
-    if (this.#withdrawals.length === 0) return;
-    this.#ended.push({ type: 'withdrawals', objects: this.#withdrawals, taken: 0 });
-    this.#withdrawals = [];
+  #endDeletions(): void {
+    if (this.#deletions.length === 0) return;
+    this.#ended.push({ type: 'deletions', objects: this.#deletions, taken: 0 });
+    this.#deletions = [];
   }
 }

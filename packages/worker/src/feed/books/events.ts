@@ -41,7 +41,7 @@ function remove(
   if (entry !== undefined && entry.sent !== 0) state.index.noteEvent(slot, wireEnd - wireStart);
   for (const subscription of state.subscriptions) {
     const isSent = entry !== undefined && state.index.isSent(entry, subscription.mark);
-    // An exporter from before this process may hold what was not sent by it.
+    // A resumed exporter may hold what was not sent by it.
     if (!isSent && isNewer(version, subscription.resumedUntil)) continue;
     if (state.isQuiet(subscription, slot)) continue;
     frame ??= state.pruner?.event('DELETED', view) ?? view.bytes.subarray(wireStart, wireEnd);
@@ -72,12 +72,12 @@ export function upsert(
     if (view.type === 'ADDED') state.ring.push({ uid, version, slot, namespace: entry.namespace, joined: true });
   } else if (isNewer(version, entry.version)) entry.version = version;
   else return;
-  const novelty = state.judge(entry, view);
+  const decision = state.filter(entry, view);
   // I4, I5
   for (const subscription of state.subscriptions) {
     if ((subscription.slots[entry.slot] as number) < SlotState.Loading) continue;
     if (state.isQuiet(subscription, entry.slot)) continue;
-    state.sendObject(subscription, uid, entry, novelty, view, wireStart, wireEnd);
+    state.sendObject(subscription, uid, entry, decision, view, wireStart, wireEnd);
   }
   if (entry.sent !== 0) state.index.noteEvent(entry.slot, wireEnd - wireStart);
 }

@@ -10,7 +10,7 @@ export { applyEvent } from './events.ts';
 export { abandonLoad, beginLoad, completeLoad, type LoadCoverage, offerItem } from './load.ts';
 export { type IndexEntry, ObjectIndex } from './object-index.ts';
 export { FeedScope, loadingSlots, neededSlots, type SlotSet } from './scope.ts';
-export type { SlotCensus } from './slot-census.ts';
+export type { SlotDigest } from './slot-digest.ts';
 export {
   awaitsDeletions,
   completeEmpty,
@@ -21,5 +21,5 @@ export {
   reconcileSlots,
   widenScope,
 } from './slots.ts';
-export { FeedState, type Novelty } from './state.ts';
+export { FeedState, type FilterDecision } from './state.ts';
 export { SlotState, Subscription } from './subscription.ts';

@@ -5,7 +5,7 @@ import type { MembershipRing } from './membership-ring.ts';
 
 /**
  * Objects that came into a slot after its move was verified. The shard that has the slot now learns of them by a watch
- * of its own, which may be behind: they are withdrawn when that shard is known to show them, however long that takes.
+ * of its own, which may be behind: they are deleted when that shard is known to show them, however long that takes.
  */
 
 /** From where on both sides of the newest move of each slot were compared. */
@@ -42,7 +42,7 @@ export interface LateObjects {
 
 /** Late objects of the `leaving` slots, by slot; those of a slot that was only warm are shown by the shard that has it. */
 export function lateObjects(
-  books: { readonly verified: VerifiedSlots; readonly ring: MembershipRing; readonly horizon: ResourceVersion },
+  books: { readonly verified: VerifiedSlots; readonly ring: MembershipRing; readonly highWatermark: ResourceVersion },
   leaving: readonly number[],
   roles: SlotRoles | undefined,
 ): ReadonlyMap<number, LateObjects> {
@@ -59,7 +59,7 @@ export function lateObjects(
       );
     for (const slot of slots) {
       const those = joined?.get(slot);
-      if (joined === undefined) late.set(slot, { uids: undefined, until: books.horizon });
+      if (joined === undefined) late.set(slot, { uids: undefined, until: books.highWatermark });
       else if (those !== undefined) {
         const until = those.map(({ version }) => version).reduce(newerOf);
         late.set(slot, { uids: new Set(those.map(({ uid }) => uid)), until });

@@ -10,7 +10,7 @@ test('gives each object that is still there once', () => {
     list.upsert(uid, view);
   }
   list.remove('b');
-  list.withdraw({ uid: 'c', namespace: 'ns', name: 'c' });
+  list.delete({ uid: 'c', namespace: 'ns', name: 'c' });
   list.bookmark();
   list.finish('4');
   expect(listed).toEqual([1, '4']);

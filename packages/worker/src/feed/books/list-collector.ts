@@ -24,7 +24,7 @@ export class ListCollector implements ObjectSink {
     this.#objects.delete(uid);
   }
 
-  withdraw({ uid }: ObjectIdentity): void {
+  delete({ uid }: ObjectIdentity): void {
     this.#objects.delete(uid);
   }
 

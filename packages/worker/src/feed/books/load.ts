@@ -65,10 +65,10 @@ export function offerItem(
   const entry = known ?? state.index.add(uid, slot, view.namespace(), view.name(), version);
   entry.version = version;
   state.see(version);
-  const novelty = state.judge(entry, view);
+  const decision = state.filter(entry, view);
   for (const subscription of isAhead ? state.subscriptions : takers) {
     if ((subscription.slots[slot] as number) < SlotState.Loading || state.isQuiet(subscription, slot)) continue;
-    state.sendObject(subscription, uid, entry, novelty, view, wireStart, wireEnd);
+    state.sendObject(subscription, uid, entry, decision, view, wireStart, wireEnd);
     state.keepResumePoint(subscription, version);
   }
 }

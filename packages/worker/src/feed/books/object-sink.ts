@@ -8,6 +8,6 @@ export interface ObjectSink {
   /** A whole DELETED event. */
   remove(uid: string, frame: Buffer): void;
   /** A synthetic deletion: a release may be of tens of thousands of objects, so it is not written before its turn. */
-  withdraw(identity: ObjectIdentity, version: ResourceVersion): void;
+  delete(identity: ObjectIdentity, version: ResourceVersion): void;
   bookmark(version: ResourceVersion, initialEventsEnd?: boolean): void;
 }

@@ -93,7 +93,7 @@ describe('slots', () => {
     expect(peer.store.get(uid)).toBe('101');
   });
 
-  test('that are withdrawn delete exactly their objects, at the live position', async () => {
+  test('that are released delete exactly their objects, at the live position', async () => {
     const { feed, peer } = loaded(uids);
     const kept = ALL.slice(0, 32);
     reconcileSlots(feed, roles(kept));
@@ -147,7 +147,7 @@ describe('slots', () => {
     expect(feed.subscriptions[0]?.slots[5]).toBe(SlotState.Loading);
   });
 
-  test('of an exporter from before this process: what is not its own is deleted, what went meanwhile too', () => {
+  test('of a resumed exporter: what is not its own is deleted, what went meanwhile too', () => {
     const feed = newFeed('50');
     live(feed, 'DELETED', 'gone', '60');
     const coverage = beginLoad(feed);

@@ -1,5 +1,5 @@
 import { isExposedRole, SlotRole, type SlotRoles } from '../../slots/index.ts';
-import { FAR_VERSION, isNewer, newerOf } from '../../wire/index.ts';
+import { MAX_RESOURCE_VERSION, isNewer, newerOf } from '../../wire/index.ts';
 import { type LateObjects, lateObjects } from './late-objects.ts';
 import { isAtRest, neededSlots } from './scope.ts';
 import type { FeedState } from './state.ts';
@@ -39,9 +39,9 @@ function reconcileSubscription(feed: FeedState, subscription: Subscription, role
     } else if (late.has(slot) && roles?.[slot] !== SlotRole.Release) overdue.push(slot);
     if (slots[slot] === SlotState.Loading) load = true;
   }
-  if (leaving.length > 0) withdraw(feed, subscription, leaving, lateObjects(feed, leaving, roles));
+  if (leaving.length > 0) sendDeletions(feed, subscription, leaving, lateObjects(feed, leaving, roles));
   // No shard waits for its release now.
-  if (overdue.length > 0) withdraw(feed, subscription, overdue);
+  if (overdue.length > 0) sendDeletions(feed, subscription, overdue);
   // No load will complete the state that its exporter waits for.
   if (givesUp && !load) completeEmpty(feed, subscription);
   return load;
@@ -49,14 +49,19 @@ function reconcileSubscription(feed: FeedState, subscription: Subscription, role
 
 const NONE_LATE: ReadonlyMap<number, LateObjects> = new Map();
 
-/** Withdraws everything of the `leaving` slots but their `late` objects. */
-function withdraw(state: FeedState, subscription: Subscription, leaving: readonly number[], late = NONE_LATE): void {
+/** Deletes everything of the `leaving` slots but their `late` objects. */
+function sendDeletions(
+  state: FeedState,
+  subscription: Subscription,
+  leaving: readonly number[],
+  late = NONE_LATE,
+): void {
   const { index } = state;
   const { mark } = subscription;
   const isLeaving = new Set(leaving);
   for (const slot of leaving) subscription.late.delete(slot);
-  // An exporter from before this process may hold what has not been sent again yet.
-  const mayHoldAny = subscription.resumedUntil === FAR_VERSION;
+  // A resumed exporter may hold what has not been sent again yet.
+  const mayHoldAny = subscription.resumedUntil === MAX_RESOURCE_VERSION;
   for (const [uid, entry] of index.entries()) {
     const { slot, namespace, name } = entry;
     if (!isLeaving.has(slot) || !(mayHoldAny || index.isSent(entry, mark))) continue;
@@ -83,13 +88,13 @@ export function lateUntil({ subscriptions }: FeedState, slots: ReadonlySet<numbe
   return positions.length === 0 ? undefined : positions.reduce(newerOf);
 }
 
-/** Withdraws the late objects of `slots` that came up to `version`: somebody else shows them. */
+/** Deletes the late objects of `slots` that came up to `version`: somebody else shows them. */
 export function letGo(state: FeedState, slots: ReadonlySet<number>, version: string): void {
   for (const subscription of state.subscriptions) {
     const due = [...subscription.late].flatMap(([slot, at]) =>
       slots.has(slot) && !isNewer(at, version) ? [slot] : [],
     );
-    if (due.length > 0) withdraw(state, subscription, due);
+    if (due.length > 0) sendDeletions(state, subscription, due);
   }
   state.flush();
 }
@@ -99,11 +104,11 @@ export function letGo(state: FeedState, slots: ReadonlySet<number>, version: str
  */
 const UNASKED_MS = 30_000;
 
-/** Withdraws the late objects that nobody has asked about for so long that nobody will. */
+/** Deletes the late objects that nobody has asked about for so long that nobody will. */
 export function letGoUnasked(state: FeedState): void {
   if (state.now - state.lateAskedAt < UNASKED_MS) return;
   for (const subscription of state.subscriptions) {
-    if (subscription.late.size > 0) withdraw(state, subscription, [...subscription.late.keys()]);
+    if (subscription.late.size > 0) sendDeletions(state, subscription, [...subscription.late.keys()]);
   }
   state.flush();
 }
@@ -127,7 +132,7 @@ function hide(state: FeedState, subscription: Subscription, leaving: readonly nu
  */
 export function finishState(state: FeedState, subscription: Subscription, marks: Uint32Array): void {
   // What it held before is sent again or gone; deletions that the watch has yet to bring are older than the load.
-  if (subscription.resumedUntil === FAR_VERSION) subscription.resumedUntil = state.horizon;
+  if (subscription.resumedUntil === MAX_RESOURCE_VERSION) subscription.resumedUntil = state.highWatermark;
   if (subscription.collecting) subscription.finishCollecting(state.position);
   else if (subscription.closesInitialEvents) {
     subscription.closesInitialEvents = false;
@@ -151,7 +156,7 @@ function showSlots(state: FeedState, subscription: Subscription, marks: Uint32Ar
   }
   if (!slots.includes(SlotState.Loading)) {
     subscription.initialPending = false;
-    state.noteWhole();
+    state.noteSynced();
   }
   state.changed();
 }
@@ -161,10 +166,10 @@ export function completeEmpty(state: FeedState, subscription: Subscription): voi
   finishState(state, subscription, new Uint32Array(state.slotCount));
 }
 
-/** Whether the watch has yet to pass what an exporter from before this process was sent again. */
+/** Whether the watch has yet to pass what a resumed exporter was sent again. */
 export function awaitsDeletions(state: FeedState): boolean {
   return state.subscriptions.some(
-    ({ resumedUntil }) => resumedUntil !== FAR_VERSION && isNewer(resumedUntil, state.position),
+    ({ resumedUntil }) => resumedUntil !== MAX_RESOURCE_VERSION && isNewer(resumedUntil, state.position),
   );
 }
 
@@ -181,7 +186,7 @@ export function narrowScope(state: FeedState, roles: SlotRoles | undefined): boo
   const { subscriptions } = state;
   // Without a subscription an exporter may be on its way back, with objects that only this index knows.
   if (state.unsharded || !state.filled || subscriptions.length === 0 || !isAtRest(subscriptions)) return false;
-  // One from before this process may still need a deletion in any slot.
+  // A resumed one may still need a deletion in any slot.
   if (subscriptions.some(({ resumedUntil }) => isNewer(resumedUntil, state.position))) return false;
   if (!state.scope.narrow(neededSlots(state.slotCount, roles, subscriptions), state.position)) return false;
   // I2

@@ -17,7 +17,7 @@ describe('counting', () => {
     reconcileSlots(feed, everything);
     completeLoad(feed, beginLoad(feed), '100');
     const all = new Set(ALL);
-    const expected = new Map([['100', feed.census(all, '100')]]);
+    const expected = new Map([['100', feed.digest(all, '100')]]);
     const events: PodEvent[] = [
       ['ADDED', 'a', 101],
       ['ADDED', 'b', 102],
@@ -28,11 +28,11 @@ describe('counting', () => {
     ];
     for (const [type, uid, version] of events) {
       live(feed, type, uid, String(version));
-      expected.set(String(version), feed.census(all, String(version)));
+      expected.set(String(version), feed.digest(all, String(version)));
     }
-    for (const [version, census] of expected) expect([version, feed.census(all, version)]).toEqual([version, census]);
+    for (const [version, digest] of expected) expect([version, feed.digest(all, version)]).toEqual([version, digest]);
     expect([...expected.values()].map(({ count }) => count)).toEqual([0, 1, 2, 2, 1, 2, 1]);
-    expect(() => feed.census(all, '99')).toThrow('older than the newest load');
+    expect(() => feed.digest(all, '99')).toThrow('older than the newest load');
   });
 
   test('of some namespaces is of what was there in them', () => {
@@ -44,20 +44,20 @@ describe('counting', () => {
     live(feed, 'ADDED', 'b', '102');
     live(feed, 'DELETED', 'a', '103');
     const namespaces = new Set([...feed.index.entries()].map(([, { namespace }]) => namespace));
-    const count = (version: string, of: ReadonlySet<string>): number => feed.census(new Set(ALL), version, of).count;
+    const count = (version: string, of: ReadonlySet<string>): number => feed.digest(new Set(ALL), version, of).count;
     expect(['101', '102', '103'].map((version) => count(version, namespaces))).toEqual([1, 2, 1]);
     expect(['101', '102', '103'].map((version) => count(version, new Set(['other'])))).toEqual([0, 0, 0]);
   });
 
   test('misses an object that was withheld', () => {
     const count = (omit: boolean): number => {
-      const feed = newFeed('100', () => (omit ? 'withheld' : 'new'));
+      const feed = newFeed('100', () => (omit ? 'suppress' : 'forward'));
       feed.subscribe().attach(new WatchPeer().response());
       reconcileSlots(feed, everything);
       const coverage = beginLoad(feed);
       offerItem(feed, coverage, view, 0, read('ADDED', 'a', '5'));
       completeLoad(feed, coverage, '100');
-      return feed.census(new Set(ALL), '100').count;
+      return feed.digest(new Set(ALL), '100').count;
     };
     expect([count(false), count(true)]).toEqual([1, 0]);
   });
@@ -169,12 +169,12 @@ describe('a subscription', () => {
     feed.flush();
     for (const peer of peers) expect([...peer.store.keys()]).toEqual(['a']);
     const [left, ...others] = peers;
-    expect(feed.census(new Set(ALL), '102').count).toBe(2);
+    expect(feed.digest(new Set(ALL), '102').count).toBe(2);
     left?.leave();
     expect([feed.subscriptions.length, feed.index.sentCount]).toEqual([59, 1]);
     const late = new WatchPeer();
     feed.subscribe().attach(late.response());
-    expect(feed.census(new Set(ALL), '103').count).toBe(0);
+    expect(feed.digest(new Set(ALL), '103').count).toBe(0);
     for (const peer of others) peer.leave();
     expect([feed.subscriptions.length, feed.index.sentCount]).toEqual([1, 0]);
   });

@@ -3,12 +3,12 @@ import type { SlotIndex } from '@shard-controller/shared/hashing';
 import type { Pruner } from '../../pruning/index.ts';
 import type { SlotHash } from '../../slots/index.ts';
 import { type FrameCodec, type FrameView, isNewer, type ObjectIdentity, type ObjectKind } from '../../wire/index.ts';
-import { WITHDRAWAL_BYTES } from './event-batch.ts';
+import { DELETION_BYTES } from './event-batch.ts';
 import { VerifiedSlots } from './late-objects.ts';
 import { MembershipRing } from './membership-ring.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
 import { FeedScope, type SlotSet } from './scope.ts';
-import { type SlotCensus, takeCensus } from './slot-census.ts';
+import { type SlotDigest, slotDigest } from './slot-digest.ts';
 import { Subscription } from './subscription.ts';
 import { FeedVersions } from './versions.ts';
 
@@ -16,7 +16,7 @@ import { FeedVersions } from './versions.ts';
  * What a state of an object means for the exporter: something that it may not know yet, something that it has already
  * been sent, or something new.
  */
-export type Novelty = 'withheld' | 'known' | 'new';
+export type FilterDecision = 'suppress' | 'dedupe' | 'forward';
 
 /** Frames and their bytes: read from the API server, and written to the exporter. */
 export interface FeedTraffic {
@@ -41,13 +41,13 @@ export interface FeedStateOptions {
   /** The slots of this feed are always exposed, whatever the assignment. */
   readonly unsharded?: boolean;
   /** Judges each state of an object of another slot than the quiet one, in order; absent: something new. */
-  readonly novelty?: ((entry: object, view: FrameView) => Novelty) | undefined;
+  readonly eventFilter?: ((entry: object, view: FrameView) => FilterDecision) | undefined;
   /** Slots of which the API server is asked for objects; everything else it sends is left out. Undefined: all. */
   readonly scope?: SlotSet | undefined;
   /** What is left out of the objects on their way to the exporter. */
   readonly pruner?: Pruner | undefined;
   /** The exporter had shown all of it before. */
-  readonly wasWhole?: boolean;
+  readonly initialSyncComplete?: boolean;
   readonly now: () => number;
   readonly onChange: () => void;
   /** A subscription was ended because too much waited for its exporter. */
@@ -68,14 +68,14 @@ export interface FeedStateOptions {
  *
  * What holds between two events, cited where it is kept, checked by `testing/invariants.ts`:
  *
- * - I1: `position` is never newer than `horizon`.
+ * - I1: `position` is never newer than `highWatermark`.
  * - I2: the index holds objects of the scope only.
  * - I3: open subscriptions have marks of their own, and the index knows no other mark.
  * - I4: what an exporter was sent lies in a slot that is loading, sent or shown, or is late in leaving (`Subscription.late`).
  * - I5: of a slot that is sent or shown the exporter was sent every object in the index that it is to be told of, once
- *   the watch has brought the deletions that the newest load or relist knew of (`position` has reached `censusFloor`), and while it knows of every restore of a backup.
+ *   the watch has brought the deletions that the newest load or relist knew of (`position` has reached `digestFloor`), and while it knows of every restore of a backup.
  * - I6: `knownFrom` is a position exactly when the feed is `filled`.
- * - I7: a count as of a version from `censusFloor` on is what there was; the models compare it with the cluster.
+ * - I7: a count as of a version from `digestFloor` on is what there was; the models compare it with the cluster.
  */
 export class FeedState extends FeedVersions {
   readonly kind: ObjectKind;
@@ -90,15 +90,15 @@ export class FeedState extends FeedVersions {
   readonly quietSlot: number | undefined;
   readonly unsharded: boolean;
   readonly #slotHash: SlotHash;
-  readonly #novelty: ((entry: object, view: FrameView) => Novelty) | undefined;
+  readonly #eventFilter: ((entry: object, view: FrameView) => FilterDecision) | undefined;
   readonly #now: () => number;
   #lateAskedAt = -Infinity;
   readonly #onChange: () => void;
   readonly #onShed: (() => void) | undefined;
   /** Subscriptions that were sent objects older than the live position since the last flush. */
   readonly #offPosition = new Set<Subscription>();
-  #wasWhole: boolean;
-  #toldAt: number | undefined;
+  #initialSyncComplete: boolean;
+  #notifiedAt: number | undefined;
   #unsolicited = 0;
   #tombstones: Map<string, string> | undefined;
   #received = 0;
@@ -119,8 +119,8 @@ export class FeedState extends FeedVersions {
     this.slotCount = options.slotCount;
     this.quietSlot = options.quietSlot;
     this.unsharded = options.unsharded ?? false;
-    this.#wasWhole = options.wasWhole ?? false;
-    this.#novelty = options.novelty;
+    this.#initialSyncComplete = options.initialSyncComplete ?? false;
+    this.#eventFilter = options.eventFilter;
     this.scope = new FeedScope(options.scope, options.position);
     this.#now = options.now;
     this.#onChange = options.onChange;
@@ -128,13 +128,13 @@ export class FeedState extends FeedVersions {
   }
 
   /** The exporter has shown all of it since it last asked for it from nothing, here or before this process. */
-  get wasWhole(): boolean {
-    return this.#wasWhole;
+  get initialSyncComplete(): boolean {
+    return this.#initialSyncComplete;
   }
 
   /** When an object's event was last sent; monotonic ms. Only of an unsharded feed. */
-  get toldAt(): number | undefined {
-    return this.#toldAt;
+  get notifiedAt(): number | undefined {
+    return this.#notifiedAt;
   }
 
   /** Events that the API server sent although they are out of scope: it does not narrow what it sends. */
@@ -253,13 +253,13 @@ export class FeedState extends FeedVersions {
   }
 
   /** Its exporter shows all of it. */
-  noteWhole(): void {
-    this.#wasWhole = true;
+  noteSynced(): void {
+    this.#initialSyncComplete = true;
   }
 
   /** Its exporter has asked for everything from nothing. */
   noteStart(): void {
-    this.#wasWhole = false;
+    this.#initialSyncComplete = false;
   }
 
   noteReceived(bytes: number): void {
@@ -288,8 +288,10 @@ export class FeedState extends FeedVersions {
   }
 
   /** What this state of an object tells the exporter; to be asked once of each, in order. */
-  judge(entry: IndexEntry, view: FrameView): Novelty {
-    return this.#novelty === undefined || entry.slot === this.quietSlot ? 'new' : this.#novelty(entry, view);
+  filter(entry: IndexEntry, view: FrameView): FilterDecision {
+    return this.#eventFilter === undefined || entry.slot === this.quietSlot
+      ? 'forward'
+      : this.#eventFilter(entry, view);
   }
 
   /** Whether events of the slot are withheld from a subscription that has had its first state. */
@@ -301,13 +303,13 @@ export class FeedState extends FeedVersions {
     subscription: Subscription,
     uid: string,
     entry: IndexEntry,
-    novelty: Novelty,
+    decision: FilterDecision,
     view: FrameView,
     wireStart: number,
     wireEnd: number,
   ): void {
     const isNew = !this.index.isSent(entry, subscription.mark);
-    if (novelty === 'withheld' || (novelty === 'known' && !isNew)) return;
+    if (decision === 'suppress' || (decision === 'dedupe' && !isNew)) return;
     if (isNew) this.index.markSent(entry, subscription.mark);
     this.index.measure(entry, wireEnd - wireStart);
     subscription.upsert(uid, view, wireStart, wireEnd, isNew);
@@ -316,14 +318,14 @@ export class FeedState extends FeedVersions {
 
   /** A synthetic deletion. With the live position, where it is the exporter's, its resume point does not move back. */
   sendDeletion(subscription: Subscription, identity: ObjectIdentity, version = this.position): void {
-    subscription.withdraw(identity, version);
-    this.noteSent(WITHDRAWAL_BYTES);
+    subscription.delete(identity, version);
+    this.noteSent(DELETION_BYTES);
   }
 
   noteSent(bytes: number): void {
     this.#kept++;
     this.#keptBytes += bytes;
-    if (this.unsharded) this.#toldAt = this.#now();
+    if (this.unsharded) this.#notifiedAt = this.#now();
   }
 
   /**
@@ -342,8 +344,8 @@ export class FeedState extends FeedVersions {
   }
 
   /** Objects of `slots`, and of `namespaces`, in the exporter as of `version`. Throws when it cannot say. */
-  census(slots: ReadonlySet<number>, version: ResourceVersion, namespaces?: ReadonlySet<string>): SlotCensus {
-    return takeCensus(this, slots, version, namespaces);
+  digest(slots: ReadonlySet<number>, version: ResourceVersion, namespaces?: ReadonlySet<string>): SlotDigest {
+    return slotDigest(this, slots, version, namespaces);
   }
 
   /** Passes on what was pushed; after objects of a list the exporter's resume point is the live position again. */

@@ -39,23 +39,23 @@ function event(subscription: Subscription, uid: string, version: number, ballast
   subscription.upsert(uid, view, 0, frame.length, false);
 }
 
-function withdraw(subscription: Subscription, count: number): void {
+function deleteObjects(subscription: Subscription, count: number): void {
   for (let i = 0; i < count; i++) {
-    subscription.withdraw({ uid: `uid-${i}`, namespace: 'ns', name: `pod-${i}` }, String(1_000 + i));
+    subscription.delete({ uid: `uid-${i}`, namespace: 'ns', name: `pod-${i}` }, String(1_000 + i));
   }
 }
 
 describe('the queue of a subscription', () => {
-  it('writes what was pushed in its order: events, withdrawals, bookmarks', () => {
+  it('writes what was pushed in its order: events, deletions, bookmarks', () => {
     const { subscription, peer } = newRig();
     peer.takes = false;
     event(subscription, 'a', 1);
     subscription.flush();
     event(subscription, 'b', 2);
-    subscription.withdraw({ uid: 'a', namespace: '', name: 'a' }, '3');
-    subscription.withdraw({ uid: 'c', namespace: '', name: 'c' }, '3');
+    subscription.delete({ uid: 'a', namespace: '', name: 'a' }, '3');
+    subscription.delete({ uid: 'c', namespace: '', name: 'c' }, '3');
     subscription.bookmark('4');
-    subscription.withdraw({ uid: 'b', namespace: '', name: 'b' }, '4');
+    subscription.delete({ uid: 'b', namespace: '', name: 'b' }, '4');
     event(subscription, 'a', 5);
     subscription.flush();
     expect([peer.log, subscription.queuedFrames]).toEqual([['MODIFIED a@1'], 6]);
@@ -71,12 +71,12 @@ describe('the queue of a subscription', () => {
     expect([subscription.queuedFrames, subscription.queuedBytes]).toEqual([0, 0]);
   });
 
-  it('is acknowledged only after the withdrawals before the acknowledgement', async () => {
+  it('is acknowledged only after the deletions before the acknowledgement', async () => {
     const { subscription, peer } = newRig();
     peer.takes = false;
     event(subscription, 'a', 1);
     subscription.flush();
-    withdraw(subscription, 1_000);
+    deleteObjects(subscription, 1_000);
     const acknowledged = subscription.acknowledge('2000');
     for (let written = 0; !peer.ended && written < 100; written++) {
       expect(subscription.awaitedVersion).toBeUndefined();
@@ -87,13 +87,13 @@ describe('the queue of a subscription', () => {
     await expect(acknowledged).resolves.toBe(true);
   });
 
-  it('of 100,000 withdrawals takes at most 24 MiB while the exporter has stopped, and loses none', async () => {
+  it('of 100,000 deletions takes at most 24 MiB while the exporter has stopped, and loses none', async () => {
     const { subscription, peer } = newRig();
     peer.takes = false;
     event(subscription, 'a', 1);
     subscription.flush();
     const before = heapAfterCollection();
-    withdraw(subscription, 100_000);
+    deleteObjects(subscription, 100_000);
     subscription.flush();
     expect(heapAfterCollection() - before).toBeLessThan(24 * MIB);
     expect(subscription.full).toBe(true);
@@ -104,7 +104,7 @@ describe('the queue of a subscription', () => {
     expect(peer.log.length).toBe(100_001);
   });
 
-  it('writes withdrawals in pieces, so that a slow exporter gets no more than it takes', () => {
+  it('writes deletions in pieces, so that a slow exporter gets no more than it takes', () => {
     const { subscription, peer } = newRig();
     const response = peer.response();
     const written: number[] = [];
@@ -115,7 +115,7 @@ describe('the queue of a subscription', () => {
         return false;
       },
     });
-    withdraw(subscription, 10_000);
+    deleteObjects(subscription, 10_000);
     subscription.flush();
     expect(written.length).toBe(1);
     expect(written[0]).toBeLessThan(64 * 1024);
@@ -165,10 +165,10 @@ describe('the queue of a subscription', () => {
     expect([peer.log, ends]).toEqual([['MODIFIED big@7'], []]);
   });
 
-  it('does not end for withdrawals alone, which would begin again whenever the exporter comes back', () => {
+  it('does not end for deletions alone, which would begin again whenever the exporter comes back', () => {
     const { subscription, peer, ends } = newRig();
     peer.takes = false;
-    withdraw(subscription, 600_000);
+    deleteObjects(subscription, 600_000);
     subscription.flush();
     expect([ends, subscription.closed]).toEqual([[], false]);
   });

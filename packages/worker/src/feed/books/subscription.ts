@@ -1,7 +1,7 @@
 import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Pruner } from '../../pruning/index.ts';
 import type { FrameCodec, FrameView, ObjectIdentity, ObjectKind } from '../../wire/index.ts';
-import { EventBatch, type PushedEvents, WITHDRAWAL_BYTES } from './event-batch.ts';
+import { EventBatch, type PushedEvents, DELETION_BYTES } from './event-batch.ts';
 import { ListCollector } from './list-collector.ts';
 import type { ObjectSink } from './object-sink.ts';
 
@@ -80,7 +80,7 @@ export class Subscription implements ObjectSink {
   readonly resend = new Set<number>();
   /** Until the first complete state was acknowledged; a scrape would be partial. */
   initialPending = true;
-  /** Its exporter was there before this process and shows what it had: a scrape is stale at worst, not partial. */
+  /** Its exporter was resumed and shows what it had: a scrape is stale at worst, not partial. */
   resumed = false;
   /** Deletions up to here concern it even when nothing is known of the object; '' where it started from nothing. */
   resumedUntil = '';
@@ -103,7 +103,7 @@ export class Subscription implements ObjectSink {
   #queuedBytes = 0;
   #queuedFrames = 0;
   /** Of the frames, those that are synthetic deletions. */
-  #queuedWithdrawals = 0;
+  #queuedDeletions = 0;
   #awaited:
     | { readonly version: ResourceVersion; readonly since: number; readonly settle: ((ok: boolean) => void)[] }
     | undefined;
@@ -208,8 +208,8 @@ export class Subscription implements ObjectSink {
     this.#sink.remove(uid, frame);
   }
 
-  withdraw(identity: ObjectIdentity, version: ResourceVersion): void {
-    this.#sink.withdraw(identity, version);
+  delete(identity: ObjectIdentity, version: ResourceVersion): void {
+    this.#sink.delete(identity, version);
   }
 
   bookmark(version: ResourceVersion, initialEventsEnd = false): void {
@@ -226,7 +226,7 @@ export class Subscription implements ObjectSink {
     if (events.length === 0 || this.#closed) return;
     for (const item of events) this.#enqueue(item);
     this.#pump();
-    if (this.#queuedBytes - this.#queuedWithdrawals * WITHDRAWAL_BYTES > SHED_LIMIT) this.#close(true);
+    if (this.#queuedBytes - this.#queuedDeletions * DELETION_BYTES > SHED_LIMIT) this.#close(true);
   }
 
   #enqueue(item: PushedEvents): void {
@@ -237,8 +237,8 @@ export class Subscription implements ObjectSink {
       return;
     }
     const count = item.objects.length;
-    this.#queuedWithdrawals += count;
-    this.#queuedBytes += count * WITHDRAWAL_BYTES;
+    this.#queuedDeletions += count;
+    this.#queuedBytes += count * DELETION_BYTES;
     this.#queuedFrames += count;
   }
 
@@ -290,7 +290,7 @@ export class Subscription implements ObjectSink {
     this.#events.take();
     this.#queuedBytes = 0;
     this.#queuedFrames = 0;
-    this.#queuedWithdrawals = 0;
+    this.#queuedDeletions = 0;
     this.#awaited = undefined;
     const response = this.#response;
     this.#response = undefined;
@@ -309,7 +309,7 @@ export class Subscription implements ObjectSink {
         this.#endResponse(this.#response, item);
         break;
       }
-      const bytes = item.type === 'frames' ? item.bytes : this.#encodeWithdrawals(item);
+      const bytes = item.type === 'frames' ? item.bytes : this.#encodeDeletions(item);
       if (item.type === 'frames') {
         this.#queuedBytes -= bytes.length;
         this.#queuedFrames -= item.count;
@@ -324,11 +324,11 @@ export class Subscription implements ObjectSink {
     if (this.#queuedBytes < RESUME_BELOW) this.#wake();
   }
 
-  #encodeWithdrawals(item: Extract<PushedEvents, { type: 'withdrawals' }>): Buffer {
+  #encodeDeletions(item: Extract<PushedEvents, { type: 'deletions' }>): Buffer {
     const { bytes, count } = this.#events.encode(item);
-    this.#queuedBytes -= count * WITHDRAWAL_BYTES;
+    this.#queuedBytes -= count * DELETION_BYTES;
     this.#queuedFrames -= count;
-    this.#queuedWithdrawals -= count;
+    this.#queuedDeletions -= count;
     return bytes;
   }
 

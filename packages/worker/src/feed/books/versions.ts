@@ -1,26 +1,26 @@
 import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
-import { FAR_VERSION, isNewer, newerOf } from '../../wire/index.ts';
+import { MAX_RESOURCE_VERSION, isNewer, newerOf } from '../../wire/index.ts';
 
 /**
  * Where a feed stands, in resourceVersions; each is changed here only.
  *
- * By example: the watch has come to 120 (`position`). A load has brought an object of 125 (`horizon`), so no
+ * By example: the watch has come to 120 (`position`). A load has brought an object of 125 (`highWatermark`), so no
  * list older than that will do. A relist at 110 has shown that something was gone, but not since when: counts are exact
- * from 110 on (`censusFloor`). The first load stood at 100 (`knownFrom`). Then a backup of etcd of version 90 is restored:
- * `position` and `horizon` are 90, and positions up to 125 (`lostUntil`) mean nothing any more.
+ * from 110 on (`digestFloor`). The first load stood at 100 (`knownFrom`). Then a backup of etcd of version 90 is restored:
+ * `position` and `highWatermark` are 90, and positions up to 125 (`lostUntil`) mean nothing any more.
  */
 export class FeedVersions {
   #position: ResourceVersion;
-  #horizon: ResourceVersion;
+  #highWatermark: ResourceVersion;
   #lostUntil = '';
-  #censusFloor: ResourceVersion;
-  #knownFrom = FAR_VERSION;
+  #digestFloor: ResourceVersion;
+  #knownFrom = MAX_RESOURCE_VERSION;
   #filled = false;
 
   constructor(position: ResourceVersion) {
     this.#position = position;
-    this.#horizon = position;
-    this.#censusFloor = position;
+    this.#highWatermark = position;
+    this.#digestFloor = position;
   }
 
   /** resourceVersion of the newest event of the watch. */
@@ -29,18 +29,18 @@ export class FeedVersions {
   }
 
   /** Newest resourceVersion known from any source: a load must not be older. */
-  get horizon(): ResourceVersion {
-    return this.#horizon;
+  get highWatermark(): ResourceVersion {
+    return this.#highWatermark;
   }
 
-  /** Where `horizon` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
+  /** Where `highWatermark` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
   get lostUntil(): ResourceVersion {
     return this.#lostUntil;
   }
 
   /** Counts are exact for positions from here on: where the newest load or relist stood. */
-  get censusFloor(): ResourceVersion {
-    return this.#censusFloor;
+  get digestFloor(): ResourceVersion {
+    return this.#digestFloor;
   }
 
   /** From this position on the index knows every object that anybody was ever sent: where the first load stood. */
@@ -61,12 +61,12 @@ export class FeedVersions {
 
   /** Something as new as `version` is there. */
   see(version: ResourceVersion): void {
-    this.#horizon = newerOf(version, this.#horizon);
+    this.#highWatermark = newerOf(version, this.#highWatermark);
   }
 
   /** The watch has missed what led to `version`: when exactly something went is not known (I7). */
   skip(version: ResourceVersion): void {
-    this.#censusFloor = newerOf(version, this.#censusFloor);
+    this.#digestFloor = newerOf(version, this.#digestFloor);
   }
 
   /** Everything as of `version` is in the index (I6). */
@@ -81,7 +81,7 @@ export class FeedVersions {
   goOnFrom(version: ResourceVersion): void {
     this.#position = version;
     this.see(version);
-    if (isNewer(this.#censusFloor, version)) this.#censusFloor = version;
+    if (isNewer(this.#digestFloor, version)) this.#digestFloor = version;
   }
 
   /** What led to `version` is not known any more (I6). */
@@ -91,11 +91,11 @@ export class FeedVersions {
 
   /** The API server has gone back to `version`: what was newer never happened (I1, I6). */
   goBackTo(version: ResourceVersion): void {
-    this.#lostUntil = newerOf(this.#lostUntil, this.#horizon);
+    this.#lostUntil = newerOf(this.#lostUntil, this.#highWatermark);
     this.#position = version;
-    this.#horizon = version;
+    this.#highWatermark = version;
     // Nothing can be counted until the difference is written: `position` is ahead of that.
-    this.#censusFloor = FAR_VERSION;
+    this.#digestFloor = MAX_RESOURCE_VERSION;
     this.forgetUntil(version);
   }
 }

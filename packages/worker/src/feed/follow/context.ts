@@ -4,7 +4,7 @@ import type { Pruner } from '../../pruning/index.ts';
 import type { SlotHash, SlotRoles } from '../../slots/index.ts';
 import type { FeedKey, KindCatalog, Upstream } from '../../upstream/index.ts';
 import type { FrameCodec, FrameView, ObjectKind } from '../../wire/index.ts';
-import type { Novelty } from '../books/index.ts';
+import type { FilterDecision } from '../books/index.ts';
 import type { DataPlaneMetrics } from './data-plane-metrics.ts';
 import type { History } from './history.ts';
 
@@ -42,5 +42,5 @@ export interface FeedSlots {
   readonly quietSlot?: number;
   readonly unsharded?: boolean;
   /** What each state of an object tells the exporter; absent: something new. */
-  readonly novelty?: ((entry: object, view: FrameView) => Novelty) | undefined;
+  readonly eventFilter?: ((entry: object, view: FrameView) => FilterDecision) | undefined;
 }

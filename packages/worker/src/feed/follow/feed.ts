@@ -30,7 +30,7 @@ import {
   narrowScope,
   neededSlots,
   reconcileSlots,
-  type SlotCensus,
+  type SlotDigest,
   type SlotSet,
   SlotState,
   type Subscription,
@@ -68,7 +68,7 @@ export class Feed {
   readonly trouble = new FeedTrouble();
   /** Since when its kind cannot be read while others can, and why; undefined while it can. */
   outage: Outage | undefined;
-  /** The exporter that it was opened for had been there before this process. */
+  /** The exporter that it was opened for was resumed. */
   readonly isResumed: boolean;
   readonly createdAt: number;
   readonly #context: FeedContext;
@@ -86,22 +86,22 @@ export class Feed {
   #startedBeforeAt = -Infinity;
   #leftAt = -Infinity;
   #resumeFrom: ResourceVersion | undefined;
-  #wasWhole: boolean;
+  #initialSyncComplete: boolean;
   #hastenedAt = -Infinity;
   #plannedAt: number;
   /** Newest position that a consistent read has proved. */
   #proven: string | undefined;
 
   /**
-   * @param resumeFrom where an exporter from before this process stands.
-   * @param wasWhole whether it had shown everything.
+   * @param resumeFrom where a resumed exporter stands.
+   * @param initialSyncComplete whether it had shown everything.
    */
   constructor(
     key: FeedKey,
     slots: FeedSlots,
     context: FeedContext,
     resumeFrom?: ResourceVersion,
-    wasWhole = resumeFrom !== undefined,
+    initialSyncComplete = resumeFrom !== undefined,
   ) {
     this.key = key;
     this.id = feedId(key);
@@ -113,7 +113,7 @@ export class Feed {
     this.#context = context;
     this.#resumeFrom = resumeFrom;
     this.isResumed = resumeFrom !== undefined;
-    this.#wasWhole = wasWhole;
+    this.#initialSyncComplete = initialSyncComplete;
     this.#backoff = upstreamBackoff(context.random);
     const { shardBy, slotCount } = slots;
     this.#upstream = new TimedUpstream(context.upstream, context.clock);
@@ -191,14 +191,14 @@ export class Feed {
   }
 
   /** The exporter has shown all of it since it last asked for it from nothing, here or before this process. */
-  get wasWhole(): boolean {
-    return this.state?.wasWhole ?? this.#wasWhole;
+  get initialSyncComplete(): boolean {
+    return this.state?.initialSyncComplete ?? this.#initialSyncComplete;
   }
 
   /** An exporter asks for everything: it, or a part of it, has started. `fromNothing`: it holds nothing meanwhile. */
   noteStart(fromNothing: boolean): void {
     if (fromNothing) {
-      this.#wasWhole = false;
+      this.#initialSyncComplete = false;
       this.state?.noteStart();
     }
     this.#startedBeforeAt = this.#startedAt;
@@ -215,7 +215,7 @@ export class Feed {
     return this.#startedBeforeAt;
   }
 
-  /** The exporter has left a watch that was kept silent; to be reported to the feed of the definitions. */
+  /** The exporter has left a watch that was kept silent; to be reported to the feed of the CRDs. */
   noteLeft(): void {
     if (this.#leftAt <= this.#startedAt) this.#leftAt = this.#context.clock.monotonic();
   }
@@ -280,7 +280,7 @@ export class Feed {
   }
 
   /**
-   * Asks for a bookmark where an exporter from before this process waits for the watch to pass its load. Leaves out what
+   * Asks for a bookmark where a resumed exporter waits for the watch to pass its load. Leaves out what
    * is no longer needed, where the API server does that, once things have settled.
    */
   tidy(): void {
@@ -317,7 +317,7 @@ export class Feed {
 
   /** Whether the API server has got as far as `version` now: an exporter that claims more holds objects that no longer exist. */
   async reaches(version: ResourceVersion, signal: AbortSignal): Promise<boolean> {
-    if (!isNewer(version, this.#require().horizon)) return true;
+    if (!isNewer(version, this.#require().highWatermark)) return true;
     return !isNewer(version, (await this.reader.position(signal)).version);
   }
 
@@ -394,8 +394,8 @@ export class Feed {
     return count;
   }
 
-  census(slots: ReadonlySet<number>, version: ResourceVersion, namespaces?: ReadonlySet<string>): SlotCensus {
-    return this.#require().census(slots, version, namespaces);
+  digest(slots: ReadonlySet<number>, version: ResourceVersion, namespaces?: ReadonlySet<string>): SlotDigest {
+    return this.#require().digest(slots, version, namespaces);
   }
 
   compared(slots: ReadonlySet<number>, migration: string, version: ResourceVersion): void {
@@ -432,7 +432,7 @@ export class Feed {
           this.#watch.noteReturn();
         }
         const position = this.#resumeFrom ?? present;
-        // An exporter from before this process may hold anything: its first state is compared with all there is.
+        // A resumed exporter may hold anything: its first state is compared with all there is.
         const scope = this.#pushdown.narrows && this.#resumeFrom === undefined ? this.#neededNow() : undefined;
         const response = await this.reader.watch(position, signal, new FeedScope(scope, position).list());
         this.#begin(kind, codecOf(headerOf(response, 'content-type')), position, scope);
@@ -465,7 +465,7 @@ export class Feed {
       pruner: pruner(this.key, kind, codec.encoding),
       now: () => clock.monotonic(),
       onChange,
-      wasWhole: this.#wasWhole,
+      initialSyncComplete: this.#initialSyncComplete,
       onShed: () => logger.warn({ feed: this.name }, 'ending a watch of the exporter: too many events wait for it'),
     });
     this.refusal = undefined;

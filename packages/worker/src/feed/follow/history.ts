@@ -6,7 +6,7 @@ import type { FeedState } from '../books/index.ts';
 /** A feed as far as its history is concerned. */
 interface Follower {
   readonly reader: Pick<CollectionReader, 'position'>;
-  readonly state: Pick<FeedState, 'horizon'> | undefined;
+  readonly state: Pick<FeedState, 'highWatermark'> | undefined;
 }
 
 /** Where the collection stands, and whether the API server had shown something newer before. */
@@ -23,7 +23,7 @@ export interface PresentPosition extends CollectionPosition {
  */
 export async function readPresent({ reader, state }: Follower, signal: AbortSignal): Promise<PresentPosition> {
   // Before the question: what comes meanwhile may be newer than the answer.
-  const seen = state?.horizon;
+  const seen = state?.highWatermark;
   const present = await reader.position(signal);
   return { ...present, isRewound: seen !== undefined && isBehind(present.version, seen) };
 }

@@ -1,6 +1,6 @@
 export type { FeedContext, FeedSlots } from './context.ts';
 export type { DataPlaneMetrics } from './data-plane-metrics.ts';
-export { definitionSlots } from './definition-slots.ts';
+export { crdSlots } from './crd-slots.ts';
 export { Feed } from './feed.ts';
 export { History } from './history.ts';
 export type { Outage } from './outage.ts';

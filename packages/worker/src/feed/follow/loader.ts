@@ -11,7 +11,7 @@ import {
   UpstreamFailure,
   Wakeup,
 } from '../../upstream/index.ts';
-import { codecOf, FAR_VERSION, type FrameCodec, FrameView, readFrames } from '../../wire/index.ts';
+import { codecOf, MAX_RESOURCE_VERSION, type FrameCodec, FrameView, readFrames } from '../../wire/index.ts';
 import {
   abandonLoad,
   beginLoad,
@@ -174,8 +174,8 @@ export class FeedLoader {
     if (!state.filled || !state.scope.isEverything || !connected || !reader.readsSingles) return undefined;
     // A single read brings an object that has left the selection, too.
     if (key.fieldSelector !== '' || key.labelSelector !== '') return undefined;
-    // A list says as of when an object is gone that an exporter from before this process may hold; a single read does not.
-    if (state.subscriptions.some(({ resumedUntil }) => resumedUntil === FAR_VERSION)) return undefined;
+    // A list says as of when an object is gone that a resumed exporter may hold; a single read does not.
+    if (state.subscriptions.some(({ resumedUntil }) => resumedUntil === MAX_RESOURCE_VERSION)) return undefined;
     const loading = loadingSlots(state.subscriptions);
     const known: KnownObject[] = [];
     for (const [uid, { slot, namespace, name }] of state.index.entries()) {
@@ -220,7 +220,7 @@ export class FeedLoader {
 
   async #loadByWatchList(state: FeedState, coverage: LoadCoverage, signal: AbortSignal): Promise<string> {
     const view = new FrameView();
-    const response = await this.#feed.reader.watchList(state.horizon, signal, slotsToList(state));
+    const response = await this.#feed.reader.watchList(state.highWatermark, signal, slotsToList(state));
     const codec = codecOf(headerOf(response, 'content-type'));
     let version: ResourceVersion | undefined;
     let piece = 0;

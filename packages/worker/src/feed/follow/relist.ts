@@ -36,13 +36,13 @@ export async function relist(
     const slot = state.slotOf(view);
     seen.set(view.uid(), { version: view.resourceVersion(), namespace: view.namespace(), name: view.name(), slot });
   };
-  const { horizon } = state;
+  const { highWatermark } = state;
   const version = await reader.metadata(signal, note, slots);
   // A consistent read that is older than what was there before it: see history.ts.
-  const isRewound = how.mayHaveGoneBack || isBehind(version, horizon);
+  const isRewound = how.mayHaveGoneBack || isBehind(version, highWatermark);
   if (isRewound) {
     rewind(state, version);
-    how.onRewound(horizon, version);
+    how.onRewound(highWatermark, version);
   }
   state.skip(version);
   const stale = compareWithList(state, seen, version, isRewound);

@@ -37,7 +37,9 @@ export interface WatchedFeed {
   readonly reader: CollectionReader;
   readonly trouble: FeedTrouble;
   readonly outage: Outage | undefined;
-  readonly state: Pick<FeedState, 'horizon' | 'position' | 'scope' | 'index' | 'filled' | 'unsharded'> | undefined;
+  readonly state:
+    | Pick<FeedState, 'highWatermark' | 'position' | 'scope' | 'index' | 'filled' | 'unsharded'>
+    | undefined;
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void;
   /** The API server has gone back: what was proved no longer exists. */
@@ -250,7 +252,7 @@ export class FeedWatch {
     if (present === undefined || either.aborted || state === undefined) return;
     trouble.worked('question');
     if (!present.isRewound) {
-      // News of definitions may be held back on purpose: what is missing of them proves nothing.
+      // News of CRDs may be held back on purpose: what is missing of them proves nothing.
       const isPeeked = compares && !state.unsharded && this.#successor === undefined;
       const news = isPeeked ? await this.#peek(state, either) : undefined;
       if (either.aborted) return;

@@ -1,4 +1,4 @@
-import { FAR_VERSION, isNewer } from '../../../wire/version-order.ts';
+import { MAX_RESOURCE_VERSION, isNewer } from '../../../wire/version-order.ts';
 import type { FeedState } from '../state.ts';
 import { SlotState, type Subscription } from '../subscription.ts';
 
@@ -14,10 +14,11 @@ export function brokenFeedInvariants(state: FeedState): string[] {
   ];
 }
 
-function brokenVersions({ position, horizon, knownFrom, filled }: FeedState): string[] {
+function brokenVersions({ position, highWatermark, knownFrom, filled }: FeedState): string[] {
   const broken: string[] = [];
-  if (isNewer(position, horizon)) broken.push(`I1: position ${position} is newer than horizon ${horizon}`);
-  if (filled === (knownFrom === FAR_VERSION)) broken.push(`I6: filled ${filled}, known from ${knownFrom}`);
+  if (isNewer(position, highWatermark))
+    broken.push(`I1: position ${position} is newer than highWatermark ${highWatermark}`);
+  if (filled === (knownFrom === MAX_RESOURCE_VERSION)) broken.push(`I6: filled ${filled}, known from ${knownFrom}`);
   return broken;
 }
 
@@ -35,7 +36,7 @@ function brokenIndex({ index, scope, subscriptions }: FeedState): string[] {
 
 function brokenSent(state: FeedState, subscription: Subscription): string[] {
   const broken: string[] = [];
-  const isThrough = !isNewer(state.censusFloor, state.position);
+  const isThrough = !isNewer(state.digestFloor, state.position);
   for (const [uid, entry] of state.index.entries()) {
     const at = subscription.slots[entry.slot] ?? SlotState.Hidden;
     const isSent = state.index.isSent(entry, subscription.mark);

@@ -22,14 +22,14 @@ export function roles(owned: readonly number[]): Uint8Array {
   return result;
 }
 
-export function newFeed(position = '100', novelty?: FeedStateOptions['novelty'], now = () => 0): FeedState {
+export function newFeed(position = '100', eventFilter?: FeedStateOptions['eventFilter'], now = () => 0): FeedState {
   return new FeedState({
     kind: POD,
     codec: protobufCodec,
     slotCount: SLOTS,
     slotHash: slotHashOf('uid', SLOTS),
     position,
-    novelty,
+    eventFilter,
     now,
     onChange: () => {},
   });

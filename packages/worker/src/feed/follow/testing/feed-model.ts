@@ -155,7 +155,7 @@ export class FeedModel {
 
   /** Whether the feed has seen what no longer exists. */
   #isAhead(): boolean {
-    return Number(this.feed.state?.horizon ?? 0) > this.api.version;
+    return Number(this.feed.state?.highWatermark ?? 0) > this.api.version;
   }
 
   #thereAt(version: number): Set<string> {
@@ -398,10 +398,10 @@ export class FeedModel {
       if (state.subscriptions.every(({ slots }) => slots[slot] === SlotState.Shown)) shown.add(slot);
     }
     const miscounts: string[] = [];
-    for (let at = Number(state.position); at >= Math.max(Number(state.censusFloor), Number(state.position) - 3); at--) {
+    for (let at = Number(state.position); at >= Math.max(Number(state.digestFloor), Number(state.position) - 3); at--) {
       if (state.ring.since(String(at)) === undefined) break;
       const there = [...this.#thereAt(at)].filter((uid) => shown.has(slotOfUid(uid)));
-      const said = state.census(shown, String(at));
+      const said = state.digest(shown, String(at));
       const digest = BigInt.asUintN(
         64,
         there.reduce((total, uid) => total + hashToBigInt(fnv1a64(uid)), 0n),

@@ -144,7 +144,7 @@ export class SteppedMove {
     if (subscription.late.has(MOVED)) {
       const isDeleted = deletedBy(this.#changes);
       const away = this.#released.filter((uid) => !isDeleted.has(uid) && !store.has(uid));
-      complaints.push(...away.map((uid) => `${uid} is withdrawn although nobody else may show it`));
+      complaints.push(...away.map((uid) => `${uid} is deleted although nobody else may show it`));
     }
     const heard = Number(state.position) - START;
     const now = this.#api.after(heard);
@@ -184,9 +184,9 @@ export class SteppedMove {
     const shown = new Set<number>();
     for (const [slot, at] of subscription.slots.entries()) if (at === SlotState.Shown) shown.add(slot);
     const miscounts: string[] = [];
-    for (let at = Math.max(START, Number(state.censusFloor)); at <= Number(state.position); at++) {
+    for (let at = Math.max(START, Number(state.digestFloor)); at <= Number(state.position); at++) {
       const there = [...this.#api.after(at - START).keys()].filter((uid) => shown.has(slotOfUid(uid)));
-      const { count } = state.census(shown, String(at));
+      const { count } = state.digest(shown, String(at));
       if (count !== there.length) miscounts.push(`counted ${count} as of ${at} instead of ${there.length}`);
     }
     return miscounts;

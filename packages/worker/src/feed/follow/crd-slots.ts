@@ -1,6 +1,6 @@
 import type { CustomResourceKind } from '../../pruning/index.ts';
 import type { FrameView } from '../../wire/index.ts';
-import type { Novelty } from '../books/index.ts';
+import type { FilterDecision } from '../books/index.ts';
 import type { FeedSlots } from './context.ts';
 
 const QUIET = 0;
@@ -8,7 +8,7 @@ const SHOWN = 1;
 const OPEN_BRACE = 0x7b;
 
 /** What kube-state-metrics reads of a CustomResourceDefinition (`extractGVKPs` of its internal/discovery). */
-interface Definition {
+interface Crd {
   readonly kind: string;
   /** Kind, plural and served versions in one text. */
   readonly known: string;
@@ -22,36 +22,36 @@ interface Definition {
  * when the API server serves them, and only when the plural or the served versions change: a status or a schema is
  * nothing to it. The others appear in its first list and stay as they were.
  */
-export function definitionSlots(customResources: readonly CustomResourceKind[]): FeedSlots {
+export function crdSlots(customResources: readonly CustomResourceKind[]): FeedSlots {
   const groups = Map.groupBy(customResources, ({ group }) => group);
-  const told = new WeakMap<object, string>();
+  const sent = new WeakMap<object, string>();
   return {
     slotCount: 2,
     quietSlot: QUIET,
     unsharded: true,
     slotHash: (view) => {
-      // The name of a definition is <plural>.<group>.
+      // The name of a CRD is <plural>.<group>.
       const name = view.name();
       const kinds = groups.get(name.slice(name.indexOf('.') + 1))?.map(({ kind }) => kind);
       if (kinds === undefined) return QUIET;
       if (kinds.includes('*')) return SHOWN;
       // Where only metadata is at hand, the whole object is fetched because of this, and then asked about here.
-      const definition = readDefinition(view);
-      return definition === undefined || kinds.includes(definition.kind) ? SHOWN : QUIET;
+      const crd = readCrd(view);
+      return crd === undefined || kinds.includes(crd.kind) ? SHOWN : QUIET;
     },
-    novelty: (entry, view): Novelty => {
-      const definition = readDefinition(view);
-      if (definition === undefined) return 'new';
-      if (!definition.isServed) return 'withheld';
-      if (told.get(entry) === definition.known) return 'known';
-      told.set(entry, definition.known);
-      return 'new';
+    eventFilter: (entry, view): FilterDecision => {
+      const crd = readCrd(view);
+      if (crd === undefined) return 'forward';
+      if (!crd.isServed) return 'suppress';
+      if (sent.get(entry) === crd.known) return 'dedupe';
+      sent.set(entry, crd.known);
+      return 'forward';
     },
   };
 }
 
-/** Undefined for anything but a whole definition in JSON, which is what kube-state-metrics asks for. */
-function readDefinition({ bytes, objectStart, objectEnd }: FrameView): Definition | undefined {
+/** Undefined for anything but a whole CRD in JSON, which is what kube-state-metrics asks for. */
+function readCrd({ bytes, objectStart, objectEnd }: FrameView): Crd | undefined {
   if (bytes[objectStart] !== OPEN_BRACE) return undefined;
   const object: unknown = JSON.parse(bytes.toString('utf8', objectStart, objectEnd));
   const spec = field(object, 'spec');

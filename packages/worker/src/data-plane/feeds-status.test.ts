@@ -3,12 +3,12 @@ import { exporterTimes, notificationDelay } from '../exporter-api/exporter-lifec
 import { SlotState } from '../feed/books/subscription.ts';
 import type { Outage } from '../feed/follow/outage.ts';
 import { SlotRole } from '../slots/slot-plan.ts';
-import { type CensusFeed, STALE_MS, takeFeedCensus } from './feed-census.ts';
+import { type StatusFeed, STALE_MS, feedsStatus } from './feeds-status.ts';
 
 const NOW = 100_000;
 const SLOTS = 4;
 
-type Watch = NonNullable<CensusFeed['state']>['subscriptions'][number];
+type Watch = NonNullable<StatusFeed['state']>['subscriptions'][number];
 
 function watch(over: Partial<Watch> & { readonly states?: readonly number[] } = {}): Watch {
   const { states = Array<number>(SLOTS).fill(SlotState.Shown), ...rest } = over;
@@ -25,23 +25,23 @@ function watch(over: Partial<Watch> & { readonly states?: readonly number[] } = 
   };
 }
 
-interface FeedOver extends Partial<Omit<CensusFeed, 'state' | 'proofAt'>> {
+interface FeedOver extends Partial<Omit<StatusFeed, 'state' | 'proofAt'>> {
   /** Undefined: not open. */
   readonly watches?: readonly Watch[] | undefined;
   readonly filled?: boolean;
   readonly sentPerSlot?: readonly number[];
   readonly provenAt?: number;
   readonly everSubscribed?: boolean;
-  readonly toldAt?: number;
+  readonly notifiedAt?: number;
 }
 
-function feed(over: FeedOver = {}): CensusFeed {
+function feed(over: FeedOver = {}): StatusFeed {
   const {
     filled = true,
     sentPerSlot = [1, 2, 0, 0],
     provenAt = NOW - 10,
     everSubscribed = true,
-    toldAt,
+    notifiedAt,
     ...rest
   } = over;
   const watches = 'watches' in over ? over.watches : [watch()];
@@ -51,7 +51,7 @@ function feed(over: FeedOver = {}): CensusFeed {
     resource: 'pods',
     isQuiet: false,
     isResumed: false,
-    wasWhole: true,
+    initialSyncComplete: true,
     createdAt: 0,
     startedAt: 0,
     startedBeforeAt: -Infinity,
@@ -66,7 +66,7 @@ function feed(over: FeedOver = {}): CensusFeed {
         : {
             filled,
             everSubscribed,
-            toldAt,
+            notifiedAt,
             subscriptions: watches,
             index: { sentCount, sentInSlot: (slot) => sentPerSlot[slot] ?? 0 },
           },
@@ -74,20 +74,20 @@ function feed(over: FeedOver = {}): CensusFeed {
   };
 }
 
-const census = (feeds: readonly CensusFeed[], resumedAt?: number, wasWhole = true) =>
-  takeFeedCensus(feeds, NOW, { resumedAt, wasWhole });
-const definitionsPause = (feeds: readonly CensusFeed[], isWhole: boolean, now: number): number =>
-  notificationDelay(exporterTimes(feeds, { resumedAt: undefined, wasWhole: true }), isWhole, now);
-const reason = (feeds: readonly CensusFeed[], resumedAt?: number, wasWhole?: boolean): string =>
-  census(feeds, resumedAt, wasWhole).warmth(true).warmReason;
+const status = (feeds: readonly StatusFeed[], resumedAt?: number, initialSyncComplete = true) =>
+  feedsStatus(feeds, NOW, { resumedAt, initialSyncComplete });
+const crdDelay = (feeds: readonly StatusFeed[], isWhole: boolean, now: number): number =>
+  notificationDelay(exporterTimes(feeds, { resumedAt: undefined, initialSyncComplete: true }), isWhole, now);
+const reason = (feeds: readonly StatusFeed[], resumedAt?: number, initialSyncComplete?: boolean): string =>
+  status(feeds, resumedAt, initialSyncComplete).warmth(true).warmReason;
 
 describe('an exposition is warm', () => {
   test('when every feed is open, listed and rendered', () => {
-    expect(census([feed(), feed({ resource: 'nodes' })]).warmth(true)).toMatchObject({ warm: true, warmReason: '' });
+    expect(status([feed(), feed({ resource: 'nodes' })]).warmth(true)).toMatchObject({ warm: true, warmReason: '' });
   });
 
   test('without an assignment never', () => {
-    expect(census([feed()]).warmth(false)).toMatchObject({ warm: false, warmReason: 'no assignment yet' });
+    expect(status([feed()]).warmth(false)).toMatchObject({ warm: false, warmReason: 'no assignment yet' });
   });
 
   test.each<[string, FeedOver, RegExp]>([
@@ -118,7 +118,7 @@ const outage = (over: Partial<Outage> = {}): Outage => ({
 
 describe('a kind that cannot be read', () => {
   const loading = [SlotState.Loading, SlotState.Shown, SlotState.Shown, SlotState.Shown];
-  const broken: readonly [string, CensusFeed][] = [
+  const broken: readonly [string, StatusFeed][] = [
     ['was never open', feed({ watches: undefined, outage: outage() })],
     ['has lost its list', feed({ filled: false, outage: outage() })],
     ['the exporter has to start again', feed({ watches: [watch({ initialPending: true })], outage: outage() })],
@@ -128,7 +128,7 @@ describe('a kind that cannot be read', () => {
   ];
 
   test.each(broken)('and %s, holds nothing back', (_, out) => {
-    const taken = census([feed({ resource: 'nodes' }), out]);
+    const taken = status([feed({ resource: 'nodes' }), out]);
     expect(taken.warmth(true)).toMatchObject({ warm: true, warmReason: '' });
     expect([taken.total, taken.synced, taken.stale(0), taken.leftOut]).toEqual([1, 1, [], 1]);
     expect(taken.acknowledgedSlots([0, 1, 2, 3])).toBe(4);
@@ -138,7 +138,7 @@ describe('a kind that cannot be read', () => {
 
   test('is waited for by slots that move once it is mended, but by nothing else', () => {
     const mending = feed({ watches: [watch({ states: loading })], outage: outage({ isMending: true }) });
-    const taken = census([feed({ resource: 'nodes' }), mending]);
+    const taken = status([feed({ resource: 'nodes' }), mending]);
     expect([taken.warmth(true).warm, taken.acknowledgedSlots([0, 1])]).toEqual([true, 2]);
     expect([taken.acknowledged([0]), taken.acknowledged([1])]).toEqual([false, true]);
     expect(taken.acknowledged([0], true)).toBe(true);
@@ -147,13 +147,13 @@ describe('a kind that cannot be read', () => {
 
   test('is not waited for while the exporter has yet to come back to it', () => {
     const mending = feed({ watches: [], outage: outage({ isMending: true }) });
-    expect(census([feed({ resource: 'nodes' }), mending]).acknowledged([0])).toBe(true);
+    expect(status([feed({ resource: 'nodes' }), mending]).acknowledged([0])).toBe(true);
   });
 
   test('lets go of slots as any other, unless the exporter waits for a list that does not come', () => {
     const leaving = { states: [SlotState.Leaving, SlotState.Hidden, SlotState.Hidden, SlotState.Hidden] };
     const release = (over: Partial<Watch>): boolean =>
-      census([
+      status([
         feed({ watches: [watch({ states: [0, 0, 0, 0] })] }),
         feed({ outage: outage(), watches: [watch({ ...leaving, ...over })] }),
       ]).released([0]);
@@ -162,7 +162,7 @@ describe('a kind that cannot be read', () => {
 
   test('still counts with what the exporter shows of it', () => {
     const roles = new Uint8Array(SLOTS).fill(SlotRole.None);
-    const taken = census([feed({ outage: outage() })]);
+    const taken = status([feed({ outage: outage() })]);
     expect([taken.objectCount(), taken.exposedSlots(roles)]).toEqual([3, 4]);
   });
 
@@ -170,35 +170,35 @@ describe('a kind that cannot be read', () => {
     const out = [outage(), outage({ at: 500, problem: 'older' })].map((each) =>
       feed({ watches: undefined, outage: each }),
     );
-    expect(census([feed(), ...out]).unavailable).toMatchObject([{ kind: 'pods', message: 'older', since: 500 }]);
+    expect(status([feed(), ...out]).unavailable).toMatchObject([{ kind: 'pods', message: 'older', since: 500 }]);
   });
 
   test('is not named when the exporter has started over without it', () => {
-    const definitions = feed({ isQuiet: true, name: 'definitions', startedAt: -Infinity, toldAt: NOW - 4_000 });
+    const crds = feed({ isQuiet: true, name: 'crds', startedAt: -Infinity, notifiedAt: NOW - 4_000 });
     const again = feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 1_500 });
     const gone = feed({ name: 'gone', startedAt: NOW - 60_000, watches: [], outage: outage() });
-    expect(census([definitions, again, gone]).unavailable).toEqual([]);
+    expect(status([crds, again, gone]).unavailable).toEqual([]);
   });
 });
 
 describe('an exporter that starts its watches twice, because of custom resources', () => {
-  const definitions = (toldAt: number): CensusFeed =>
-    feed({ isQuiet: true, name: 'definitions', startedAt: toldAt, toldAt });
+  const crds = (notifiedAt: number): StatusFeed =>
+    feed({ isQuiet: true, name: 'crds', startedAt: notifiedAt, notifiedAt });
 
   test('is waited for', () => {
-    expect(reason([definitions(NOW - 2_000), feed({ startedAt: NOW - 2_000 })])).toMatch(/is opening its watches/);
+    expect(reason([crds(NOW - 2_000), feed({ startedAt: NOW - 2_000 })])).toMatch(/is opening its watches/);
   });
 
   test('is whole once the second set has settled, or was due', () => {
-    const started = (startedAt: number): CensusFeed => feed({ startedBeforeAt: NOW - 5_000, startedAt });
-    expect(reason([definitions(NOW - 5_000), started(NOW - 1_500)])).toBe('');
-    expect(reason([definitions(NOW - 5_000), started(NOW - 100)])).not.toBe('');
-    expect(reason([definitions(NOW - 11_000), feed()])).toBe('');
+    const started = (startedAt: number): StatusFeed => feed({ startedBeforeAt: NOW - 5_000, startedAt });
+    expect(reason([crds(NOW - 5_000), started(NOW - 1_500)])).toBe('');
+    expect(reason([crds(NOW - 5_000), started(NOW - 100)])).not.toBe('');
+    expect(reason([crds(NOW - 11_000), feed()])).toBe('');
   });
 });
 
 describe('an exporter that starts over', () => {
-  const definitions = feed({ isQuiet: true, name: 'definitions', startedAt: -Infinity, toldAt: NOW - 4_000 });
+  const crds = feed({ isQuiet: true, name: 'crds', startedAt: -Infinity, notifiedAt: NOW - 4_000 });
   const again = feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 1_500 });
   const gone = feed({ name: 'gone', startedAt: NOW - 60_000, watches: [] });
 
@@ -208,23 +208,23 @@ describe('an exporter that starts over', () => {
       startedAt: NOW - 1_500,
       watches: [watch({ initialPending: true })],
     });
-    expect(census([definitions, again, partial]).warmth(true)).toMatchObject({ warm: false, startsOver: true });
-    expect(census([definitions, again]).warmth(true)).toMatchObject({ warm: true, startsOver: false });
-    expect(census([partial]).warmth(true)).toMatchObject({ warm: false, startsOver: false });
+    expect(status([crds, again, partial]).warmth(true)).toMatchObject({ warm: false, startsOver: true });
+    expect(status([crds, again]).warmth(true)).toMatchObject({ warm: true, startsOver: false });
+    expect(status([partial]).warmth(true)).toMatchObject({ warm: false, startsOver: false });
   });
 
-  test('is told of a kind that goes away although it is not whole because of it, but not of others then', () => {
+  test('is notified of a kind that goes away although it is not whole because of it, but not of others then', () => {
     // It checked at NOW - 2_500, and does so again in 500 ms.
     const looked = (over: FeedOver = {}) => feed({ startedBeforeAt: NOW - 60_000, startedAt: NOW - 2_500, ...over });
     const empty = { filled: false, watches: [watch({ initialPending: true })] };
-    expect(definitionsPause([definitions, looked()], true, NOW)).toBe(0);
-    expect(definitionsPause([definitions, looked(), looked(empty)], false, NOW)).toBe(2_800);
-    expect(definitionsPause([definitions, looked(), looked({ ...empty, problem: '404' })], false, NOW)).toBe(0);
+    expect(crdDelay([crds, looked()], true, NOW)).toBe(0);
+    expect(crdDelay([crds, looked(), looked(empty)], false, NOW)).toBe(2_800);
+    expect(crdDelay([crds, looked(), looked({ ...empty, problem: '404' })], false, NOW)).toBe(0);
   });
 
   test('does not wait for a kind that it has left', () => {
-    expect(reason([definitions, again, gone])).toBe('');
-    expect(census([definitions, again, gone]).acknowledged([0])).toBe(true);
+    expect(reason([crds, again, gone])).toBe('');
+    expect(status([crds, again, gone]).acknowledged([0])).toBe(true);
     expect(reason([again, gone])).toMatch(/has no watch on gone/);
     // One of its newest start, whatever it was opened before.
     const lost = feed({
@@ -233,26 +233,26 @@ describe('an exporter that starts over', () => {
       startedBeforeAt: again.startedBeforeAt,
       startedAt: again.startedAt - 1,
     });
-    expect(reason([definitions, again, lost])).toMatch(/has no watch on lost/);
+    expect(reason([crds, again, lost])).toMatch(/has no watch on lost/);
   });
 });
 
-describe('an exporter from before this process', () => {
+describe('a resumed exporter', () => {
   test('is complete with what has come back, as long as that was not partial', () => {
     expect(
-      census([feed({ watches: [watch({ initialPending: true, resumed: true })] })], NOW - 100).warmth(true).warm,
+      status([feed({ watches: [watch({ initialPending: true, resumed: true })] })], NOW - 100).warmth(true).warm,
     ).toBe(true);
-    const partial = feed({ wasWhole: false, watches: [watch({ initialPending: true })] });
+    const partial = feed({ initialSyncComplete: false, watches: [watch({ initialPending: true })] });
     expect(reason([partial], NOW - 100)).toMatch(/is opening/);
     expect(reason([partial], NOW - 20_000)).toMatch(/not rendered yet/);
   });
 
   test('that has not shown everything has to acknowledge all of it, however long it is back', () => {
-    const late = feed({ wasWhole: false, watches: [watch({ initialPending: true, resumed: true })] });
+    const late = feed({ initialSyncComplete: false, watches: [watch({ initialPending: true, resumed: true })] });
     expect(reason([feed()], NOW - 100, false)).toMatch(/is opening/);
     expect(reason([feed(), late], NOW - 100)).toMatch(/is opening/);
     expect(reason([feed(), late], NOW - 20_000, false)).toMatch(/not rendered yet/);
-    const missing = feed({ isResumed: true, wasWhole: false, watches: [], everSubscribed: false });
+    const missing = feed({ isResumed: true, initialSyncComplete: false, watches: [], everSubscribed: false });
     expect(reason([feed(), missing], NOW - 20_000)).toMatch(/has no watch/);
     expect(reason([feed()], NOW - 20_000, false)).toBe('');
   });
@@ -262,20 +262,20 @@ describe('an exporter from before this process', () => {
     expect(reason([feed(), late], NOW - 20_000)).toBe('');
   });
 
-  test('is waited for when it is told of a definition, as any other is', () => {
-    const told = feed({ isQuiet: true, isResumed: true, startedAt: -Infinity, toldAt: NOW - 1_000 });
+  test('is waited for when it is notified of a CRD, as any other is', () => {
+    const notified = feed({ isQuiet: true, isResumed: true, startedAt: -Infinity, notifiedAt: NOW - 1_000 });
     for (const resumedAt of [NOW - 100, NOW - 60_000]) {
-      expect(reason([told, feed({ isResumed: true, startedAt: -Infinity })], resumedAt)).toMatch(/is opening/);
+      expect(reason([notified, feed({ isResumed: true, startedAt: -Infinity })], resumedAt)).toMatch(/is opening/);
     }
     const restarted = feed({ isResumed: true, startedBeforeAt: -Infinity, startedAt: NOW - 1_000 });
-    const toldBefore = feed({ isQuiet: true, isResumed: true, startedAt: -Infinity, toldAt: NOW - 3_000 });
-    expect(reason([toldBefore, restarted])).toBe('');
+    const notifiedBefore = feed({ isQuiet: true, isResumed: true, startedAt: -Infinity, notifiedAt: NOW - 3_000 });
+    expect(reason([notifiedBefore, restarted])).toBe('');
   });
 
   test('acknowledges and releases nothing until most of its watches are back', () => {
     const gone = feed({ watches: [watch({ states: [0, 0, 0, 0] })] });
-    expect([census([gone]).released([0]), census([gone], NOW - 100).released([0])]).toEqual([true, false]);
-    expect([census([feed()]).acknowledged([0]), census([feed()], NOW - 100).acknowledged([0])]).toEqual([true, false]);
+    expect([status([gone]).released([0]), status([gone], NOW - 100).released([0])]).toEqual([true, false]);
+    expect([status([feed()]).acknowledged([0]), status([feed()], NOW - 100).acknowledged([0])]).toEqual([true, false]);
   });
 });
 
@@ -283,60 +283,60 @@ describe('slots', () => {
   const half = watch({ states: [SlotState.Shown, SlotState.Sent, SlotState.Leaving, SlotState.Hidden] });
 
   test('are acknowledged when every watch shows them', () => {
-    const taken = census([feed(), feed({ watches: [half] })]);
+    const taken = status([feed(), feed({ watches: [half] })]);
     expect([taken.acknowledged([0]), taken.acknowledged([0, 1])]).toEqual([true, false]);
     expect(taken.acknowledgedSlots([0, 1, 2, 3])).toBe(1);
   });
 
   test('are acknowledged on no feed while one is missing its list or its watch', () => {
     for (const over of [{ filled: false }, { watches: [] }]) {
-      expect(census([feed(), feed(over)]).acknowledgedSlots([0, 1, 2, 3])).toBe(0);
+      expect(status([feed(), feed(over)]).acknowledgedSlots([0, 1, 2, 3])).toBe(0);
     }
   });
 
   test('are shown when acknowledged, or by an exporter that comes back with everything', () => {
-    expect(census([feed({ watches: [half] })]).shownSlots([0, 1, 2, 3])).toBe(1);
+    expect(status([feed({ watches: [half] })]).shownSlots([0, 1, 2, 3])).toBe(1);
     const back = feed({ isResumed: true, filled: false, watches: [] });
-    expect([census([back], NOW - 500), census([back], NOW - 500, false)].map((c) => c.shownSlots([0, 1]))).toEqual([
+    expect([status([back], NOW - 500), status([back], NOW - 500, false)].map((c) => c.shownSlots([0, 1]))).toEqual([
       2, 0,
     ]);
   });
 
   test('are released when no watch has any of it, a lost one included', () => {
     expect([
-      census([feed({ watches: [half] })]).released([3]),
-      census([feed({ watches: [half] })]).released([2]),
+      status([feed({ watches: [half] })]).released([3]),
+      status([feed({ watches: [half] })]).released([2]),
     ]).toEqual([true, false]);
-    expect(census([feed({ watches: [watch({ attached: false })] })]).released([0])).toBe(false);
+    expect(status([feed({ watches: [watch({ attached: false })] })]).released([0])).toBe(false);
   });
 
   test('are not released before an exporter has started, or come back with all that it had', () => {
-    expect(census([]).released([0])).toBe(false);
-    expect(census([feed({ isQuiet: true })]).released([0])).toBe(false);
-    expect(census([feed({ watches: undefined })]).released([0])).toBe(true);
+    expect(status([]).released([0])).toBe(false);
+    expect(status([feed({ isQuiet: true })]).released([0])).toBe(false);
+    expect(status([feed({ watches: undefined })]).released([0])).toBe(true);
     const hidden = feed({ watches: [watch({ states: [0, 0, 0, 0] })] });
     const late = feed({ isResumed: true, watches: [], everSubscribed: false });
     const unopened = feed({ isResumed: true, watches: undefined, createdAt: NOW - 5_000 });
     const lost = feed({ watches: [], everSubscribed: true });
-    for (const other of [late, unopened, lost]) expect(census([hidden, other]).released([0])).toBe(false);
-    expect(census([hidden, feed({ watches: [], everSubscribed: false })]).released([0])).toBe(true);
+    for (const other of [late, unopened, lost]) expect(status([hidden, other]).released([0])).toBe(false);
+    expect(status([hidden, feed({ watches: [], everSubscribed: false })]).released([0])).toBe(true);
   });
 
   test('are exposed by role, and for as long as a watch has some of it', () => {
     const roles = Uint8Array.from([SlotRole.Owned, SlotRole.None, SlotRole.Release, SlotRole.None]);
-    expect(census([feed({ watches: [half] })]).exposedSlots(roles)).toBe(3);
-    expect(census([]).exposedSlots(undefined)).toBe(0);
+    expect(status([feed({ watches: [half] })]).exposedSlots(roles)).toBe(3);
+    expect(status([]).exposedSlots(undefined)).toBe(0);
   });
 
   test('count their objects over all feeds', () => {
-    const taken = census([feed(), feed({ resource: 'nodes', sentPerSlot: [5, 0, 0, 0] }), feed()]);
+    const taken = status([feed(), feed({ resource: 'nodes', sentPerSlot: [5, 0, 0, 0] }), feed()]);
     expect([taken.objects([0, 1]), taken.objectCount()]).toEqual([11, 11]);
     expect(taken.objectsByResource()).toEqual({ pods: 6, nodes: 5 });
   });
 });
 
 test('what waits is counted over all watches, and the first problem is told', () => {
-  const taken = census([
+  const taken = status([
     feed({ watches: [watch({ queuedFrames: 3 }), watch({ queuedFrames: 4 })] }),
     feed({ problem: 'slow' }),
   ]);
@@ -347,20 +347,20 @@ describe('a feed that hears nothing', () => {
   const deaf = feed({ name: 'deaf', provenAt: NOW - STALE_MS - 1 });
 
   test('is stale after 12 s, and not before', () => {
-    expect(census([feed(), deaf]).stale(0)).toEqual(['deaf']);
-    expect(census([feed({ provenAt: NOW - STALE_MS })]).stale(0)).toEqual([]);
+    expect(status([feed(), deaf]).stale(0)).toEqual(['deaf']);
+    expect(status([feed({ provenAt: NOW - STALE_MS })]).stale(0)).toEqual([]);
   });
 
   test('is not stale while the server answers probes', () => {
-    expect(census([deaf]).stale(NOW - 100)).toEqual([]);
+    expect(status([deaf]).stale(NOW - 100)).toEqual([]);
   });
 
   test('makes the oldest proof', () => {
-    expect(census([feed(), deaf]).oldestProofMs(0)).toBe(STALE_MS + 1);
-    expect(census([]).oldestProofMs(0)).toBe(0);
+    expect(status([feed(), deaf]).oldestProofMs(0)).toBe(STALE_MS + 1);
+    expect(status([]).oldestProofMs(0)).toBe(0);
   });
 
   test('does not count when it alone cannot be read', () => {
-    expect(census([feed({ watches: undefined, outage: outage(), provenAt: 0 })]).stale(0)).toEqual([]);
+    expect(status([feed({ watches: undefined, outage: outage(), provenAt: 0 })]).stale(0)).toEqual([]);
   });
 });

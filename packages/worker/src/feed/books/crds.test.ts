@@ -5,17 +5,17 @@ import { POD } from '../../wire/testing/wire.ts';
 import { resumeExporter } from './difference.ts';
 import { beginLoad, completeLoad, offerItem } from './load.ts';
 import { reconcileSlots } from './slots.ts';
-import { FeedState, type Novelty } from './state.ts';
+import { FeedState, type FilterDecision } from './state.ts';
 import { live, read, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 
-describe('definitions that are not to be seen to change', () => {
+describe('CRDs that are not to be seen to change', () => {
   const QUIET = 0;
-  function newDefinitions(novelty?: (entry: object, view: FrameView) => Novelty): FeedState {
+  function newCrds(eventFilter?: (entry: object, view: FrameView) => FilterDecision): FeedState {
     return new FeedState({
       kind: POD,
       codec: protobufCodec,
-      novelty,
+      eventFilter,
       slotCount: 2,
       slotHash: (each) => (each.name().startsWith('shown') ? 1 : QUIET),
       quietSlot: QUIET,
@@ -33,7 +33,7 @@ describe('definitions that are not to be seen to change', () => {
   }
 
   test('are in the first list, and then only the others change', () => {
-    const feed = newDefinitions();
+    const feed = newCrds();
     const peer = new WatchPeer();
     feed.subscribe().attach(peer.response());
     load(feed, 'shown-a', 'quiet-b');
@@ -49,18 +49,18 @@ describe('definitions that are not to be seen to change', () => {
   });
 
   test('of the others only what is news is told, and nothing before it may be', () => {
-    const states = new Map<string, Novelty>([
-      ['103', 'withheld'],
-      ['104', 'new'],
-      ['105', 'known'],
-      ['106', 'new'],
+    const states = new Map<string, FilterDecision>([
+      ['103', 'suppress'],
+      ['104', 'forward'],
+      ['105', 'dedupe'],
+      ['106', 'forward'],
     ]);
-    const feed = newDefinitions((_entry, each) => states.get(each.resourceVersion()) ?? 'new');
+    const feed = newCrds((_entry, each) => states.get(each.resourceVersion()) ?? 'forward');
     const peer = new WatchPeer();
     feed.subscribe().attach(peer.response());
     load(feed, 'shown-a');
-    const toldAt = feed.toldAt;
-    expect(toldAt).toBeDefined();
+    const notifiedAt = feed.notifiedAt;
+    expect(notifiedAt).toBeDefined();
     live(feed, 'ADDED', 'shown-b', '103');
     live(feed, 'MODIFIED', 'shown-b', '104');
     live(feed, 'MODIFIED', 'shown-b', '105');
@@ -70,7 +70,7 @@ describe('definitions that are not to be seen to change', () => {
     expect(peer.log).toEqual(told);
     // Whoever comes later gets what is known as well.
     const late = new WatchPeer();
-    states.set('106', 'known');
+    states.set('106', 'dedupe');
     feed.subscribe().attach(late.response());
     reconcileSlots(feed, undefined);
     const coverage = beginLoad(feed);
@@ -80,8 +80,8 @@ describe('definitions that are not to be seen to change', () => {
     expect(peer.log).toEqual(told);
   });
 
-  test('stay unseen by an exporter that was there before this process, come and go as they may', () => {
-    const feed = newDefinitions();
+  test('stay unseen by a resumed exporter, come and go as they may', () => {
+    const feed = newCrds();
     load(feed, 'shown-a', 'quiet-b');
     live(feed, 'ADDED', 'quiet-c', '101');
     live(feed, 'DELETED', 'quiet-c', '102');

@@ -18,20 +18,20 @@ import { isExposedRole, type SlotRoles } from '../slots/index.ts';
  */
 export const STALE_MS = 12_000;
 
-type CensusWatch = Pick<
+type StatusWatch = Pick<
   Subscription,
   'id' | 'slots' | 'attached' | 'attachedAt' | 'initialPending' | 'resumed' | 'queuedFrames' | 'collecting'
 >;
 
 /** The part of a Feed that this module reads. */
-export interface CensusFeed
+export interface StatusFeed
   extends Pick<
     Feed,
     | 'name'
     | 'resource'
     | 'isQuiet'
     | 'isResumed'
-    | 'wasWhole'
+    | 'initialSyncComplete'
     | 'createdAt'
     | 'startedAt'
     | 'startedBeforeAt'
@@ -42,15 +42,15 @@ export interface CensusFeed
   > {
   readonly refusal: { readonly message: string } | undefined;
   readonly state:
-    | (Pick<FeedState, 'filled' | 'everSubscribed' | 'toldAt'> & {
-        readonly subscriptions: readonly CensusWatch[];
+    | (Pick<FeedState, 'filled' | 'everSubscribed' | 'notifiedAt'> & {
+        readonly subscriptions: readonly StatusWatch[];
         readonly index: Pick<ObjectIndex, 'sentCount' | 'sentInSlot'>;
       })
     | undefined;
 }
 
 /** What all feeds together say at one moment. */
-export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
+export interface FeedsStatus<F extends StatusFeed = Feed> extends SlotProgress {
   /** Feeds that count: sharded, and of no kind that is broken. */
   readonly feeds: readonly F[];
   readonly total: number;
@@ -74,11 +74,11 @@ export interface FeedCensus<F extends CensusFeed = Feed> extends SlotProgress {
 }
 
 /** @param now monotonic ms. */
-export function takeFeedCensus<F extends CensusFeed>(
+export function feedsStatus<F extends StatusFeed>(
   all: readonly F[],
   now: number,
-  past: KnownPast = { resumedAt: undefined, wasWhole: true },
-): FeedCensus<F> {
+  past: KnownPast = { resumedAt: undefined, initialSyncComplete: true },
+): FeedsStatus<F> {
   const times = exporterTimes(all, past);
   const life = exporterLife(times, now);
   const wanted = feedsInUse(all, times, life);
@@ -88,7 +88,7 @@ export function takeFeedCensus<F extends CensusFeed>(
   const mending = out.filter((feed) => feed.outage?.isMending === true && watchesOf(feed).length > 0);
   const isSettled = life.state === 'Settled';
   // A list that waits for a broken kind cannot receive anything.
-  const isTellable = (feed: F, { collecting }: CensusWatch): boolean => feed.outage === undefined || !collecting;
+  const isTellable = (feed: F, { collecting }: StatusWatch): boolean => feed.outage === undefined || !collecting;
   const everySubscription = wanted.flatMap((feed) =>
     (feed.state?.subscriptions ?? []).filter((subscription) => isTellable(feed, subscription)),
   );
@@ -142,7 +142,7 @@ export function takeFeedCensus<F extends CensusFeed>(
 }
 
 /** One entry per kind: with several namespaces an exporter has several feeds of each. */
-function unavailableKinds(out: readonly CensusFeed[]): UnavailableKind[] {
+function unavailableKinds(out: readonly StatusFeed[]): UnavailableKind[] {
   const kinds = new Map<string, UnavailableKind>();
   for (const { resource, outage } of out) {
     const before = kinds.get(resource);
@@ -154,12 +154,12 @@ function unavailableKinds(out: readonly CensusFeed[]): UnavailableKind[] {
 }
 
 /** Whether an exporter may show objects of the feed, and no watch tells which: it has yet to come, or to come back. */
-function isOutOfSight(feed: CensusFeed): boolean {
+function isOutOfSight(feed: StatusFeed): boolean {
   return (feed.isResumed || feed.state?.everSubscribed === true) && (feed.state?.subscriptions ?? []).length === 0;
 }
 
 /** Subscriptions that a watch has carried; a list whose watch never came is none of the exporter's. */
-function watchesOf(feed: CensusFeed): CensusWatch[] {
+function watchesOf(feed: StatusFeed): StatusWatch[] {
   return feed.state?.subscriptions.filter(({ attached }) => attached) ?? [];
 }
 
@@ -170,7 +170,7 @@ interface Warmth {
 
 const WARM: Warmth = { warm: true, warmReason: '' };
 
-function warmth(feeds: readonly CensusFeed[], isAssigned: boolean, exporter: ExporterState): Warmth {
+function warmth(feeds: readonly StatusFeed[], isAssigned: boolean, exporter: ExporterState): Warmth {
   if (!isAssigned) return cold('no assignment yet');
   // It has kept its series: what its watches have not corrected yet is stale or doubled, but not missing.
   if (exporter === 'Returning') return WARM;
@@ -193,20 +193,20 @@ function warmth(feeds: readonly CensusFeed[], isAssigned: boolean, exporter: Exp
 
 const cold = (warmReason: string): Warmth => ({ warm: false, warmReason });
 
-function coldReason(feed: CensusFeed): string | undefined {
-  const { name, state, problem, isResumed, wasWhole } = feed;
+function coldReason(feed: StatusFeed): string | undefined {
+  const { name, state, problem, isResumed, initialSyncComplete } = feed;
   // A watch that is late to come back: its series are there meanwhile.
-  if (isResumed && wasWhole && state?.everSubscribed !== true) return undefined;
+  if (isResumed && initialSyncComplete && state?.everSubscribed !== true) return undefined;
   if (state === undefined) return `${name} is not open: ${problem ?? 'waiting for the API server'}`;
   if (!state.filled) return `${name} is being listed`;
   const watches = watchesOf(feed);
   if (watches.length === 0) return `the exporter has no watch on ${name}`;
   // Whether the exporter may show less than it should because of one of them.
-  const isPartial = watches.some(({ initialPending, resumed }) => initialPending && !(resumed && wasWhole));
+  const isPartial = watches.some(({ initialPending, resumed }) => initialPending && !(resumed && initialSyncComplete));
   return isPartial ? `${name} is not rendered yet` : undefined;
 }
 
-function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly CensusWatch[]): number {
+function exposedSlots(roles: SlotRoles | undefined, subscriptions: readonly StatusWatch[]): number {
   let count = 0;
   for (const [slot, role] of (roles ?? new Uint8Array(0)).entries()) {
     if (isExposedRole(role) || subscriptions.some(({ slots }) => slots[slot] !== SlotState.Hidden)) count++;

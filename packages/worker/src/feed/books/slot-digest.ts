@@ -5,17 +5,17 @@ import type { MembershipRing } from './membership-ring.ts';
 import { marksOf, type ObjectIndex } from './object-index.ts';
 
 /** Count and digest of a feed's objects in some slots. */
-export interface SlotCensus {
+export interface SlotDigest {
   readonly count: number;
   /** Sum mod 2^64 of FNV-1a 64 of the uids. */
   readonly digest: bigint;
 }
 
-export interface CensusSource {
+export interface DigestSource {
   readonly index: ObjectIndex;
   readonly ring: MembershipRing;
   /** Counts are exact for positions from here on. */
-  readonly censusFloor: ResourceVersion;
+  readonly digestFloor: ResourceVersion;
   readonly subscriptions: readonly { readonly mark: number }[];
 }
 
@@ -23,14 +23,14 @@ export interface CensusSource {
  * Objects of `slots` that every open subscription was sent, as of `version`: what was sent until now, less what joined
  * and plus what left since then; with `namespaces` those of these. Throws when the feed cannot say.
  */
-export function takeCensus(
-  feed: CensusSource,
+export function slotDigest(
+  feed: DigestSource,
   slots: ReadonlySet<number>,
   version: ResourceVersion,
   namespaces?: ReadonlySet<string>,
-): SlotCensus {
-  if (isNewer(feed.censusFloor, version)) {
-    throw new Error(`position ${version} is older than the newest load at ${feed.censusFloor}`);
+): SlotDigest {
+  if (isNewer(feed.digestFloor, version)) {
+    throw new Error(`position ${version} is older than the newest load at ${feed.digestFloor}`);
   }
   const changes = feed.ring.since(version);
   if (changes === undefined) throw new Error(`position ${version} is too long ago; ask for a newer one`);

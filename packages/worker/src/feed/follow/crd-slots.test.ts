@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { jsonCodec } from '../../wire/frame-codec.ts';
 import { FrameView } from '../../wire/frame-view.ts';
-import { definitionSlots } from './definition-slots.ts';
+import { crdSlots } from './crd-slots.ts';
 
-interface Definition {
+interface Crd {
   readonly kind?: string;
   readonly plural?: string;
   readonly group?: string;
@@ -12,11 +12,11 @@ interface Definition {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-function viewOf(definition: Definition): FrameView {
-  const { kind = 'Foo', plural = 'foos', group = 'g.example.com', established = true, annotations = {} } = definition;
+function viewOf(crd: Crd): FrameView {
+  const { kind = 'Foo', plural = 'foos', group = 'g.example.com', established = true, annotations = {} } = crd;
   const object = {
     metadata: { name: `${plural}.${group}`, uid: 'u', resourceVersion: '1', annotations },
-    spec: { group, names: { kind, plural }, versions: definition.versions ?? [{ name: 'v1', served: true }] },
+    spec: { group, names: { kind, plural }, versions: crd.versions ?? [{ name: 'v1', served: true }] },
     status: { conditions: [{ type: 'Established', status: established ? 'True' : 'False' }] },
   };
   return viewOfObject(object);
@@ -32,16 +32,16 @@ function viewOfObject(object: unknown): FrameView {
 const FOOS = [{ group: 'g.example.com', kind: 'Foo' }];
 const [QUIET, SHOWN] = [0, 1];
 
-describe('which definitions are shown to change', () => {
-  const { slotHash } = definitionSlots([...FOOS, { group: 'all.example.com', kind: '*' }]);
+describe('which CRDs are shown to change', () => {
+  const { slotHash } = crdSlots([...FOOS, { group: 'all.example.com', kind: '*' }]);
   test.each([
     ['of the named kind', {}, SHOWN],
     ['of another kind of the same group', { kind: 'Bar', plural: 'bars' }, QUIET],
     ['of the same kind of another group', { group: 'other.example.com' }, QUIET],
     ['of a group whose name ends alike', { group: 'x.g.example.com' }, QUIET],
     ['of any kind of a group that is named with *', { group: 'all.example.com', kind: 'Any', plural: 'anys' }, SHOWN],
-  ])('one %s', (_what, definition, slot) => {
-    expect(slotHash(viewOf(definition))).toBe(slot);
+  ])('one %s', (_what, crd, slot) => {
+    expect(slotHash(viewOf(crd))).toBe(slot);
   });
 
   test('one of which only metadata is at hand, when its group is named: the whole object decides', () => {
@@ -50,10 +50,10 @@ describe('which definitions are shown to change', () => {
   });
 });
 
-describe('what of a definition is news', () => {
-  test.each<readonly [string, Definition, string]>([
-    ['an annotation', { annotations: { a: 'b' } }, 'known'],
-    ['a version that is not served', { versions: [{ name: 'v1' }, { name: 'v2', served: false }] }, 'known'],
+describe('what of a CRD is news', () => {
+  test.each<readonly [string, Crd, string]>([
+    ['an annotation', { annotations: { a: 'b' } }, 'dedupe'],
+    ['a version that is not served', { versions: [{ name: 'v1' }, { name: 'v2', served: false }] }, 'dedupe'],
     [
       'one more served version',
       {
@@ -62,29 +62,29 @@ describe('what of a definition is news', () => {
           { name: 'v2', served: true },
         ],
       },
-      'new',
+      'forward',
     ],
-    ['a version that is served no more', { versions: [{ name: 'v1', served: false }] }, 'new'],
-    ['another plural', { plural: 'fooes' }, 'new'],
+    ['a version that is served no more', { versions: [{ name: 'v1', served: false }] }, 'forward'],
+    ['another plural', { plural: 'fooes' }, 'forward'],
   ])('%s', (_what, changed, expected) => {
-    const { novelty } = definitionSlots(FOOS);
+    const { eventFilter } = crdSlots(FOOS);
     const entry = {};
-    expect(novelty?.(entry, viewOf({}))).toBe('new');
-    expect(novelty?.(entry, viewOf({}))).toBe('known');
-    expect(novelty?.(entry, viewOf(changed))).toBe(expected);
-    expect(novelty?.(entry, viewOf(changed))).toBe('known');
+    expect(eventFilter?.(entry, viewOf({}))).toBe('forward');
+    expect(eventFilter?.(entry, viewOf({}))).toBe('dedupe');
+    expect(eventFilter?.(entry, viewOf(changed))).toBe(expected);
+    expect(eventFilter?.(entry, viewOf(changed))).toBe('dedupe');
   });
 
   test('nothing until the API server serves the kind', () => {
-    const { novelty } = definitionSlots(FOOS);
+    const { eventFilter } = crdSlots(FOOS);
     const entry = {};
-    expect(novelty?.(entry, viewOf({ established: false }))).toBe('withheld');
-    expect(novelty?.(entry, viewOf({}))).toBe('new');
+    expect(eventFilter?.(entry, viewOf({ established: false }))).toBe('suppress');
+    expect(eventFilter?.(entry, viewOf({}))).toBe('forward');
   });
 
   test('each object is news of its own', () => {
-    const { novelty } = definitionSlots(FOOS);
-    expect(novelty?.({}, viewOf({}))).toBe('new');
-    expect(novelty?.({}, viewOf({}))).toBe('new');
+    const { eventFilter } = crdSlots(FOOS);
+    expect(eventFilter?.({}, viewOf({}))).toBe('forward');
+    expect(eventFilter?.({}, viewOf({}))).toBe('forward');
   });
 });
