@@ -2,7 +2,7 @@ import { KubernetesError } from '@shard-controller/shared/kubernetes';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { ConfigEnd } from './config-end.ts';
-import { identity } from './testing/facts.ts';
+import { identity } from './testing/fixtures.ts';
 
 type Answer = Readonly<Record<string, unknown>> | undefined | number;
 

@@ -4,7 +4,7 @@ import { reflectorMetrics } from '@shard-controller/shared/kubernetes';
 import { createMetrics } from '@shard-controller/shared/observability';
 import { expect, it } from 'vitest';
 import { dataPlaneMetrics, workerMetrics } from './metrics.ts';
-import { dataPlaneStatus, feedReport, snapshotOver, unavailableKind } from './testing/facts.ts';
+import { dataPlaneStatus, feedReport, snapshotOver, unavailableKind } from './testing/fixtures.ts';
 
 it('shows state as it is at the scrape, and counts what happened', async () => {
   const metrics = createMetrics();

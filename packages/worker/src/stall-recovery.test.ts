@@ -1,7 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { expect, test } from 'vitest';
 import { stallRecovery, type StallRecoveryParts } from './stall-recovery.ts';
-import { identity } from './testing/facts.ts';
+import { identity } from './testing/fixtures.ts';
 
 const logger = createLogger({ name: 'test', level: 'fatal' });
 const SIGNAL = new AbortController().signal;

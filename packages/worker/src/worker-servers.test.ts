@@ -1,7 +1,7 @@
 import { createLogger, createMetrics } from '@shard-controller/shared/observability';
 import { aborted } from '@shard-controller/shared/runtime';
 import { afterEach, expect, test } from 'vitest';
-import { snapshotOver } from './testing/facts.ts';
+import { snapshotOver } from './testing/fixtures.ts';
 import { watchProxy, workerHealth, type WorkerHealthParts } from './worker-servers.ts';
 
 const ends: (() => Promise<void>)[] = [];

@@ -13,7 +13,7 @@ import {
   HeartbeatSource,
   NatsPresence,
   NatsProof,
-  Pacemaker,
+  PeriodicLoop,
   showedEverything,
   StatusWriter,
   unavailableIn,
@@ -57,7 +57,7 @@ export class Worker {
   readonly #presence: NatsPresence;
   readonly #nats: NatsConnection;
   readonly #natsProof: NatsProof;
-  readonly #heart: Pacemaker;
+  readonly #heartbeats: PeriodicLoop;
   readonly #statusWriter: StatusWriter;
   readonly #state: WorkerState;
   readonly #counts: WorkerMetrics;
@@ -148,10 +148,10 @@ export class Worker {
     this.#natsProof = new NatsProof({
       clock,
       onChange: (delivers) => {
-        if (!delivers) this.#statusWriter.hurry();
+        if (!delivers) this.#statusWriter.trigger();
       },
     });
-    this.#heart = new Pacemaker({
+    this.#heartbeats = new PeriodicLoop({
       clock,
       intervalMs: () => config.HEARTBEAT_INTERVAL_MS,
       minGapMs: HEARTBEAT_MIN_GAP_MS,
@@ -183,7 +183,7 @@ export class Worker {
     this.#dataPlane.onChange(this.#changes.notify);
     this.#drain.onChange(this.#changes.notify);
     const detector = new ChangeDetector(heartbeats.peek, (heartbeat) => {
-      this.#heart.hurry();
+      this.#heartbeats.trigger();
       this.#statusWriter.consider(heartbeat);
     });
     this.#changes.onChange(detector.notice);
@@ -209,7 +209,7 @@ export class Worker {
       task('self-check', (signal) => this.#selfCheck.run(signal)),
       task('shard-instance', (signal) => this.#source.run(signal)),
       task('nats', (signal) => this.#nats.run(signal)),
-      task('heartbeat', (signal) => this.#heart.run(signal)),
+      task('heartbeat', (signal) => this.#heartbeats.run(signal)),
       task('status', async (signal) => {
         await Promise.race([this.#source.loaded, aborted(signal)]);
         await this.#statusWriter.run(signal);
@@ -305,7 +305,7 @@ export class Worker {
           .catch((error: unknown) => logger.error({ err: error }, 'assignments on NATS are no longer followed'));
       },
       onStatus: (connected) => {
-        if (connected) this.#heart.hurry();
+        if (connected) this.#heartbeats.trigger();
         else this.#natsProof.lost();
         this.#changes.notify();
       },

@@ -2,7 +2,7 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { expect, it } from 'vitest';
 import type { DataPlane } from '../data-plane/data-plane.ts';
 import type { SlotAssignment } from '../slots/slot-assignment.ts';
-import { assignmentOver, dataPlaneStatus, identity } from '../testing/facts.ts';
+import { assignmentOver, dataPlaneStatus, identity } from '../testing/fixtures.ts';
 import { AssignmentKeeper } from './assignment-keeper.ts';
 
 function keeping() {

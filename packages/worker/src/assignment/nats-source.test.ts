@@ -2,7 +2,7 @@ import type { Assignment } from '@shard-controller/shared/contracts';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { expect, it } from 'vitest';
-import { assignmentOver, identity } from '../testing/facts.ts';
+import { assignmentOver, identity } from '../testing/fixtures.ts';
 import { AssignmentNotices } from './nats-source.ts';
 
 type Epoch = Pick<Assignment, 'generation' | 'epoch'>;

@@ -22,7 +22,7 @@ import {
   headerOf,
   type KindCatalog,
   readBody,
-  relay,
+  forwardAnswer,
   sendUnreachable,
   type Upstream,
 } from '../upstream/index.ts';
@@ -108,7 +108,7 @@ export class SlotView {
     const { response, address, read } = what;
     const answer = await this.#ask(what, path, forms.header, read.parameters);
     if (answer === undefined) return;
-    if (answer.status !== 200) return relay(answer, response);
+    if (answer.status !== 200) return forwardAnswer(answer, response);
     const view = new FrameView();
     const body = await readBody(answer);
     const codec = codecOf(headerOf(answer, 'content-type'));
@@ -153,7 +153,7 @@ export class SlotView {
     const query = { ...read.parameters, allowWatchBookmarks: 'true' };
     const answer = await this.#ask(what, address.path, forms.header, query);
     if (answer === undefined) return;
-    if (answer.status !== 200) return relay(answer, response);
+    if (answer.status !== 200) return forwardAnswer(answer, response);
     await this.#follow(what, forms, answer, held);
   }
 
@@ -161,7 +161,7 @@ export class SlotView {
     const { response, address, read } = what;
     const answer = await this.#ask(what, address.path, forms.header, read.parameters);
     if (answer === undefined) return;
-    if (answer.status !== 200) return relay(answer, response);
+    if (answer.status !== 200) return forwardAnswer(answer, response);
     const contentType = headerOf(answer, 'content-type');
     // Taken after the answer began: whatever was shown before has an older resourceVersion.
     const exposure = this.#exposure(what);

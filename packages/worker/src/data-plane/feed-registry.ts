@@ -9,7 +9,7 @@ import {
 import { crdSlots, Feed, type FeedContext, type FeedSlots } from '../feed/follow/index.ts';
 import type { CustomResourceKind } from '../pruning/index.ts';
 import { slotHashOf, type SlotRoles } from '../slots/index.ts';
-import { feedId, type FeedKey, pacedUpstream, resourceName } from '../upstream/index.ts';
+import { feedId, type FeedKey, delayedUpstream, resourceName } from '../upstream/index.ts';
 import type { ExporterPast } from './exporter-past.ts';
 import type { SlotTable } from './slot-table.ts';
 
@@ -49,7 +49,7 @@ export class FeedRegistry implements FeedDirectory {
     const { context, crdDelay } = options;
     this.#options = options;
     this.#logger = context.logger;
-    this.#crdContext = { ...context, upstream: pacedUpstream(context.upstream, crdDelay) };
+    this.#crdContext = { ...context, upstream: delayedUpstream(context.upstream, crdDelay) };
   }
 
   all(): Feed[] {

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { dataPlaneStatus } from '../testing/facts.ts';
+import { dataPlaneStatus } from '../testing/fixtures.ts';
 import { StatusNotices } from './status-notices.ts';
 
 test('tells once of all changes of a turn, and of nothing that is no change', async () => {

@@ -3,7 +3,7 @@ import type { UnavailableKind, VerifyReply, VerifyRequest } from '@shard-control
 import { Semaphore } from '@shard-controller/shared/runtime';
 import { SlotView } from '../client-view/index.ts';
 import { ExporterApi, exporterTimes, notificationDelay } from '../exporter-api/index.ts';
-import { type FeedContext, type FeedSlots, History } from '../feed/follow/index.ts';
+import { type FeedContext, type FeedSlots, Restores } from '../feed/follow/index.ts';
 import { HandoverLedger, Verifier } from '../handover/index.ts';
 import { readRequestLine } from '../http/index.ts';
 import { prunerFor, unknownVersion } from '../pruning/index.ts';
@@ -67,7 +67,7 @@ export class WorkerDataPlane implements DataPlane {
     const unknown = pruning === undefined ? undefined : unknownVersion(pruning.version);
     if (unknown !== undefined) logger.warn(unknown);
     this.#view = new SlotView({ upstream, kinds, logger, random, exposure: () => this.#table.exposure });
-    context.history.onReturn(() => this.#view.forget());
+    context.restores.onRestore(() => this.#view.forget());
     const api = new ExporterApi({ ...options, kinds, feeds: this.#feeds, view: this.#view });
     this.#endpoints = new Endpoints({
       host,
@@ -191,7 +191,7 @@ export class WorkerDataPlane implements DataPlane {
       clock,
       random: options.random ?? Math.random,
       metrics,
-      history: new History(),
+      restores: new Restores(),
       relists: new Semaphore(PARALLEL_RELISTS),
       brokenRelists: new Semaphore(PARALLEL_RELISTS),
       proofs: new Semaphore(PARALLEL_PROOFS),

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { afterEach, expect, it } from 'vitest';
 import type { ObjectQuery, ObjectReport } from '../data-plane/inspection.ts';
 import type { KindCheck } from '../self-check/comparison.ts';
-import { feedReport, snapshotOver } from '../testing/facts.ts';
+import { feedReport, snapshotOver } from '../testing/fixtures.ts';
 import { shardEndpoint } from './shard-endpoint.ts';
 
 const cleanups: (() => void)[] = [];

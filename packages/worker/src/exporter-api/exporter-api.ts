@@ -22,8 +22,8 @@ import {
   feedKeyOf,
   type KindCatalog,
   parseApiPath,
-  type PassedRequest,
-  passThrough,
+  type ForwardedRequest,
+  forward,
   type Upstream,
 } from '../upstream/index.ts';
 import { isWellFormedVersion, jsonCodec } from '../wire/index.ts';
@@ -145,9 +145,9 @@ export class ExporterApi {
     );
   }
 
-  async #pass({ request, response, signal }: Call, passed: PassedRequest): Promise<void> {
+  async #pass({ request, response, signal }: Call, passed: ForwardedRequest): Promise<void> {
     const { upstream, clock } = this.#options;
-    return passThrough(upstream, passed, request, response, clock, signal);
+    return forward(upstream, passed, request, response, clock, signal);
   }
 
   async #object(call: Call, path: string, target: Extract<ApiTarget, { type: 'object' }>): Promise<void> {

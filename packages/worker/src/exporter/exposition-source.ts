@@ -87,7 +87,7 @@ export async function openExposition(address: ExporterAddress, wanted: Expositio
 }
 
 /** Headers of the exporter's answer that concern the scraper, in the exporter's order and spelling. */
-export function passedHeaders(answer: IncomingMessage): string[] {
+export function forwardedHeaders(answer: IncomingMessage): string[] {
   const passed: string[] = [];
   for (let i = 0; i + 1 < answer.rawHeaders.length; i += 2) {
     const name = answer.rawHeaders[i] ?? '';

@@ -11,7 +11,7 @@ import {
   ExporterError,
   ExporterLateError,
   openExposition,
-  passedHeaders,
+  forwardedHeaders,
 } from './exposition-source.ts';
 import { answerPage, say } from './gateway-pages.ts';
 import type { GatewayState } from './gateway-state.ts';
@@ -319,7 +319,7 @@ export class Gateway {
       // An exposition during which the exporter lost its objects ends like a complete one, so that is asked once more.
       flush: (done) => done(check()),
     });
-    response.writeHead(answer.statusCode ?? 502, passedHeaders(answer));
+    response.writeHead(answer.statusCode ?? 502, forwardedHeaders(answer));
     // Not AbortSignal.timeout, which would keep each finished scrape until its time is over.
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), ms);

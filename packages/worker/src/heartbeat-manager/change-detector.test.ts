@@ -1,7 +1,7 @@
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import { elapse, ManualClock } from '@shard-controller/shared/testing';
 import { expect, it } from 'vitest';
-import { dataPlaneStatus, handover, identity, snapshotOver } from '../testing/facts.ts';
+import { dataPlaneStatus, handover, identity, snapshotOver } from '../testing/fixtures.ts';
 import { ChangeDetector } from './change-detector.ts';
 import { HeartbeatSource } from './heartbeat-source.ts';
 

@@ -2,7 +2,7 @@ import { heartbeatSchema } from '@shard-controller/shared/contracts';
 import { MAX_MESSAGE_BYTES } from '@shard-controller/shared/nats';
 import { ManualClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { dataPlaneStatus, handover, identity, snapshotOver, unavailableKind } from '../testing/facts.ts';
+import { dataPlaneStatus, handover, identity, snapshotOver, unavailableKind } from '../testing/fixtures.ts';
 import { HeartbeatSource } from './heartbeat-source.ts';
 import { loadRatio } from './load-ratio.ts';
 import { ShardConditions } from './shard-conditions.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { dataPlaneStatus, snapshotOver } from '../testing/facts.ts';
+import { dataPlaneStatus, snapshotOver } from '../testing/fixtures.ts';
 import { readinessOf } from './readiness.ts';
 
 const ready = {

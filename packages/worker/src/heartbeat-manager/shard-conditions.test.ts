@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { unavailableKind } from '../testing/facts.ts';
+import { unavailableKind } from '../testing/fixtures.ts';
 import { ShardConditions } from './shard-conditions.ts';
 
 test('a shard is degraded while kinds cannot be read, with names, causes and remedies, and since when', () => {

@@ -1,7 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { ManualClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { identity, snapshotOver } from '../testing/facts.ts';
+import { identity, snapshotOver } from '../testing/fixtures.ts';
 import { HeartbeatSource } from './heartbeat-source.ts';
 import { NatsProof } from './nats-proof.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -39,7 +39,7 @@ function worker() {
     logger: createLogger({ name: 'test', level: 'silent' }),
     onWrite: () => undefined,
   });
-  const proof = new NatsProof({ clock, onChange: (delivers) => !delivers && writer.hurry() });
+  const proof = new NatsProof({ clock, onChange: (delivers) => !delivers && writer.trigger() });
   const stop = new AbortController();
   const beat = async (): Promise<void> => {
     while (!stop.signal.aborted) {

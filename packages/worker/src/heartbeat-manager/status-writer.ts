@@ -5,7 +5,7 @@ import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { WorkerIdentity } from '../worker-identity.ts';
 import { type Capacity, loadRatio } from './load-ratio.ts';
-import { Pacemaker } from './pacemaker.ts';
+import { PeriodicLoop } from './periodic-loop.ts';
 import { ShardConditions } from './shard-conditions.ts';
 import { statusObject, statusSignature } from './shard-instance-status.ts';
 
@@ -39,7 +39,7 @@ const TIMEOUT_MS = 5000;
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #path: string;
-  readonly #pacemaker: Pacemaker;
+  readonly #loop: PeriodicLoop;
   readonly #conditions = new ShardConditions();
   #signal: AbortSignal | undefined;
   #written = '';
@@ -57,7 +57,7 @@ export class StatusWriter {
       name: identity.shardInstance,
       subresource: 'status',
     });
-    this.#pacemaker = new Pacemaker({
+    this.#loop = new PeriodicLoop({
       clock: options.clock,
       intervalMs: () => (options.alone() ? ALONE_INTERVAL_MS : options.intervalMs),
       minGapMs: MIN_GAP_MS,
@@ -72,15 +72,15 @@ export class StatusWriter {
 
   /** Something may have changed: writes soon when it is worth it. */
   readonly consider = (heartbeat: Heartbeat): void => {
-    if (statusSignature(heartbeat) !== this.#written) this.#pacemaker.hurry();
+    if (statusSignature(heartbeat) !== this.#written) this.#loop.trigger();
   };
 
   /** Writes as soon as the least gap allows. */
-  readonly hurry = (): void => this.#pacemaker.hurry();
+  readonly trigger = (): void => this.#loop.trigger();
 
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
-    await this.#pacemaker.run(signal);
+    await this.#loop.run(signal);
   }
 
   /** Writes once more, for the last time. */
@@ -110,7 +110,7 @@ export class StatusWriter {
         isNotFound(error) ? 'the ShardInstance does not exist' : error instanceof Error ? error.message : String(error),
       );
       await this.#options.clock.sleep(this.#options.alone() ? ALONE_RETRY_MS : RETRY_MS, signal);
-      this.#pacemaker.hurry();
+      this.#loop.trigger();
     }
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { FeedReport } from '../data-plane/inspection.ts';
-import { feedReport } from '../testing/facts.ts';
+import { feedReport } from '../testing/fixtures.ts';
 import { compareKinds, kindStates } from './comparison.ts';
 import { SeriesCounter } from './series-counter.ts';
 

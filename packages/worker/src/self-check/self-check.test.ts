@@ -3,7 +3,7 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { elapse, ManualClock, PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, expect, it } from 'vitest';
 import type { FeedReport } from '../data-plane/inspection.ts';
-import { feedReport } from '../testing/facts.ts';
+import { feedReport } from '../testing/fixtures.ts';
 import { SelfCheck } from './self-check.ts';
 
 const cleanups: (() => void)[] = [];

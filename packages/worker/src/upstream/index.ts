@@ -13,8 +13,8 @@ export {
 export { type CollectionPosition, CollectionReader } from './collection-reader.ts';
 export { causeOf, codeOf, pauseAfter, upstreamBackoff } from './failure-cause.ts';
 export { KindCatalog } from './kind-catalog.ts';
-export { pacedUpstream } from './paced-upstream.ts';
-export { type PassedRequest, passThrough, relay, sendUnreachable } from './pass-through.ts';
+export { delayedUpstream } from './delayed-upstream.ts';
+export { type ForwardedRequest, forward, forwardAnswer, sendUnreachable } from './forwarding.ts';
 export { plainUpstream } from './plain-upstream.ts';
 export type { Selection } from './selection.ts';
 export { type AnswerTimes, TimedUpstream } from './timed-upstream.ts';

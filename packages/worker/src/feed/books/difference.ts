@@ -54,19 +54,19 @@ export interface ListedObject {
  * Compares the index with a complete metadata list as of `version`: deletes what is gone, and returns the uids whose
  * newer state has to be fetched because a subscription shows their slot.
  *
- * @param isRewound the API server has gone back: no watch will tell what is gone.
+ * @param isRestored the API server has gone back: no watch will tell what is gone.
  */
 export function compareWithList(
   state: FeedState,
   seen: ReadonlyMap<string, ListedObject>,
   version: ResourceVersion,
-  isRewound: boolean,
+  isRestored: boolean,
 ): Map<string, { readonly namespace: string; readonly name: string }> {
   for (const [uid, entry] of state.index.entries()) {
     if (seen.has(uid) || isNewer(entry.version, version)) continue;
     for (const subscription of state.subscriptions) {
       // What was deleted since the watch stalled concerns it, too, if that was before its first load.
-      const mayHold = isNewer(subscription.resumedUntil, state.position) || (isRewound && subscription.resumed);
+      const mayHold = isNewer(subscription.resumedUntil, state.position) || (isRestored && subscription.resumed);
       if ((!mayHold && !state.index.isSent(entry, subscription.mark)) || state.isQuiet(subscription, entry.slot))
         continue;
       state.sendDeletion(subscription, { uid, namespace: entry.namespace, name: entry.name });
@@ -126,7 +126,7 @@ function startOver(state: FeedState, version: ResourceVersion): void {
  * The API server's data is an older state than what was seen, because a backup of etcd was restored: what is newer than
  * `version` never happened, and each object may differ under a version that was seen before. A comparison follows.
  */
-export function rewind(state: FeedState, version: ResourceVersion): void {
+export function followRestore(state: FeedState, version: ResourceVersion): void {
   // What a resumed exporter holds cannot be learned from any list.
   closeUnknown(state);
   for (const subscription of state.subscriptions) {

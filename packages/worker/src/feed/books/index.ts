@@ -4,7 +4,7 @@ export {
   completeRelist,
   type ListedObject,
   resumeExporter,
-  rewind,
+  followRestore,
 } from './difference.ts';
 export { applyEvent } from './events.ts';
 export { abandonLoad, beginLoad, completeLoad, type LoadCoverage, offerItem } from './load.ts';

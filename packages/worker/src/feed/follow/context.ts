@@ -6,7 +6,7 @@ import type { FeedKey, KindCatalog, Upstream } from '../../upstream/index.ts';
 import type { FrameCodec, FrameView, ObjectKind } from '../../wire/index.ts';
 import type { FilterDecision } from '../books/index.ts';
 import type { DataPlaneMetrics } from './data-plane-metrics.ts';
-import type { History } from './history.ts';
+import type { Restores } from './restores.ts';
 
 /** What all feeds of a worker share. */
 export interface FeedContext {
@@ -17,7 +17,7 @@ export interface FeedContext {
   readonly random: () => number;
   readonly metrics: Partial<DataPlaneMetrics> | undefined;
   /** Whether the API server has gone back to older data. */
-  readonly history: History;
+  readonly restores: Restores;
   /** Bounds relists that run at the same time; those of kinds that are broken, and may hang, have a bound of their own. */
   readonly relists: Semaphore;
   readonly brokenRelists: Semaphore;

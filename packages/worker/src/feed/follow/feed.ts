@@ -164,8 +164,8 @@ export class Feed {
     return this.#watch.openings;
   }
 
-  checkHistory(): void {
-    this.#watch.checkHistory();
+  checkForRestore(): void {
+    this.#watch.checkForRestore();
   }
 
   /** Compares the watch with what the API server says now. */
@@ -321,7 +321,7 @@ export class Feed {
     return !isNewer(version, (await this.reader.position(signal)).version);
   }
 
-  rewound(): void {
+  restored(): void {
     this.#proven = undefined;
   }
 
@@ -363,7 +363,7 @@ export class Feed {
       this.#proven = await proveFeed(this, clock, proofs, signal);
     } catch (error) {
       // Asked until there is an answer: whether it stays so decides whether moves wait for it.
-      if (error instanceof UpstreamFailure && !this.trouble.has('question')) this.checkHistory();
+      if (error instanceof UpstreamFailure && !this.trouble.has('question')) this.checkForRestore();
       throw error;
     }
     return this.#proven;

@@ -50,7 +50,7 @@ export interface LoadedFeed {
   /** How often its watch was opened again. */
   readonly openings: number;
   /** Asks whether the API server has gone back. */
-  checkHistory(): void;
+  checkForRestore(): void;
   readonly trouble: FeedTrouble;
 }
 
@@ -149,7 +149,7 @@ export class FeedLoader {
           : await this.#loadEach(state, coverage, known, either);
       completeLoad(state, coverage, version);
       // No caller has asked about the first watch; and a caller that asked about a later one did not know what was loading.
-      if (isFirst || this.#feed.openings !== openings) this.#feed.checkHistory();
+      if (isFirst || this.#feed.openings !== openings) this.#feed.checkForRestore();
       this.#backoff.reset();
       trouble.worked('load');
     } catch (error) {

@@ -2,7 +2,7 @@ import type { Clock, Semaphore } from '@shard-controller/shared/runtime';
 import type { CollectionReader } from '../../upstream/index.ts';
 import { isNewer } from '../../wire/index.ts';
 import type { FeedState } from '../books/index.ts';
-import { type PresentPosition, readPresent } from './history.ts';
+import { type PresentPosition, readPresent } from './restores.ts';
 
 const POLL_MS = 10;
 /** How long a watch has to be quiet after a consistent read before it counts as drained. ms. */
@@ -60,6 +60,6 @@ export async function proveFeed(
 
 async function readNow(feed: ProvableFeed, reads: Semaphore, signal: AbortSignal): Promise<PresentPosition> {
   const present = await reads.run(() => readPresent(feed, signal));
-  if (present.isRewound) throw new Error(`it has yet to follow the API server back to position ${present.version}`);
+  if (present.isRestored) throw new Error(`it has yet to follow the API server back to position ${present.version}`);
   return present;
 }

@@ -7,7 +7,7 @@ import {
   completeRelist,
   type FeedState,
   type ListedObject,
-  rewind,
+  followRestore,
 } from '../books/index.ts';
 
 /** Up to this many objects that differ are fetched one by one; beyond, one list of whole objects is cheaper. */
@@ -18,16 +18,16 @@ const PARALLEL_GETS = 8;
  * Brings a feed whose watch cannot be resumed to the present: compares the metadata of all objects with the index,
  * fetches only what differs, and writes the difference, deletions first. Its watch then continues from there.
  *
- * @param how.mayHaveGoneBack another feed has found the API server's data to be older than before.
- * @param how.onRewound called when `version` was followed back from `lost`.
+ * @param how.mayBeRestored another feed has found the API server's data to be older than before.
+ * @param how.onRestored called when `version` was followed back from `lost`.
  */
 export async function relist(
   state: FeedState,
   reader: CollectionReader,
   signal: AbortSignal,
   how: {
-    readonly mayHaveGoneBack: boolean;
-    readonly onRewound: (lost: ResourceVersion, version: ResourceVersion) => void;
+    readonly mayBeRestored: boolean;
+    readonly onRestored: (lost: ResourceVersion, version: ResourceVersion) => void;
   },
 ): Promise<void> {
   const seen = new Map<string, ListedObject>();
@@ -38,14 +38,14 @@ export async function relist(
   };
   const { highWatermark } = state;
   const version = await reader.metadata(signal, note, slots);
-  // A consistent read that is older than what was there before it: see history.ts.
-  const isRewound = how.mayHaveGoneBack || isBehind(version, highWatermark);
-  if (isRewound) {
-    rewind(state, version);
-    how.onRewound(highWatermark, version);
+  // A consistent read that is older than what was there before it: see restores.ts.
+  const isRestored = how.mayBeRestored || isBehind(version, highWatermark);
+  if (isRestored) {
+    followRestore(state, version);
+    how.onRestored(highWatermark, version);
   }
   state.skip(version);
-  const stale = compareWithList(state, seen, version, isRewound);
+  const stale = compareWithList(state, seen, version, isRestored);
   state.flush();
   const framed = new FrameView();
   let countedFrom = version;

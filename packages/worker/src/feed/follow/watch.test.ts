@@ -281,7 +281,7 @@ test('a comparison counts from its question: one that gets no answer keeps no ot
   const { api, feed } = await newRig('a');
   const before = feed.comparedAt;
   api.next((_, query) => (query.get('limit') === '1' ? status(500, 'Broken') : undefined));
-  feed.checkHistory();
+  feed.checkForRestore();
   expect(feed.comparedAt).toBeGreaterThan(before);
 });
 
@@ -291,7 +291,7 @@ test('a question that is refused is a trouble of the kind, although its watch go
     api.next((_, query) => (query.get('limit') === '1' ? status(code, 'Refused') : undefined));
   refuse(500);
   refuse(403);
-  feed.checkHistory();
+  feed.checkForRestore();
   await until(() => feed.trouble.at(Infinity).length > 0);
   expect(feed.trouble.at(0)).toMatchObject([{ nature: 'refused' }]);
   expect([feed.connected, feed.trouble.problem]).toEqual([true, undefined]);

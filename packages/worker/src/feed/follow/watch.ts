@@ -12,7 +12,7 @@ import { FrameView, isNewer, readFrames } from '../../wire/index.ts';
 import { applyEvent, type FeedState } from '../books/index.ts';
 import type { FeedContext } from './context.ts';
 import { FeedFreshness } from './freshness.ts';
-import { askForPresent } from './history.ts';
+import { askForPresent } from './restores.ts';
 import type { FeedLoader } from './loader.ts';
 import type { Outage } from './outage.ts';
 import type { FeedPushdown } from './pushdown.ts';
@@ -43,7 +43,7 @@ export interface WatchedFeed {
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void;
   /** The API server has gone back: what was proved no longer exists. */
-  rewound(): void;
+  restored(): void;
 }
 
 /**
@@ -73,7 +73,7 @@ export class FeedWatch {
   /** A consistent read has proved that it has: a list may be newer again than what is lost by the time it comes. */
   #hasGoneBack = false;
   /** Returns of the API server to older data that this feed has followed. */
-  #returns: number;
+  #restores: number;
   /** The watch that takes the place of the open one, while it is being opened. */
   #successor: Promise<StreamResponse | undefined> | undefined;
   /** The scope has changed since the successor was asked for. */
@@ -86,7 +86,7 @@ export class FeedWatch {
     this.#loader = loader;
     this.#pushdown = pushdown;
     this.#backoff = backoff;
-    this.#returns = context.history.returns;
+    this.#restores = context.restores.count;
     this.lastFrameAt = context.clock.monotonic();
     this.#freshness = new FeedFreshness(this.lastFrameAt);
   }
@@ -95,11 +95,11 @@ export class FeedWatch {
   async follow(state: FeedState, first: StreamResponse, signal: AbortSignal): Promise<void> {
     this.#followed = { state, signal };
     let response: StreamResponse | undefined = first;
-    const { history } = this.#context;
+    const { restores } = this.#context;
     const lookBack = (): void => {
-      if (this.#returns !== history.returns) this.#doubt();
+      if (this.#restores !== restores.count) this.#doubt();
     };
-    signal.addEventListener('abort', history.onReturn(lookBack), { once: true });
+    signal.addEventListener('abort', restores.onRestore(lookBack), { once: true });
     lookBack();
     let coveredUntil: ResourceVersion | undefined;
     try {
@@ -224,21 +224,21 @@ export class FeedWatch {
     const response = await this.#feed.reader.watch(position, signal, scope.list(), isBrief);
     this.openings++;
     // Its consistent read also makes the server's cache of a quiet kind move on, and with it the bookmark of a brief watch.
-    this.checkHistory();
+    this.checkForRestore();
     return response;
   }
 
   /** Asks whether the API server has gone back. A question that has no answer yet is asked again. */
-  checkHistory(): void {
-    if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal, false);
+  checkForRestore(): void {
+    if (this.#followed !== undefined) void this.#askForRestore(this.#followed.signal, false);
   }
 
   /** Asks that, and whether the watch brings what other watches bring. */
   compare(): void {
-    if (this.#followed !== undefined) void this.#askForHistory(this.#followed.signal, true);
+    if (this.#followed !== undefined) void this.#askForRestore(this.#followed.signal, true);
   }
 
-  async #askForHistory(signal: AbortSignal, compares: boolean): Promise<void> {
+  async #askForRestore(signal: AbortSignal, compares: boolean): Promise<void> {
     const { clock, random } = this.#context;
     this.#historyCheck.abort();
     this.#historyCheck = new AbortController();
@@ -251,7 +251,7 @@ export class FeedWatch {
     const { state, trouble } = this.#feed;
     if (present === undefined || either.aborted || state === undefined) return;
     trouble.worked('question');
-    if (!present.isRewound) {
+    if (!present.isRestored) {
       // News of CRDs may be held back on purpose: what is missing of them proves nothing.
       const isPeeked = compares && !state.unsharded && this.#successor === undefined;
       const news = isPeeked ? await this.#peek(state, either) : undefined;
@@ -283,10 +283,10 @@ export class FeedWatch {
 
   /** Something that was seen of this collection no longer exists: the API server has gone back. */
   noteReturn(): void {
-    const { history } = this.#context;
-    const known = this.#returns;
-    this.#returns = known === history.returns ? known + 1 : history.returns;
-    history.wentBack(known);
+    const { restores } = this.#context;
+    const known = this.#restores;
+    this.#restores = known === restores.count ? known + 1 : restores.count;
+    restores.noteRestore(known);
   }
 
   /** @param coveredUntil events up to here have come by the watch before. */
@@ -379,14 +379,14 @@ export class FeedWatch {
   }
 
   async #relist(state: FeedState, signal: AbortSignal): Promise<void> {
-    const { clock, history } = this.#context;
+    const { clock, restores } = this.#context;
     while (!signal.aborted) {
       try {
-        const mayHaveGoneBack = this.#hasGoneBack || this.#returns !== history.returns;
+        const mayBeRestored = this.#hasGoneBack || this.#restores !== restores.count;
         const compare = (): Promise<void> =>
           relist(state, this.#feed.reader, signal, {
-            mayHaveGoneBack,
-            onRewound: (lost, version) => this.#rewound(lost, version),
+            mayBeRestored,
+            onRestored: (lost, version) => this.#restored(lost, version),
           });
         const { relists, brokenRelists } = this.#context;
         const turns = this.#feed.outage === undefined ? relists : brokenRelists;
@@ -404,14 +404,14 @@ export class FeedWatch {
     }
   }
 
-  #rewound(lost: ResourceVersion, version: ResourceVersion): void {
+  #restored(lost: ResourceVersion, version: ResourceVersion): void {
     const { metrics, logger } = this.#context;
     metrics?.relist?.(this.#feed.resource, 'restored');
     logger.warn(
       { feed: this.#feed.name, lost, version },
       'the API server returned to an older state, as after the restore of an etcd backup: the exporter follows it',
     );
-    this.#feed.rewound();
+    this.#feed.restored();
     this.#hasGoneBack = false;
     // They know nothing of the return: a watch from a lost position is accepted, and deaf until that position is there
     // again; and an answer to the question is the one that has just been found.

@@ -4,7 +4,7 @@ import type { FeedKey } from '../../../upstream/collection-key.ts';
 import { KindCatalog } from '../../../upstream/kind-catalog.ts';
 import type { Upstream } from '../../../upstream/upstream.ts';
 import type { FeedContext } from '../context.ts';
-import { History } from '../history.ts';
+import { Restores } from '../restores.ts';
 
 /** All pods of the cluster, in protobuf. */
 export const PODS: FeedKey = {
@@ -27,7 +27,7 @@ export function testContext(upstream: Upstream, over: Partial<FeedContext> & Pic
     clock: systemClock,
     random: () => 0.5,
     metrics: undefined,
-    history: new History(),
+    restores: new Restores(),
     relists: new Semaphore(4),
     brokenRelists: new Semaphore(4),
     proofs: new Semaphore(4),

@@ -8,7 +8,7 @@ import { ScriptedApiServer } from '../../../upstream/testing/scripted-api-server
 import { SlotState, type Subscription } from '../../books/subscription.ts';
 import { WatchPeer } from '../../books/testing/watch-peer.ts';
 import { Feed } from '../feed.ts';
-import { History } from '../history.ts';
+import { Restores } from '../restores.ts';
 import { PODS, testContext } from './feed-context.ts';
 
 const SLOTS = 64;
@@ -38,7 +38,7 @@ export interface Rig {
 export function newFeed(
   api: ScriptedApiServer,
   resumeFrom?: string,
-  history = new History(),
+  restores = new Restores(),
   labelSelector = '',
 ): Omit<Rig, 'peer'> {
   let ahead = 0;
@@ -66,7 +66,7 @@ export function newFeed(
         reconnect: (_resource, cause) => counted.push(`reconnect ${cause}`),
         pushdown: () => {},
       },
-      history,
+      restores,
       roles: () => everything,
     }),
     resumeFrom,

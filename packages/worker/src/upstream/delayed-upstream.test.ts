@@ -1,17 +1,20 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { pacedUpstream } from './paced-upstream.ts';
+import { delayedUpstream } from './delayed-upstream.ts';
 
 const WATCH = { path: '/x', query: { watch: 'true' } };
 
-/** Reads what passes while `ms` is what the pace says. */
+/** Reads what passes while `ms` is what the delay says. */
 async function opened(query: Readonly<Record<string, string>> = WATCH.query) {
   const source = new PassThrough();
   const state = { pause: 0, asked: 0 };
-  const upstream = pacedUpstream({ stream: () => Promise.resolve({ status: 200, headers: {}, body: source }) }, () => {
-    state.asked++;
-    return state.pause;
-  });
+  const upstream = delayedUpstream(
+    { stream: () => Promise.resolve({ status: 200, headers: {}, body: source }) },
+    () => {
+      state.asked++;
+      return state.pause;
+    },
+  );
   const { body } = await upstream.stream({ ...WATCH, query });
   const passed: string[] = [];
   body.on('data', (chunk: Buffer) => passed.push(chunk.toString()));
@@ -23,7 +26,7 @@ async function opened(query: Readonly<Record<string, string>> = WATCH.query) {
   return { source, body, state, passed, closed };
 }
 
-describe('a paced watch', () => {
+describe('a delayed watch', () => {
   test('passes what comes at once while nothing is to be held back', async () => {
     const { source, passed } = await opened();
     source.write('a');

@@ -1,44 +1,44 @@
 import { ManualClock } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { Pacemaker } from './pacemaker.ts';
+import { PeriodicLoop } from './periodic-loop.ts';
 
-function paced() {
+function started() {
   const clock = new ManualClock();
   const start = clock.monotonic();
   const beats: number[] = [];
-  const pacemaker = new Pacemaker({
+  const loop = new PeriodicLoop({
     clock,
     intervalMs: () => 1000,
     minGapMs: 50,
     beat: () => void beats.push(clock.monotonic() - start),
   });
   const stop = new AbortController();
-  const done = pacemaker.run(stop.signal);
-  return { clock, beats, pacemaker, end: async () => (stop.abort(), await done) };
+  const done = loop.run(stop.signal);
+  return { clock, beats, loop, end: async () => (stop.abort(), await done) };
 }
 
-describe('the pacemaker', () => {
+describe('the loop', () => {
   it('beats every second without a reason', async () => {
-    const { clock, beats, end } = paced();
+    const { clock, beats, end } = started();
     await clock.advance(3500);
     expect(beats).toEqual([0, 1000, 2000, 3000]);
     await end();
   });
 
   it('beats at once when something changes, and a second after that', async () => {
-    const { clock, beats, pacemaker, end } = paced();
+    const { clock, beats, loop, end } = started();
     await clock.advance(300);
-    pacemaker.hurry();
+    loop.trigger();
     await clock.advance(1100);
     expect(beats).toEqual([0, 300, 1300]);
     await end();
   });
 
   it('lets a burst of changes share a beat and loses none', async () => {
-    const { clock, beats, pacemaker, end } = paced();
+    const { clock, beats, loop, end } = started();
     await clock.advance(300);
     for (let i = 0; i < 10; i++) {
-      pacemaker.hurry();
+      loop.trigger();
       await clock.advance(10);
     }
     await clock.advance(200);

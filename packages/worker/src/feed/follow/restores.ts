@@ -3,7 +3,7 @@ import { type CollectionPosition, type CollectionReader, pauseAfter } from '../.
 import { isBehind } from '../../wire/index.ts';
 import type { FeedState } from '../books/index.ts';
 
-/** A feed as far as its history is concerned. */
+/** A feed as far as this file reads it. */
 interface Follower {
   readonly reader: Pick<CollectionReader, 'position'>;
   readonly state: Pick<FeedState, 'highWatermark'> | undefined;
@@ -11,7 +11,7 @@ interface Follower {
 
 /** Where the collection stands, and whether the API server had shown something newer before. */
 export interface PresentPosition extends CollectionPosition {
-  readonly isRewound: boolean;
+  readonly isRestored: boolean;
 }
 
 /**
@@ -25,7 +25,7 @@ export async function readPresent({ reader, state }: Follower, signal: AbortSign
   // Before the question: what comes meanwhile may be newer than the answer.
   const seen = state?.highWatermark;
   const present = await reader.position(signal);
-  return { ...present, isRewound: seen !== undefined && isBehind(present.version, seen) };
+  return { ...present, isRestored: seen !== undefined && isBehind(present.version, seen) };
 }
 
 /**
@@ -51,27 +51,27 @@ export async function askForPresent(
 }
 
 /**
- * Returns of the API server to older data, shared by all feeds of a worker: the feed of a quiet kind could not find out by
+ * Restores of a backup under the API server, which take it back to older data; shared by all feeds of a worker: the feed of a quiet kind could not find out by
  * itself once other kinds' events have brought the server past its position again.
  */
-export class History {
+export class Restores {
   readonly #followers = new Set<() => void>();
-  #returns = 0;
+  #restores = 0;
 
-  get returns(): number {
-    return this.#returns;
+  get count(): number {
+    return this.#restores;
   }
 
   /** Calls back each time; returns the way to stop that. */
-  onReturn(follower: () => void): () => void {
+  onRestore(follower: () => void): () => void {
     this.#followers.add(follower);
     return () => void this.#followers.delete(follower);
   }
 
-  /** Notes that the API server has gone back, unless the finder, who knew of `known` returns, is not the first. */
-  wentBack(known: number): void {
-    if (known !== this.#returns) return;
-    this.#returns++;
+  /** Notes that the API server was restored, unless the finder, who knew of `known` restores, is not the first. */
+  noteRestore(known: number): void {
+    if (known !== this.#restores) return;
+    this.#restores++;
     for (const follower of this.#followers) follower();
   }
 }

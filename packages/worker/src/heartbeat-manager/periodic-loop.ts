@@ -1,6 +1,6 @@
 import type { Clock } from '@shard-controller/shared/runtime';
 
-export interface PacemakerOptions {
+export interface PeriodicLoopOptions {
   readonly clock: Clock;
   /** Time between two beats when nothing changes, ms; asked after each. */
   readonly intervalMs: () => number;
@@ -11,17 +11,17 @@ export interface PacemakerOptions {
 }
 
 /** Calls `beat` at a steady interval, and at once when something has changed. */
-export class Pacemaker {
-  readonly #options: PacemakerOptions;
+export class PeriodicLoop {
+  readonly #options: PeriodicLoopOptions;
   #changed = false;
   #wake: AbortController | undefined;
 
-  constructor(options: PacemakerOptions) {
+  constructor(options: PeriodicLoopOptions) {
     this.#options = options;
   }
 
   /** Something changed: beat as soon as the least gap allows. */
-  readonly hurry = (): void => {
+  readonly trigger = (): void => {
     this.#changed = true;
     this.#wake?.abort();
   };
@@ -34,11 +34,11 @@ export class Pacemaker {
       await beat();
       await clock.sleep(Math.max(0, minGapMs - (clock.monotonic() - at)), signal);
       const rest = intervalMs() - (clock.monotonic() - at);
-      if (!this.#changed && rest > 0) await this.#sleepUnlessHurried(rest, signal);
+      if (!this.#changed && rest > 0) await this.#sleepUnlessTriggered(rest, signal);
     }
   }
 
-  async #sleepUnlessHurried(ms: number, signal: AbortSignal): Promise<void> {
+  async #sleepUnlessTriggered(ms: number, signal: AbortSignal): Promise<void> {
     const wake = new AbortController();
     this.#wake = wake;
     await this.#options.clock.sleep(ms, AbortSignal.any([signal, wake.signal]));

@@ -2,7 +2,7 @@ import { PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
 import { resumeExporter } from '../books/difference.ts';
-import { History } from './history.ts';
+import { Restores } from './restores.ts';
 import { everything, loseWatch, newFeed, newRig, type Rig, rigOf, stopFeeds, until } from './testing/feed-rig.ts';
 
 afterEach(stopFeeds);
@@ -113,19 +113,19 @@ describe('a feed whose API server went back to an older state', () => {
 });
 
 test('what one feed has found out makes all others compare, however new their own lists look', async () => {
-  const history = new History();
+  const restores = new Restores();
   const found = new ScriptedApiServer();
   const quiet = new ScriptedApiServer();
   for (const api of [found, quiet]) api.change('ADDED', 'a');
-  const restores = [found, quiet].map((api) => api.backup());
-  const [first, second] = await Promise.all([found, quiet].map((api) => rigOf(newFeed(api, undefined, history))));
+  const backups = [found, quiet].map((api) => api.backup());
+  const [first, second] = await Promise.all([found, quiet].map((api) => rigOf(newFeed(api, undefined, restores))));
   if (first === undefined || second === undefined) throw new Error('two rigs');
   found.change('MODIFIED', 'a');
   // The same version in both histories, and the same object.
   quiet.change('MODIFIED', 'a');
   await until(() => first.peer.store.get('a') === '102' && second.peer.store.get('a') === '102');
   second.peer.log.length = 0;
-  for (const restore of restores) restore();
+  for (const restore of backups) restore();
   quiet.change('MODIFIED', 'a');
   await until(() => first.peer.store.get('a') === '101');
   await until(() => second.peer.log.includes('MODIFIED a@102'));

@@ -27,16 +27,16 @@ const RESPONSE_HEADERS = [
 ] as const;
 
 /** A request that is forwarded unchanged, its target checked and rewritten. */
-export interface PassedRequest {
+export interface ForwardedRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
 }
 
 /** Forwards one request with the worker's credentials and streams the answer back untouched. */
-export async function passThrough(
+export async function forward(
   upstream: Upstream,
-  passed: PassedRequest,
+  passed: ForwardedRequest,
   request: IncomingMessage,
   response: ServerResponse,
   clock: Clock,
@@ -60,11 +60,11 @@ export async function passThrough(
     if (!signal.aborted) sendUnreachable(response, error);
     return;
   }
-  await relay(answer, response);
+  await forwardAnswer(answer, response);
 }
 
 /** Hands an answer of the API server on as it is. */
-export async function relay(answer: StreamResponse, response: ServerResponse): Promise<void> {
+export async function forwardAnswer(answer: StreamResponse, response: ServerResponse): Promise<void> {
   const out: Record<string, string | string[]> = {};
   for (const name of RESPONSE_HEADERS) {
     const value = answer.headers[name];
