@@ -160,7 +160,7 @@ const shardConfig = group(
       .regex(/^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/)
       .default('cluster-metrics')
       .describe('Its name, and how the worker pods begin.'),
-    labels: texts('Its labels.'),
+    labels: texts('Its labels, and those of everything that the manager makes for it.'),
     annotations: texts('Its annotations.'),
     keep: flag(
       false,

@@ -25,6 +25,8 @@ export class OwnedObjects {
   readonly #options: OwnedObjectsOptions;
   /** What was applied last, by object. */
   readonly #applied = new Map<string, string>();
+  /** On every object, besides its own. */
+  #labels: Readonly<Record<string, string>> = {};
   /** uid of each object that is known to be the ShardConfig's own: nothing else is written. */
   readonly #own = new Map<string, string>();
 
@@ -48,6 +50,12 @@ export class OwnedObjects {
   /** All objects are compared with the cluster again. */
   forgetAll(): void {
     this.#applied.clear();
+  }
+
+  /** Labels for every object from now on; where they have changed, all are written again. */
+  setLabels(labels: Readonly<Record<string, string>>): void {
+    if (JSON.stringify(labels) !== JSON.stringify(this.#labels)) this.forgetAll();
+    this.#labels = labels;
   }
 
   /** The object was seen and names this ShardConfig as its own. */
@@ -78,10 +86,17 @@ export class OwnedObjects {
     const { client, leads: maySend } = this.#options;
     const key = objectKey(object);
     const uid = this.#own.get(key) ?? (await this.#ownUid(object, signal));
-    const known = uid === undefined ? object : { ...object, metadata: { ...object.metadata, uid } };
+    const labels = { ...this.#labels, ...object.metadata?.labels };
+    const metadata = { ...object.metadata, labels, ...(uid === undefined ? {} : { uid }) };
     try {
       const force = uid !== undefined;
-      const written = await client.apply<T>({ object: known, fieldManager: FIELD_MANAGER, force, signal, maySend });
+      const written = await client.apply<T>({
+        object: { ...object, metadata },
+        fieldManager: FIELD_MANAGER,
+        force,
+        signal,
+        maySend,
+      });
       const now = written.metadata?.uid;
       if (now !== undefined) this.#own.set(key, now);
       this.#applied.set(key, content);

@@ -97,6 +97,7 @@ async function effectsOf(over: Partial<ReconcileInput>, { present = {}, leads = 
   });
   const input: ReconcileInput = {
     spec,
+    labels: {},
     head,
     desired: desired(model.state),
     revision,

@@ -5,7 +5,7 @@ import type { Logger } from '@shard-controller/shared/observability';
 import { SURGE } from '../aggregate/index.ts';
 import type { WorkerSettings } from '../config/index.ts';
 import type { Desired } from '../decision/index.ts';
-import { type ConfigIdentity, type PodRole, statefulSetName } from '../naming/index.ts';
+import { type ConfigIdentity, type PodRole, statefulSetName, userLabels } from '../naming/index.ts';
 import type { WorkerPod } from '../observation/index.ts';
 import type { AssignmentPublisher } from './assignments.ts';
 import { type EffectProblem, EffectRound } from './effect-round.ts';
@@ -36,6 +36,8 @@ export interface ObservedObjects {
 export interface ReconcileInput extends ObservedObjects {
   /** Undefined while no valid form of it is known: then pods are made from the template that the StatefulSets have. */
   readonly spec: ShardConfigSpec | undefined;
+  /** Labels of the ShardConfig: those of its user are on everything that is made for it. */
+  readonly labels: Readonly<Record<string, string>>;
   /** How far the state goes in the log. */
   readonly head: Pick<Assignment, 'generation' | 'epoch'>;
   readonly desired: Desired;
@@ -74,6 +76,7 @@ export class Reconciler {
   async reconcile(input: ReconcileInput, signal: AbortSignal): Promise<ReconcileOutcome> {
     const { config, leads, publisher } = this.#options;
     if (isSuperseded(input, config)) return { settled: false, superseded: true, problems: [] };
+    this.#objects.setLabels(userLabels(input.labels));
     if (input.resync) {
       this.#objects.forgetAll();
       publisher.forget();

@@ -7,6 +7,7 @@ export {
   RETRIED_ANNOTATION,
   REVISION_LABEL,
   selectorText,
+  userLabels,
   workerLabels,
   workerSelector,
 } from './labels.ts';

@@ -33,6 +33,21 @@ export function configLabels(config: string): Record<string, string> {
   };
 }
 
+/** Prefixes of labels that tools set on a ShardConfig about itself, and that we set on what is made for it. */
+const TOOL_PREFIXES = [
+  'shard.io/',
+  'app.kubernetes.io/',
+  'helm.sh/',
+  'kustomize.toolkit.fluxcd.io/',
+  'argocd.argoproj.io/',
+];
+
+/** The labels of a ShardConfig that belong on everything that is made for it, such as a team or a cost centre. */
+export function userLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
+  const own = Object.entries(labels).filter(([key]) => TOOL_PREFIXES.every((prefix) => !key.startsWith(prefix)));
+  return Object.fromEntries(own);
+}
+
 /** Labels of a worker pod, without its revision. */
 export function workerLabels(config: string, replica: PodRole): Record<string, string> {
   return {

@@ -87,9 +87,11 @@ export class EffectsLoop {
     const { clock, reconciler, spec, observed, resyncIntervalMs } = this.#options;
     const resync = clock.monotonic() >= this.#resyncAt;
     if (!resync && !woken && this.#settled && state === this.#applied) return;
+    const config = spec();
     const outcome = await reconciler.reconcile(
       {
-        spec: spec()?.spec,
+        spec: config?.spec,
+        labels: config?.metadata.labels ?? {},
         head: { generation: state.generation, epoch: state.sequence },
         desired: desired(state),
         revision: state.revision,
