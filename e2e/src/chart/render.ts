@@ -33,7 +33,7 @@ export interface RenderOptions {
 }
 
 /** Helm refused to render. The message is its own. */
-class HelmError extends Error {
+export class HelmError extends Error {
   override readonly name = 'HelmError';
   readonly code = 'SC_HELM';
 }
@@ -70,7 +70,7 @@ export async function render(options: RenderOptions): Promise<readonly Manifest[
 }
 
 /** Helm reads YAML 1.1; what the chart renders means the same in 1.2, or the parse fails here. */
-function parseManifests(yaml: string): readonly Manifest[] {
+export function parseManifests(yaml: string): readonly Manifest[] {
   return parseAllDocuments(yaml).flatMap((document) => {
     const [error] = document.errors;
     if (error !== undefined) throw error;

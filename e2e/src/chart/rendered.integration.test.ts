@@ -135,7 +135,7 @@ describe('pods', () => {
   test('have no fixed user where the platform is OpenShift, said or found', async () => {
     const fixed = async (values: Values, apiVersions: readonly string[] = []): Promise<string> => {
       const manifests = await rendered(values, { apiVersions });
-      const users = manifests.flatMap((manifest) => podTemplateOf(manifest)?.spec.securityContext?.['runAsUser'] ?? []);
+      const users = manifests.flatMap((manifest) => podTemplateOf(manifest)?.spec.securityContext?.runAsUser ?? []);
       const { WORKER_FIXED_USER } = environmentOf(one(manifests, 'Deployment', 'shard-controller-manager'));
       return `${[...new Set(users)].map(String).join()} ${WORKER_FIXED_USER}`;
     };

@@ -3,7 +3,6 @@ export { type Cluster, startCluster } from './cluster.ts';
 export {
   findProgram,
   KUBE_STATE_METRICS_IMAGE,
-  MANAGER_IMAGE,
   productImages,
   WORKER_IMAGE,
 } from './process-node/index.ts';

@@ -4,11 +4,12 @@ import { type KubernetesClient, KubernetesError, resourcePath } from '@shard-con
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { install } from './install.ts';
-import { MANAGER_ACCOUNT, WORKER_ACCOUNT } from './manager.ts';
 import { REFERENCE_PORTS, referenceExporterPod } from './reference-exporter.ts';
-import { exportedKindsRules } from './rights.ts';
+import { chartRights } from './rights.ts';
 
 const NAMESPACE = 'monitoring';
+const MANAGER_ACCOUNT = 'shard-controller-manager';
+const WORKER_ACCOUNT = 'shard-controller-worker';
 
 let cluster: Cluster;
 
@@ -46,7 +47,8 @@ describe("a worker's account", () => {
   it('may list everything that the exporter shows, and change none of it', async () => {
     const client = await clientOf(WORKER_ACCOUNT);
     const groups = await cluster.admin.get<GroupList>('/apis');
-    for (const { apiGroups, resources } of exportedKindsRules()) {
+    const { exported } = await chartRights(NAMESPACE);
+    for (const { apiGroups, resources } of exported) {
       const [group = ''] = apiGroups;
       const version = group === '' ? 'v1' : versionOf(groups, group);
       for (const resource of resources) {

@@ -1,39 +1,19 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type KubernetesClient, resourcePath } from '@shard-controller/shared/kubernetes';
-import { parseAllDocuments } from 'yaml';
-import { z } from 'zod';
 import { untilWell } from '@shard-controller/shared/testing';
-import { MANAGER_ACCOUNT, managerDeployment, type ManagerOptions, WORKER_ACCOUNT } from './manager.ts';
-import { clusterRights, type Manifest, namespaceObject, namespaceRights, serviceAccount } from './objects.ts';
-import { REFERENCE_ACCOUNT } from './reference-exporter.ts';
-import { exportedKindsRules, managerRules, type ResourceGroup, workerRules } from './rights.ts';
+import { z } from 'zod';
+import { type Manifest, render } from '../chart/render.ts';
+import { chartValues, RELEASE } from './chart-values.ts';
+import { referenceAccount } from './reference-exporter.ts';
+import { chartRights, exporterRole, type ResourceGroup } from './rights.ts';
 
 const FIELD_MANAGER = 'shard-controller-install';
-const CRDS = join(import.meta.dirname, '..', '..', '..', 'crds');
+const RBAC = 'rbac.authorization.k8s.io';
 
-export interface InstallOptions extends ManagerOptions {
+export interface InstallOptions {
+  readonly namespace: string;
+  readonly natsUrl: string;
   /** Kinds that the fleet exports besides kube-state-metrics' defaults. */
   readonly customResources?: readonly ResourceGroup[];
-  /** Without it, everything but the managers themselves. Default true. */
-  readonly manager?: boolean;
-}
-
-/** All objects of an installation except the CustomResourceDefinitions, in the order in which they can be applied. */
-function installation(options: InstallOptions): readonly Manifest[] {
-  const { namespace } = options;
-  const exported = exportedKindsRules(options.customResources);
-  return [
-    namespaceObject(namespace),
-    serviceAccount(namespace, MANAGER_ACCOUNT),
-    ...namespaceRights(namespace, MANAGER_ACCOUNT, managerRules),
-    serviceAccount(namespace, WORKER_ACCOUNT),
-    ...namespaceRights(namespace, WORKER_ACCOUNT, workerRules),
-    ...clusterRights(namespace, WORKER_ACCOUNT, exported),
-    serviceAccount(namespace, REFERENCE_ACCOUNT),
-    ...clusterRights(namespace, REFERENCE_ACCOUNT, exported),
-    ...(options.manager === false ? [] : [managerDeployment(options)]),
-  ];
 }
 
 /** Lets the workers read what is exported, less the resource `taken`. */
@@ -42,33 +22,46 @@ export async function grantKinds(
   { namespace, customResources }: Pick<InstallOptions, 'namespace' | 'customResources'>,
   taken?: string,
 ): Promise<void> {
-  for (const object of clusterRights(namespace, WORKER_ACCOUNT, exportedKindsRules(customResources, taken))) {
-    await client.apply({ object, fieldManager: FIELD_MANAGER, force: true });
-  }
+  const { exported: rules } = await chartRights(namespace, customResources, taken);
+  const role = { group: RBAC, version: 'v1', resource: 'clusterroles', name: exporterRole(namespace) };
+  await client.patch(resourcePath(role), { rules });
 }
 
 /**
- * Applies everything that a fleet needs: definitions, namespace, accounts with the rights that they need and no others,
- * and the managers. Idempotent. Does not wait for the managers.
+ * Applies what the chart renders for a cluster of process nodes, into a namespace that takes only pods of the restricted
+ * profile, and the account of the reference exporter. Idempotent. Does not wait for the managers.
  */
 export async function install(client: KubernetesClient, options: InstallOptions): Promise<void> {
-  await installDefinitions(client);
-  for (const object of installation(options)) {
-    await client.apply({ object, fieldManager: FIELD_MANAGER, force: true });
-  }
+  const { namespace } = options;
+  const apply = (object: Manifest): Promise<unknown> =>
+    client.apply({ object, fieldManager: FIELD_MANAGER, force: true });
+  const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } });
+  const manifests = await rendered(options);
+  await define(client, manifests);
+  const others = manifests.filter((object) => !isDefinition(object));
+  const { exported } = await chartRights(namespace, options.customResources);
+  for (const object of [...others, ...referenceAccount(namespace, exported)]) await apply(object);
 }
 
-/** Applies `crds/*.yaml` and waits until the API server serves the kinds. */
+/** Applies the definitions of the chart alone. */
 export async function installDefinitions(client: KubernetesClient): Promise<void> {
-  const definitions = readDefinitions();
+  await define(client, await rendered({ namespace: 'default', natsUrl: 'nats://nats:4222' }));
+}
+
+const rendered = (options: InstallOptions): Promise<readonly Manifest[]> =>
+  render({ namespace: options.namespace, release: RELEASE, values: chartValues(options), hooks: false });
+
+const isDefinition = ({ kind }: Manifest): boolean => kind === 'CustomResourceDefinition';
+
+/** Applies definitions and waits until the API server serves their kinds. */
+async function define(client: KubernetesClient, manifests: readonly Manifest[]): Promise<void> {
+  const definitions = manifests.filter(isDefinition);
   await Promise.all(definitions.map((object) => client.apply({ object, fieldManager: FIELD_MANAGER, force: true })));
-  await Promise.all(definitions.map(({ metadata }) => established(client, metadata.name)));
+  await Promise.all(definitions.map(({ metadata }) => established(client, metadata?.name ?? '')));
 }
 
 const definitionSchema = z.looseObject({
-  apiVersion: z.string(),
-  kind: z.literal('CustomResourceDefinition'),
-  metadata: z.looseObject({ name: z.string() }),
   status: z
     .looseObject({
       conditions: z
@@ -78,13 +71,7 @@ const definitionSchema = z.looseObject({
     .optional(),
 });
 
-function readDefinitions(): readonly z.infer<typeof definitionSchema>[] {
-  return readdirSync(CRDS)
-    .filter((name) => name.endsWith('.yaml'))
-    .flatMap((name) => parseAllDocuments(readFileSync(join(CRDS, name), 'utf8')))
-    .map((document) => definitionSchema.parse(document.toJS()));
-}
-
+/** Waits until the API server serves the kind. */
 async function established(client: KubernetesClient, name: string): Promise<void> {
   const path = resourcePath({
     group: 'apiextensions.k8s.io',

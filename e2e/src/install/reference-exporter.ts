@@ -1,7 +1,10 @@
 import { KUBE_STATE_METRICS_IMAGE } from '../cluster/index.ts';
-import { type Manifest, TOKEN_FOLDER, tokenVolume } from './objects.ts';
+import type { Manifest } from '../chart/render.ts';
+import type { PolicyRule } from './rights.ts';
 
-export const REFERENCE_ACCOUNT = 'kube-state-metrics-reference';
+const TOKEN_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+const REFERENCE_ACCOUNT = 'kube-state-metrics-reference';
 
 /** Where the reference serves its metrics and its own telemetry. */
 export const REFERENCE_PORTS = { metrics: 8080, telemetry: 8081 } as const;
@@ -33,6 +36,7 @@ export function referenceExporterPod(
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       terminationGracePeriodSeconds: 5,
+      securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
       containers: [
         {
           name: 'kube-state-metrics',
@@ -43,10 +47,52 @@ export function referenceExporterPod(
             { name: 'telemetry', containerPort: REFERENCE_PORTS.telemetry },
           ],
           readinessProbe: { httpGet: { path: '/healthz', port: 'http-metrics' }, periodSeconds: 1 },
+          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
           volumeMounts: [{ name: 'api-access', mountPath: TOKEN_FOLDER, readOnly: true }],
         },
       ],
       volumes: [tokenVolume('api-access')],
+    },
+  };
+}
+
+/** The account of the reference, which keeps what it may read when a worker loses some of it. */
+export function referenceAccount(namespace: string, rules: readonly PolicyRule[]): readonly Manifest[] {
+  const group = 'rbac.authorization.k8s.io';
+  const name = `${namespace}:${REFERENCE_ACCOUNT}`;
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: REFERENCE_ACCOUNT, namespace },
+      automountServiceAccountToken: false,
+    },
+    {
+      apiVersion: `${group}/v1`,
+      kind: 'ClusterRole',
+      metadata: { name },
+      rules,
+    },
+    {
+      apiVersion: `${group}/v1`,
+      kind: 'ClusterRoleBinding',
+      metadata: { name },
+      roleRef: { apiGroup: group, kind: 'ClusterRole', name },
+      subjects: [{ kind: 'ServiceAccount', name: REFERENCE_ACCOUNT, namespace }],
+    },
+  ];
+}
+
+/** What Kubernetes would mount by itself, as a volume that a pod mounts only where it wants. */
+function tokenVolume(name: string): Readonly<Record<string, unknown>> {
+  return {
+    name,
+    projected: {
+      sources: [
+        { serviceAccountToken: { path: 'token', expirationSeconds: 3600 } },
+        { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+        { downwardAPI: { items: [{ path: 'namespace', fieldRef: { fieldPath: 'metadata.namespace' } }] } },
+      ],
     },
   };
 }

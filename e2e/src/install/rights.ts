@@ -1,9 +1,17 @@
+import { z } from 'zod';
+import { type Manifest, render } from '../chart/render.ts';
+import { chartValues, RELEASE } from './chart-values.ts';
+
+const ruleSchema = z.object({
+  apiGroups: z.array(z.string()),
+  resources: z.array(z.string()),
+  resourceNames: z.array(z.string()).optional(),
+  verbs: z.array(z.string()),
+});
+const roleSchema = z.looseObject({ rules: z.array(ruleSchema) });
+
 /** One rule of a Role or ClusterRole. */
-export interface PolicyRule {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly verbs: readonly string[];
-}
+export type PolicyRule = Readonly<z.infer<typeof ruleSchema>>;
 
 /** Kinds beyond the exporter's defaults that a fleet exports, by API group. */
 export interface ResourceGroup {
@@ -11,89 +19,44 @@ export interface ResourceGroup {
   readonly resources: readonly string[];
 }
 
-const READ = ['get', 'list', 'watch'];
-
-/** What kube-state-metrics exports when nothing is said (its pkg/options/resource.go), by API group. */
-const DEFAULT_KINDS: readonly ResourceGroup[] = [
-  {
-    group: '',
-    resources: [
-      'configmaps',
-      'limitranges',
-      'namespaces',
-      'nodes',
-      'persistentvolumeclaims',
-      'persistentvolumes',
-      'pods',
-      'replicationcontrollers',
-      'resourcequotas',
-      'secrets',
-      'services',
-    ],
-  },
-  {
-    group: 'admissionregistration.k8s.io',
-    resources: [
-      'mutatingadmissionpolicies',
-      'mutatingadmissionpolicybindings',
-      'mutatingwebhookconfigurations',
-      'validatingadmissionpolicies',
-      'validatingadmissionpolicybindings',
-      'validatingwebhookconfigurations',
-    ],
-  },
-  { group: 'apps', resources: ['daemonsets', 'deployments', 'replicasets', 'statefulsets'] },
-  { group: 'autoscaling', resources: ['horizontalpodautoscalers'] },
-  { group: 'batch', resources: ['cronjobs', 'jobs'] },
-  { group: 'certificates.k8s.io', resources: ['certificatesigningrequests'] },
-  { group: 'coordination.k8s.io', resources: ['leases'] },
-  { group: 'discovery.k8s.io', resources: ['endpointslices'] },
-  { group: 'networking.k8s.io', resources: ['ingresses', 'networkpolicies'] },
-  { group: 'policy', resources: ['poddisruptionbudgets'] },
-  { group: 'storage.k8s.io', resources: ['storageclasses', 'volumeattachments'] },
-];
-
-/** Custom-resource-state finds its kinds by reading all definitions. */
-const DEFINITIONS: ResourceGroup = { group: 'apiextensions.k8s.io', resources: ['customresourcedefinitions'] };
-
-/**
- * Cluster-wide reads of a worker, and of an exporter that talks to the API server itself.
- *
- * @param taken a resource that is left out.
- */
-export function exportedKindsRules(more: readonly ResourceGroup[] = [], taken?: string): readonly PolicyRule[] {
-  return [...DEFAULT_KINDS, DEFINITIONS, ...more]
-    .map(({ group, resources }) => ({
-      apiGroups: [group],
-      resources: resources.filter((resource) => resource !== taken),
-      verbs: READ,
-    }))
-    .filter(({ resources }) => resources.length > 0);
+/** What the chart grants. */
+export interface Rights {
+  /** To managers, in their namespace. */
+  readonly manager: readonly PolicyRule[];
+  /** To workers, in their namespace. */
+  readonly worker: readonly PolicyRule[];
+  /** To workers, cluster-wide: what they export. */
+  readonly exported: readonly PolicyRule[];
 }
 
 /**
- * What a worker may do in its own namespace: follow its ShardInstance and report in its status; see whether its
- * ShardConfig is still there when it ends.
+ * The permissions that an installation gives, for tests that install nothing else.
+ *
+ * @param taken a resource that is left out of what is exported
  */
-export const workerRules: readonly PolicyRule[] = [
-  { apiGroups: ['shard.io'], resources: ['shardconfigs'], verbs: ['get'] },
-  { apiGroups: ['shard.io'], resources: ['shardinstances'], verbs: READ },
-  { apiGroups: ['shard.io'], resources: ['shardinstances/status'], verbs: ['patch'] },
-];
+export async function chartRights(
+  namespace: string,
+  customResources?: readonly ResourceGroup[],
+  taken?: string,
+): Promise<Rights> {
+  const values = chartValues({ natsUrl: 'nats://127.0.0.1:4222', customResources });
+  const manifests = await render({ namespace, release: RELEASE, values, hooks: false });
+  const rules = (kind: string, name: string): readonly PolicyRule[] => rulesOf(manifests, kind, name);
+  const exported = rules('ClusterRole', exporterRole(namespace)).map((rule) => ({
+    ...rule,
+    resources: rule.resources.filter((resource) => resource !== taken),
+  }));
+  return {
+    manager: rules('Role', `${RELEASE}-manager`),
+    worker: rules('Role', `${RELEASE}-worker`),
+    exported: exported.filter(({ resources }) => resources.length > 0),
+  };
+}
 
-const WRITE = [...READ, 'create', 'update', 'patch', 'delete'];
+/** Name of the ClusterRole with what workers export. */
+export const exporterRole = (namespace: string): string => `${namespace}:${RELEASE}`;
 
-/** What a manager may do, all in its own namespace. */
-export const managerRules: readonly PolicyRule[] = [
-  { apiGroups: ['shard.io'], resources: ['shardconfigs'], verbs: READ },
-  { apiGroups: ['shard.io'], resources: ['shardconfigs/status'], verbs: ['get', 'update', 'patch'] },
-  { apiGroups: ['shard.io'], resources: ['shardinstances'], verbs: WRITE },
-  { apiGroups: ['apps'], resources: ['statefulsets'], verbs: WRITE },
-  { apiGroups: [''], resources: ['services'], verbs: WRITE },
-  { apiGroups: [''], resources: ['pods'], verbs: [...READ, 'delete'] },
-  { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: WRITE },
-  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: [...READ, 'create', 'update', 'patch'] },
-  { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
-  // Only an Event of its StatefulSet says why a pod was refused.
-  { apiGroups: [''], resources: ['events'], verbs: ['list'] },
-];
+function rulesOf(manifests: readonly Manifest[], kind: string, name: string): readonly PolicyRule[] {
+  const role = manifests.find((object) => object.kind === kind && object.metadata?.name === name);
+  return roleSchema.parse(role).rules;
+}

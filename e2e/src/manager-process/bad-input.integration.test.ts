@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { ASSIGNMENT_STREAM, assignmentSubject, eventSubject } from '@shard-controller/shared/contracts';
 import { elapse } from '@shard-controller/shared/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { managerRules } from '../install/rights.ts';
+import { chartRights } from '../install/rights.ts';
 import { ManagerFixture, NAMESPACE } from './manager-fixture.ts';
 
 const SPEC = { mode: 'Manual', shards: 2, minShards: 1, maxShards: 6 } as const;
@@ -126,9 +126,10 @@ describe('bad input to a manager', () => {
   it('a missing right is named in log and condition, and used as soon as it is granted', async () => {
     const user = 'almost-a-manager';
     const isServices = ({ resources }: { resources: readonly string[] }) => resources.includes('services');
+    const { manager: rules } = await chartRights('default');
     await fixture.grant(
       user,
-      managerRules.filter((rule) => !isServices(rule)),
+      rules.filter((rule) => !isServices(rule)),
     );
     const manager = await fixture.manager({ token: fixture.tokenOf(user) });
     await fixture.createConfig(config(), SPEC);
@@ -136,7 +137,7 @@ describe('bad input to a manager', () => {
     const remedy = /grant `get` on `services` in namespace default to user almost-a-manager/;
     expect((await condition(name, 'Degraded'))?.message).toMatch(remedy);
     await expect.poll(() => manager.output).toMatch(remedy);
-    await fixture.grant(`${user}-services`, managerRules.filter(isServices), user);
+    await fixture.grant(`${user}-services`, rules.filter(isServices), user);
     await fixture.settled(name, 2);
     await fixture.eventually(async () =>
       (await condition(name, 'Degraded'))?.status === 'False' ? undefined : 'still degraded',

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { PATIENCE_MS, untilWell } from '@shard-controller/shared/testing';
 import { CrdFixture } from '../api/crd-fixture.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
-import { managerRules, type PolicyRule } from '../install/rights.ts';
+import { chartRights, type PolicyRule } from '../install/rights.ts';
 import { type NatsServer, startNatsServer } from '../nats/index.ts';
 import { freePorts } from '../cluster/free-ports.ts';
 import { LocalProcess, type LocalProcessOptions } from '../worker-process/local-process.ts';
@@ -92,7 +92,7 @@ export class ManagerFixture {
     const crds = await CrdFixture.start();
     const nats = await startNatsServer();
     const fixture = new ManagerFixture(crds, nats, options.warmMs ?? 80);
-    await fixture.grant('shard-controller-manager', managerRules);
+    await fixture.grant('shard-controller-manager', (await chartRights(NAMESPACE)).manager);
     fixture.nodes.start();
     return fixture;
   }

@@ -25,7 +25,7 @@ import { PATIENCE_MS, untilWell } from '@shard-controller/shared/testing';
 import { CrdFixture } from '../api/crd-fixture.ts';
 import { resolveBinary } from '../cluster/binaries.ts';
 import type { StandaloneApiServer } from '../cluster/standalone-api-server.ts';
-import { exportedKindsRules, type PolicyRule, workerRules } from '../install/rights.ts';
+import { chartRights, type PolicyRule } from '../install/rights.ts';
 import { type NatsServer, startNatsServer } from '../nats/index.ts';
 import { freePorts } from '../cluster/free-ports.ts';
 import { LocalProcess } from './local-process.ts';
@@ -62,7 +62,8 @@ export class WorkerFixture {
     fixture.#proveReleases();
     await fixture.ensureAssignmentStream();
     await fixture.createConfig();
-    await fixture.grant('shard-controller-worker', [...exportedKindsRules(), ...workerRules]);
+    const { exported, worker } = await chartRights(NAMESPACE);
+    await fixture.grant('shard-controller-worker', [...exported, ...worker]);
     return fixture;
   }
 

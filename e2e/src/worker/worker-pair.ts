@@ -4,7 +4,7 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { waitUntil } from '@shard-controller/shared/testing';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { FaultyFront } from '../faults/faulty-front.ts';
-import { exportedKindsRules } from '../install/rights.ts';
+import { chartRights } from '../install/rights.ts';
 import { Churn, CUSTOM_GROUP, Workload } from '../workload/index.ts';
 import { type ApiAccess, clientOf, Exporter, kubeconfigOf, slots, WorkerRig } from './exporter-rig.ts';
 import { type SampleReport, SeriesSampler } from './series-sampler.ts';
@@ -193,7 +193,8 @@ export class WorkerPair {
 
   /** Lets the workers read everything that is exported, less `taken`. */
   async grant(taken?: string): Promise<void> {
-    const rules = exportedKindsRules([{ group: CUSTOM_GROUP, resources: ['widgets'] }], taken);
+    const kinds = [{ group: CUSTOM_GROUP, resources: ['widgets'] }];
+    const { exported: rules } = await chartRights('default', kinds, taken);
     await this.client.patch(`${ROLES}/workers`, { rules }, { contentType: 'application/merge-patch+json' });
   }
 
