@@ -4,7 +4,7 @@ import { Agent, request } from 'undici';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { untilWell } from '@shard-controller/shared/testing';
-import { type StandaloneApiServer, startApiServer } from '../cluster/standalone-api-server.ts';
+import { type ApiServerOptions, type StandaloneApiServer, startApiServer } from '../cluster/standalone-api-server.ts';
 import type { Fields, Kind } from './crd-rule-cases.ts';
 
 /** The files that are shipped. */
@@ -86,8 +86,8 @@ export class CrdFixture {
   readonly server: StandaloneApiServer;
   readonly #dispatcher: Agent;
 
-  static async start(): Promise<CrdFixture> {
-    const fixture = new CrdFixture(await startApiServer());
+  static async start(options: ApiServerOptions = {}): Promise<CrdFixture> {
+    const fixture = new CrdFixture(await startApiServer(options));
     try {
       for (const crd of readCrds()) await fixture.#establish(crd);
       return fixture;

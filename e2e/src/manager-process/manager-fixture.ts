@@ -88,8 +88,10 @@ export class ManagerFixture {
   #count = 0;
   #link: NatsLink | undefined;
 
-  static async start(options: { readonly warmMs?: number } = {}): Promise<ManagerFixture> {
-    const crds = await CrdFixture.start();
+  static async start(
+    options: { readonly warmMs?: number; readonly apiServerArgs?: readonly string[] } = {},
+  ): Promise<ManagerFixture> {
+    const crds = await CrdFixture.start({ extraArgs: options.apiServerArgs ?? [] });
     const nats = await startNatsServer();
     const fixture = new ManagerFixture(crds, nats, options.warmMs ?? 80);
     await fixture.grant('shard-controller-manager', (await chartRights(NAMESPACE)).manager);
