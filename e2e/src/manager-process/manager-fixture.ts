@@ -231,8 +231,9 @@ export class ManagerFixture {
     let seen: SeenConfig | undefined;
     await this.eventually(async () => {
       seen = await this.config(name);
-      const { desiredShards, readyShards, openMigrations } = seen.status;
-      const fits = desiredShards === shards && readyShards === shards && seen.status.shards === shards;
+      const { desiredShards, readyShards, openMigrations, observedGeneration } = seen.status;
+      const isOfSpec = observedGeneration === seen.metadata.generation;
+      const fits = isOfSpec && desiredShards === shards && readyShards === shards && seen.status.shards === shards;
       const condition = (type: string) => seen?.status.conditions?.find((one) => one.type === type);
       const isIdle = openMigrations === 0 && seen.status.updatedShards === shards;
       const isReady = condition('Ready')?.status === 'True';
