@@ -1,3 +1,4 @@
+import { isRecord } from '../runtime/index.ts';
 import { z } from 'zod';
 import { metadataSchema, resourceRequirements } from './fields.ts';
 import { KSM_SCALE_API_VERSION, KSM_SCALE_KIND } from './group.ts';
@@ -115,6 +116,3 @@ export function withoutZeros(raw: unknown): unknown {
 
 const nonZero = (fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== 0 && value !== '' && value !== null));
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

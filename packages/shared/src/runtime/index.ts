@@ -12,6 +12,7 @@ export {
 export { ConfigError, type ConfigProblem, env, type Environment, parseConfig } from './config.ts';
 export { DurationError, formatGoDuration, parseGoDuration } from './go-duration.ts';
 export { errorCode, errorMessage } from './error-text.ts';
+export { isRecord } from './is-record.ts';
 export { LEAN_NODE_ENVIRONMENT } from './lean-node.ts';
 export { EXIT, type MainOptions, runMain } from './main.ts';
 export { Semaphore } from './semaphore.ts';

@@ -1,3 +1,4 @@
+import { aborted } from './aborted.ts';
 import type { Clock } from './clock.ts';
 
 /** Lets one loop wait for whatever comes first: a reason to work, a time, or the end. */
@@ -22,14 +23,14 @@ export class Wakeup {
     return due;
   }
 
-  /** Returns at once when it was woken and not reset since. */
-  async wait(ms: number, signal: AbortSignal): Promise<void> {
+  /** Waits for `ms`, or without end; returns at once when it was woken and not reset since. */
+  async wait(ms: number | undefined, signal: AbortSignal): Promise<void> {
     if (this.#due || signal.aborted) return;
     const waiting = new AbortController();
     const stop = (): void => waiting.abort();
     signal.addEventListener('abort', stop, { once: true });
     this.#waiting = waiting;
-    await this.#clock.sleep(ms, waiting.signal);
+    await (ms === undefined ? aborted(waiting.signal) : this.#clock.sleep(ms, waiting.signal));
     signal.removeEventListener('abort', stop);
     this.#waiting = undefined;
   }

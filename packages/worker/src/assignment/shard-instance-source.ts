@@ -16,7 +16,7 @@ import {
   resourcePath,
 } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
 import type { WorkerIdentity } from '../worker-identity.ts';
 import type { AssignmentKeeper } from './assignment-keeper.ts';
 
@@ -146,9 +146,7 @@ export class ShardInstanceSource {
         this.#wait(problem);
       } catch (error) {
         if (isAborted(error)) return;
-        this.#wait(
-          `ShardInstance ${this.#name()} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        this.#wait(`ShardInstance ${this.#name()} cannot be read: ${errorMessage(error)}`);
       }
       if (this.#waiting !== said || clock.monotonic() - saidAt > REMINDER_MS) {
         logger.warn({ shardInstance: this.#name() }, `waiting for an assignment: ${this.#waiting}`);

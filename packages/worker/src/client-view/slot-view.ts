@@ -20,7 +20,7 @@ import {
   failureOf,
   feedKeyOf,
   headerOf,
-  type KindCatalog,
+  type ServedKinds,
   readBody,
   forwardAnswer,
   sendUnreachable,
@@ -36,7 +36,7 @@ import { drained, type ListAll, ViewWatch } from './view-watch.ts';
 
 export interface SlotViewOptions {
   readonly upstream: Upstream;
-  readonly kinds: KindCatalog;
+  readonly kinds: ServedKinds;
   readonly logger: Logger;
   readonly random: () => number;
   /** What is shown now. */

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { discard, type StreamResponse, type ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Exposure } from '../slots/index.ts';
-import { FrameSplitter, FrameView, isNewer } from '../wire/index.ts';
+import { FrameSplitter, FrameView, isNewer, SilentWatchError } from '../wire/index.ts';
 import type { ViewEvents } from './view-events.ts';
 
 /** kube-apiserver sends a bookmark about every minute; one that has done so and then says nothing is stuck. ms. */
@@ -78,7 +78,7 @@ export class ViewWatch {
     const { answer, events, sink } = this.#options;
     const splitter = new FrameSplitter(events.codec.encoding);
     let timer: NodeJS.Timeout | undefined;
-    const silent = (): void => void answer.body.destroy(new Error('a watch was silent for too long'));
+    const silent = (): void => void answer.body.destroy(new SilentWatchError('a watch was silent for too long'));
     try {
       for await (const chunk of answer.body) {
         splitter.push(chunk as Buffer, (bytes, start, end, from, to) => this.#frame(bytes, start, end, from, to));

@@ -8,7 +8,7 @@ import { HandoverLedger, Verifier } from '../handover/index.ts';
 import { readRequestLine } from '../http/index.ts';
 import { prunerFor, unknownVersion } from '../pruning/index.ts';
 import type { SlotAssignment } from '../slots/index.ts';
-import { KindCatalog, parseApiPath, plainUpstream, resourceName } from '../upstream/index.ts';
+import { ServedKinds, parseApiPath, plainUpstream, resourceName } from '../upstream/index.ts';
 import type { DataPlane, DataPlaneOptions, DataPlaneStatus } from './data-plane.ts';
 import { Endpoints } from './endpoints.ts';
 import { ExporterPast } from './exporter-past.ts';
@@ -186,7 +186,7 @@ export class WorkerDataPlane implements DataPlane {
     const upstream = plainUpstream(options.upstream);
     return {
       upstream,
-      kinds: new KindCatalog(upstream),
+      kinds: new ServedKinds(upstream),
       logger,
       clock,
       random: options.random ?? Math.random,

@@ -1,3 +1,4 @@
+import { errorMessage } from '@shard-controller/shared/runtime';
 import type { ServerResponse } from 'node:http';
 import type { HealthRoute } from '@shard-controller/shared/observability';
 import type { Inspection, ObjectQuery } from '../data-plane/index.ts';
@@ -37,7 +38,7 @@ async function answerCheck(selfCheck: Pick<SelfCheck, 'now'>, response: ServerRe
   try {
     send(response, 200, { kinds: await selfCheck.now(AbortSignal.timeout(CHECK_TIMEOUT_MS)) });
   } catch (error) {
-    send(response, 503, { error: error instanceof Error ? error.message : String(error) });
+    send(response, 503, { error: errorMessage(error) });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { SlotView, ViewRequest } from '../client-view/index.ts';
 import { type FeedState, resumeExporter } from '../feed/books/index.ts';
@@ -20,7 +20,7 @@ import {
   type CollectionAddress,
   type FeedKey,
   feedKeyOf,
-  type KindCatalog,
+  type ServedKinds,
   parseApiPath,
   type ForwardedRequest,
   forward,
@@ -55,7 +55,7 @@ export interface ExporterApiOptions {
   readonly clock: Clock;
   /** Everything that the feeds do not answer. */
   readonly view: SlotView;
-  readonly kinds: KindCatalog;
+  readonly kinds: ServedKinds;
 }
 
 /** Who asks: an exporter, whose store is filled and followed by feeds, or any other client. */
@@ -108,7 +108,7 @@ export class ExporterApi {
       await this.#route({ caller, request, response, segments, query, signal: gone.signal });
     } catch (error) {
       if (gone.signal.aborted) return;
-      const said = error instanceof Error ? error.message : String(error);
+      const said = errorMessage(error);
       this.#options.logger.error({ url: request.url, err: error }, 'a request of the exporter failed');
       sendStatus(response, 500, 'InternalError', `shard-controller worker: ${said}`);
     }

@@ -21,6 +21,12 @@ export class ExporterLateError extends ExporterError {
   override readonly code = 'SC_EXPORTER_LATE';
 }
 
+/** The exporter answered a check of its series with an error. @remedy look at the log of the container kube-state-metrics. */
+export class ExporterStatusError extends ExporterError {
+  override readonly name = 'ExporterStatusError';
+  override readonly code = 'SC_EXPORTER_STATUS';
+}
+
 /** Headers of a scrape that the exporter decides upon. */
 const FORWARDED = ['accept', 'accept-encoding', 'user-agent', 'x-prometheus-scrape-timeout-seconds'] as const;
 

@@ -7,7 +7,7 @@ import {
   type VerifyRequest,
 } from '@shard-controller/shared/contracts';
 import { compareResourceVersion } from '@shard-controller/shared/kubernetes';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
 import type { SlotDigest } from '../feed/books/index.ts';
 import type { Selection } from '../upstream/index.ts';
 import { type ExportedKind, exportedKinds, holdsNamespace, scopeText } from './exported-kinds.ts';
@@ -179,7 +179,7 @@ export class Verifier {
       this.#failingSince.delete(kind.name);
       return answer;
     } catch (error) {
-      const said = error instanceof Error ? error.message : String(error);
+      const said = errorMessage(error);
       return this.#uncounted(kind, kind.feeds.find((feed) => feed.problem !== undefined)?.problem ?? said);
     }
   }

@@ -1,3 +1,4 @@
+import { errorMessage } from '@shard-controller/shared/runtime';
 import {
   type Heartbeat,
   heartbeatSubject,
@@ -76,7 +77,7 @@ export class NatsPresence {
     try {
       return await dataPlane.verify(request, AbortSignal.timeout(VERIFY_TIMEOUT_MS));
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = errorMessage(error);
       logger.warn({ migration, err: error }, 'verification failed');
       return refusal(migration, text);
     } finally {

@@ -2,7 +2,7 @@ import { GROUP, SHARD_INSTANCE_PLURAL, VERSION } from '@shard-controller/shared/
 import type { Heartbeat } from '@shard-controller/shared/contracts';
 import { isAborted, isNotFound, type KubernetesClient, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
 import type { WorkerIdentity } from '../worker-identity.ts';
 import { type Capacity, loadRatio } from './load-ratio.ts';
 import { PeriodicLoop } from './periodic-loop.ts';
@@ -106,9 +106,7 @@ export class StatusWriter {
     } catch (error) {
       if (isAborted(error)) return;
       onWrite('failed');
-      this.#say(
-        isNotFound(error) ? 'the ShardInstance does not exist' : error instanceof Error ? error.message : String(error),
-      );
+      this.#say(isNotFound(error) ? 'the ShardInstance does not exist' : errorMessage(error));
       await this.#options.clock.sleep(this.#options.alone() ? ALONE_RETRY_MS : RETRY_MS, signal);
       this.#loop.trigger();
     }

@@ -1,7 +1,7 @@
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
 import type { FeedReport } from '../data-plane/index.ts';
-import { type ExporterAddress, openExposition } from '../exporter/index.ts';
+import { type ExporterAddress, ExporterStatusError, openExposition } from '../exporter/index.ts';
 import { compareKinds, type KindCheck, kindStates } from './comparison.ts';
 import { ONE_PER_OBJECT } from './one-per-object.ts';
 import { SeriesCounter } from './series-counter.ts';
@@ -149,7 +149,7 @@ export class SelfCheck {
     });
     if (answer.statusCode !== 200) {
       answer.destroy();
-      throw new Error(`kube-state-metrics answered ${answer.statusCode}`);
+      throw new ExporterStatusError(`kube-state-metrics answered ${answer.statusCode}`);
     }
     for await (const chunk of answer) counter.push(Buffer.from(chunk));
     return counter;

@@ -1,5 +1,5 @@
 import { causeOfError, causeOfStatus, type FailureCause, KubernetesError } from '@shard-controller/shared/kubernetes';
-import { Backoff } from '@shard-controller/shared/runtime';
+import { Backoff, errorCode } from '@shard-controller/shared/runtime';
 import { UpstreamFailure } from './upstream-failure.ts';
 
 const MAX_RETRY_AFTER_MS = 10_000;
@@ -17,12 +17,7 @@ export function causeOf(error: unknown): FailureCause {
   // Without a status it is an event of a watch that is none.
   if (error instanceof UpstreamFailure) return error.status === 0 ? 'malformed' : causeOfStatus(error.status);
   if (error instanceof KubernetesError) return causeOfError(error);
-  return CAUSES[codeOf(error) ?? ''] ?? 'connection';
-}
-
-/** The stable code of an error of ours, or the system's. */
-export function codeOf(error: unknown): string | undefined {
-  return textOf(error, 'code');
+  return CAUSES[errorCode(error) ?? ''] ?? 'connection';
 }
 
 /** The waits between attempts to read the API server. */
@@ -35,10 +30,4 @@ export function pauseAfter(error: unknown, backoff: Backoff): number {
   const asked = error instanceof UpstreamFailure ? error.retryAfterMs : undefined;
   const jittered = backoff.next();
   return asked === undefined ? jittered : Math.min(MAX_RETRY_AFTER_MS, asked + jittered);
-}
-
-function textOf(error: unknown, field: 'code' | 'reason'): string | undefined {
-  if (typeof error !== 'object' || error === null || !(field in error)) return undefined;
-  const value: unknown = Reflect.get(error, field);
-  return typeof value === 'string' ? value : undefined;
 }

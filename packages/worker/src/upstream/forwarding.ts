@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { discard, type StreamResponse } from '@shard-controller/shared/kubernetes';
-import type { Clock } from '@shard-controller/shared/runtime';
+import { type Clock, errorMessage } from '@shard-controller/shared/runtime';
 import { sendStatus } from '../http/index.ts';
 import { upstreamBackoff } from './failure-cause.ts';
 import type { Upstream } from './upstream.ts';
@@ -75,7 +75,7 @@ export async function forwardAnswer(answer: StreamResponse, response: ServerResp
 }
 
 export function sendUnreachable(response: ServerResponse, error: unknown): void {
-  const said = error instanceof Error ? error.message : String(error);
+  const said = errorMessage(error);
   sendStatus(response, 503, 'ServiceUnavailable', `the worker cannot reach the API server: ${said}`, 1);
 }
 

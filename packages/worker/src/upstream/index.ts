@@ -11,8 +11,8 @@ export {
   selectionOf,
 } from './collection-key.ts';
 export { type CollectionPosition, CollectionReader } from './collection-reader.ts';
-export { causeOf, codeOf, pauseAfter, upstreamBackoff } from './failure-cause.ts';
-export { KindCatalog } from './kind-catalog.ts';
+export { causeOf, pauseAfter, upstreamBackoff } from './failure-cause.ts';
+export { ServedKinds } from './served-kinds.ts';
 export { delayedUpstream } from './delayed-upstream.ts';
 export { type ForwardedRequest, forward, forwardAnswer, sendUnreachable } from './forwarding.ts';
 export { plainUpstream } from './plain-upstream.ts';
@@ -20,4 +20,3 @@ export type { Selection } from './selection.ts';
 export { type AnswerTimes, TimedUpstream } from './timed-upstream.ts';
 export { failureOf, headerOf, UnknownKindFailure, UpstreamFailure } from './upstream-failure.ts';
 export type { Upstream } from './upstream.ts';
-export { Wakeup } from './wakeup.ts';

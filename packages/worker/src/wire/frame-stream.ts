@@ -19,7 +19,7 @@ const BATCH_BYTES = 256 * 1024;
  * A watch said nothing for so long that it cannot be alive.
  * @remedy none: the watch is opened again. If it repeats, check what stands before the API server.
  */
-class SilentWatchError extends Error {
+export class SilentWatchError extends Error {
   override readonly name = 'SilentWatchError';
   readonly code = 'SC_SILENT_WATCH';
 }

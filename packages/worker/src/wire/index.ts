@@ -8,7 +8,7 @@ export {
   type ObjectKind,
 } from './frame-codec.ts';
 export { FrameSplitter } from './frame-splitter.ts';
-export { readFrames } from './frame-stream.ts';
+export { readFrames, SilentWatchError } from './frame-stream.ts';
 export { FrameView, type WatchEventType, type WireEncoding } from './frame-view.ts';
 export { readJsonMeta, readJsonStatus } from './json/frame.ts';
 export { eachElement, eachMember, isKey } from './json/members.ts';

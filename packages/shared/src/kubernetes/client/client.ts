@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../../runtime/index.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { Deadline } from './deadline.ts';
 import type { KubernetesEndpoint } from './endpoint.ts';
-import { KindDirectory } from './kind-directory.ts';
+import { DiscoveryCache, discoveryPath } from './discovery-cache.ts';
 import {
   errorOfResponse,
   isGone,
@@ -133,7 +133,7 @@ export class KubernetesClient {
   readonly #pool: ConnectionPool;
   readonly #origin: string;
   readonly #prefix: string;
-  readonly #kinds: KindDirectory;
+  readonly #kinds: DiscoveryCache;
 
   constructor(options: KubernetesClientOptions) {
     this.#endpoint = options.endpoint;
@@ -146,7 +146,7 @@ export class KubernetesClient {
     const server = new URL(options.endpoint.server);
     this.#origin = server.origin;
     this.#prefix = server.pathname.replace(/\/+$/, '');
-    this.#kinds = new KindDirectory((path, signal) => this.request({ method: 'GET', path, signal }));
+    this.#kinds = new DiscoveryCache((path, signal) => this.request({ method: 'GET', path, signal }));
   }
 
   /** The server that this client speaks to, for messages. */
@@ -232,7 +232,8 @@ export class KubernetesClient {
         message: `an object to apply needs apiVersion, kind and metadata.name; got apiVersion=${apiVersion}, kind=${kind}, name=${name}`,
       });
     }
-    const found = await this.#kinds.find(apiVersion, kind, signal);
+    const found = await this.#kinds.kind(apiVersion, kind, signal);
+    if (found === undefined) throw unknownKind(apiVersion, kind);
     return resourcePath({ ...found, namespace: found.namespaced ? metadata?.namespace : undefined, name, subresource });
   }
 
@@ -420,4 +421,15 @@ function parseJson(identity: RequestIdentity, text: string): unknown {
 function callOf(options: CallOptions): CallOptions {
   const { query, signal, timeoutMs, maySend } = options;
   return { query, signal, timeoutMs, maySend };
+}
+
+function unknownKind(apiVersion: string, kind: string): KubernetesError {
+  return new KubernetesError({
+    code: 'SC_KUBERNETES_UNKNOWN_KIND',
+    status: 404,
+    reason: 'UnknownKind',
+    method: 'GET',
+    path: discoveryPath(apiVersion),
+    message: `the API server serves no kind ${kind} in ${apiVersion}. Remedy: install its CustomResourceDefinition, or correct apiVersion and kind`,
+  });
 }

@@ -11,6 +11,7 @@ export {
   type StreamResponse,
 } from './client.ts';
 export { discard } from './discard.ts';
+export { DiscoveryCache, discoveryPath, type ServedKind } from './discovery-cache.ts';
 export {
   EndpointError,
   type InClusterOptions,

@@ -1,3 +1,5 @@
+import { isRecord } from '../../runtime/index.ts';
+
 /** Stable codes of KubernetesError. */
 export type KubernetesErrorCode =
   /** The caller ended the request. @remedy none. */
@@ -195,10 +197,6 @@ function parseStatusObject(body: string): StatusObject {
     reason: typeof parsed['reason'] === 'string' && parsed['reason'] !== '' ? parsed['reason'] : undefined,
     retryAfterSeconds: typeof details['retryAfterSeconds'] === 'number' ? details['retryAfterSeconds'] : undefined,
   };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** `Retry-After` in its two forms (RFC 9110 10.2.3: seconds or a date) as ms from `now`; undefined when absent or unreadable. */

@@ -1,3 +1,5 @@
+import { isRecord } from '../../runtime/index.ts';
+
 /** One event of a JSON watch, its object as it came. */
 export interface WatchFrame {
   readonly type: string;
@@ -86,8 +88,4 @@ function parseFrame(line: string): WatchFrame {
     throw new WatchFrameError('malformed', `a line of the watch is not an event: ${line.slice(0, 80)}`);
   }
   return { type: value['type'], object: value['object'] };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

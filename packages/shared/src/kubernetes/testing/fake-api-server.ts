@@ -1,8 +1,9 @@
+import { isRecord } from '../../runtime/is-record.ts';
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { isRecord, ObjectStore, type StoredEvent } from './object-store.ts';
+import { ObjectStore, type StoredEvent } from './object-store.ts';
 import { selfSignedCertificate, type ServingCertificate } from './self-signed-certificate.ts';
 
 /** What a request is to the server. */

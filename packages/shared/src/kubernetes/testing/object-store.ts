@@ -1,3 +1,5 @@
+import { isRecord } from '../../runtime/is-record.ts';
+
 /** A stored object: raw JSON with the metadata that a server gives. */
 export interface StoredObject {
   readonly [field: string]: unknown;
@@ -86,8 +88,4 @@ export class ObjectStore {
     this.#history.push(event);
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,3 +1,4 @@
+export { CountError } from './count-error.ts';
 export {
   applyFetched,
   compareWithList,

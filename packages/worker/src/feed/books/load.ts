@@ -9,6 +9,15 @@ import { SlotState, type Subscription } from './subscription.ts';
  * here is what their items mean beside the events of the watch.
  */
 
+/**
+ * A list showed an older state than the watch had already brought.
+ * @remedy none: it is listed again. If it repeats, look for an API server that lags behind the others.
+ */
+class ListBehindError extends Error {
+  override readonly name = 'ListBehindError';
+  readonly code = 'SC_LIST_BEHIND';
+}
+
 /** Which slots of which subscriptions a load serves: the mark of each slot when the load began, 0 where it does not. */
 export type LoadCoverage = ReadonlyMap<Subscription, Uint32Array>;
 
@@ -60,7 +69,7 @@ export function offerItem(
   }
   if (takers.length === 0 && (state.filled || !isAhead)) return;
   if (known !== undefined && isNewer(known.version, version)) {
-    throw new Error(`the list has ${uid} at ${version}, older than the watch at ${known.version}`);
+    throw new ListBehindError(`the list has ${uid} at ${version}, older than the watch at ${known.version}`);
   }
   const entry = known ?? state.index.add(uid, slot, view.namespace(), view.name(), version);
   entry.version = version;

@@ -1,6 +1,7 @@
 import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { fnv1a64, hashToBigInt } from '@shard-controller/shared/hashing';
 import { isNewer } from '../../wire/index.ts';
+import { CountError } from './count-error.ts';
 import type { MembershipRing } from './membership-ring.ts';
 import { marksOf, type ObjectIndex } from './object-index.ts';
 
@@ -30,11 +31,11 @@ export function slotDigest(
   namespaces?: ReadonlySet<string>,
 ): SlotDigest {
   if (isNewer(feed.digestFloor, version)) {
-    throw new Error(`position ${version} is older than the newest load at ${feed.digestFloor}`);
+    throw new CountError(`position ${version} is older than the newest load at ${feed.digestFloor}`);
   }
   const changes = feed.ring.since(version);
-  if (changes === undefined) throw new Error(`position ${version} is too long ago; ask for a newer one`);
-  if (feed.subscriptions.length === 0) throw new Error('the exporter has no watch open');
+  if (changes === undefined) throw new CountError(`position ${version} is too long ago; ask for a newer one`);
+  if (feed.subscriptions.length === 0) throw new CountError('the exporter has no watch open');
   const everyone = marksOf(feed.subscriptions.map(({ mark }) => mark));
   let count = 0;
   let digest = 0n;

@@ -2,7 +2,7 @@ import type { Clock, Semaphore } from '@shard-controller/shared/runtime';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Pruner } from '../../pruning/index.ts';
 import type { SlotHash, SlotRoles } from '../../slots/index.ts';
-import type { FeedKey, KindCatalog, Upstream } from '../../upstream/index.ts';
+import type { FeedKey, ServedKinds, Upstream } from '../../upstream/index.ts';
 import type { FrameCodec, FrameView, ObjectKind } from '../../wire/index.ts';
 import type { FilterDecision } from '../books/index.ts';
 import type { DataPlaneMetrics } from './data-plane-metrics.ts';
@@ -11,7 +11,7 @@ import type { Restores } from './restores.ts';
 /** What all feeds of a worker share. */
 export interface FeedContext {
   readonly upstream: Upstream;
-  readonly kinds: KindCatalog;
+  readonly kinds: ServedKinds;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: () => number;

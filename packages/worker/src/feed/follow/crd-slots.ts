@@ -1,3 +1,4 @@
+import { isRecord } from '@shard-controller/shared/runtime';
 import type { CustomResourceKind } from '../../pruning/index.ts';
 import type { FrameView } from '../../wire/index.ts';
 import type { FilterDecision } from '../books/index.ts';
@@ -68,8 +69,7 @@ function readCrd({ bytes, objectStart, objectEnd }: FrameView): Crd | undefined 
 }
 
 function field(of: unknown, name: string): unknown {
-  if (typeof of !== 'object' || of === null) return undefined;
-  return Object.getOwnPropertyDescriptor(of, name)?.value;
+  return isRecord(of) ? of[name] : undefined;
 }
 
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);

@@ -1,9 +1,8 @@
 import type { StreamResponse, ResourceVersion } from '@shard-controller/shared/kubernetes';
-import type { Backoff } from '@shard-controller/shared/runtime';
+import { type Backoff, errorCode } from '@shard-controller/shared/runtime';
 import { SlotRole } from '../../slots/index.ts';
 import {
   causeOf,
-  codeOf,
   CollectionReader,
   feedId,
   type FeedKey,
@@ -22,6 +21,7 @@ import { codecOf, type FrameCodec, isBehind, isNewer, newerOf, type ObjectKind }
 import {
   awaitsDeletions,
   completeEmpty,
+  CountError,
   FeedScope,
   FeedState,
   lateUntil,
@@ -39,7 +39,7 @@ import {
 import type { FeedContext, FeedSlots } from './context.ts';
 import { FeedLoader } from './loader.ts';
 import type { Outage } from './outage.ts';
-import { proveFeed } from './proof.ts';
+import { ProofError, proveFeed } from './proof.ts';
 import { FeedPushdown } from './pushdown.ts';
 import { FeedTrouble } from './trouble.ts';
 import { FeedWatch } from './watch.ts';
@@ -383,12 +383,12 @@ export class Feed {
     const all = Promise.all(open.map((subscription) => subscription.acknowledge(state.position)));
     const isRendered = await Promise.race([all.then((each) => each.every(Boolean)), promise]);
     signal.removeEventListener('abort', abort);
-    if (!isRendered) throw new Error('its exporter has not rendered everything yet');
+    if (!isRendered) throw new ProofError('its exporter has not rendered everything yet');
   }
 
   count(slots: ReadonlySet<number>): number {
     const state = this.#require();
-    if (!this.connected || !state.filled) throw new Error('it does not follow the API server');
+    if (!this.connected || !state.filled) throw new CountError('it does not follow the API server');
     let count = 0;
     for (const slot of slots) count += state.index.sentInSlot(slot);
     return count;
@@ -483,7 +483,7 @@ export class Feed {
     // A refusal concerns this feed alone and needs a person; an interruption mostly concerns all, who report it as one.
     const isRefusal = error instanceof UpstreamFailure && [401, 403, 404, 405, 406].includes(error.status);
     if (problem !== undefined && problem !== before) {
-      this.#context.logger[isRefusal ? 'warn' : 'debug']({ feed: this.name, code: codeOf(error) }, problem);
+      this.#context.logger[isRefusal ? 'warn' : 'debug']({ feed: this.name, code: errorCode(error) }, problem);
     }
     if (this.state === undefined) {
       this.refusal = error instanceof UpstreamFailure && error.status < 500 && error.status !== 429 ? error : undefined;
@@ -492,7 +492,7 @@ export class Feed {
   }
 
   #require(): FeedState {
-    if (this.state === undefined) throw new Error(`feed ${this.name} is not open`);
+    if (this.state === undefined) throw new CountError(`feed ${this.name} is not open`);
     return this.state;
   }
 

@@ -1,6 +1,6 @@
 import type { ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Backoff, Semaphore } from '@shard-controller/shared/runtime';
+import { type Backoff, Semaphore, Wakeup } from '@shard-controller/shared/runtime';
 import {
   causeOf,
   type CollectionReader,
@@ -9,7 +9,6 @@ import {
   pauseAfter,
   upstreamBackoff,
   UpstreamFailure,
-  Wakeup,
 } from '../../upstream/index.ts';
 import { codecOf, MAX_RESOURCE_VERSION, type FrameCodec, FrameView, readFrames } from '../../wire/index.ts';
 import {
@@ -37,6 +36,12 @@ const LIST_SHARE = 3;
 /** Objects of a list are passed on in pieces of this size: one write to the exporter each, not one per TLS record. Bytes. */
 const PIECE_BYTES = 64 * 1024;
 
+/** A streamed list ended before its last object. @remedy none: it is listed again. */
+class TruncatedListError extends Error {
+  override readonly name = 'TruncatedListError';
+  readonly code = 'SC_TRUNCATED_LIST';
+}
+
 /** What a loader needs of its feed. */
 export interface LoadedFeed {
   readonly key: FeedKey;
@@ -61,7 +66,7 @@ export interface LoadedFeed {
 export class FeedLoader {
   readonly #feed: LoadedFeed;
   readonly #context: FeedContext;
-  readonly #wakeup = new Wakeup();
+  readonly #wakeup: Wakeup;
   readonly #turn = new Semaphore(1);
   readonly #backoff: Backoff;
   #abort = new AbortController();
@@ -73,13 +78,14 @@ export class FeedLoader {
   constructor(feed: LoadedFeed, context: FeedContext) {
     this.#feed = feed;
     this.#context = context;
+    this.#wakeup = new Wakeup(context.clock);
     this.#backoff = upstreamBackoff(context.random);
   }
 
   wake(): void {
     // A first list that began before any slot was wanted would be followed by another one: that one is begun at once.
     if (this.#servesNobody && this.#isWaitedFor()) this.#abort.abort();
-    this.#wakeup.raise();
+    this.#wakeup.wake();
     this.#idle.abort();
   }
 
@@ -91,7 +97,8 @@ export class FeedLoader {
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#wakeup.wait(signal);
+      await this.#wakeup.wait(undefined, signal);
+      this.#wakeup.reset();
       // Requests that waited for the feed to open subscribe in this turn: a load before them would serve none of them.
       await nextTurn();
       while (!signal.aborted && (this.#isNeeded() || this.#feed.trouble.has('load'))) {
@@ -255,7 +262,7 @@ export class FeedLoader {
     } finally {
       signal.removeEventListener('abort', stop);
     }
-    if (version === undefined) throw new Error('the list ended before it was complete');
+    if (version === undefined) throw new TruncatedListError('the list ended before it was complete');
     return version;
   }
 

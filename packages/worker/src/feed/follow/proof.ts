@@ -8,6 +8,15 @@ const POLL_MS = 10;
 /** How long a watch has to be quiet after a consistent read before it counts as drained. ms. */
 const QUIET_MS = 100;
 
+/**
+ * A feed could not prove in time that it misses nothing, or its exporter has not rendered everything that it was sent.
+ * @remedy none: the manager asks again. If a move waits for it, look at the feed's connection and at the CPU of the pod.
+ */
+export class ProofError extends Error {
+  override readonly name = 'ProofError';
+  readonly code = 'SC_PROOF';
+}
+
 /** The part of a Feed that this module reads. */
 interface ProvableFeed {
   readonly reader: CollectionReader;
@@ -35,7 +44,7 @@ export async function proveFeed(
   for (;;) {
     const { state } = feed;
     if (signal.aborted) {
-      throw new Error(
+      throw new ProofError(
         `its watch has not reached position ${read.version}${feed.connected ? '' : ': it is not connected'}`,
       );
     }
@@ -60,6 +69,7 @@ export async function proveFeed(
 
 async function readNow(feed: ProvableFeed, reads: Semaphore, signal: AbortSignal): Promise<PresentPosition> {
   const present = await reads.run(() => readPresent(feed, signal));
-  if (present.isRestored) throw new Error(`it has yet to follow the API server back to position ${present.version}`);
+  if (present.isRestored)
+    throw new ProofError(`it has yet to follow the API server back to position ${present.version}`);
   return present;
 }

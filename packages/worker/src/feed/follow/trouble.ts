@@ -1,3 +1,4 @@
+import { errorMessage } from '@shard-controller/shared/runtime';
 import { UnknownKindFailure, UpstreamFailure } from '../../upstream/index.ts';
 
 /** A watch that lived for so long was no failed attempt. ms. */
@@ -51,7 +52,7 @@ export class FeedTrouble {
     // A list that is merely slow has not stalled.
     if (way === 'load' && nature === 'slow') since = Math.max(since, this.#gotOnAt);
     if (way === 'watch') this.#openedAt = undefined;
-    const problem = error instanceof Error ? error.message : String(error);
+    const problem = errorMessage(error);
     this.#troubles.set(way, { problem, nature, error, since, failedAt: now });
   }
 

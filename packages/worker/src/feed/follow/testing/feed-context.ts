@@ -1,7 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { Semaphore, systemClock } from '@shard-controller/shared/runtime';
 import type { FeedKey } from '../../../upstream/collection-key.ts';
-import { KindCatalog } from '../../../upstream/kind-catalog.ts';
+import { ServedKinds } from '../../../upstream/served-kinds.ts';
 import type { Upstream } from '../../../upstream/upstream.ts';
 import type { FeedContext } from '../context.ts';
 import { Restores } from '../restores.ts';
@@ -22,7 +22,7 @@ export const PODS: FeedKey = {
 export function testContext(upstream: Upstream, over: Partial<FeedContext> & Pick<FeedContext, 'roles'>): FeedContext {
   return {
     upstream,
-    kinds: new KindCatalog(upstream),
+    kinds: new ServedKinds(upstream),
     logger: createLogger({ name: 'test', level: 'fatal' }),
     clock: systemClock,
     random: () => 0.5,

@@ -2,7 +2,7 @@ import { fnv1a64, hashToBigInt, slotOf } from '@shard-controller/shared/hashing'
 import type { Clock } from '@shard-controller/shared/runtime';
 import { slotHashOf } from '../../../slots/slot-hash.ts';
 import { SlotRole } from '../../../slots/slot-plan.ts';
-import { KindCatalog } from '../../../upstream/kind-catalog.ts';
+import { ServedKinds } from '../../../upstream/served-kinds.ts';
 import { ScriptedApiServer } from '../../../upstream/testing/scripted-api-server.ts';
 import { TroubledUpstream, turn, turns } from '../../../upstream/testing/troubled-upstream.ts';
 import { protobufBookmark, protobufFrame, readEvents } from '../../../wire/testing/wire.ts';
@@ -174,7 +174,7 @@ export class FeedModel {
       monotonic: () => this.#now,
       sleep: (ms, signal) => turns(1 + Math.min(4, Math.floor(ms / 20)), signal),
     };
-    const kinds = new KindCatalog(this.api);
+    const kinds = new ServedKinds(this.api);
     const context = testContext(this.upstream, { kinds, clock, random: this.#random, roles: () => this.roles });
     const key = { ...PODS, labelSelector: this.#labelSelector };
     const slots = { slotCount: SLOTS, shardBy: 'uid' as const, slotHash: slotHashOf('uid', SLOTS) };
