@@ -81,7 +81,7 @@ export class FeedRegistry implements FeedDirectory {
   noteLeft(): void {
     this.all()
       .find(({ isQuiet }) => isQuiet)
-      ?.noteLeft();
+      ?.use.noteLeft();
   }
 
   noteResume(): void {
@@ -122,13 +122,13 @@ export class FeedRegistry implements FeedDirectory {
     const someUsed = this.all().some(({ isUsed }) => isUsed);
     for (const { feed, abort } of this.#feeds.values()) {
       if (feed.isUsed) {
-        feed.noteUse();
+        feed.use.noteUse();
         continue;
       }
       const isLeft = someUsed && feed.state?.everSubscribed === true;
       const usual = isLeft ? IDLE_LIMIT_MS : LONG_IDLE_LIMIT_MS;
       const limit = feed.outage === undefined ? usual : OUTAGE_IDLE_LIMIT_MS;
-      if (now - feed.idleSince < limit) continue;
+      if (now - feed.use.idleSince < limit) continue;
       this.#logger.info({ feed: feed.name }, 'closed a feed that the exporter has left');
       this.#feeds.delete(feed.id);
       abort.abort();

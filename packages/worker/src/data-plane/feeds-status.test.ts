@@ -25,7 +25,7 @@ function watch(over: Partial<Watch> & { readonly states?: readonly number[] } = 
   };
 }
 
-interface FeedOver extends Partial<Omit<StatusFeed, 'state' | 'proofAt'>> {
+interface FeedOver extends Partial<Omit<StatusFeed, 'state' | 'proofAt' | 'use'> & StatusFeed['use']> {
   /** Undefined: not open. */
   readonly watches?: readonly Watch[] | undefined;
   readonly filled?: boolean;
@@ -42,6 +42,9 @@ function feed(over: FeedOver = {}): StatusFeed {
     provenAt = NOW - 10,
     everSubscribed = true,
     notifiedAt,
+    startedAt = 0,
+    startedBeforeAt = -Infinity,
+    leftAt = -Infinity,
     ...rest
   } = over;
   const watches = 'watches' in over ? over.watches : [watch()];
@@ -53,9 +56,7 @@ function feed(over: FeedOver = {}): StatusFeed {
     isResumed: false,
     initialSyncComplete: true,
     createdAt: 0,
-    startedAt: 0,
-    startedBeforeAt: -Infinity,
-    leftAt: -Infinity,
+    use: { startedAt, startedBeforeAt, leftAt },
     problem: undefined,
     outage: undefined,
     refusal: undefined,
@@ -230,8 +231,8 @@ describe('an exporter that starts over', () => {
     const lost = feed({
       name: 'lost',
       watches: [],
-      startedBeforeAt: again.startedBeforeAt,
-      startedAt: again.startedAt - 1,
+      startedBeforeAt: again.use.startedBeforeAt,
+      startedAt: again.use.startedAt - 1,
     });
     expect(reason([crds, again, lost])).toMatch(/has no watch on lost/);
   });

@@ -1,7 +1,7 @@
 import type { UnavailableKind } from '@shard-controller/shared/contracts';
 import { exporterLife, type ExporterState, exporterTimes, feedsInUse, type KnownPast } from '../exporter-api/index.ts';
 import { type FeedState, type ObjectIndex, SlotState, type Subscription } from '../feed/books/index.ts';
-import type { Feed } from '../feed/follow/index.ts';
+import type { Feed, FeedUse } from '../feed/follow/index.ts';
 import type { SlotProgress } from '../handover/index.ts';
 import { isExposedRole, type SlotRoles } from '../slots/index.ts';
 
@@ -33,13 +33,11 @@ export interface StatusFeed
     | 'isResumed'
     | 'initialSyncComplete'
     | 'createdAt'
-    | 'startedAt'
-    | 'startedBeforeAt'
-    | 'leftAt'
     | 'problem'
     | 'outage'
     | 'proofAt'
   > {
+  readonly use: Pick<FeedUse, 'startedAt' | 'startedBeforeAt' | 'leftAt'>;
   readonly refusal: { readonly message: string } | undefined;
   readonly state:
     | (Pick<FeedState, 'filled' | 'everSubscribed' | 'notifiedAt'> & {

@@ -152,7 +152,12 @@ export class WorkerDataPlane implements DataPlane {
     }
     const { exported, settled } = this.#feedsStatus();
     const slots = new Set(textToSlots(request.slots, slotCount));
-    return this.#verifier.answer(request, slots, { feeds: exported, settled }, signal);
+    return this.#verifier.answer(
+      request,
+      slots,
+      { feeds: exported.map(({ verification }) => verification), settled },
+      signal,
+    );
   }
 
   async run(signal: AbortSignal): Promise<void> {

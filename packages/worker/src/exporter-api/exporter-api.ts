@@ -238,7 +238,7 @@ export class ExporterApi {
       const outlook = feeds.outlook(askedAt);
       if (outlook === 'kept') break;
       // One that served an exporter before is not closed meanwhile.
-      feeds.find(key)?.noteUse();
+      feeds.find(key)?.use.noteUse();
       // Only at the second look: one of the second start may be here before the others of the first have gone.
       if (outlook === 'dropped' && before === 'dropped' && isWatch && !response.headersSent) {
         // Every client takes JSON, and nothing follows.
@@ -256,7 +256,9 @@ export class ExporterApi {
   /** The feed's state once it is open; otherwise the request is answered with why not. */
   async #opened(feed: Feed, response: ServerResponse, signal: AbortSignal): Promise<FeedState | undefined> {
     while (!signal.aborted) {
-      await feed.whileWaiting(() => feed.opened(AbortSignal.any([signal, AbortSignal.timeout(REFUSAL_PATIENCE_MS)])));
+      await feed.use.whileWaiting(() =>
+        feed.opened(AbortSignal.any([signal, AbortSignal.timeout(REFUSAL_PATIENCE_MS)])),
+      );
       if (feed.state !== undefined) return feed.state;
       if (feed.refusal !== undefined) {
         sendStatus(response, feed.refusal.status, feed.refusal.reason, feed.refusal.message);
@@ -313,7 +315,7 @@ export class ExporterApi {
       return;
     }
     if (!state.filled) return tooEarly(response, `${feed.name} is not loaded yet`);
-    const isReached = await feed.whileWaiting(() => feed.reaches(version, signal)).catch(() => undefined);
+    const isReached = await feed.use.whileWaiting(() => feed.reaches(version, signal)).catch(() => undefined);
     if (signal.aborted) return;
     if (isReached === undefined) return tooEarly(response, `${feed.name} does not reach the API server`);
     // The client has lost the thread of whatever was left here.

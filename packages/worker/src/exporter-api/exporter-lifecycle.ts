@@ -1,5 +1,5 @@
 import type { Subscription } from '../feed/books/index.ts';
-import type { Feed } from '../feed/follow/index.ts';
+import type { Feed, FeedUse } from '../feed/follow/index.ts';
 
 /**
  * The life of an exporter, inferred from the watches that it opens: the exporter itself never says whether it is starting
@@ -29,11 +29,8 @@ const FIRST_START_MS = 2_500;
 const START_OVER_LIMIT_MS = 60_000;
 
 /** The part of a Feed that this module reads. */
-export interface LifeFeed
-  extends Pick<
-    Feed,
-    'isQuiet' | 'isResumed' | 'initialSyncComplete' | 'createdAt' | 'startedAt' | 'startedBeforeAt' | 'leftAt'
-  > {
+export interface LifeFeed extends Pick<Feed, 'isQuiet' | 'isResumed' | 'initialSyncComplete' | 'createdAt'> {
+  readonly use: Pick<FeedUse, 'startedAt' | 'startedBeforeAt' | 'leftAt'>;
   readonly problem: string | undefined;
   readonly outage: unknown;
   readonly refusal: unknown;
@@ -117,7 +114,11 @@ export function feedsInUse<F extends LifeFeed>(feeds: readonly F[], times: Expor
 }
 
 /** Whether the exporter, since it was sent a change, has started everything that it watches, but not this. */
-function hasLeft({ state, startedAt }: LifeFeed, notifiedAt = -Infinity, watched: readonly WatchTimes[]): boolean {
+function hasLeft(
+  { state, use: { startedAt } }: LifeFeed,
+  notifiedAt = -Infinity,
+  watched: readonly WatchTimes[],
+): boolean {
   if (state?.everSubscribed !== true || state.subscriptions.length > 0 || notifiedAt === -Infinity) return false;
   return startedAt <= notifiedAt && watched.length > 0 && watched.every(({ startedAt: other }) => other > notifiedAt);
 }
@@ -126,20 +127,20 @@ function isWatched({ state }: LifeFeed): boolean {
   return state?.subscriptions.some(({ attached }) => attached) === true;
 }
 
-function watchTimes({ startedAt, startedBeforeAt, problem }: LifeFeed): WatchTimes {
+function watchTimes({ use: { startedAt, startedBeforeAt }, problem }: LifeFeed): WatchTimes {
   return { startedAt, startedBeforeAt, isTroubled: problem !== undefined };
 }
 
 function crdTimes(feed: LifeFeed): CrdTimes {
-  const { createdAt, startedAt, leftAt, isResumed, refusal, state } = feed;
+  const { createdAt, use, isResumed, refusal, state } = feed;
   const watches = state?.subscriptions.filter(({ attached }) => attached) ?? [];
   const isNotified = !watches.some(({ initialPending }) => initialPending);
   const open = watches.length === 0 ? 'none' : isNotified ? 'notified' : 'pending';
   return {
     createdAt,
-    startedAt,
+    startedAt: use.startedAt,
     notifiedAt: state?.notifiedAt ?? -Infinity,
-    leftAt,
+    leftAt: use.leftAt,
     isResumed,
     isListed: state?.filled === true,
     watch: refusal === undefined ? open : 'refused',

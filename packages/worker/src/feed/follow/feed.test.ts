@@ -182,32 +182,32 @@ describe('the proof of a feed', () => {
   test('holds as soon as its watch has passed the consistent read', async () => {
     const { api, feed } = await newRig('a');
     api.change('ADDED', 'b');
-    expect(await feed.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('102');
+    expect(await feed.verification.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('102');
   });
 
   test('holds for an idle watch when it knows as many objects as the server', async () => {
     const { api, feed } = await newRig('a');
     api.version = 500;
-    expect(await feed.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('500');
+    expect(await feed.verification.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('500');
   });
 
   test('is not asked for again for a position that is proved already', async () => {
     const { api, feed } = await newRig('a');
     api.version = 500;
-    await feed.prove(AbortSignal.timeout(PATIENCE_MS));
+    await feed.verification.prove(AbortSignal.timeout(PATIENCE_MS));
     await loseWatch(api, feed);
-    expect(await feed.prove(AbortSignal.timeout(300), '400')).toBe('400');
-    await expect(feed.prove(AbortSignal.timeout(300), '501')).rejects.toThrow('it is not connected');
-    expect(() => feed.count(new Set([0]))).toThrow('does not follow');
+    expect(await feed.verification.prove(AbortSignal.timeout(300), '400')).toBe('400');
+    await expect(feed.verification.prove(AbortSignal.timeout(300), '501')).rejects.toThrow('it is not connected');
+    expect(() => feed.verification.count(new Set([0]))).toThrow('does not follow');
   });
 
   test('fails for a watch that has stopped, and for one that misses an object', async () => {
     const { api, feed } = await newRig('a');
     api.objects.set('unseen', 300);
     api.version = 300;
-    await expect(feed.prove(AbortSignal.timeout(300))).rejects.toThrow('has not reached position 300');
+    await expect(feed.verification.prove(AbortSignal.timeout(300))).rejects.toThrow('has not reached position 300');
     api.objects.delete('unseen');
     await loseWatch(api, feed);
-    await expect(feed.prove(AbortSignal.timeout(300))).rejects.toThrow('it is not connected');
+    await expect(feed.verification.prove(AbortSignal.timeout(300))).rejects.toThrow('it is not connected');
   });
 });

@@ -1,6 +1,5 @@
 import type { StreamResponse, ResourceVersion } from '@shard-controller/shared/kubernetes';
 import { type Backoff, errorCode } from '@shard-controller/shared/runtime';
-import { SlotRole } from '../../slots/index.ts';
 import {
   causeOf,
   CollectionReader,
@@ -17,29 +16,29 @@ import {
   type AnswerTimes,
   TimedUpstream,
 } from '../../upstream/index.ts';
-import { codecOf, type FrameCodec, isBehind, isNewer, newerOf, type ObjectKind } from '../../wire/index.ts';
+import { codecOf, type FrameCodec, isBehind, isNewer, type ObjectKind } from '../../wire/index.ts';
 import {
   awaitsDeletions,
   completeEmpty,
   CountError,
   FeedScope,
   FeedState,
-  lateUntil,
-  letGo,
   letGoUnasked,
   narrowScope,
   neededSlots,
   reconcileSlots,
-  type SlotDigest,
   type SlotSet,
   SlotState,
   type Subscription,
   widenScope,
 } from '../books/index.ts';
 import type { FeedContext, FeedSlots } from './context.ts';
+import { FeedOpening } from './feed-opening.ts';
+import { reportTraffic } from './feed-traffic.ts';
+import { FeedUse } from './feed-use.ts';
+import { FeedVerification } from './feed-verification.ts';
 import { FeedLoader } from './loader.ts';
 import type { Outage } from './outage.ts';
-import { ProofError, proveFeed } from './proof.ts';
 import { FeedPushdown } from './pushdown.ts';
 import { FeedTrouble } from './trouble.ts';
 import { FeedWatch } from './watch.ts';
@@ -63,14 +62,14 @@ export class Feed {
   readonly reader: CollectionReader;
   /** Set once the first watch is open. */
   state: FeedState | undefined;
-  /** Why the API server refuses this feed, while it does and has never done otherwise. */
-  refusal: UpstreamFailure | undefined;
   readonly trouble = new FeedTrouble();
   /** Since when its kind cannot be read while others can, and why; undefined while it can. */
   outage: Outage | undefined;
   /** The exporter that it was opened for was resumed. */
   readonly isResumed: boolean;
   readonly createdAt: number;
+  readonly use: FeedUse;
+  readonly verification: FeedVerification;
   readonly #context: FeedContext;
   readonly #slots: FeedSlots;
   readonly #upstream: TimedUpstream;
@@ -78,20 +77,11 @@ export class Feed {
   readonly #loader: FeedLoader;
   readonly #pushdown: FeedPushdown;
   readonly #watch: FeedWatch;
-  readonly #openWaiters = new Set<() => void>();
-  /** Requests of the exporter that wait for the feed. */
-  #waiting = 0;
-  #idleSince: number;
-  #startedAt = -Infinity;
-  #startedBeforeAt = -Infinity;
-  #leftAt = -Infinity;
+  readonly #opening = new FeedOpening();
   #resumeFrom: ResourceVersion | undefined;
   #initialSyncComplete: boolean;
   #hastenedAt = -Infinity;
   #plannedAt: number;
-  /** Newest position that a consistent read has proved. */
-  #proven: string | undefined;
-
   /**
    * @param resumeFrom where a resumed exporter stands.
    * @param initialSyncComplete whether it had shown everything.
@@ -125,25 +115,21 @@ export class Feed {
     );
     this.#plannedAt = context.clock.monotonic();
     this.createdAt = context.clock.monotonic();
-    this.#idleSince = this.createdAt;
+    this.use = new FeedUse(context.clock);
+    this.verification = new FeedVerification(this, context);
     this.#loader = new FeedLoader(this, context);
     this.#pushdown = new FeedPushdown(this, slots, context);
     this.#watch = new FeedWatch(this, context, this.#loader, this.#pushdown, this.#backoff);
   }
 
+  /** Why the API server refuses this feed, while it does and has never done otherwise. */
+  get refusal(): UpstreamFailure | undefined {
+    return this.#opening.refusal;
+  }
+
   /** What keeps the feed from getting on right now. */
   get problem(): string | undefined {
     return this.trouble.problem ?? this.outage?.problem;
-  }
-
-  /** Why its kind cannot be counted now, and is not to be waited for. */
-  get unavailable(): string | undefined {
-    return this.outage?.problem;
-  }
-
-  /** Since when its kind is broken; monotonic ms. Undefined while it is not, though it may have a problem for a moment. */
-  get problemSince(): number | undefined {
-    return this.outage?.since;
   }
 
   /** When the API server last answered a read of it. */
@@ -183,7 +169,7 @@ export class Feed {
     const first = await this.#openFirst(signal);
     if (first === undefined) return;
     try {
-      await Promise.all([this.#watch.follow(this.#require(), first, signal), this.#loader.run(signal)]);
+      await Promise.all([this.#watch.follow(this.require(), first, signal), this.#loader.run(signal)]);
     } finally {
       for (const subscription of this.state?.subscriptions.slice() ?? []) subscription.close();
       this.report();
@@ -201,55 +187,12 @@ export class Feed {
       this.#initialSyncComplete = false;
       this.state?.noteStart();
     }
-    this.#startedBeforeAt = this.#startedAt;
-    this.#startedAt = this.#context.clock.monotonic();
-  }
-
-  /** When an exporter last asked for everything; monotonic ms. */
-  get startedAt(): number {
-    return this.#startedAt;
-  }
-
-  /** When it did so the time before that; monotonic ms. */
-  get startedBeforeAt(): number {
-    return this.#startedBeforeAt;
-  }
-
-  /** The exporter has left a watch that was kept silent; to be reported to the feed of the CRDs. */
-  noteLeft(): void {
-    if (this.#leftAt <= this.#startedAt) this.#leftAt = this.#context.clock.monotonic();
-  }
-
-  /** When the exporter first left a watch of its newest start that had been kept silent; monotonic ms. */
-  get leftAt(): number {
-    return this.#leftAt;
-  }
-
-  /** The feed is not idle although it has no watch: the exporter is about to open one. */
-  noteUse(): void {
-    this.#idleSince = this.#context.clock.monotonic();
-  }
-
-  /** When it was last in use; monotonic ms. */
-  get idleSince(): number {
-    return this.#idleSince;
+    this.use.noteStart();
   }
 
   /** The exporter watches it, or waits for it. */
   get isUsed(): boolean {
-    return this.#waiting > 0 || (this.state?.subscriptions.length ?? 0) > 0;
-  }
-
-  /** The exporter waits for the feed while `work` runs. */
-  async whileWaiting<T>(work: () => Promise<T>): Promise<T> {
-    this.#waiting++;
-    try {
-      return await work();
-    } finally {
-      this.#waiting--;
-      // One that was refused at once has been seen by nobody.
-      this.noteUse();
-    }
+    return this.use.isWaitedFor || (this.state?.subscriptions.length ?? 0) > 0;
   }
 
   /** Works towards the present roles of the slots. */
@@ -272,11 +215,7 @@ export class Feed {
 
   /** Resolves true when the first watch is open, false when the server refuses it for good or `signal` aborts. */
   async opened(signal: AbortSignal): Promise<boolean> {
-    while (this.state === undefined && !signal.aborted) {
-      if (this.#isFinal(this.refusal)) return false;
-      await this.#nextAttempt(signal);
-    }
-    return this.state !== undefined;
+    return this.#opening.done(() => this.state !== undefined, signal);
   }
 
   /**
@@ -317,107 +256,12 @@ export class Feed {
 
   /** Whether the API server has got as far as `version` now: an exporter that claims more holds objects that no longer exist. */
   async reaches(version: ResourceVersion, signal: AbortSignal): Promise<boolean> {
-    if (!isNewer(version, this.#require().highWatermark)) return true;
+    if (!isNewer(version, this.require().highWatermark)) return true;
     return !isNewer(version, (await this.reader.position(signal)).version);
   }
 
   restored(): void {
-    this.#proven = undefined;
-  }
-
-  hasReached(version: ResourceVersion): boolean {
-    const { position } = this.#require();
-    return !isNewer(version, this.#proven === undefined ? position : newerOf(this.#proven, position));
-  }
-
-  async prove(signal: AbortSignal, version?: ResourceVersion): Promise<ResourceVersion> {
-    const position = await this.#prove(signal, version);
-    // Only for slots that come: what it is yet to render of them, nobody may show when the other shard lets go.
-    if (this.#context.roles()?.includes(SlotRole.Warm) === true) await this.#rendered(signal);
-    return position;
-  }
-
-  async shows(slots: ReadonlySet<number>, version: ResourceVersion, signal: AbortSignal): Promise<boolean> {
-    await this.#prove(signal, version);
-    if (!this.hasReached(version)) return false;
-    await this.#rendered(signal);
-    const watches = this.#require().subscriptions.filter(({ attached }) => attached);
-    return (
-      watches.length > 0 && watches.every((watch) => [...slots].every((slot) => watch.slots[slot] === SlotState.Shown))
-    );
-  }
-
-  lateUntil(slots: ReadonlySet<number>): string | undefined {
-    this.state?.noteLateAsked();
-    return this.state === undefined ? undefined : lateUntil(this.state, slots);
-  }
-
-  letGo(slots: ReadonlySet<number>, version: ResourceVersion): void {
-    if (this.state !== undefined) letGo(this.state, slots, version);
-  }
-
-  async #prove(signal: AbortSignal, version?: ResourceVersion): Promise<ResourceVersion> {
-    if (version !== undefined && this.hasReached(version)) return version;
-    const { clock, proofs } = this.#context;
-    try {
-      this.#proven = await proveFeed(this, clock, proofs, signal);
-    } catch (error) {
-      // Asked until there is an answer: whether it stays so decides whether moves wait for it.
-      if (error instanceof UpstreamFailure && !this.trouble.has('question')) this.checkForRestore();
-      throw error;
-    }
-    return this.#proven;
-  }
-
-  /**
-   * Resolves once the exporter has rendered everything that it was sent until now. Throws when that is not so before
-   * `signal` aborts.
-   */
-  async #rendered(signal: AbortSignal): Promise<void> {
-    const state = this.#require();
-    const open = state.subscriptions.filter(({ attached, isRendered }) => attached && !isRendered);
-    if (open.length === 0) return;
-    const { promise, resolve } = Promise.withResolvers<false>();
-    const abort = (): void => resolve(false);
-    signal.addEventListener('abort', abort, { once: true });
-    const all = Promise.all(open.map((subscription) => subscription.acknowledge(state.position)));
-    const isRendered = await Promise.race([all.then((each) => each.every(Boolean)), promise]);
-    signal.removeEventListener('abort', abort);
-    if (!isRendered) throw new ProofError('its exporter has not rendered everything yet');
-  }
-
-  count(slots: ReadonlySet<number>): number {
-    const state = this.#require();
-    if (!this.connected || !state.filled) throw new CountError('it does not follow the API server');
-    let count = 0;
-    for (const slot of slots) count += state.index.sentInSlot(slot);
-    return count;
-  }
-
-  digest(slots: ReadonlySet<number>, version: ResourceVersion, namespaces?: ReadonlySet<string>): SlotDigest {
-    return this.#require().digest(slots, version, namespaces);
-  }
-
-  compared(slots: ReadonlySet<number>, migration: string, version: ResourceVersion): void {
-    this.#require().verified.compared(slots, migration, version);
-  }
-
-  /** A missing kind is final for this request; a missing right is not, because RBAC caches fill late. */
-  #isFinal(refusal: UpstreamFailure | undefined): boolean {
-    if (refusal === undefined) return false;
-    return refusal.status === 404 || refusal.status === 405 || refusal.status === 406;
-  }
-
-  #nextAttempt(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#openWaiters.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      this.#openWaiters.add(done);
-      signal.addEventListener('abort', done, { once: true });
-    });
+    this.verification.forget();
   }
 
   async #openFirst(signal: AbortSignal): Promise<StreamResponse | undefined> {
@@ -443,7 +287,7 @@ export class Feed {
         if (error instanceof UpstreamFailure && error.status === 410) this.#resumeFrom = undefined;
         this.fail(error);
         this.#context.metrics?.reconnect?.(this.resource, causeOf(error));
-        for (const wake of this.#openWaiters) wake();
+        this.#opening.attempted();
         await clock.sleep(pauseAfter(error, this.#backoff), signal);
       }
     }
@@ -468,9 +312,8 @@ export class Feed {
       initialSyncComplete: this.#initialSyncComplete,
       onShed: () => logger.warn({ feed: this.name }, 'ending a watch of the exporter: too many events wait for it'),
     });
-    this.refusal = undefined;
     this.#watch.succeed();
-    for (const wake of this.#openWaiters) wake();
+    this.#opening.succeeded();
     this.#loader.wake();
     onChange();
   }
@@ -486,27 +329,19 @@ export class Feed {
       this.#context.logger[isRefusal ? 'warn' : 'debug']({ feed: this.name, code: errorCode(error) }, problem);
     }
     if (this.state === undefined) {
-      this.refusal = error instanceof UpstreamFailure && error.status < 500 && error.status !== 429 ? error : undefined;
+      this.#opening.failed(error);
       this.#context.onChange();
     }
   }
 
-  #require(): FeedState {
+  /** Throws CountError while the feed is not open. */
+  require(): FeedState {
     if (this.state === undefined) throw new CountError(`feed ${this.name} is not open`);
     return this.state;
   }
 
   /** Adds what went through since the last report to the counters. */
   report(): void {
-    const { state } = this;
-    if (state === undefined) return;
-    const { metrics } = this.#context;
-    const { received, kept, receivedBytes, keptBytes } = state.takeTraffic();
-    if (received === 0 && kept === 0) return;
-    metrics?.frames?.(this.resource, received, kept);
-    metrics?.bytes?.(this.resource, receivedBytes, keptBytes);
-    if (state.pruner === undefined) return;
-    metrics?.cut?.(this.resource, state.pruner.prunedBytes);
-    state.pruner.prunedBytes = 0;
+    if (this.state !== undefined) reportTraffic(this.state, this.resource, this.#context.metrics);
   }
 }

@@ -36,7 +36,7 @@ describe('a feed whose API server went back to an older state', () => {
     expect(relists(rig)).toEqual(['relist restored']);
     api.change('MODIFIED', 'kept');
     await until(() => peer.store.get('kept') === '104');
-    expect(await feed.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('104');
+    expect(await feed.verification.prove(AbortSignal.timeout(PATIENCE_MS))).toBe('104');
   });
 
   test('sends an object again that looks the same, for a version names something else now', async () => {
@@ -67,13 +67,13 @@ describe('a feed whose API server went back to an older state', () => {
     const { api, feed } = await newRig('a');
     const restore = api.backup();
     api.version = 500;
-    await feed.prove(AbortSignal.timeout(PATIENCE_MS));
+    await feed.verification.prove(AbortSignal.timeout(PATIENCE_MS));
     api.change('MODIFIED', 'a');
     await until(() => feed.state?.position === '501');
     restore();
     await until(() => feed.connected && feed.state?.position === '101');
     await loseWatch(api, feed);
-    await expect(feed.prove(AbortSignal.timeout(100), '400')).rejects.toThrow('is not connected');
+    await expect(feed.verification.prove(AbortSignal.timeout(100), '400')).rejects.toThrow('is not connected');
   });
 
   test('lets an exporter that got ahead of it list again, however far it has come since', async () => {

@@ -301,7 +301,7 @@ test('a question that is refused is a trouble of the kind, although its watch go
 test('a proof that is refused asks again until it is answered: what a move depends on is known before it', async () => {
   const { api, feed } = await newRig('a');
   for (let i = 0; i < 3; i++) api.next((_, query) => (query.get('limit') === '1' ? status(403, 'Refused') : undefined));
-  await expect(feed.prove(AbortSignal.timeout(60_000))).rejects.toThrow('403');
+  await expect(feed.verification.prove(AbortSignal.timeout(60_000))).rejects.toThrow('403');
   await until(() => feed.trouble.has('question'));
   await until(() => !feed.trouble.has('question'));
 });

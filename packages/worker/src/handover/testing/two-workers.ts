@@ -169,7 +169,7 @@ export class TwoWorkers {
       slots: `0-${SLOTS - 1}`,
       slotCount: SLOTS,
     };
-    return verifier.answer({ ...request, question }, EVERY_SLOT, { feeds: [feed], settled: true }, signal);
+    return verifier.answer({ ...request, question }, EVERY_SLOT, { feeds: [feed.verification], settled: true }, signal);
   }
 
   /** The target is responsible, and the source has to let go. */

@@ -211,13 +211,13 @@ export class FeedModel {
   /** A new migration of all slots is verified as of now. */
   compare(): void {
     const { state } = this.feed;
-    if (state !== undefined) this.feed.compared(EVERY_SLOT, `m${++this.#compared}`, state.position);
+    if (state !== undefined) this.feed.verification.compared(EVERY_SLOT, `m${++this.#compared}`, state.position);
   }
 
   /** The other shard shows everything that is released. */
   prove(): void {
-    const until = this.feed.lateUntil(EVERY_SLOT);
-    if (until !== undefined) this.feed.letGo(EVERY_SLOT, until);
+    const until = this.feed.verification.lateUntil(EVERY_SLOT);
+    if (until !== undefined) this.feed.verification.letGo(EVERY_SLOT, until);
   }
 
   tidy(): void {

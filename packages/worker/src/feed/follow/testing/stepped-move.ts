@@ -110,8 +110,8 @@ export class SteppedMove {
   #steps(subscription: Subscription): Step[] {
     const steps = this.#api.steps();
     if (this.#peer.ended) steps.push(step('acknowledge', () => this.#peer.rewatch(subscription)));
-    const until = this.#feed.lateUntil(MOVED_SLOT);
-    if (until !== undefined) steps.push(step('prove', () => this.#feed.letGo(MOVED_SLOT, until)));
+    const until = this.#feed.verification.lateUntil(MOVED_SLOT);
+    if (until !== undefined) steps.push(step('prove', () => this.#feed.verification.letGo(MOVED_SLOT, until)));
     const [decision] = this.#decisions;
     if (decision === undefined) return steps;
     const decide = (): void => {
