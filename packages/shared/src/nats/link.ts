@@ -1,4 +1,4 @@
-import { errors, type Msg, type NatsConnection, connect, type Subscription } from '@nats-io/transport-node';
+import { errors, type Msg, type NatsConnection, connect } from '@nats-io/transport-node';
 import { jetstream, type JetStreamClient, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { z } from 'zod';
 import { type Clock, errorMessage, systemClock } from '../runtime/index.ts';
@@ -16,14 +16,8 @@ import type {
   RequestResult,
   SubscriptionOptions,
 } from './link-types.ts';
-import { encodeMessage, type Parsed, parseMessage } from './message.ts';
-
-interface Registration {
-  readonly subject: string;
-  readonly queue?: string;
-  readonly deliver: (message: Msg) => void;
-  live: Subscription | undefined;
-}
+import { LinkSubscriptions } from './link-subscriptions.ts';
+import { encodeMessage, type Parsed } from './message.ts';
 
 interface Session {
   readonly connection: NatsConnection;
@@ -43,7 +37,7 @@ const CLOSE_TIMEOUT_MS = 2000;
 export class NatsLink {
   readonly #options: NatsLinkOptions;
   readonly #clock: Clock;
-  readonly #registrations = new Set<Registration>();
+  readonly #subscriptions: LinkSubscriptions;
   readonly #listeners = new Set<(status: LinkStatus) => void>();
   readonly #stop = new AbortController();
   readonly #counters = { connects: 0, invalid: 0, handlerErrors: 0 };
@@ -58,6 +52,10 @@ export class NatsLink {
   constructor(options: NatsLinkOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#subscriptions = new LinkSubscriptions(options.logger, {
+      invalid: () => (this.#counters.invalid += 1),
+      handlerError: () => (this.#counters.handlerErrors += 1),
+    });
     this.#status = { connected: false, since: this.#clock.now(), problem: 'not connected yet' };
   }
 
@@ -129,7 +127,7 @@ export class NatsLink {
       session.connection.publish(subject, data);
       return { ok: true };
     } catch (error) {
-      return { ok: false, problem: messageOf(error) };
+      return { ok: false, problem: errorMessage(error) };
     }
   }
 
@@ -168,7 +166,7 @@ export class NatsLink {
       if (isNoResponders(error)) return { kind: 'no-responders' };
       if (error instanceof errors.InvalidSubjectError) throw error;
       if (this.connected)
-        this.logger.warn({ subject: r.subject, problem: messageOf(error) }, 'NATS request was not sent');
+        this.logger.warn({ subject: r.subject, problem: errorMessage(error) }, 'NATS request was not sent');
       return { kind: 'disconnected' };
     }
   }
@@ -181,18 +179,12 @@ export class NatsLink {
     options: SubscriptionOptions<T>,
     handler: (message: NatsMessage<T>) => void | Promise<void>,
   ): NatsSubscription {
-    const registration: Registration = {
-      subject: options.subject,
-      ...(options.queue === undefined ? {} : { queue: options.queue }),
-      deliver: (raw) => void this.#deliver(options.schema, raw, handler),
-      live: undefined,
-    };
-    return this.#register(registration);
+    return this.#subscriptions.add(options, handler, this.#session?.connection);
   }
 
   /** Calls back for each message on a subject without looking at it; for wake-ups. */
   subscribeRaw(subject: string, deliver: (message: Msg) => void): NatsSubscription {
-    return this.#register({ subject, deliver, live: undefined });
+    return this.#subscriptions.addRaw(subject, deliver, this.#session?.connection);
   }
 
   /** Present JetStream session. @throws NatsUnavailableError while there is no connection */
@@ -203,9 +195,7 @@ export class NatsLink {
   }
 
   parse<T>(schema: z.ZodType<T>, data: Uint8Array): Parsed<T> {
-    const parsed = parseMessage(schema, data);
-    if (!parsed.ok) this.#counters.invalid += 1;
-    return parsed;
+    return this.#subscriptions.parse(schema, data);
   }
 
   /** Sends what is in progress (2 s at most), then ends the connection and all subscriptions. */
@@ -223,51 +213,6 @@ export class NatsLink {
       );
     }
     await this.#running;
-  }
-
-  #register(registration: Registration): NatsSubscription {
-    this.#registrations.add(registration);
-    const connection = this.#session?.connection;
-    if (connection !== undefined && !connection.isClosed()) this.#activate(connection, registration);
-    return {
-      unsubscribe: () => {
-        this.#registrations.delete(registration);
-        registration.live?.unsubscribe();
-      },
-    };
-  }
-
-  #activate(connection: NatsConnection, registration: Registration): void {
-    registration.live = connection.subscribe(registration.subject, {
-      ...(registration.queue === undefined ? {} : { queue: registration.queue }),
-      callback: (error, message) => {
-        if (error === null) registration.deliver(message);
-        else this.logger.error({ subject: registration.subject, error: error.message }, 'NATS subscription refused');
-      },
-    });
-  }
-
-  async #deliver<T>(
-    schema: z.ZodType<T>,
-    raw: Msg,
-    handler: (message: NatsMessage<T>) => void | Promise<void>,
-  ): Promise<void> {
-    const wantsReply = raw.reply !== undefined && raw.reply !== '';
-    const respond = (body: unknown): boolean => {
-      if (!wantsReply) return false;
-      try {
-        return raw.respond(encodeMessage(raw.subject, body));
-      } catch (error) {
-        this.logger.warn({ subject: raw.subject, error: messageOf(error) }, 'answer to a NATS request was not sent');
-        return false;
-      }
-    };
-    try {
-      await handler({ subject: raw.subject, body: this.parse(schema, raw.data), wantsReply, respond });
-    } catch (error) {
-      this.#counters.handlerErrors += 1;
-      this.logger.error({ subject: raw.subject, error: messageOf(error) }, 'handler of a NATS message failed');
-    }
   }
 
   async #run(): Promise<void> {
@@ -306,7 +251,7 @@ export class NatsLink {
         js: jetstream(connection, { timeout: this.requestTimeoutMs }),
         jsm: await jetstreamManager(connection, { timeout: this.requestTimeoutMs, checkAPI: false }),
       };
-      for (const registration of this.#registrations) this.#activate(connection, registration);
+      this.#subscriptions.activate(connection);
       await connection.flush();
       this.#counters.connects += 1;
       this.#change({ connected: true, server: connection.getServer() });
@@ -322,7 +267,7 @@ export class NatsLink {
 
   #reportFailure(error: unknown): void {
     if (this.closed.aborted) return;
-    const problem = messageOf(error);
+    const problem = errorMessage(error);
     const changed = problem !== this.#status.problem;
     if (changed) this.#change({ connected: false, problem });
     const now = this.#clock.monotonic();
@@ -347,7 +292,7 @@ export class NatsLink {
         listener(this.#status);
       } catch (error) {
         this.#counters.handlerErrors += 1;
-        this.logger.error({ error: messageOf(error) }, 'listener of the NATS connection failed');
+        this.logger.error({ error: errorMessage(error) }, 'listener of the NATS connection failed');
       }
     }
   }
@@ -356,10 +301,6 @@ export class NatsLink {
     const servers = serverNames(serverList(this.#options.servers)).join(', ');
     return `no connection to NATS at ${servers} (${this.#status.problem ?? 'connecting'})`;
   }
-}
-
-function messageOf(error: unknown): string {
-  return errorMessage(error);
 }
 
 function isNoResponders(error: unknown): boolean {

@@ -6,7 +6,8 @@ import { createLogger } from '../../observability/index.ts';
 import { waitUntil } from '../../testing/index.ts';
 import { FakeApiServer, type Fault, sendJson, sendStatus } from '../testing/fake-api-server.ts';
 import { selfSignedCertificate } from '../testing/self-signed-certificate.ts';
-import { KubernetesClient, type KubernetesClientOptions } from './client.ts';
+import { KubernetesClient } from './client.ts';
+import type { KubernetesClientOptions } from './client-types.ts';
 import { inClusterEndpoint, type KubernetesEndpoint, staticEndpoint } from './endpoint.ts';
 import { KubernetesError } from './kubernetes-error.ts';
 

@@ -1,11 +1,18 @@
-import type { Readable } from 'node:stream';
-import type { Dispatcher } from 'undici';
 import type { Logger } from '../../observability/index.ts';
 import { type Clock, systemClock } from '../../runtime/index.ts';
-import { ConnectionPool } from './connection-pool.ts';
+import type {
+  ApplyRequest,
+  CallOptions,
+  DeleteOptions,
+  KubernetesClientOptions,
+  KubernetesRequest,
+  PatchOptions,
+  StreamRequest,
+  StreamResponse,
+} from './client-types.ts';
 import { Deadline } from './deadline.ts';
-import type { KubernetesEndpoint } from './endpoint.ts';
 import { DiscoveryCache, discoveryPath } from './discovery-cache.ts';
+import type { KubernetesEndpoint } from './endpoint.ts';
 import {
   errorOfResponse,
   isGone,
@@ -15,109 +22,15 @@ import {
   type RequestIdentity,
 } from './kubernetes-error.ts';
 import type { KubernetesObject, ObjectList } from './objects.ts';
-import { APPLY, encodeBody, isIdempotent, pathWithQuery, type Query, withQuery } from './request-encoding.ts';
+import { APPLY, isIdempotent, withQuery } from './request-encoding.ts';
+import { NotSentError, type Outgoing, RequestSender } from './request-sender.ts';
 import { resourcePath } from './resource-path.ts';
-import { errorOfTransport, isStaleConnection, isTlsFailure } from './transport-error.ts';
-
-export type ResponseHeaders = Record<string, string | string[] | undefined>;
-
-export interface KubernetesClientOptions {
-  readonly endpoint: KubernetesEndpoint;
-  readonly logger: Logger;
-  readonly userAgent: string;
-  readonly clock?: Clock;
-  /** Bound of a whole `request`, its retries and waits included, ms. */
-  readonly requestTimeoutMs?: number;
-  /** Uniform in [0, 1): jitter of waits. */
-  readonly random?: () => number;
-}
-
-export interface KubernetesRequest {
-  readonly method: string;
-  /** Path below the server, already encoded; may carry a query of its own. */
-  readonly path: string;
-  readonly query?: Query | undefined;
-  /** Sent as JSON; a string or bytes are sent as they are. */
-  readonly body?: unknown;
-  readonly contentType?: string | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly timeoutMs?: number | undefined;
-  /** Asked right before each time that the request is sent, also again; false ends it as an abort does. */
-  readonly maySend?: (() => boolean) | undefined;
-}
-
-export interface StreamRequest {
-  readonly path: string;
-  readonly query?: Query | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly method?: string | undefined;
-  readonly body?: string | Uint8Array | undefined;
-  /** Longest wait for the answer's headers, ms; 0 (default) waits for ever. */
-  readonly headersTimeoutMs?: number | undefined;
-}
-
-export interface StreamResponse {
-  readonly status: number;
-  readonly headers: ResponseHeaders;
-  /** As received: not decompressed, not decoded. Read it to the end, or `discard` the answer. */
-  readonly body: Readable;
-}
-
-export interface CallOptions {
-  readonly query?: Query | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly timeoutMs?: number | undefined;
-  /** As in `KubernetesRequest`. */
-  readonly maySend?: (() => boolean) | undefined;
-}
-
-export interface PatchOptions extends CallOptions {
-  /** Default `application/merge-patch+json`. */
-  readonly contentType?: string | undefined;
-}
-
-export interface DeleteOptions extends CallOptions {
-  readonly gracePeriodSeconds?: number | undefined;
-  readonly propagationPolicy?: 'Background' | 'Foreground' | 'Orphan' | undefined;
-  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string } | undefined;
-}
-
-export interface ApplyRequest extends CallOptions {
-  /** Needs apiVersion, kind, metadata.name and, for namespaced kinds, metadata.namespace. */
-  readonly object: KubernetesObject;
-  readonly fieldManager: string;
-  /** Take fields over from other managers instead of failing with 409. */
-  readonly force?: boolean | undefined;
-  readonly subresource?: string | undefined;
-}
+import { errorOfTransport } from './transport-error.ts';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 const PAGE_SIZE = 500;
 const MAX_RETRIES = 4;
 const MAX_RETRY_AFTER_MS = 10_000;
-
-interface Answer {
-  readonly status: number;
-  readonly headers: ResponseHeaders;
-  readonly body: Dispatcher.ResponseData['body'];
-}
-
-interface Outgoing extends RequestIdentity {
-  readonly target: string;
-  readonly headers: Record<string, string>;
-  readonly body: Uint8Array | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly headersTimeoutMs: number;
-  readonly maySend?: (() => boolean) | undefined;
-}
-
-/** A write was not sent, because this process may no longer write. @remedy none: another manager leads. */
-class NotSentError extends Error {
-  override readonly name = 'NotSentError';
-  readonly code = 'SC_KUBERNETES_NOT_SENT';
-}
 
 /**
  * Speaks to one API server over pooled connections, raw JSON in and out. Credentials are taken from the endpoint at
@@ -126,26 +39,19 @@ class NotSentError extends Error {
 export class KubernetesClient {
   readonly #endpoint: KubernetesEndpoint;
   readonly #logger: Logger;
-  readonly #userAgent: string;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #random: () => number;
-  readonly #pool: ConnectionPool;
-  readonly #origin: string;
-  readonly #prefix: string;
+  readonly #sender: RequestSender;
   readonly #kinds: DiscoveryCache;
 
   constructor(options: KubernetesClientOptions) {
     this.#endpoint = options.endpoint;
     this.#logger = options.logger;
-    this.#userAgent = options.userAgent;
     this.#clock = options.clock ?? systemClock;
     this.#timeoutMs = options.requestTimeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#random = options.random ?? Math.random;
-    this.#pool = new ConnectionPool(options.endpoint);
-    const server = new URL(options.endpoint.server);
-    this.#origin = server.origin;
-    this.#prefix = server.pathname.replace(/\/+$/, '');
+    this.#sender = new RequestSender(options);
     this.#kinds = new DiscoveryCache((path, signal) => this.request({ method: 'GET', path, signal }));
   }
 
@@ -161,11 +67,11 @@ export class KubernetesClient {
   async request<T>(request: KubernetesRequest): Promise<T> {
     const identity: RequestIdentity = { method: request.method, path: request.path };
     using deadline = new Deadline(request.timeoutMs ?? this.#timeoutMs, request.signal);
-    const outgoing: Outgoing = { ...this.#outgoing(request), signal: deadline.signal };
+    const outgoing: Outgoing = { ...this.#sender.outgoing(request), signal: deadline.signal };
     for (let attempt = 0; ; attempt += 1) {
       let failure: KubernetesError;
       try {
-        const answer = await this.#open(outgoing);
+        const answer = await this.#sender.open(outgoing);
         const text = await answer.body.text();
         if (answer.status < 400) return parseJson(identity, text) as T;
         const retryAfterMs = parseRetryAfter(answer.headers['retry-after'], this.#clock.now());
@@ -190,9 +96,9 @@ export class KubernetesClient {
   async stream(request: StreamRequest): Promise<StreamResponse> {
     const method = request.method ?? 'GET';
     const identity: RequestIdentity = { method, path: request.path };
-    const outgoing = this.#outgoing({ ...request, method, contentType: undefined });
+    const outgoing = this.#sender.outgoing({ ...request, method, contentType: undefined });
     try {
-      return await this.#open({
+      return await this.#sender.open({
         ...outgoing,
         signal: request.signal,
         headersTimeoutMs: request.headersTimeoutMs ?? 0,
@@ -283,7 +189,7 @@ export class KubernetesClient {
 
   /** Ends all connections, open requests and streams included. Idempotent. */
   async close(): Promise<void> {
-    await this.#pool.close();
+    await this.#sender.close();
   }
 
   async #listPages<T>(path: string, options: CallOptions, limit: number | undefined): Promise<ObjectList<T>> {
@@ -296,62 +202,6 @@ export class KubernetesClient {
       token = page.metadata?.continue;
       if (token === undefined || token === '') return { items, resourceVersion: page.metadata?.resourceVersion ?? '' };
     }
-  }
-
-  async #open(outgoing: Outgoing): Promise<Answer> {
-    const isRead = outgoing.method === 'GET' || outgoing.method === 'HEAD';
-    let answer: Answer;
-    try {
-      answer = await this.#dispatch(outgoing);
-    } catch (error) {
-      if (outgoing.signal?.aborted === true) throw error;
-      const again = isTlsFailure(error) ? this.#endpoint.refresh?.() === true : isRead && isStaleConnection(error);
-      if (!again) throw error;
-      answer = await this.#dispatch(outgoing);
-    }
-    if (answer.status !== 401 || this.#endpoint.refresh?.() !== true) return answer;
-    await answer.body.dump();
-    this.#logger.info({ path: outgoing.path }, 'the API server refused the token; reading it again');
-    return this.#dispatch(outgoing);
-  }
-
-  async #dispatch(outgoing: Outgoing): Promise<Answer> {
-    if (outgoing.maySend?.() === false) throw new NotSentError('not sent: its caller may no longer send it');
-    const token = this.#endpoint.token();
-    const authorization: Record<string, string> =
-      token === undefined || token === '' ? {} : { authorization: `Bearer ${token}` };
-    const answer = await this.#pool.dispatcher().request({
-      origin: this.#origin,
-      path: outgoing.target,
-      method: outgoing.method,
-      headers: { ...outgoing.headers, ...authorization },
-      body: outgoing.body ?? null,
-      signal: outgoing.signal ?? null,
-      headersTimeout: outgoing.headersTimeoutMs,
-      bodyTimeout: 0,
-    });
-    return { status: answer.statusCode, headers: answer.headers, body: answer.body };
-  }
-
-  #outgoing(request: KubernetesRequest): Outgoing {
-    const body = encodeBody(request.body);
-    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': this.#userAgent };
-    if (body !== undefined) {
-      headers['content-type'] = request.contentType ?? 'application/json';
-      // Without a length the server ignores the body of a DELETE, that is, its grace period and preconditions.
-      headers['content-length'] = String(body.byteLength);
-    }
-    for (const [name, value] of Object.entries(request.headers ?? {})) headers[name.toLowerCase()] = value;
-    return {
-      method: request.method,
-      path: request.path,
-      target: `${this.#prefix}${pathWithQuery(request.path, request.query)}`,
-      headers,
-      body,
-      signal: request.signal,
-      headersTimeoutMs: 0,
-      maySend: request.maySend,
-    };
   }
 
   #retryWait(failure: KubernetesError, outgoing: Outgoing, attempt: number): number | undefined {

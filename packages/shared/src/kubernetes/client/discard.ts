@@ -1,4 +1,4 @@
-import type { StreamResponse } from './client.ts';
+import type { StreamResponse } from './client-types.ts';
 
 const ignore = (): void => {};
 

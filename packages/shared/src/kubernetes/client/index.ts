@@ -1,15 +1,15 @@
-export {
-  type ApplyRequest,
-  type CallOptions,
-  type DeleteOptions,
-  KubernetesClient,
-  type KubernetesClientOptions,
-  type KubernetesRequest,
-  type PatchOptions,
-  type ResponseHeaders,
-  type StreamRequest,
-  type StreamResponse,
-} from './client.ts';
+export { KubernetesClient } from './client.ts';
+export type {
+  ApplyRequest,
+  CallOptions,
+  DeleteOptions,
+  KubernetesClientOptions,
+  KubernetesRequest,
+  PatchOptions,
+  ResponseHeaders,
+  StreamRequest,
+  StreamResponse,
+} from './client-types.ts';
 export { discard } from './discard.ts';
 export { DiscoveryCache, discoveryPath, type ServedKind } from './discovery-cache.ts';
 export {

@@ -6,7 +6,8 @@ import { KubernetesClient, staticEndpoint } from '../client/index.ts';
 import { FakeApiServer, type OpenWatch, sendJson, sendStatus } from '../testing/fake-api-server.ts';
 import type { Parsed } from './object-cache.ts';
 import { reflectorMetrics } from './reflector-metrics.ts';
-import { Reflector, type ReflectorOptions } from './reflector.ts';
+import { Reflector } from './reflector.ts';
+import type { ReflectorOptions } from './reflector-options.ts';
 import { Mirror } from './testing/mirror.ts';
 
 type Raw = Readonly<Record<string, unknown>>;

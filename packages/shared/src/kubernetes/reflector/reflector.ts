@@ -1,93 +1,26 @@
 import type { Readable } from 'node:stream';
 import type { Logger } from '../../observability/index.ts';
-import { type Clock, fullJitter, systemClock } from '../../runtime/index.ts';
-import {
-  errorOfResponse,
-  type FailureCause,
-  type KubernetesClient,
-  parseRetryAfter,
-  type StreamResponse,
-} from '../client/index.ts';
-import { type Invalid, ObjectCache, type Parsed, type Staging } from './object-cache.ts';
+import { type Clock, systemClock } from '../../runtime/index.ts';
+import { errorOfResponse, parseRetryAfter, type StreamResponse } from '../client/index.ts';
+import { type Invalid, ObjectCache, type Staging } from './object-cache.ts';
 import { ReflectorFailure, reflectorFailureOf } from './reflector-failure.ts';
 import { noReflectorMetrics, type ReflectorMetrics } from './reflector-metrics.ts';
+import type { ReflectorOptions } from './reflector-options.ts';
+import { ReflectorRetries } from './reflector-retries.ts';
 import { compareResourceVersion } from './resource-version.ts';
 import { endsInitialEvents, resourceVersionOf, type WatchFrame, watchFrames } from './watch-frames.ts';
 import { WatchGuard } from './watch-guard.ts';
-
-/**
- * Receives the collection. Calls come one at a time and in order. A throw is logged and counted, and does not stop the
- * reflector; the object counts as delivered.
- */
-export interface ReflectorHandler<T> {
-  /**
-   * The whole collection as of `resourceVersion`; everything not in it is gone. `invalid`: objects that `parse` refuses
-   * now, each reported just before; those that once were valid are among `items`.
-   */
-  replace(items: readonly T[], resourceVersion: string, invalid: readonly Invalid[]): void;
-  upsert(object: T): void;
-  /** The last state seen of an object that was deleted. */
-  remove(object: T): void;
-  /** An object was deleted that `parse` has refused from the first. */
-  removeInvalid?(raw: Readonly<Record<string, unknown>>): void;
-  /**
-   * An object that `parse` refused, each time it is seen. Its last valid form, if there was one, stays in force: it is
-   * neither removed nor missing from `replace` until the object itself is deleted.
-   */
-  invalid?(raw: Readonly<Record<string, unknown>>, problems: readonly string[]): void;
-}
-
-export interface ReflectorOptions<T> {
-  readonly client: KubernetesClient;
-  /** Path of the collection, see `resourcePath`. */
-  readonly path: string;
-  /** Selectors, sent with list and watch. */
-  readonly query?: Readonly<Record<string, string>>;
-  readonly parse: (raw: Readonly<Record<string, unknown>>) => Parsed<T>;
-  readonly handler: ReflectorHandler<T>;
-  readonly logger: Logger;
-  readonly clock?: Clock;
-  readonly metrics?: ReflectorMetrics;
-  /** Paged: a list of pages, then a watch. Streaming: one WatchList (KEP-3157), Paged where the server has none. */
-  readonly listMode?: 'Paged' | 'Streaming';
-  /** Asks for apiVersion, kind and metadata of each object, and nothing else of it. */
-  readonly metadataOnly?: boolean;
-  /** Objects a page. */
-  readonly pageSize?: number;
-  /** Longest wait between two tries, ms: 2,000 to 30,000 in production. */
-  readonly maxBackoffMs?: number;
-  /** A watch without a single byte for so long is taken for dead and opened again, ms. Bookmarks come about once a minute. */
-  readonly silenceMs?: number;
-  /** Uniform in [0, 1). */
-  readonly random?: () => number;
-}
 
 /** What is asked for with `metadataOnly`. */
 const METADATA = {
   list: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
   watch: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
 } as const;
-const BASE_BACKOFF_MS = 100;
-const MAX_RETRY_AFTER_MS = 10_000;
 /** A watch that ends sooner and empty did not work, whatever the server says. */
 const SHORT_WATCH_MS = 1_000;
-/** After so many watches that the server refused or broke in a row, its answer to a fresh list is worth more than our position. */
-const FAILED_WATCHES_BEFORE_LIST = 5;
-const SILENT_WATCHES_BEFORE_LIST = 2;
-const WARN_AGAIN_MS = 60_000;
 /** What servers without WatchList answer to sendInitialEvents. */
 const NO_STREAMING = [400, 405, 422];
 const SILENCE_MS = 90_000;
-/** Failures that a fresh list would meet as well. */
-const POSITION_UNTOUCHED: ReadonlySet<FailureCause> = new Set([
-  'connection',
-  'forbidden',
-  'throttled',
-  'timeout',
-  'tls',
-  'unauthorized',
-]);
-
 /**
  * Keeps a handler in step with one collection of the API server for as long as it runs: list, watch, and whatever it
  * takes to continue. No failure is final: 410 lists again, everything else is tried again with full-jitter back-off.
@@ -105,11 +38,7 @@ export class Reflector<T> {
   #resourceVersion: string | undefined;
   #streamingRefused = false;
   #lastProofMs: number | undefined;
-  /** Failures since the last progress. */
-  #attempt = 0;
-  #failedWatches = 0;
-  #silentWatches = 0;
-  #warned: { readonly cause: FailureCause; readonly at: number } | undefined;
+  readonly #retries: ReflectorRetries;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -119,6 +48,13 @@ export class Reflector<T> {
     this.#random = options.random ?? Math.random;
     this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     this.#cache = new ObjectCache(options.parse);
+    const { maxBackoffMs } = options;
+    this.#retries = new ReflectorRetries({
+      logger: this.#logger,
+      clock: this.#clock,
+      random: this.#random,
+      maxBackoffMs,
+    });
   }
 
   /** Resolves when the first complete list was handed to the handler. Never rejects. */
@@ -145,6 +81,14 @@ export class Reflector<T> {
       this.#running = undefined;
     });
     return this.#running;
+  }
+
+  /** Counts a failure, drops a position that is no longer worth anything, and returns the time to wait, ms. */
+  #failed(failure: ReflectorFailure): number {
+    this.#metrics.failure(failure.failure);
+    const { waitMs, isPositionLost } = this.#retries.failed(failure, this.#resourceVersion !== undefined);
+    if (isPositionLost) this.#resourceVersion = undefined;
+    return waitMs;
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
@@ -196,7 +140,7 @@ export class Reflector<T> {
     for (const one of invalid) this.#reportInvalid(one);
     this.#call('replace', () => this.#options.handler.replace(items, resourceVersion, invalid));
     this.#resourceVersion = resourceVersion;
-    this.#failedWatches = 0;
+    this.#retries.listed();
     this.#metrics.listed();
     this.#logger.debug({ objects: items.length, resourceVersion }, 'listed');
     this.#synced.resolve();
@@ -224,7 +168,7 @@ export class Reflector<T> {
     if (frames === 0 && this.#clock.monotonic() - openedAt < SHORT_WATCH_MS) {
       throw new ReflectorFailure('short-watch', 'the server ended the watch at once');
     }
-    this.#progress();
+    this.#retries.progress();
   }
 
   async #openWatch(watch: WatchGuard, from: string | undefined): Promise<Readable> {
@@ -262,12 +206,12 @@ export class Reflector<T> {
         else if (frame.type === 'BOOKMARK' && endsInitialEvents(frame)) {
           this.#replace(collecting, resourceVersion);
           collecting = undefined;
-          this.#progress();
+          this.#retries.progress();
         }
         continue;
       }
       this.#deliver(frame, resourceVersion);
-      this.#progress();
+      this.#retries.progress();
     }
     return frames;
   }
@@ -324,47 +268,6 @@ export class Reflector<T> {
 
   #proof(): void {
     this.#lastProofMs = this.#clock.monotonic();
-  }
-
-  #progress(): void {
-    if (this.#warned !== undefined) this.#logger.info({ after: this.#warned.cause }, 'watching again');
-    this.#warned = undefined;
-    this.#attempt = 0;
-    this.#failedWatches = 0;
-    this.#silentWatches = 0;
-  }
-
-  /** Counts a failure, decides whether our position is still worth something, and returns the time to wait, ms. */
-  #failed(failure: ReflectorFailure): number {
-    const cause = failure.failure;
-    this.#metrics.failure(cause);
-    this.#warn(failure);
-    const wasWatching = this.#resourceVersion !== undefined;
-    if (wasWatching && !POSITION_UNTOUCHED.has(cause)) this.#failedWatches += 1;
-    this.#silentWatches = cause === 'silent' ? this.#silentWatches + 1 : 0;
-    const positionLost =
-      cause === 'gone' ||
-      cause === 'went-back' ||
-      this.#failedWatches >= FAILED_WATCHES_BEFORE_LIST ||
-      this.#silentWatches >= SILENT_WATCHES_BEFORE_LIST;
-    if (positionLost) this.#resourceVersion = undefined;
-    if (positionLost) this.#silentWatches = 0;
-    const attempt = this.#attempt;
-    this.#attempt += 1;
-    const capMs = this.#options.maxBackoffMs ?? 2_000;
-    const jittered = fullJitter(attempt, { baseMs: BASE_BACKOFF_MS, capMs }, this.#random);
-    return Math.max(jittered, Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS));
-  }
-
-  /** One line when trouble begins, changes its cause, or continues for another minute. */
-  #warn(failure: ReflectorFailure): void {
-    const now = this.#clock.monotonic();
-    const known = this.#warned;
-    if (known !== undefined && known.cause === failure.failure && now - known.at < WARN_AGAIN_MS) return;
-    // An expired position is everyday life, and a relist is not a problem.
-    const level = failure.failure === 'gone' ? 'info' : 'warn';
-    this.#logger[level]({ cause: failure.failure, reason: failure.message }, 'a list or watch failed; retrying');
-    this.#warned = { cause: failure.failure, at: now };
   }
 }
 

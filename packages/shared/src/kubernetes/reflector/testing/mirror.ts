@@ -1,4 +1,4 @@
-import type { ReflectorHandler } from '../reflector.ts';
+import type { ReflectorHandler } from '../reflector-options.ts';
 
 interface Thing {
   readonly [field: string]: unknown;
