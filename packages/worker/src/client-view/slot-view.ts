@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Writable } from 'node:stream';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
 import { Semaphore } from '@shard-controller/shared/runtime';
@@ -29,10 +28,11 @@ import {
 import { codecOf, FrameView, isWellFormedVersion, type ObjectKind } from '../wire/index.ts';
 import { ExposureLedger } from './exposure-ledger.ts';
 import { exposureFilter, listFilter } from './list-filter.ts';
+import { ListBody } from './list-body.ts';
 import type { ListMetadata } from './list-item.ts';
 import { readRow, readTable, tableWithoutObjects } from './table.ts';
 import { ViewEvents } from './view-events.ts';
-import { drained, type ListAll, ViewWatch } from './view-watch.ts';
+import { type ListAll, ViewWatch } from './view-watch.ts';
 
 export interface SlotViewOptions {
   readonly upstream: Upstream;
@@ -60,8 +60,6 @@ const HEADERS_TIMEOUT_MS = 60_000;
 const MAX_WATCHES = 256;
 /** Lists that are filtered at the same time; a protobuf list holds its kept part until it is whole. */
 const PARALLEL_LISTS = 8;
-/** As kube-apiserver: smaller answers are not worth packing. Bytes. */
-const GZIP_FROM = 128 * 1024;
 const PAGE_SIZE = 500;
 const WHOLE = Exposure.whole();
 
@@ -326,55 +324,4 @@ export class SlotView {
       return undefined;
     }
   }
-}
-
-/** The body of a list: packed from a size on, when the client takes that. */
-class ListBody {
-  readonly #response: ServerResponse;
-  readonly #headers: Record<string, string>;
-  readonly #takesGzip: boolean;
-  #sink: Writable | undefined;
-  #first: Buffer[] = [];
-  #firstBytes = 0;
-
-  constructor(response: ServerResponse, contentType: string, warning: string, zips: boolean) {
-    this.#response = response;
-    this.#headers = { 'content-type': contentType, ...(warning === '' ? {} : { warning }) };
-    this.#takesGzip = zips;
-  }
-
-  async write(pieces: readonly Buffer[]): Promise<void> {
-    if (pieces.length === 0) return;
-    if (this.#sink !== undefined) return send(this.#sink, pieces);
-    for (const piece of pieces) {
-      this.#first.push(piece);
-      this.#firstBytes += piece.length;
-    }
-    if (this.#firstBytes < GZIP_FROM) return;
-    const gzip = this.#takesGzip ? { 'content-encoding': 'gzip', vary: 'Accept-Encoding' } : {};
-    this.#response.writeHead(200, { ...this.#headers, ...gzip });
-    this.#sink = this.#takesGzip ? gzipInto(this.#response) : this.#response;
-    await send(this.#sink, this.#first);
-    this.#first = [];
-  }
-
-  end(): void {
-    if (this.#sink !== undefined) {
-      this.#sink.end();
-      return;
-    }
-    this.#response.writeHead(200, { ...this.#headers, 'content-length': this.#firstBytes });
-    this.#response.end(Buffer.concat(this.#first));
-  }
-
-  /** Breaks the response off; false when nothing of it has been sent, so that a Status still can. */
-  fail(): boolean {
-    if (this.#sink === undefined) return false;
-    this.#response.destroy();
-    return true;
-  }
-}
-
-async function send(sink: Writable, pieces: readonly Buffer[]): Promise<void> {
-  if (!sink.destroyed && !sink.write(Buffer.concat(pieces))) await drained(sink);
 }

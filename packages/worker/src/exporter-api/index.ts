@@ -1,4 +1,5 @@
-export { type Caller, ExporterApi, type FeedDirectory, isCustomResourceDefinitions } from './exporter-api.ts';
+export { type Caller, ExporterApi } from './exporter-api.ts';
+export { type FeedDirectory, isCustomResourceDefinitions } from './exporter-reads.ts';
 export {
   exporterLife,
   type ExporterState,

@@ -1,18 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { listen } from '@shard-controller/shared/listening';
 import type { Logger } from '@shard-controller/shared/observability';
 import { type Clock, Semaphore } from '@shard-controller/shared/runtime';
 import type { ChangeNotifier } from '../change-notifier.ts';
-import {
-  type ExporterAddress,
-  ExporterError,
-  ExporterLateError,
-  openExposition,
-  forwardedHeaders,
-} from './exposition-source.ts';
+import { type ExporterAddress, ExporterError, ExporterLateError, openExposition } from './exposition-source.ts';
 import { answerPage, say } from './gateway-pages.ts';
 import type { GatewayState } from './gateway-state.ts';
 import {
@@ -22,6 +14,7 @@ import {
   scrapeBudget,
   type ScrapeLimits,
 } from './scrape-limits.ts';
+import { cutOff, streamScrape } from './scrape-stream.ts';
 import { announcesScraper, scraperId, type ScraperTracker } from './scraper-tracker.ts';
 
 /** How a scrape ended; the label `outcome` of the scrape counter. */
@@ -84,11 +77,6 @@ interface Scrape {
   /** Monotonic ms. */
   readonly began: number;
   readonly budget: ScrapeBudget;
-}
-
-/** Ends a response whose content can no longer be trusted. */
-class CutError extends Error {
-  override readonly name = 'CutError';
 }
 
 /**
@@ -236,7 +224,7 @@ export class Gateway {
         answer.destroy();
         continue;
       }
-      const bytes = await this.#stream(answer, response, left(budget.total));
+      const bytes = await streamScrape(answer, response, state, left(budget.total));
       if (typeof bytes === 'string') return bytes;
       if (answer.statusCode !== 200) return 'exporter_error';
       if (scrape.method === 'HEAD') return 'complete';
@@ -294,60 +282,4 @@ export class Gateway {
       return error;
     }
   }
-
-  /** Passes the answer on; resolves with its size in bytes, or with the outcome when it was not complete. */
-  async #stream(
-    answer: IncomingMessage,
-    response: ServerResponse,
-    ms: number,
-  ): Promise<number | 'client_gone' | 'cut'> {
-    const { state } = this.#options;
-    let bytes = 0;
-    const check = (): CutError | null => {
-      const now = state();
-      if (now.open || now.startsOver === true) return null;
-      cutOff(response);
-      return new CutError(now.reason);
-    };
-    const meter = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        bytes += chunk.length;
-        const cut = check();
-        if (cut === null) done(null, chunk);
-        else done(cut);
-      },
-      // An exposition during which the exporter lost its objects ends like a complete one, so that is asked once more.
-      flush: (done) => done(check()),
-    });
-    response.writeHead(answer.statusCode ?? 502, forwardedHeaders(answer));
-    // Not AbortSignal.timeout, which would keep each finished scrape until its time is over.
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), ms);
-    // Each side's end ends the other's, so what counts is which came first.
-    let ended: 'client_gone' | 'cut' | undefined;
-    answer.once('error', () => {
-      ended ??= 'cut';
-      cutOff(response);
-    });
-    response.once('close', () => (ended ??= 'client_gone'));
-    deadline.signal.addEventListener('abort', () => cutOff(response), { once: true });
-    try {
-      await pipeline(answer, meter, response, { signal: deadline.signal });
-      return bytes;
-    } catch (error) {
-      if (error instanceof CutError) return 'cut';
-      return deadline.signal.aborted ? 'client_gone' : (ended ?? 'cut');
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-}
-
-/**
- * Ends a response that is not complete so that no client takes it for whole: HTTP/1.0 knows the end of a body by the end
- * of the connection alone, which has to be a reset.
- */
-function cutOff(response: ServerResponse): void {
-  if (response.socket === null) response.destroy();
-  else response.socket.resetAndDestroy();
 }
