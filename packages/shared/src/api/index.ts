@@ -27,7 +27,7 @@ export { type KsmShardingMode } from './ksm-scale-sharding.ts';
 export { type KsmScaleStatus, type KsmShardingStatus, MAX_STATUS_ITEMS } from './ksm-scale-status.ts';
 export { type Parsed, parseKsmScale, parseShardConfig, parseShardInstance } from './parse.ts';
 export { parseQuantity } from './quantity.ts';
-export { DEFAULT_EXPORTER_IMAGE } from './shard-config-sections.ts';
+export { DEFAULT_EXPORTER_IMAGE } from './exporter-section.ts';
 export {
   MAX_SHARDS,
   type ShardConfig,

@@ -5,7 +5,7 @@ import { KSM_SCALE_API_VERSION, KSM_SCALE_KIND } from './group.ts';
 import { sharding } from './ksm-scale-sharding.ts';
 import { ksmScaleStatusSchema } from './ksm-scale-status.ts';
 import { withRules } from './rules.ts';
-import { IMAGE } from './shard-config-sections.ts';
+import { IMAGE } from './exporter-section.ts';
 
 /** Default image of a KSMScale's pods. */
 const DEFAULT_MONITOR_IMAGE = 'registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.10.1';

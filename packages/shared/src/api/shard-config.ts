@@ -1,19 +1,11 @@
 import { z } from 'zod';
 import { isSlotCount } from '../hashing/index.ts';
+import { exporter } from './exporter-section.ts';
 import { conditions, count, duration, metadataSchema, ratio, resourceRequirements } from './fields.ts';
 import { API_VERSION, SHARD_CONFIG_KIND } from './group.ts';
 import { podFields } from './pod-fields.ts';
 import { withRules } from './rules.ts';
-import {
-  capacity,
-  coverage,
-  decision,
-  distribution,
-  exporter,
-  handover,
-  rebalance,
-  scaling,
-} from './shard-config-sections.ts';
+import { capacity, coverage, decision, distribution, handover, rebalance, scaling } from './shard-config-sections.ts';
 
 /** Most shards of one ShardConfig. */
 export const MAX_SHARDS = 1000;
