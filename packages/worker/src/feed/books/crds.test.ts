@@ -5,7 +5,8 @@ import { POD } from '../../wire/testing/wire.ts';
 import { resumeExporter } from './difference.ts';
 import { beginLoad, completeLoad, offerItem } from './load.ts';
 import { reconcileSlots } from './slots.ts';
-import { FeedState, type FilterDecision } from './state.ts';
+import { FeedState } from './state.ts';
+import type { FilterDecision } from './state-options.ts';
 import { live, read, view } from './testing/pod-feed.ts';
 import { WatchPeer } from './testing/watch-peer.ts';
 

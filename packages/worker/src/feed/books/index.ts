@@ -22,5 +22,6 @@ export {
   reconcileSlots,
   widenScope,
 } from './slots.ts';
-export { FeedState, type FilterDecision } from './state.ts';
+export { FeedState } from './state.ts';
+export type { FilterDecision } from './state-options.ts';
 export { SlotState, Subscription } from './subscription.ts';

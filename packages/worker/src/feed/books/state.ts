@@ -7,52 +7,12 @@ import { DELETION_BYTES } from './event-batch.ts';
 import { VerifiedSlots } from './late-objects.ts';
 import { MembershipRing } from './membership-ring.ts';
 import { type IndexEntry, ObjectIndex } from './object-index.ts';
-import { FeedScope, type SlotSet } from './scope.ts';
+import { FeedScope } from './scope.ts';
 import { type SlotDigest, slotDigest } from './slot-digest.ts';
+import type { FeedStateOptions, FilterDecision } from './state-options.ts';
 import { Subscription } from './subscription.ts';
+import { type FeedTraffic, TrafficCount } from './traffic.ts';
 import { FeedVersions } from './versions.ts';
-
-/**
- * What a state of an object means for the exporter: something that it may not know yet, something that it has already
- * been sent, or something new.
- */
-export type FilterDecision = 'suppress' | 'dedupe' | 'forward';
-
-/** Frames and their bytes: read from the API server, and written to the exporter. */
-export interface FeedTraffic {
-  readonly received: number;
-  readonly receivedBytes: number;
-  readonly kept: number;
-  readonly keptBytes: number;
-}
-
-export interface FeedStateOptions {
-  readonly kind: ObjectKind;
-  readonly codec: FrameCodec;
-  readonly slotCount: number;
-  readonly slotHash: SlotHash;
-  /** resourceVersion from which the watch runs. */
-  readonly position: ResourceVersion;
-  /**
-   * Slot whose later events are withheld once a subscription has had its first state: objects that may exist, but must
-   * not be seen to change. Only for CustomResourceDefinitions.
-   */
-  readonly quietSlot?: number | undefined;
-  /** The slots of this feed are always exposed, whatever the assignment. */
-  readonly unsharded?: boolean;
-  /** Judges each state of an object of another slot than the quiet one, in order; absent: something new. */
-  readonly eventFilter?: ((entry: object, view: FrameView) => FilterDecision) | undefined;
-  /** Slots of which the API server is asked for objects; everything else it sends is left out. Undefined: all. */
-  readonly scope?: SlotSet | undefined;
-  /** What is left out of the objects on their way to the exporter. */
-  readonly pruner?: Pruner | undefined;
-  /** The exporter had shown all of it before. */
-  readonly initialSyncComplete?: boolean;
-  readonly now: () => number;
-  readonly onChange: () => void;
-  /** A subscription was ended because too much waited for its exporter. */
-  readonly onShed?: () => void;
-}
 
 /**
  * The books of one collection: which objects exist, and what each open watch of the exporter has been sent. Two streams of
@@ -101,10 +61,7 @@ export class FeedState extends FeedVersions {
   #notifiedAt: number | undefined;
   #unsolicited = 0;
   #tombstones: Map<string, string> | undefined;
-  #received = 0;
-  #receivedBytes = 0;
-  #kept = 0;
-  #keptBytes = 0;
+  readonly #traffic = new TrafficCount();
   #markSequence = 0;
   #subscriptionSequence = 0;
 
@@ -196,14 +153,16 @@ export class FeedState extends FeedVersions {
     return ++this.#markSequence;
   }
 
-  /** Monotonic, ms. */
   /** When a manager last asked about late objects, or they became late; monotonic ms. */
   get lateAskedAt(): number {
     return this.#lateAskedAt;
   }
+
   noteLateAsked(): void {
     this.#lateAskedAt = this.#now();
   }
+
+  /** Monotonic, ms. */
   get now(): number {
     return this.#now();
   }
@@ -263,23 +222,12 @@ export class FeedState extends FeedVersions {
   }
 
   noteReceived(bytes: number): void {
-    this.#received++;
-    this.#receivedBytes += bytes;
+    this.#traffic.received(bytes);
   }
 
   /** What came and went since the last time. */
   takeTraffic(): FeedTraffic {
-    const traffic = {
-      received: this.#received,
-      receivedBytes: this.#receivedBytes,
-      kept: this.#kept,
-      keptBytes: this.#keptBytes,
-    };
-    this.#received = 0;
-    this.#receivedBytes = 0;
-    this.#kept = 0;
-    this.#keptBytes = 0;
-    return traffic;
+    return this.#traffic.take();
   }
 
   /** Where the object belongs. */
@@ -323,8 +271,7 @@ export class FeedState extends FeedVersions {
   }
 
   noteSent(bytes: number): void {
-    this.#kept++;
-    this.#keptBytes += bytes;
+    this.#traffic.kept(bytes);
     if (this.unsharded) this.#notifiedAt = this.#now();
   }
 

@@ -5,7 +5,8 @@ import { protobufCodec } from '../../../wire/frame-codec.ts';
 import { FrameView } from '../../../wire/frame-view.ts';
 import { POD, protobufFrame, protobufObject } from '../../../wire/testing/wire.ts';
 import { applyEvent } from '../events.ts';
-import { FeedState, type FeedStateOptions } from '../state.ts';
+import { FeedState } from '../state.ts';
+import type { FeedStateOptions } from '../state-options.ts';
 
 /** What a feed of pods knows, driven event by event, without a server. */
 
