@@ -1,6 +1,6 @@
 import type { UnavailableKind } from '@shard-controller/shared/contracts';
 import type { Clock } from '@shard-controller/shared/runtime';
-import type { Outage } from '../feed/follow/index.ts';
+import type { Outage } from '../feed/health/index.ts';
 
 /** What is known of an exporter that may have been resumed. */
 export class ExporterPast {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { exporterTimes, notificationDelay } from '../exporter-api/exporter-lifecycle.ts';
 import { SlotState } from '../feed/books/subscription.ts';
-import type { Outage } from '../feed/follow/outage.ts';
+import type { Outage } from '../feed/health/outage.ts';
 import { SlotRole } from '../slots/slot-plan.ts';
 import { type StatusFeed, STALE_MS, feedsStatus } from './feeds-status.ts';
 

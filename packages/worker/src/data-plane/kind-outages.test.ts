@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { SlotState } from '../feed/books/subscription.ts';
-import { FeedTrouble } from '../feed/follow/trouble.ts';
+import { FeedTrouble } from '../feed/health/trouble.ts';
 import { UnknownKindFailure, UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { DEAF_MS, type JudgedFeed, KindOutages, PATIENCE_MS, RECOVERY_MS } from './kind-outages.ts';
 

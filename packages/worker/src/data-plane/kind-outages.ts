@@ -1,6 +1,7 @@
 import type { UnavailableKind } from '@shard-controller/shared/contracts';
 import { type FeedState, SlotState, type Subscription } from '../feed/books/index.ts';
-import type { Feed, FeedTrouble, Outage, Trouble, TroubleNature } from '../feed/follow/index.ts';
+import type { Feed } from '../feed/follow/index.ts';
+import type { FeedTrouble, Outage, Trouble, TroubleNature } from '../feed/health/index.ts';
 import { UpstreamFailure } from '../upstream/index.ts';
 import { STALE_MS } from './feeds-status.ts';
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { describe, expect, test } from 'vitest';
-import { FeedTrouble } from '../feed/follow/index.ts';
+import { FeedTrouble } from '../feed/health/index.ts';
 import { TimedUpstream } from '../upstream/index.ts';
 import { type JudgedFeed, KindOutages } from './kind-outages.ts';
 

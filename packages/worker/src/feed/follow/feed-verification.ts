@@ -4,9 +4,8 @@ import { type CollectionReader, type Selection, UpstreamFailure } from '../../up
 import { isNewer, newerOf } from '../../wire/index.ts';
 import { CountError, type FeedState, lateUntil, letGo, type SlotDigest, SlotState } from '../books/index.ts';
 import type { FeedContext } from './context.ts';
-import type { Outage } from './outage.ts';
+import type { Outage, FeedTrouble } from '../health/index.ts';
 import { ProofError, proveFeed } from './proof.ts';
-import type { FeedTrouble } from './trouble.ts';
 
 /** What verification needs of its feed. */
 interface VerifiedFeed {

@@ -38,9 +38,8 @@ import { reportTraffic } from './feed-traffic.ts';
 import { FeedUse } from './feed-use.ts';
 import { FeedVerification } from './feed-verification.ts';
 import { FeedLoader } from './loader.ts';
-import type { Outage } from './outage.ts';
+import { type Outage, FeedTrouble } from '../health/index.ts';
 import { FeedPushdown } from './pushdown.ts';
-import { FeedTrouble } from './trouble.ts';
 import { FeedWatch } from './watch.ts';
 
 /** Slots that are needed no more are left out after so long without a change: a decision rarely comes alone. ms. */

@@ -4,5 +4,3 @@ export { crdSlots } from './crd-slots.ts';
 export { Feed } from './feed.ts';
 export type { FeedUse } from './feed-use.ts';
 export { Restores } from './restores.ts';
-export type { Outage } from './outage.ts';
-export { FeedTrouble, type Trouble, type TroubleNature } from './trouble.ts';

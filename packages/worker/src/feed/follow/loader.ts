@@ -23,7 +23,7 @@ import {
 } from '../books/index.ts';
 import type { FeedContext } from './context.ts';
 import { fetchEach, type KnownObject, MAX_SINGLE_GETS } from './relist.ts';
-import type { FeedTrouble } from './trouble.ts';
+import type { FeedTrouble } from '../health/index.ts';
 
 /** A stream of what is there that says nothing for so long is opened again. ms. */
 const LOAD_SILENCE_MS = 15_000;

@@ -1,24 +1,15 @@
 import { discard, type StreamResponse, type ResourceVersion } from '@shard-controller/shared/kubernetes';
 import type { Backoff } from '@shard-controller/shared/runtime';
-import {
-  causeOf,
-  type CollectionReader,
-  type FeedKey,
-  pauseAfter,
-  upstreamBackoff,
-  UpstreamFailure,
-} from '../../upstream/index.ts';
-import { FrameView, isNewer, readFrames } from '../../wire/index.ts';
-import { applyEvent, type FeedState } from '../books/index.ts';
+import { causeOf, type CollectionReader, type FeedKey, pauseAfter, UpstreamFailure } from '../../upstream/index.ts';
+import type { FeedState } from '../books/index.ts';
 import type { FeedContext } from './context.ts';
-import { FeedFreshness } from './freshness.ts';
-import { askForPresent } from './restores.ts';
+import { FeedFreshness, type Outage, type FeedTrouble, STEADY_MS } from '../health/index.ts';
 import type { FeedLoader } from './loader.ts';
-import type { Outage } from './outage.ts';
 import type { FeedPushdown } from './pushdown.ts';
-import { peekAfter } from './peek.ts';
+import { PositionCheck } from './position-check.ts';
 import { relist } from './relist.ts';
-import { type FeedTrouble, STEADY_MS } from './trouble.ts';
+import { SuccessorWatch } from './successor-watch.ts';
+import { readWatch } from './watch-reading.ts';
 
 /**
  * A watch is open and says nothing, although there is something to say.
@@ -62,22 +53,18 @@ export class FeedWatch {
   readonly #pushdown: FeedPushdown;
   readonly #backoff: Backoff;
   readonly #freshness: FeedFreshness;
+  readonly #check: PositionCheck;
   /** Ends the open watch, so that another one follows from the same position. */
   #abort = new AbortController();
   /** The next watch is to be a brief one. */
   #isBrief = false;
-  #historyCheck = new AbortController();
-  #askedAt = -Infinity;
   /** The API server has gone back, or so it seems: the next step is a comparison. */
   #isDoubtful = false;
   /** A consistent read has proved that it has: a list may be newer again than what is lost by the time it comes. */
   #hasGoneBack = false;
   /** Returns of the API server to older data that this feed has followed. */
   #restores: number;
-  /** The watch that takes the place of the open one, while it is being opened. */
-  #successor: Promise<StreamResponse | undefined> | undefined;
-  /** The scope has changed since the successor was asked for. */
-  #isOutdated = false;
+  readonly #successor: SuccessorWatch;
   #followed: { readonly state: FeedState; readonly signal: AbortSignal } | undefined;
 
   constructor(feed: WatchedFeed, context: FeedContext, loader: FeedLoader, pushdown: FeedPushdown, backoff: Backoff) {
@@ -89,6 +76,13 @@ export class FeedWatch {
     this.#restores = context.restores.count;
     this.lastFrameAt = context.clock.monotonic();
     this.#freshness = new FeedFreshness(this.lastFrameAt);
+    this.#check = new PositionCheck(feed, context, this.#freshness, () => {
+      this.#hasGoneBack = true;
+      this.#doubt();
+    });
+    this.#successor = new SuccessorWatch(
+      () => this.#followed && this.#open(this.#followed.state, this.#followed.signal),
+    );
   }
 
   /** Follows the API server from `first` on, until `signal` aborts. */
@@ -141,13 +135,13 @@ export class FeedWatch {
 
   /** A watch for the present scope is being opened: only with it are events of new slots certain to come. */
   get isChanging(): boolean {
-    return this.#successor !== undefined;
+    return this.#successor.opening !== undefined;
   }
 
   /** Another watch is to follow, for the present scope. The open one is read until that one is open. */
   restart(): void {
-    this.#isOutdated = true;
-    this.#successor ??= this.#prepare();
+    const old = this.#abort;
+    this.#successor.begin(() => old.abort());
   }
 
   /** As `restart`, by a watch that brings a bookmark of the newest position within seconds. */
@@ -156,36 +150,19 @@ export class FeedWatch {
     this.restart();
   }
 
-  /** Opens the watch that is to follow; undefined when that fails: the one opened next meets the trouble and reports it. */
-  async #prepare(): Promise<StreamResponse | undefined> {
-    const old = this.#abort;
-    let response: StreamResponse | undefined;
-    try {
-      do {
-        this.#isOutdated = false;
-        if (response !== undefined) discard(response);
-        response = this.#followed && (await this.#open(this.#followed.state, this.#followed.signal));
-      } while (this.#isOutdated);
-    } catch {
-      response = undefined;
-    }
-    old.abort();
-    return response;
-  }
-
   async #takeSuccessor(): Promise<StreamResponse | undefined> {
-    if (this.#successor === undefined) return undefined;
-    const response = await this.#successor;
-    this.#successor = undefined;
+    const { opening } = this.#successor;
+    if (opening === undefined) return undefined;
+    const response = await opening;
+    this.#successor.taken();
     if (response !== undefined) this.succeed();
-    if (this.#isOutdated) this.restart();
+    if (this.#successor.isOutdated) this.restart();
     this.#loader.wake();
     return response;
   }
 
   #dropSuccessor(): void {
-    void this.#successor?.then((unused) => unused && discard(unused));
-    this.#successor = undefined;
+    this.#successor.drop();
     // A load that waits for it no longer needs to.
     this.#loader.wake();
   }
@@ -197,7 +174,7 @@ export class FeedWatch {
 
   /** When a consistent read was last asked for to compare the watch with, answered or not; monotonic ms. */
   get comparedAt(): number {
-    return this.#askedAt;
+    return this.#check.askedAt;
   }
 
   /** Opens a deaf watch again: on a connection of its own, it may well meet another server. To be called now and then. */
@@ -205,7 +182,7 @@ export class FeedWatch {
     const { state } = this.#feed;
     if (state === undefined || !this.connected) return;
     this.#freshness.look(this.#context.clock.monotonic());
-    if (!this.#freshness.isDeaf || this.#successor !== undefined) return;
+    if (!this.#freshness.isDeaf || this.isChanging) return;
     this.#feed.fail(new DeafWatchError(`the watch of ${this.#feed.name} does not bring what another one does`));
     this.#abort.abort();
   }
@@ -228,52 +205,18 @@ export class FeedWatch {
     return response;
   }
 
-  /** Asks whether the API server has gone back. A question that has no answer yet is asked again. */
+  /** Asks whether the API server was restored. A question that has no answer yet is asked again. */
   checkForRestore(): void {
-    if (this.#followed !== undefined) void this.#askForRestore(this.#followed.signal, false);
+    void this.#ask(false);
   }
 
   /** Asks that, and whether the watch brings what other watches bring. */
   compare(): void {
-    if (this.#followed !== undefined) void this.#askForRestore(this.#followed.signal, true);
+    void this.#ask(true);
   }
 
-  async #askForRestore(signal: AbortSignal, compares: boolean): Promise<void> {
-    const { clock, random } = this.#context;
-    this.#historyCheck.abort();
-    this.#historyCheck = new AbortController();
-    const either = AbortSignal.any([signal, this.#historyCheck.signal]);
-    const askedAt = clock.monotonic();
-    this.#askedAt = askedAt;
-    const present = await askForPresent(this.#feed, clock, upstreamBackoff(random), either, (error) =>
-      this.#feed.trouble.refused(error, clock.monotonic()),
-    );
-    const { state, trouble } = this.#feed;
-    if (present === undefined || either.aborted || state === undefined) return;
-    trouble.worked('question');
-    if (!present.isRestored) {
-      // News of CRDs may be held back on purpose: what is missing of them proves nothing.
-      const isPeeked = compares && !state.unsharded && this.#successor === undefined;
-      const news = isPeeked ? await this.#peek(state, either) : undefined;
-      if (either.aborted) return;
-      const said = { version: news ?? present.version, isNews: news !== undefined };
-      this.#freshness.read(askedAt, clock.monotonic(), said, state.position);
-      return;
-    }
-    this.#hasGoneBack = true;
-    this.#doubt();
-  }
-
-  async #peek(
-    { position, scope }: Pick<FeedState, 'position' | 'scope'>,
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
-    try {
-      return await peekAfter(this.#feed.reader, position, scope.list(), signal);
-    } catch {
-      // It may have met the very server that has frozen: the next one meets another.
-      return undefined;
-    }
+  async #ask(compares: boolean): Promise<void> {
+    if (this.#followed !== undefined) await this.#check.ask(this.#followed.signal, () => compares && !this.isChanging);
   }
 
   #doubt(): void {
@@ -296,46 +239,22 @@ export class FeedWatch {
     signal: AbortSignal,
     coveredUntil: ResourceVersion | undefined,
   ): Promise<void> {
-    let covered = coveredUntil;
-    const view = new FrameView();
     const { clock, silenceMs } = this.#context;
     const openedAt = clock.monotonic();
-    let frames = 0;
-    const stop = (): void => void response.body.destroy(new Error('stopped'));
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-    try {
-      await readFrames({
-        response,
-        codec: state.codec,
-        view,
-        silenceMs,
-        frame: (start, end) => {
-          // What a watch of another scope still brings would move the position past events that it does not bring.
-          if (signal.aborted) return false;
-          frames++;
-          if (covered !== undefined) {
-            const version = view.type === 'ERROR' ? '' : view.resourceVersion();
-            if (version !== '' && !isNewer(version, covered)) return true;
-            covered = undefined;
-          }
-          this.#event(state, view, start, end);
-          return true;
-        },
-        chunk: () => {
-          this.lastFrameAt = clock.monotonic();
-          this.#feed.trouble.worked('watch');
-          this.#freshness.heard(this.lastFrameAt, state.position);
-          state.flush();
-          const room = state.room();
-          if (room !== undefined) this.#freshness.paused(this.lastFrameAt);
-          return room?.then(() => this.#freshness.resumed(clock.monotonic()));
-        },
-      });
-    } finally {
-      signal.removeEventListener('abort', stop);
-      // What came before a failure is good, and the next chunk may be a minute away.
+    const chunk = (): Promise<void> | undefined => {
+      this.lastFrameAt = clock.monotonic();
+      this.#feed.trouble.worked('watch');
+      this.#freshness.heard(this.lastFrameAt, state.position);
       state.flush();
+      const room = state.room();
+      if (room !== undefined) this.#freshness.paused(this.lastFrameAt);
+      return room?.then(() => this.#freshness.resumed(clock.monotonic()));
+    };
+    let frames: number;
+    try {
+      const { path } = this.#feed.key;
+      frames = await readWatch({ state, response, path, silenceMs, coveredUntil, chunk }, signal);
+    } finally {
       if (clock.monotonic() - openedAt >= STEADY_MS) this.#backoff.reset();
     }
     if (signal.aborted) return;
@@ -349,18 +268,6 @@ export class FeedWatch {
       if (!this.#pushdown.narrows || state.unsolicited > 0) await this.#pushdown.present(signal);
       state.forgetUnsolicited();
     }
-  }
-
-  #event(state: FeedState, view: FrameView, start: number, end: number): void {
-    if (view.type === 'ERROR') throw new UpstreamFailure(this.#feed.key.path, state.codec.readStatus(view));
-    if (view.type === 'UNKNOWN') {
-      throw new UpstreamFailure(this.#feed.key.path, {
-        code: 0,
-        reason: 'UnknownEvent',
-        message: 'unknown type of watch event',
-      });
-    }
-    applyEvent(state, view, start, end);
   }
 
   async #recover(state: FeedState, error: unknown, signal: AbortSignal): Promise<void> {
@@ -416,7 +323,7 @@ export class FeedWatch {
     // They know nothing of the return: a watch from a lost position is accepted, and deaf until that position is there
     // again; and an answer to the question is the one that has just been found.
     this.#dropSuccessor();
-    this.#historyCheck.abort();
+    this.#check.stop();
     this.#feed.trouble.worked('question');
     this.noteReturn();
   }
