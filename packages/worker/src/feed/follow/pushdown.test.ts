@@ -1,132 +1,18 @@
-import { type Clock, systemClock } from '@shard-controller/shared/runtime';
-import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
-import { elapse, waitUntil } from '@shard-controller/shared/testing';
-import { afterEach, describe, expect, test } from 'vitest';
-import { slotHashOf } from '../../slots/slot-hash.ts';
+import { elapse } from '@shard-controller/shared/testing';
+import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../../slots/slot-plan.ts';
 import { CollectionReader } from '../../upstream/collection-reader.ts';
 import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
 import { resumeExporter } from '../books/difference.ts';
 import { SlotState } from '../books/subscription.ts';
 import { WatchPeer } from '../books/testing/watch-peer.ts';
-import { Feed } from './feed.ts';
 import { fetchEach } from './relist.ts';
-import { PODS, testContext } from './testing/feed-context.ts';
-
-const SLOTS = 64;
-const slotOfUid = (uid: string): number => slotOf(fnv1a64(uid).high, SLOTS);
-const inSlots = (uids: Iterable<string>, from: number, to: number): string[] =>
-  [...uids].filter((uid) => slotOfUid(uid) >= from && slotOfUid(uid) < to).sort();
-
-function owned(from: number, to: number): Uint8Array {
-  return new Uint8Array(SLOTS).fill(SlotRole.Owned, from, to);
-}
-
-const stops: AbortController[] = [];
-afterEach(() => {
-  for (const stop of stops.splice(0)) stop.abort();
-});
-
-/** A feed with an exporter that comes back whenever its watch is ended, and a clock that can be set forward. */
-class Rig {
-  readonly api = new ScriptedApiServer();
-  readonly peer = new WatchPeer();
-  readonly pushdowns: boolean[] = [];
-  readonly feed: Feed;
-  roles = owned(0, 16);
-  #ahead = 0;
-
-  constructor(objects: number, narrows: boolean, pushdown: 'auto' | 'off' = 'auto', fieldSelector = '') {
-    this.api.narrows = narrows;
-    for (let i = 0; i < objects; i++) this.api.change('ADDED', `uid-${i}`);
-    const clock: Clock = {
-      ...systemClock,
-      monotonic: () => systemClock.monotonic() + this.#ahead,
-      sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 2), signal),
-    };
-    this.feed = new Feed(
-      { ...PODS, fieldSelector },
-      { slotCount: SLOTS, shardBy: 'uid', slotHash: slotHashOf('uid', SLOTS) },
-      testContext(this.api, {
-        clock,
-        metrics: {
-          frames: () => {},
-          relist: () => {},
-          reconnect: () => {},
-          pushdown: (_resource, on) => void this.pushdowns.push(on),
-          cut: () => {},
-        },
-        roles: () => this.roles,
-        pushdown,
-      }),
-    );
-    const stop = new AbortController();
-    stops.push(stop);
-    void this.feed.run(stop.signal);
-  }
-
-  async start(): Promise<this> {
-    await until(() => this.feed.state !== undefined);
-    const subscription = this.feed.state?.subscribe();
-    if (subscription === undefined) throw new Error('the feed is not open');
-    subscription.attach(this.peer.response());
-    this.feed.adopt(subscription);
-    const timer = setInterval(() => {
-      if (subscription.closed) clearInterval(timer);
-      else if (this.peer.ended) this.peer.rewatch(subscription);
-    }, 1);
-    await this.settled();
-    return this;
-  }
-
-  async assign(roles: Uint8Array): Promise<void> {
-    this.roles = roles;
-    this.feed.plan();
-    await this.settled();
-  }
-
-  /** Every slot of the exporter is as its role wants it, and the watch is open. */
-  async settled(): Promise<void> {
-    const isSettled = (): boolean =>
-      this.feed.connected &&
-      this.api.watches === 1 &&
-      this.feed.state?.subscriptions[0]?.slots.every(
-        (state, slot) => state === (this.roles[slot] === SlotRole.Owned ? SlotState.Shown : SlotState.Hidden),
-      ) === true;
-    await until(isSettled);
-  }
-
-  /** What the exporter shows is exactly what there is of its slots. */
-  async complete(from: number, to: number): Promise<void> {
-    const expected = inSlots(this.api.objects.keys(), from, to);
-    await until(() => JSON.stringify([...this.peer.store.keys()].sort()) === JSON.stringify(expected));
-  }
-
-  async tidy(): Promise<void> {
-    const before = this.selectors().length;
-    this.#ahead += 10_000;
-    this.feed.tidy();
-    await until(() => this.selectors().length > before);
-    await this.settled();
-  }
-
-  selectors(): string[] {
-    return this.api.requests
-      .filter((query) => query.includes('watch=true'))
-      .map((query) => new URLSearchParams(query.replaceAll('||', '%7C%7C')).get('shardSelector') ?? 'everything');
-  }
-}
-
-const until = (holds: () => boolean): Promise<void> => waitUntil(holds.toString(), holds, { everyMs: 1 });
-
-const range = (from: number, to: number): string => {
-  const hex = (slot: number): string => `0x${(BigInt(slot) << 58n).toString(16).padStart(16, '0')}`;
-  return `shardRange(object.metadata.uid, '${hex(from)}', '${hex(to)}')`;
-};
+import { until } from './testing/feed-rig.ts';
+import { inSlots, owned, PushdownRig, range, slotOfUid } from './testing/pushdown-rig.ts';
 
 describe('a feed of many objects', () => {
   test('asks for the slots that it needs, and knows no others', async () => {
-    const rig = await new Rig(300, true).start();
+    const rig = await new PushdownRig(300, true).start();
     await rig.complete(0, 16);
     expect(new Set(rig.selectors())).toEqual(new Set([range(0, 16)]));
     expect(rig.feed.state?.index.size).toBe(inSlots(rig.api.objects.keys(), 0, 16).length);
@@ -134,7 +20,7 @@ describe('a feed of many objects', () => {
   });
 
   test('asks for everything where the server does not narrow, or must not', async () => {
-    for (const rig of [new Rig(300, false), new Rig(300, true, 'off')]) {
+    for (const rig of [new PushdownRig(300, false), new PushdownRig(300, true, 'off')]) {
       await rig.start();
       await rig.complete(0, 16);
       expect(new Set(rig.selectors())).toEqual(new Set(['everything']));
@@ -143,7 +29,7 @@ describe('a feed of many objects', () => {
   });
 
   test('reads a moved-in range alone, and misses nothing that happens meanwhile', async () => {
-    const rig = await new Rig(300, true).start();
+    const rig = await new PushdownRig(300, true).start();
     rig.api.requests.length = 0;
     rig.roles = owned(0, 24);
     rig.feed.plan();
@@ -159,7 +45,7 @@ describe('a feed of many objects', () => {
   });
 
   test('goes on with its watch until the wider one is open, and hears nothing twice', async () => {
-    const rig = await new Rig(300, true).start();
+    const rig = await new PushdownRig(300, true).start();
     const opening = Promise.withResolvers<void>();
     rig.api.opening = opening.promise;
     rig.roles = owned(0, 24);
@@ -188,7 +74,7 @@ describe('a feed of many objects', () => {
   });
 
   test('opens the watch for the newest slots when they change again while one is being opened', async () => {
-    const rig = await new Rig(300, true).start();
+    const rig = await new PushdownRig(300, true).start();
     const opening = Promise.withResolvers<void>();
     rig.api.opening = opening.promise;
     for (const to of [24, 32, 40]) {
@@ -203,7 +89,7 @@ describe('a feed of many objects', () => {
   });
 
   test('falls back to opening its watch again when the wider one is refused', async () => {
-    const rig = await new Rig(300, true).start();
+    const rig = await new PushdownRig(300, true).start();
     rig.api.failNextWatch(500);
     await rig.assign(owned(0, 24));
     await rig.complete(0, 24);
@@ -211,7 +97,7 @@ describe('a feed of many objects', () => {
   });
 
   test('leaves out what it does not need any more once things have settled, and forgets it', async () => {
-    const rig = await new Rig(300, true).start();
+    const rig = await new PushdownRig(300, true).start();
     await rig.assign(owned(0, 24));
     await rig.assign(owned(8, 24));
     rig.feed.tidy();
@@ -225,7 +111,7 @@ describe('a feed of many objects', () => {
   });
 
   test('is right behind a server that stops to narrow, as in a rollback of it, and behind mixed ones', async () => {
-    const rig = await new Rig(300, true).start();
+    const rig = await new PushdownRig(300, true).start();
     for (const narrows of [false, true, false]) {
       rig.api.narrows = narrows;
       rig.api.cut();
@@ -242,7 +128,7 @@ describe('a feed of many objects', () => {
   });
 
   test('begins to ask for its slots when a server learns to narrow', async () => {
-    const rig = await new Rig(300, false).start();
+    const rig = await new PushdownRig(300, false).start();
     rig.api.change('ADDED', 'one-more');
     await rig.complete(0, 16);
     rig.api.narrows = true;
@@ -257,7 +143,7 @@ describe('a feed of many objects', () => {
 
 describe('a feed of few objects', () => {
   test('is read whole, and moves slots by single reads, or none', async () => {
-    const rig = await new Rig(90, true).start();
+    const rig = await new PushdownRig(90, true).start();
     expect(new Set(rig.selectors())).toEqual(new Set(['everything']));
     const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
     if (moved === undefined) throw new Error('no object to move');
@@ -272,7 +158,7 @@ describe('a feed of few objects', () => {
   });
 
   test('lists what a selector picks: a single read knows no selector', async () => {
-    const rig = await new Rig(90, false, 'auto', 'spec.nodeName=node').start();
+    const rig = await new PushdownRig(90, false, 'auto', 'spec.nodeName=node').start();
     const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
     if (moved === undefined) throw new Error('no object to move');
     rig.api.requests.length = 0;
@@ -282,7 +168,7 @@ describe('a feed of few objects', () => {
   });
 
   test('lists for an exporter that comes back: of an object that a single read misses, it would never hear', async () => {
-    const rig = await new Rig(90, true).start();
+    const rig = await new PushdownRig(90, true).start();
     const { state } = rig.feed;
     const [gone] = inSlots(rig.api.objects.keys(), 16, 64);
     if (state === undefined || gone === undefined) throw new Error('no object to delete');
@@ -331,7 +217,7 @@ test('single reads that are stopped while the exporter takes nothing are no comp
 });
 
 test('lists where its role may not read single objects', async () => {
-  const rig = await new Rig(90, true).start();
+  const rig = await new PushdownRig(90, true).start();
   const [moved] = inSlots(rig.api.objects.keys(), 16, 64);
   if (moved === undefined) throw new Error('no object to move');
   for (let i = 0; i < 8; i++) {
@@ -345,7 +231,7 @@ test('lists where its role may not read single objects', async () => {
 });
 
 test('a wider watch that is given up is no end of the process, although its answer was through: expired', async () => {
-  const rig = await new Rig(300, true).start();
+  const rig = await new PushdownRig(300, true).start();
   const { api, feed } = rig;
   api.refusesExpired = 'in the stream';
   api.version += 10;
