@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SlotRole } from '../../slots/slot-plan.ts';
 import type { Trouble } from '../../upstream/testing/troubled-upstream.ts';
+import { complaints, finalComplaints } from './testing/feed-complaints.ts';
 import { FeedModel, SLOTS } from './testing/feed-model.ts';
 
 /** MODEL_RUNS histories; with MODEL_SEED and MODEL_PATH, as a failure prints them, the same ones again. */
@@ -173,10 +174,10 @@ test('a feed shows every exporter exactly the objects of its slots, whatever has
         for (const { what, turns } of steps) {
           await what.act(model);
           await model.pass(turns);
-          expect(model.complaints()).toEqual([]);
+          expect(complaints(model)).toEqual([]);
         }
         await goOn(model);
-        expect(model.finalComplaints()).toEqual([]);
+        expect(finalComplaints(model)).toEqual([]);
       } finally {
         model.stop();
       }
@@ -301,10 +302,10 @@ for (const [what, steps] of Object.entries(FOUND)) {
           for (const [act, turns] of steps) {
             await act(model);
             await model.pass(turns === 0 ? 0 : turns + delay);
-            expect(model.complaints()).toEqual([]);
+            expect(complaints(model)).toEqual([]);
           }
           await goOn(model);
-          expect(model.finalComplaints()).toEqual([]);
+          expect(finalComplaints(model)).toEqual([]);
         } finally {
           model.stop();
         }

@@ -1,4 +1,3 @@
-import { fnv1a64, hashToBigInt, slotOf } from '@shard-controller/shared/hashing';
 import type { Clock } from '@shard-controller/shared/runtime';
 import { slotHashOf } from '../../../slots/slot-hash.ts';
 import { SlotRole } from '../../../slots/slot-plan.ts';
@@ -8,32 +7,17 @@ import { TroubledUpstream, turn, turns } from '../../../upstream/testing/trouble
 import { protobufBookmark, protobufFrame, readEvents } from '../../../wire/testing/wire.ts';
 import { resumeExporter } from '../../books/difference.ts';
 import type { FeedState } from '../../books/state.ts';
-import { SlotState, type Subscription } from '../../books/subscription.ts';
-import { brokenFeedInvariants } from '../../books/testing/invariants.ts';
+import { SlotState } from '../../books/subscription.ts';
 import { WatchPeer } from '../../books/testing/watch-peer.ts';
 import { Feed } from '../feed.ts';
+import { ClusterFacts } from './cluster-facts.ts';
 import { PODS, testContext } from './feed-context.ts';
+import { holdsMoreThanItSays, isAheadOfItself, type ModelExporter } from './model-exporter.ts';
 
 export const SLOTS = 8;
 const EVERY_SLOT = new Set(Array.from({ length: SLOTS }, (_, slot) => slot));
 /** Turns of the event loop after which everything has come to rest once nothing disturbs it. */
 const PATIENCE = 3_000;
-
-/** One exporter: what it holds, and how it comes back. */
-interface Exporter {
-  readonly peer: WatchPeer;
-  subscription: Subscription | undefined;
-  /** It stays away for so many turns more. */
-  awayFor: number;
-  /** It holds nothing, or has been told that its resourceVersion is too old. */
-  hasToList: boolean;
-}
-
-interface Fact {
-  readonly version: number;
-  readonly uid: string;
-  readonly isThere: boolean;
-}
 
 /**
  * A feed between a scripted API server and exporters that behave as client-go does, with time that passes only by turns
@@ -42,11 +26,11 @@ interface Fact {
 export class FeedModel {
   readonly api = new ScriptedApiServer();
   readonly upstream = new TroubledUpstream(this.api);
-  readonly exporters: readonly Exporter[];
+  readonly exporters: readonly ModelExporter[];
   roles: Uint8Array = new Uint8Array(SLOTS);
   feed: Feed;
   readonly #labelSelector: string;
-  readonly #facts: Fact[] = [];
+  readonly facts = new ClusterFacts();
   #generation = 0;
   #compared = 0;
   #restore = (): void => undefined;
@@ -75,7 +59,7 @@ export class FeedModel {
 
   #change(type: 'ADDED' | 'MODIFIED' | 'DELETED', uid: string): void {
     this.api.change(type, uid);
-    this.#facts.push({ version: this.api.version, uid, isThere: type !== 'DELETED' });
+    this.facts.note(this.api.version, uid, type !== 'DELETED');
   }
 
   touch(name: string): void {
@@ -111,16 +95,16 @@ export class FeedModel {
     const uid = this.#uidOf(name);
     if (uid === undefined) return;
     this.api.leave(uid);
-    this.#facts.push({ version: this.api.version, uid, isThere: false });
+    this.facts.note(this.api.version, uid, false);
   }
 
   backUp(): void {
     if (this.#isUnnoticed()) return;
     const restore = this.api.backup();
-    const facts = this.#facts.slice();
+    const facts = this.facts.backup();
     this.#restore = () => {
       restore();
-      this.#facts.splice(0, Infinity, ...facts);
+      facts();
     };
   }
 
@@ -147,25 +131,15 @@ export class FeedModel {
   }
 
   #isUnnoticed(): boolean {
-    const isAhead = ({ hasToList, peer }: Exporter): boolean =>
+    const isAhead = ({ hasToList, peer }: ModelExporter): boolean =>
       peer.isBehindPipe || (!hasToList && Number(peer.resumeVersion) > this.api.version);
-    this.#isRestored &&= this.#isAhead() || this.exporters.some(isAhead);
+    this.#isRestored &&= this.isAhead() || this.exporters.some(isAhead);
     return this.#isRestored;
   }
 
   /** Whether the feed has seen what no longer exists. */
-  #isAhead(): boolean {
+  isAhead(): boolean {
     return Number(this.feed.state?.highWatermark ?? 0) > this.api.version;
-  }
-
-  #thereAt(version: number): Set<string> {
-    const there = new Set<string>();
-    for (const fact of this.#facts) {
-      if (fact.version > version) break;
-      if (fact.isThere) there.add(fact.uid);
-      else there.delete(fact.uid);
-    }
-    return there;
   }
 
   #open(resumeFrom: string | undefined): Feed {
@@ -229,7 +203,7 @@ export class FeedModel {
     this.#stop.abort();
   }
 
-  #lose(exporter: Exporter, arrived: number): void {
+  #lose(exporter: ModelExporter, arrived: number): void {
     exporter.peer.lose(arrived);
     exporter.peer.log.push('LOST');
     // What never reached it leaves it with nothing to come back to.
@@ -265,7 +239,7 @@ export class FeedModel {
     this.#exporter(which).peer.drain();
   }
 
-  #exporter(which: number): Exporter {
+  #exporter(which: number): ModelExporter {
     const exporter = this.exporters[which % this.exporters.length];
     if (exporter === undefined) throw new Error('there is no exporter');
     return exporter;
@@ -283,10 +257,10 @@ export class FeedModel {
     }
   }
 
-  #connect(exporter: Exporter, state: FeedState): void {
+  #connect(exporter: ModelExporter, state: FeedState): void {
     const { peer } = exporter;
     if (!exporter.hasToList) {
-      if (!state.filled || this.#isAhead()) return;
+      if (!state.filled || this.isAhead()) return;
       const isReached = Number(peer.resumeVersion) <= this.api.version;
       const resumed = isReached ? resumeExporter(state, peer.resumeVersion, this.roles) : undefined;
       if (resumed === undefined) exporter.hasToList = true;
@@ -333,14 +307,14 @@ export class FeedModel {
       this.prove();
       await this.pass(1);
       const { state } = this.feed;
-      const isAtRest = state !== undefined && this.#isAtRest(state);
+      const isAtRest = state !== undefined && this.isAtRest(state);
       const isThrough = isAtRest && state.position === String(this.api.version);
       calm = isThrough ? calm + 1 : 0;
       if (isAtRest && !isThrough && i % 10 === 0) this.api.say(protobufBookmark(String(this.api.version)));
     }
   }
 
-  #isAtRest(state: FeedState): boolean {
+  isAtRest(state: FeedState): boolean {
     const isPlaced = (slot: number): number =>
       this.roles[slot] === SlotRole.Owned ? SlotState.Shown : SlotState.Hidden;
     return (
@@ -351,115 +325,6 @@ export class FeedModel {
       state.subscriptions.every(({ slots }) => slots.every((at, slot) => at === isPlaced(slot)))
     );
   }
-
-  /** What is wrong at any moment; empty when nothing is. */
-  complaints(): string[] {
-    const complaints: string[] = [];
-    for (const [i, { peer }] of this.exporters.entries()) {
-      if (peer.regressions.length > 0)
-        complaints.push(`exporter ${i} saw an older state of ${peer.regressions.join()}`);
-      complaints.push(...this.#risen(peer).map((line) => `exporter ${i} saw ${line}`));
-    }
-    complaints.push(...this.#brokenInvariants(), ...this.#miscounts());
-    return complaints;
-  }
-
-  /** Objects that came back although their deletion had been shown. */
-  #risen(peer: WatchPeer): string[] {
-    if (peer.mayGoBack) return [];
-    const gone = new Map<string, number>();
-    const risen: string[] = [];
-    for (const line of peer.log) {
-      const [type = '', rest = ''] = line.split(' ');
-      const [uid = '', version = ''] = rest.split('@');
-      if (
-        type === 'DELETED' &&
-        this.#facts.some((fact) => fact.uid === uid && !fact.isThere && String(fact.version) === version)
-      )
-        gone.set(uid, Number(version));
-      else if (line === 'LOST') gone.clear();
-      else if (type === 'ADDED' && Number(version) < (gone.get(uid) ?? 0)) risen.push(`${line} after its deletion`);
-    }
-    return risen;
-  }
-
-  #brokenInvariants(): string[] {
-    const { state } = this.feed;
-    // A list of what there was before a restore that nobody has noticed yet lacks what only the index still has.
-    return state === undefined || this.#isAhead() ? [] : brokenFeedInvariants(state);
-  }
-
-  /** Counts of shown slots that are not what there was at a position. */
-  #miscounts(): string[] {
-    const { state } = this.feed;
-    if (state === undefined || state.subscriptions.length === 0 || !state.filled || this.#isAhead()) return [];
-    const shown = new Set<number>();
-    for (let slot = 0; slot < SLOTS; slot++) {
-      if (state.subscriptions.every(({ slots }) => slots[slot] === SlotState.Shown)) shown.add(slot);
-    }
-    const miscounts: string[] = [];
-    for (let at = Number(state.position); at >= Math.max(Number(state.digestFloor), Number(state.position) - 3); at--) {
-      if (state.ring.since(String(at)) === undefined) break;
-      const there = [...this.#thereAt(at)].filter((uid) => shown.has(slotOfUid(uid)));
-      const said = state.digest(shown, String(at));
-      const digest = BigInt.asUintN(
-        64,
-        there.reduce((total, uid) => total + hashToBigInt(fnv1a64(uid)), 0n),
-      );
-      if (said.count !== there.length || said.digest !== digest) {
-        miscounts.push(`counted ${said.count} as of ${at} instead of ${there.length}`);
-      }
-    }
-    return miscounts;
-  }
-
-  /** What is wrong once everything is at rest. */
-  finalComplaints(): string[] {
-    const { state } = this.feed;
-    const complaints = this.complaints();
-    if (state === undefined || !this.#isAtRest(state) || state.position !== String(this.api.version)) {
-      const slots = state?.subscriptions.map((subscription) => [...subscription.slots].join('')).join(' ');
-      complaints.push(
-        `it does not come to rest: connected ${this.feed.connected}, slots ${slots}, watches ${this.api.watches}, ` +
-          `position ${state?.position} of ${this.api.version}, problem ${this.feed.problem}`,
-      );
-      return complaints;
-    }
-    const expected = [...this.api.objects].filter(([uid]) => this.roles[slotOfUid(uid)] === SlotRole.Owned);
-    const wanted = said(expected.map(([uid, version]) => [uid, String(version)]));
-    for (const [i, { peer, subscription }] of this.exporters.entries()) {
-      if (said(peer.store) !== wanted) complaints.push(`exporter ${i} holds ${said(peer.store)}, not ${wanted}`);
-      const sent = [...state.index.entries()].filter(
-        ([, entry]) => subscription !== undefined && state.index.isSent(entry, subscription.mark),
-      );
-      const noted = said(sent.map(([uid, { version }]) => [uid, version]));
-      if (noted !== wanted) complaints.push(`it takes exporter ${i} to hold ${noted}, not ${wanted}`);
-    }
-    return complaints;
-  }
-}
-
-/**
- * Whether an exporter holds more than it says, and the worker that knows is gone: it died in the moment between a load
- * and the events that the watch has of the same. If the API server goes back just then, no component can find out.
- */
-function isAheadOfItself({ peer, subscription, hasToList }: Exporter): boolean {
-  return subscription === undefined && !hasToList && holdsMoreThanItSays(peer);
-}
-
-function holdsMoreThanItSays({ store, resumeVersion }: WatchPeer): boolean {
-  return [...store.values()].some((version) => Number(version) > Number(resumeVersion));
-}
-
-function said(objects: Iterable<readonly [string, string]>): string {
-  return [...objects]
-    .map(([uid, version]) => `${uid}@${version}`)
-    .sort()
-    .join(' ');
-}
-
-function slotOfUid(uid: string): number {
-  return slotOf(fnv1a64(uid).high, SLOTS);
 }
 
 function identityOf(object: Buffer): [uid: string, version: string] {
