@@ -60,7 +60,7 @@ describe('the end of a ShardConfig', () => {
     expect(await reasonAfter(403, 403, 'the ShardInstance is gone')).toBe('the ShardInstance is gone');
   });
 
-  it('is not seen in lost rights or in an API server that does not answer', async () => {
+  it('is not seen in lost permissions or in an API server that does not answer', async () => {
     expect(await reasonAfter(403, 403)).toBeUndefined();
     expect(await reasonAfter(0, 0)).toBeUndefined();
   });

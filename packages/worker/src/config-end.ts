@@ -29,9 +29,9 @@ type Seen = 'alive' | 'unknown' | { readonly ended: string };
  * Whether this worker's ShardConfig is over, so that no worker will ever take its slots. Asked only while the worker ends.
  *
  * The ShardConfig itself decides, and its namespace. A ShardInstance that is gone while its ShardConfig is alive comes
- * again: the manager re-creates it. Only where the ShardConfig cannot be read, the ShardInstance's watch decides; it goes
- * on telling when the right to open it was taken away, as in a namespace whose RoleBindings went first. Rights that are
- * lost are no sign of an end by themselves: the manager may still take the slots.
+ * again: the manager re-creates it. Only where the ShardConfig cannot be read, the ShardInstance's watch decides; it
+ * stays open when the permission to open it was taken away, as in a namespace whose RoleBindings went first. Lost
+ * permissions are no sign of an end by themselves: the manager may still take the slots.
  */
 export class ConfigEnd {
   readonly #options: ConfigEndOptions;

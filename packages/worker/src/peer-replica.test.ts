@@ -66,7 +66,7 @@ function linkTo(answer: object | 'no-responders' | 'timeout' | 'disconnected') {
 
 describe('after a stall the active replica', () => {
   it.each(['standby', 'fenced'] as const)(
-    'goes on serving when the other one is %s under the same epoch',
+    'keeps serving when the other one is %s under the same epoch',
     async (state) => {
       const { link, asked } = linkTo({ ...peer, gateway: { ...peer.gateway, state } });
       await expect(confirmByPeer(link, identity, current)).resolves.toBeUndefined();

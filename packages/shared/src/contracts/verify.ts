@@ -72,7 +72,7 @@ const counted = z.strictObject({
   digest,
 });
 
-/** A kind that is exported, but cannot be counted now: no right, a broken server, a deaf watch. */
+/** A kind that is exported, but cannot be counted now: no permission, a broken server, a deaf watch. */
 const uncounted = z.strictObject({
   kind: kindName,
   scope,

@@ -28,7 +28,7 @@ export interface DataPlaneStatus {
   readonly objectsByResource: Readonly<Record<string, number>>;
   /** Slots that an assignment dropped without asking for their release: exposed until an assignment releases them. */
   readonly keptSlots?: number;
-  /** Kinds that cannot be read now although others can (missing right or kind, a broken server): they hold nothing back. */
+  /** Kinds that cannot be read now although others can (missing permission or kind, a broken server): they hold nothing back. */
   readonly unavailable?: readonly UnavailableKind[];
   /** Feeds that heard nothing of the API server for longer than STALE_MS; what they show may be out of date. */
   readonly staleFeeds?: readonly string[];

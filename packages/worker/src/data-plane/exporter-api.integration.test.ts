@@ -79,7 +79,7 @@ describe('what the exporter may not do is refused with a Status', () => {
     const response = await get(path, { method });
     expect(response.status).toBe(code);
     expect(await response.json()).toMatchObject({ kind: 'Status', status: 'Failure', code });
-    // The probe of the server goes on all the while.
+    // The probe of the server continues all the while.
     expect(api.requests.filter((path) => path !== '/livez')).toEqual([]);
   });
 });
@@ -89,7 +89,7 @@ test('health is answered by the worker, whatever the API server says', async () 
   expect(api.requests.filter((path) => path !== '/livez')).toEqual([]);
 });
 
-test('reviews of its own rights are passed through; single objects when they are of its slots', async () => {
+test('reviews of its own permissions are forwarded; single objects when they are of its slots', async () => {
   plane.applyAssignment(assignment(ALL));
   api.next((request) =>
     request.method === 'POST'
@@ -187,7 +187,7 @@ test('a resumed exporter gets its own again and loses the rest', async () => {
   expect(said(events).sort()).toEqual(['BOOKMARK @102', 'DELETED a@102', 'DELETED b@102']);
 });
 
-describe('an exporter that goes on from where it was', () => {
+describe('an exporter that continues from where it was', () => {
   const STREAM = 'watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true';
 
   /** Every reason for not being warm from now on, '' for being warm. */

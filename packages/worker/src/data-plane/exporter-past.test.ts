@@ -2,7 +2,7 @@ import { ManualClock } from '@shard-controller/shared/testing';
 import { expect, test } from 'vitest';
 import { ExporterPast } from './exporter-past.ts';
 
-test('an exporter that goes on is whole until it starts from nothing', () => {
+test('an exporter that continues is whole until it starts from nothing', () => {
   const clock = new ManualClock();
   const past = new ExporterPast(clock);
   past.noteResume();

@@ -40,7 +40,7 @@ export class ServerProbe {
       headersTimeoutMs: PROBE_TIMEOUT_MS,
     });
     response.body.on('error', () => {}).resume();
-    // A server that refuses (no right to read /livez, too many requests) is alive.
+    // A server that refuses (no permission to read /livez, too many requests) is alive.
     return response.status < 500;
   }
 }

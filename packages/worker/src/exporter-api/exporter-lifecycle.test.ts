@@ -175,7 +175,7 @@ describe('the life of an exporter', () => {
     expect(exporterLife(timesOf(times), NOW).state).toBe(state);
   });
 
-  test('goes on when all its watches have started again and settled', () => {
+  test('continues when all its watches have started again and settled', () => {
     const times = timesOf({ crds: crdsOf({ notifiedAt: NOW - 10 }), watched: [starts(0, NOW - 9)] });
     expect(exporterLife(times, NOW).state).toBe('Restarting');
     expect(exporterLife(times, NOW - 9 + SETTLE_MS).state).toBe('Settled');

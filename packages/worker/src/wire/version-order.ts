@@ -16,7 +16,7 @@ export function isWellFormedVersion(text: ResourceVersion): boolean {
   return /^[1-9][0-9]*$/.test(text);
 }
 
-/** Whether the answer to a consistent read proves that the API server went back; versions without an order say nothing. */
+/** Whether the answer to a consistent read proves that the API server was restored; versions without an order say nothing. */
 export function isBehind(answer: ResourceVersion, seen: ResourceVersion): boolean {
   return isWellFormedVersion(answer) && isNewer(seen, answer);
 }

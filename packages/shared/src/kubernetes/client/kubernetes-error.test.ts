@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { errorOfResponse, missingRight, parseRetryAfter } from './kubernetes-error.ts';
+import { errorOfResponse, missingPermission, parseRetryAfter } from './kubernetes-error.ts';
 import { errorOfTransport } from './transport-error.ts';
 
 const request = { method: 'GET', path: '/apis/shard.io/v1/namespaces/x/shardinstances/a' };
@@ -9,7 +9,7 @@ function status(fields: Readonly<Record<string, unknown>>): string {
 }
 
 describe('what an error says', () => {
-  it('names the missing right of a namespaced refusal, and who needs it', () => {
+  it('names the missing permission of a namespaced refusal, and who needs it', () => {
     const message =
       'shardinstances.shard.io "a" is forbidden: User "system:serviceaccount:monitoring:shard-controller-worker" cannot get resource "shardinstances" in API group "shard.io" in the namespace "x"';
     const error = errorOfResponse(request, 403, status({ reason: 'Forbidden', message }), undefined);
@@ -30,8 +30,8 @@ describe('what an error says', () => {
       'grant `patch` on `shardinstances.shard.io/status` in namespace x to ServiceAccount a/b',
     ],
     ['exceeded quota: small', undefined],
-  ])('reads %s', (said, right) => {
-    expect(missingRight(said)).toBe(right);
+  ])('reads %s', (said, permission) => {
+    expect(missingPermission(said)).toBe(permission);
   });
 
   it('tells what to do about a refused token', () => {

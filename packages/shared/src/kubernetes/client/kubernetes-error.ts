@@ -157,7 +157,7 @@ function remedyOf(status: number, said: string): string | undefined {
   if (status === 401) {
     return 'the token is missing, expired or of another cluster: check the projected ServiceAccount token of this pod (audience, expiry), or the token given in the configuration';
   }
-  if (status === 403) return missingRight(said);
+  if (status === 403) return missingPermission(said);
   return undefined;
 }
 
@@ -165,8 +165,8 @@ function remedyOf(status: number, said: string): string | undefined {
 const DENIED =
   /User "(?<user>[^"]*)" cannot (?<verb>\S+) resource "(?<resource>[^"]+)" in API group "(?<group>[^"]*)" (?<scope>at the cluster scope|in the namespace "(?<namespace>[^"]+)")/;
 
-/** The right that an RBAC refusal asks for, in words a cluster administrator can act on; undefined for other refusals. */
-export function missingRight(said: string): string | undefined {
+/** The permission that an RBAC refusal asks for, in words a cluster administrator can act on; undefined for other refusals. */
+export function missingPermission(said: string): string | undefined {
   const found = DENIED.exec(said)?.groups;
   if (found === undefined) return undefined;
   const { user = '', verb, resource = '', group = '', namespace } = found;

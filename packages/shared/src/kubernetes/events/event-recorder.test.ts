@@ -145,7 +145,7 @@ describe('EventRecorder', () => {
     expect(events()).toHaveLength(1);
   });
 
-  it('drops what is refused, says why, and goes on', async () => {
+  it('drops what is refused, says why, and continues', async () => {
     server.inject('object', (_, response) =>
       sendStatus(
         response,

@@ -174,7 +174,7 @@ describe('LeaseElector', () => {
     expect(a.terms[1]).toBeGreaterThan(a.terms[0] ?? 0);
   });
 
-  it('goes on leading through errors shorter than the deadline', async () => {
+  it('keeps leading through errors shorter than the deadline', async () => {
     const a = candidate('a');
     await waitUntil('a leads', () => a.elector.leading);
     server.inject('object', (_, response) => sendStatus(response, 403, 'Forbidden', 'leases is forbidden'), 3);
@@ -204,7 +204,7 @@ describe('LeaseElector', () => {
     expect(a.terms).toEqual([0, 8]);
   });
 
-  it("goes on leading when somebody edits the Lease's labels, and keeps them", async () => {
+  it("keeps leading when somebody edits the Lease's labels, and keeps them", async () => {
     const a = candidate('a');
     await waitUntil('a leads', () => a.elector.leading);
     server.store(LEASES).put('manager', { ...lease(), metadata: { labels: { team: 'x' } } });

@@ -235,7 +235,7 @@ describe('the failure table: no row ends the reflector', () => {
     expect(await rig.failures('went-back')).toBe(1);
   });
 
-  it('the API server goes away and comes back: it goes on without a list', async () => {
+  it('the API server goes away and comes back: it continues without a list', async () => {
     const rig = rigs();
     rig.reflect();
     await rig.onlyWatch();

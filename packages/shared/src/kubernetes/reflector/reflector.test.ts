@@ -132,7 +132,7 @@ describe('start and stop', () => {
 });
 
 describe('handlers and invalid objects', () => {
-  it('a callback that throws is logged and counted, and the rest goes on', async () => {
+  it('a callback that throws is logged and counted, and the rest continues', async () => {
     const rig = rigs();
     rig.mirror.poison.add('bad').add('replace');
     rig.reflect();

@@ -136,7 +136,7 @@ describe('a metadata list after a gap in the watch', () => {
       'ADDED new@125',
       'BOOKMARK @120',
     ]);
-    // The watch goes on from 120 and brings what the fetch was ahead with.
+    // The watch continues from 120 and brings what the fetch was ahead with.
     live(feed, 'ADDED', 'new', '121');
     live(feed, 'MODIFIED', 'new', '125');
     feed.flush();

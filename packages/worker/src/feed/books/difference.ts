@@ -16,7 +16,7 @@ export function resumeExporter(
   version: ResourceVersion,
   roles: SlotRoles | undefined,
 ): Subscription | undefined {
-  // It may have got there before the API server went back, and hold what no longer exists.
+  // It may have got there before the API server was restored, and hold what no longer exists.
   if (!isNewer(version, state.lostUntil)) return undefined;
   const changes = state.ring.since(version);
   if (changes === undefined) return undefined;
@@ -54,7 +54,7 @@ export interface ListedObject {
  * Compares the index with a complete metadata list as of `version`: deletes what is gone, and returns the uids whose
  * newer state has to be fetched because a subscription shows their slot.
  *
- * @param isRestored the API server has gone back: no watch will tell what is gone.
+ * @param isRestored the API server was restored: no watch will tell what is gone.
  */
 export function compareWithList(
   state: FeedState,
@@ -108,7 +108,7 @@ export function applyFetched(state: FeedState, object: Uint8Array, view: FrameVi
 /** The difference is written: the watch continues from `version`. */
 export function completeRelist(state: FeedState, version: ResourceVersion): void {
   if (!state.unsharded && isNewer(state.knownFrom, state.position)) startOver(state, version);
-  state.goOnFrom(version);
+  state.continueFrom(version);
   for (const subscription of state.subscriptions) subscription.bookmark(version);
   state.flush();
 }
@@ -134,7 +134,7 @@ export function followRestore(state: FeedState, version: ResourceVersion): void 
     for (const slot of subscription.late.keys()) subscription.late.set(slot, version);
   }
   for (const [, entry] of state.index.entries()) entry.version = MIN_RESOURCE_VERSION;
-  state.goBackTo(version);
+  state.restoreTo(version);
 }
 
 /** Ends the watches of exporters that may hold objects which this feed has never seen. */

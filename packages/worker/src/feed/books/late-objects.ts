@@ -22,7 +22,7 @@ export class VerifiedSlots {
     }
   }
 
-  /** The API server went back: positions from before say nothing. */
+  /** The API server was restored: positions from before say nothing. */
   forget(): void {
     this.#from.clear();
   }

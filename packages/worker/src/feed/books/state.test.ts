@@ -141,7 +141,7 @@ describe('a subscription', () => {
     const peer = new WatchPeer();
     feed.subscribe().attach(peer.response());
     reconcileSlots(feed, everything);
-    // The load of the one that left goes on: nothing of it may count as sent to its successor, which has its mark.
+    // The load of the one that left continues: nothing of it may count as sent to its successor, which has its mark.
     offer(interrupted, 'after');
     completeLoad(feed, interrupted, '100');
     expect(feed.subscriptions[0]?.slots.every((state) => state === SlotState.Loading)).toBe(true);

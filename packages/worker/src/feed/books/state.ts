@@ -182,8 +182,8 @@ export class FeedState extends FeedVersions {
     this.#tombstones = undefined;
   }
 
-  override goOnFrom(version: ResourceVersion): void {
-    super.goOnFrom(version);
+  override continueFrom(version: ResourceVersion): void {
+    super.continueFrom(version);
     this.#offPosition.clear();
   }
 
@@ -192,8 +192,8 @@ export class FeedState extends FeedVersions {
     this.ring.reset(version);
   }
 
-  override goBackTo(version: ResourceVersion): void {
-    super.goBackTo(version);
+  override restoreTo(version: ResourceVersion): void {
+    super.restoreTo(version);
     this.verified.forget();
   }
 

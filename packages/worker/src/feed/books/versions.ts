@@ -33,7 +33,7 @@ export class FeedVersions {
     return this.#highWatermark;
   }
 
-  /** Where `highWatermark` stood when the API server last went back; '' where it never did. Positions up to here are ambiguous. */
+  /** Where `highWatermark` stood when the API server was last restored; '' where it never did. Positions up to here are ambiguous. */
   get lostUntil(): ResourceVersion {
     return this.#lostUntil;
   }
@@ -77,8 +77,8 @@ export class FeedVersions {
     this.skip(version);
   }
 
-  /** The watch goes on from `version`, up to which the index has been compared with the cluster (I1). */
-  goOnFrom(version: ResourceVersion): void {
+  /** The watch continues from `version`, up to which the index has been compared with the cluster (I1). */
+  continueFrom(version: ResourceVersion): void {
     this.#position = version;
     this.see(version);
     if (isNewer(this.#digestFloor, version)) this.#digestFloor = version;
@@ -90,7 +90,7 @@ export class FeedVersions {
   }
 
   /** The API server has gone back to `version`: what was newer never happened (I1, I6). */
-  goBackTo(version: ResourceVersion): void {
+  restoreTo(version: ResourceVersion): void {
     this.#lostUntil = newerOf(this.#lostUntil, this.#highWatermark);
     this.#position = version;
     this.#highWatermark = version;

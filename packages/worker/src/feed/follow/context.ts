@@ -16,7 +16,7 @@ export interface FeedContext {
   readonly clock: Clock;
   readonly random: () => number;
   readonly metrics: Partial<DataPlaneMetrics> | undefined;
-  /** Whether the API server has gone back to older data. */
+  /** Whether the API server was restored to older data. */
   readonly restores: Restores;
   /** Bounds relists that run at the same time; those of kinds that are broken, and may hang, have a bound of their own. */
   readonly relists: Semaphore;

@@ -144,7 +144,7 @@ function randomOf(seed: number): () => number {
   };
 }
 
-/** All trouble ends, and the cluster goes on: whoever is deaf shows it now. */
+/** All trouble ends, and the cluster continues: whoever is deaf shows it now. */
 async function goOn(model: FeedModel): Promise<void> {
   model.upstream.clear();
   model.api.hold().release();

@@ -34,7 +34,7 @@ describe('a feed that opens', () => {
     expect(feed.refusal).toBeUndefined();
   });
 
-  test('waits for a missing right, and names it', async () => {
+  test('waits for a missing permission, and names it', async () => {
     const api = new ScriptedApiServer();
     for (let i = 0; i < 3; i++)
       api.next((request) => (request.path === '/api/v1/pods' ? status(403, 'Forbidden') : undefined));

@@ -272,7 +272,7 @@ export class Feed {
         // An exporter that is ahead of what there is now saw what a restored backup of etcd has undone.
         if (this.#resumeFrom !== undefined && isBehind(present, this.#resumeFrom)) {
           this.#resumeFrom = undefined;
-          this.#watch.noteReturn();
+          this.#watch.noteRestored();
         }
         const position = this.#resumeFrom ?? present;
         // A resumed exporter may hold anything: its first state is compared with all there is.

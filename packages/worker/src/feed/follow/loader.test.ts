@@ -17,7 +17,7 @@ test('a list that failed and that nobody waits for any more is no trouble for ev
   const second = subscribe(feed, new WatchPeer());
   await until(() => feed.problem?.includes('403') === true);
   second.close();
-  // The watch goes on all the while.
+  // The watch continues all the while.
   api.change('ADDED', 'c');
   await until(() => feed.state?.index.size === 3);
   expect(feed.problem).toContain('403');

@@ -54,7 +54,7 @@ export interface LoadedFeed {
   readonly isChanging: boolean;
   /** How often its watch was opened again. */
   readonly openings: number;
-  /** Asks whether the API server has gone back. */
+  /** Asks whether the API server was restored. */
   checkForRestore(): void;
   readonly trouble: FeedTrouble;
 }

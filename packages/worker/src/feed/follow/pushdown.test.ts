@@ -44,7 +44,7 @@ describe('a feed of many objects', () => {
     expect(rig.peer.regressions).toEqual([]);
   });
 
-  test('goes on with its watch until the wider one is open, and hears nothing twice', async () => {
+  test('continues with its watch until the wider one is open, and hears nothing twice', async () => {
     const rig = await new PushdownRig(300, true).start();
     const opening = Promise.withResolvers<void>();
     rig.api.opening = opening.promise;

@@ -25,7 +25,7 @@ describe('a feed whose API server went back to an older state', () => {
     return rig;
   }
 
-  test('tells its exporter what the backup undid, deletions first, and goes on from there', async () => {
+  test('tells its exporter what the backup undid, deletions first, and continues from there', async () => {
     const rig = await restored();
     const { api, feed, peer } = rig;
     await until(() => feed.connected && feed.state?.position === '103');

@@ -29,7 +29,7 @@ export async function readPresent({ reader, state }: Follower, signal: AbortSign
 }
 
 /**
- * Where the collection stands, and whether the API server has gone back. Asked whenever a watch is opened again: one from a version that is yet to come is
+ * Where the collection stands, and whether the API server was restored. Asked whenever a watch is opened again: one from a version that is yet to come is
  * accepted by kube-apiserver, and says nothing until that version is there. Asks until there is an answer; undefined when `signal` aborts before.
  */
 export async function askForPresent(

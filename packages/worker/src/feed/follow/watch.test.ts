@@ -26,7 +26,7 @@ describe('a feed whose watch ends', () => {
     ['in order', undefined],
     ['with a reset connection', new Error('ECONNRESET')],
   ] as const) {
-    test(`${how} goes on from the newest event without listing`, async () => {
+    test(`${how} continues from the newest event without listing`, async () => {
       const { api, peer } = await newRig('a');
       api.change('ADDED', 'b');
       await until(() => peer.store.has('b'));
@@ -285,7 +285,7 @@ test('a comparison counts from its question: one that gets no answer keeps no ot
   expect(feed.comparedAt).toBeGreaterThan(before);
 });
 
-test('a question that is refused is a trouble of the kind, although its watch goes on, until it is answered', async () => {
+test('a question that is refused is a trouble of the kind, although its watch continues, until it is answered', async () => {
   const { api, feed } = await newRig('a');
   const refuse = (code: number): void =>
     api.next((_, query) => (query.get('limit') === '1' ? status(code, 'Refused') : undefined));

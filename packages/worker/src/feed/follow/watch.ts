@@ -33,7 +33,7 @@ export interface WatchedFeed {
     | undefined;
   /** Notes what keeps the feed from getting on. */
   fail(error: unknown): void;
-  /** The API server has gone back: what was proved no longer exists. */
+  /** The API server was restored: what was proved no longer exists. */
   restored(): void;
 }
 
@@ -61,7 +61,7 @@ export class FeedWatch {
   /** The API server has gone back, or so it seems: the next step is a comparison. */
   #isDoubtful = false;
   /** A consistent read has proved that it has: a list may be newer again than what is lost by the time it comes. */
-  #hasGoneBack = false;
+  #isRestored = false;
   /** Returns of the API server to older data that this feed has followed. */
   #restores: number;
   readonly #successor: SuccessorWatch;
@@ -77,7 +77,7 @@ export class FeedWatch {
     this.lastFrameAt = context.clock.monotonic();
     this.#freshness = new FeedFreshness(this.lastFrameAt);
     this.#check = new PositionCheck(feed, context, this.#freshness, () => {
-      this.#hasGoneBack = true;
+      this.#isRestored = true;
       this.#doubt();
     });
     this.#successor = new SuccessorWatch(
@@ -224,8 +224,8 @@ export class FeedWatch {
     this.#abort.abort();
   }
 
-  /** Something that was seen of this collection no longer exists: the API server has gone back. */
-  noteReturn(): void {
+  /** Something that was seen of this collection no longer exists: the API server was restored. */
+  noteRestored(): void {
     const { restores } = this.#context;
     const known = this.#restores;
     this.#restores = known === restores.count ? known + 1 : restores.count;
@@ -289,7 +289,7 @@ export class FeedWatch {
     const { clock, restores } = this.#context;
     while (!signal.aborted) {
       try {
-        const mayBeRestored = this.#hasGoneBack || this.#restores !== restores.count;
+        const mayBeRestored = this.#isRestored || this.#restores !== restores.count;
         const compare = (): Promise<void> =>
           relist(state, this.#feed.reader, signal, {
             mayBeRestored,
@@ -319,13 +319,13 @@ export class FeedWatch {
       'the API server returned to an older state, as after the restore of an etcd backup: the exporter follows it',
     );
     this.#feed.restored();
-    this.#hasGoneBack = false;
+    this.#isRestored = false;
     // They know nothing of the return: a watch from a lost position is accepted, and deaf until that position is there
     // again; and an answer to the question is the one that has just been found.
     this.#dropSuccessor();
     this.#check.stop();
     this.#feed.trouble.worked('question');
-    this.noteReturn();
+    this.noteRestored();
   }
 
   /** The watch is open. */

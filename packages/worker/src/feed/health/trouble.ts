@@ -6,7 +6,7 @@ export const STEADY_MS = 1_000;
 
 /**
  * How a kind fails. `unknown`: this version of Kubernetes does not have it. `refused`: the API server knows the answer, and
- * it is no (a missing right, no such kind). `failing`: it cannot answer (a conversion webhook that is gone). `slow`: no
+ * it is no (a missing permission, no such kind). `failing`: it cannot answer (a conversion webhook that is gone). `slow`: no
  * answer, or one that says to come back later.
  */
 export type TroubleNature = 'unknown' | 'refused' | 'failing' | 'slow';
@@ -57,7 +57,7 @@ export class FeedTrouble {
   }
 
   /**
-   * A question has failed. Only a refusal says something of the kind: an open watch is not ended when its right is taken
+   * A question has failed. Only a refusal says something of the kind: an open watch is not ended when its permission is taken
    * away, but no other one will be opened. What is late otherwise, the feed's own reads show.
    */
   refused(error: unknown, now: number): void {

@@ -82,7 +82,7 @@ export class SteppedApiServer implements Upstream {
   /** What may come next from here. */
   steps(): Step[] {
     const steps = this.events();
-    for (const list of this.#lists) steps.push(step('the list goes on', () => this.#part(list)));
+    for (const list of this.#lists) steps.push(step('the list continues', () => this.#part(list)));
     for (const pending of this.#pending) {
       const seen = new Set<string>();
       for (let count = pending.since; count <= this.#changes.length; count++) {

@@ -9,7 +9,7 @@ export class WatchPeer {
   readonly log: string[] = [];
   /** uids that were shown in an older state after a newer one, since it was last lost: resumed watches repeat events. */
   readonly regressions: string[] = [];
-  /** The API server went back: older states are right. */
+  /** The API server was restored: older states are right. */
   mayGoBack = false;
   readonly #told = new Set<string>();
   /** resourceVersion with which the next watch would start. */
