@@ -1,4 +1,5 @@
 import { createServer, get } from 'node:http';
+import { portOf } from '@shard-controller/shared/listening';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
 import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
@@ -32,8 +33,7 @@ async function hook(drain: Drain): Promise<string> {
     server.closeAllConnections();
     server.close();
   });
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = portOf(server) ?? 0;
   return await new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path: '/drain/wait' }, (answer) => {
       answer.setEncoding('utf8');

@@ -1,1 +1,1 @@
-export { listen, type ListenAt, ListenError, type ListenErrorCode } from './listen.ts';
+export { listen, type ListenAt, ListenError, type ListenErrorCode, portOf } from './listen.ts';

@@ -54,6 +54,11 @@ export async function listen(server: Server, at: ListenAt, onError: (error: Erro
   });
   server.removeAllListeners('error');
   server.on('error', onError);
+  return portOf(server) ?? at.port;
+}
+
+/** The port that a server listens on; undefined while it does not. */
+export function portOf(server: Pick<Server, 'address'>): number | undefined {
   const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : at.port;
+  return typeof address === 'object' && address !== null ? address.port : undefined;
 }

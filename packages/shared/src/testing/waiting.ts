@@ -35,6 +35,9 @@ export async function waitUntil(
   await untilWell(async () => ((await holds()) ? undefined : what), options);
 }
 
+/** `waitUntil` for what happens in this process: looks every millisecond, and fails with the text of `holds`. */
+export const until = (holds: () => boolean): Promise<void> => waitUntil(holds.toString(), holds, { everyMs: 1 });
+
 /** What `attempt` gives as soon as it does not throw. */
 export async function retried<T>(
   attempt: () => T | Promise<T>,

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { waitUntil } from '@shard-controller/shared/testing';
+import { until } from '@shard-controller/shared/testing';
 import { expect, test } from 'vitest';
 import { Exposure } from '../slots/exposure.ts';
 import { slotHashOf } from '../slots/slot-hash.ts';
@@ -11,8 +11,6 @@ import { ViewWatch } from './view-watch.ts';
 const SLOTS = 64;
 const showing = (from: number, to: number): Exposure =>
   new Exposure(slotHashOf('uid', SLOTS), new Uint8Array(SLOTS).fill(1, from, to));
-
-const until = (holds: () => boolean): Promise<void> => waitUntil(holds.toString(), holds, { everyMs: 1 });
 
 test('a move that comes while the last one waits for its client is not forgotten', async () => {
   const body = new PassThrough();

@@ -1,7 +1,7 @@
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
+import { until } from '@shard-controller/shared/testing';
 import { afterEach, expect, test } from 'vitest';
-import { until } from '../feed/follow/testing/feed-rig.ts';
 import { ScriptedApiServer } from '../upstream/testing/scripted-api-server.ts';
 import { createDataPlane } from './create.ts';
 

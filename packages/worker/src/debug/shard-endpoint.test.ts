@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { portOf } from '@shard-controller/shared/listening';
 import { afterEach, expect, it } from 'vitest';
 import type { ObjectQuery, ObjectReport } from '../data-plane/inspection.ts';
 import type { KindCheck } from '../self-check/comparison.ts';
@@ -47,8 +48,7 @@ async function serving(checks: () => Promise<readonly KindCheck[]> = () => Promi
     server.closeAllConnections();
     server.close();
   });
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = portOf(server) ?? 0;
   const get = async (query: string): Promise<{ status: number; body: unknown }> => {
     const answer = await fetch(`http://127.0.0.1:${port}/debug/shard${query}`);
     return { status: answer.status, body: await answer.json() };

@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { portOf } from '@shard-controller/shared/listening';
 import { elapse } from '@shard-controller/shared/testing';
 import { afterEach, expect, it } from 'vitest';
 import { systemClock } from '@shard-controller/shared/runtime';
@@ -14,13 +15,13 @@ async function server(port = 0): Promise<{ port: number; close: () => void }> {
     response.end(incoming.url === '/metrics' ? '# HELP x y\nprocess_resident_memory_bytes 1.5e+07\n' : 'OK');
   });
   await new Promise<void>((resolve) => http.listen(port, '127.0.0.1', resolve));
-  const address = http.address();
+  const used = portOf(http) ?? 0;
   const close = (): void => {
     http.closeAllConnections();
     http.close();
   };
   ends.push(close);
-  return { port: typeof address === 'object' && address !== null ? address.port : 0, close };
+  return { port: used, close };
 }
 
 function monitorOf(port: number) {

@@ -2,13 +2,13 @@ import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
+import { elapse, PATIENCE_MS, retried } from '@shard-controller/shared/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ChangeNotifier } from '../change-notifier.ts';
 import { heapAfterCollection } from '../testing/heap.ts';
 import { Gateway } from './gateway.ts';
 import { ScraperTracker } from './scraper-tracker.ts';
-import { eventually, exporter, gatewayBefore, OPEN, scrape, text, WARMING } from './testing/gateway-rig.ts';
+import { exporter, gatewayBefore, OPEN, scrape, text, WARMING } from './testing/gateway-rig.ts';
 
 describe('the gateway and its clients', () => {
   it('does not count a scraper that goes away in the middle', async () => {
@@ -25,7 +25,7 @@ describe('the gateway and its clients', () => {
       outgoing.on('error', () => undefined);
       outgoing.end();
     });
-    await eventually(() => expect(outcomes).toEqual(['client_gone']));
+    await retried(() => expect(outcomes).toEqual(['client_gone']));
     expect(tracker.scrapers()).toEqual([]);
   });
 
@@ -37,7 +37,7 @@ describe('the gateway and its clients', () => {
     onTestFinished(() => void socket.destroy());
     socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
     socket.pause();
-    await eventually(() => expect(outcomes).toEqual(['client_gone']));
+    await retried(() => expect(outcomes).toEqual(['client_gone']));
   });
 
   it('does not end a scraper that has taken everything, however long the exporter thinks between two parts', async () => {
@@ -47,7 +47,7 @@ describe('the gateway and its clients', () => {
     });
     const { port, outcomes } = await gatewayBefore(upstream, { limits: { idleMs: 100 } });
     expect((await scrape(port)).body.toString()).toBe('a 1\nb 2\n');
-    await eventually(() => expect(outcomes).toEqual(['complete']));
+    await retried(() => expect(outcomes).toEqual(['complete']));
   });
 
   it('ends a connection that asks for nothing', async () => {
@@ -99,7 +99,7 @@ describe('the gateway and its clients', () => {
       socket.pause();
       setTimeout(() => socket.resume(), 10);
     });
-    await eventually(() => expect(outcomes).toEqual(['client_gone']));
+    await retried(() => expect(outcomes).toEqual(['client_gone']));
   });
 
   it('ends a client that never comes to the end of its headers', async () => {
@@ -126,7 +126,7 @@ describe('the gateway and its clients', () => {
     await elapse(100);
     set(OPEN);
     for (const answer of waiting) expect((await answer).status).toBe(200);
-    await eventually(() => expect(outcomes).toEqual(['complete', 'complete', 'complete']));
+    await retried(() => expect(outcomes).toEqual(['complete', 'complete', 'complete']));
   });
 
   it('answers the one that is too many with 503 when its turn does not come, and serves again afterwards', async () => {
@@ -139,7 +139,7 @@ describe('the gateway and its clients', () => {
     });
     const { port, outcomes } = await gatewayBefore(upstream, { limits: { holdMs: 200, concurrent: 2 } });
     const running = [scrape(port), scrape(port)];
-    await eventually(() => expect(calls).toBe(2));
+    await retried(() => expect(calls).toBe(2));
     const third = await scrape(port);
     expect([third.status, third.headers['retry-after']]).toEqual([503, '1']);
     expect(third.body.toString()).toMatch(/2 scrapes are running/);
@@ -156,7 +156,7 @@ describe('the gateway and its clients', () => {
       onTestFinished(() => void socket.destroy());
       await new Promise((resolve) => socket.once('connect', resolve));
     }
-    await eventually(async () => expect(scrape(port)).rejects.toThrow(/hang up|ECONNRESET/));
+    await retried(async () => expect(scrape(port)).rejects.toThrow(/hang up|ECONNRESET/));
   });
 
   it('closes a connection after its bound of requests', async () => {

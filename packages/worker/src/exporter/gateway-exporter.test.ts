@@ -1,10 +1,9 @@
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
-import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
+import { elapse, PATIENCE_MS, retried } from '@shard-controller/shared/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { GatewayState } from './gateway-state.ts';
 import {
-  eventually,
   exporter,
   gatewayBefore,
   listening,
@@ -78,7 +77,7 @@ describe('the gateway while the exporter starts over', () => {
     set(STARTING_OVER);
     rest.resolve();
     expect(await whole).toBe('a 1\nb 2\n');
-    await eventually(() => expect(outcomes).toEqual(['complete']));
+    await retried(() => expect(outcomes).toEqual(['complete']));
     expect(tracker.scrapers()).toHaveLength(1);
   });
 
@@ -103,7 +102,7 @@ describe('the gateway and an exporter in trouble', () => {
       /kube-state-metrics at 127\.0\.0\.1:\d+ refuses connections.*container's log/,
     );
     expect(new Set(reachable)).toEqual(new Set([false]));
-    await eventually(() => expect(outcomes).toEqual(['exporter_unreachable']));
+    await retried(() => expect(outcomes).toEqual(['exporter_unreachable']));
   });
 
   it('waits for one that restarts', async () => {
@@ -135,7 +134,7 @@ describe('the gateway and an exporter in trouble', () => {
     });
     const { port, tracker, outcomes } = await gatewayBefore(upstream);
     await expect(scrape(port)).rejects.toThrow(/aborted|hang up|ECONNRESET/);
-    await eventually(() => expect(outcomes).toEqual(['cut']));
+    await retried(() => expect(outcomes).toEqual(['cut']));
     expect(tracker.scrapers()).toEqual([]);
   });
 
@@ -164,7 +163,7 @@ describe('the gateway and an exporter in trouble', () => {
     const answer = await scrape(port);
     expect(answer.status).toBe(500);
     expect(answer.body.toString()).toBe('boom\n');
-    await eventually(() => expect(outcomes).toEqual(['exporter_error']));
+    await retried(() => expect(outcomes).toEqual(['exporter_error']));
     expect(tracker.scrapers()).toEqual([]);
   });
 });

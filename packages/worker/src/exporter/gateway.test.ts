@@ -1,9 +1,9 @@
 import { request, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { elapse, PATIENCE_MS } from '@shard-controller/shared/testing';
+import { elapse, PATIENCE_MS, retried } from '@shard-controller/shared/testing';
 import { describe, expect, it } from 'vitest';
-import { eventually, exporter, gatewayBefore, OPEN, scrape, STANDBY, text, WARMING } from './testing/gateway-rig.ts';
+import { exporter, gatewayBefore, OPEN, scrape, STANDBY, text, WARMING } from './testing/gateway-rig.ts';
 
 describe('the gateway while it is open', () => {
   it('passes the exposition through with its content type and remembers the scraper', async () => {
@@ -13,7 +13,7 @@ describe('the gateway while it is open', () => {
     expect(answer.status).toBe(200);
     expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4');
     expect(answer.body.toString()).toBe('a 1\nb 2\n');
-    await eventually(() => expect(outcomes).toEqual(['complete']));
+    await retried(() => expect(outcomes).toEqual(['complete']));
     expect(expositions).toEqual([8]);
     const [seen] = tracker.scrapers();
     expect(seen?.id).toBe('127.0.0.1 Prometheus/3.5');
@@ -72,7 +72,7 @@ describe('the gateway while it is open', () => {
     expect(tracker.scrapers()).toEqual([]);
     rest.resolve();
     expect(await whole).toBe('first 1\nlast 1\n');
-    await eventually(() => expect(tracker.scrapers()).toHaveLength(1));
+    await retried(() => expect(tracker.scrapers()).toHaveLength(1));
   });
 
   it('does not read ahead of a slow scraper', async () => {
@@ -140,7 +140,7 @@ describe('the gateway while the exporter is not warm', () => {
     const opened = Date.now();
     set(OPEN);
     expect((await answer).status).toBe(200);
-    await eventually(() => expect(outcomes).toEqual(['complete']));
+    await retried(() => expect(outcomes).toEqual(['complete']));
     // What counts is when the exporter was asked, not when the scraper came.
     expect(tracker.scrapers()[0]?.lastStart).toBeGreaterThanOrEqual(opened);
   });
@@ -154,7 +154,7 @@ describe('the gateway while the exporter is not warm', () => {
     expect(answer.body.toString()).toBe('warming: pods: 3 of 8 slots are loaded\n');
     expect(Date.now() - began).toBeGreaterThanOrEqual(290);
     expect(tracker.scrapers()).toEqual([]);
-    await eventually(() => expect(outcomes).toEqual(['not_open']));
+    await retried(() => expect(outcomes).toEqual(['not_open']));
   });
 
   it('holds a scrape of a standby only for the moment of a promotion', async () => {
@@ -186,7 +186,7 @@ describe('the gateway while the exporter is not warm', () => {
     });
     const { port, set } = await gatewayBefore(upstream, { limits: { holdMs: PATIENCE_MS } });
     const answer = scrape(port);
-    await eventually(() => expect(calls).toBe(1));
+    await retried(() => expect(calls).toBe(1));
     set(WARMING);
     held.resolve();
     await elapse(100);
@@ -215,7 +215,7 @@ describe('the gateway while the exporter is not warm', () => {
     set(WARMING);
     rest.resolve();
     expect(await ended).toContain('ECONNRESET');
-    await eventually(() => expect(outcomes).toEqual(['cut']));
+    await retried(() => expect(outcomes).toEqual(['cut']));
     expect(tracker.scrapers()).toEqual([]);
   });
 });

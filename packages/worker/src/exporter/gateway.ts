@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { listen } from '@shard-controller/shared/listening';
+import type { Socket } from 'node:net';
+import { listen, portOf } from '@shard-controller/shared/listening';
 import type { Logger } from '@shard-controller/shared/observability';
 import { type Clock, Semaphore } from '@shard-controller/shared/runtime';
 import type { ChangeNotifier } from '../change-notifier.ts';
@@ -128,8 +128,7 @@ export class Gateway {
 
   /** The port in use, also when 0 was asked for. */
   get port(): number {
-    const address: AddressInfo | string | null = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : this.#options.port;
+    return portOf(this.#server) ?? this.#options.port;
   }
 
   /** Lets scrapes in flight finish, for at most `graceMs`; those that are held back get their 503 at once. */

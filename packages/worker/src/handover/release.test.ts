@@ -1,8 +1,7 @@
 import fc from 'fast-check';
-import { elapse } from '@shard-controller/shared/testing';
+import { elapse, until } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SlotState } from '../feed/books/subscription.ts';
-import { until } from '../feed/follow/testing/feed-rig.ts';
 import { ScriptedApiServer } from '../upstream/testing/scripted-api-server.ts';
 import { TwoWorkers } from './testing/two-workers.ts';
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { until } from '@shard-controller/shared/testing';
 import { afterEach, expect, test } from 'vitest';
-import { until } from '../feed/follow/testing/feed-rig.ts';
 import { gzipInto } from './gzip.ts';
 
 const ends: (() => void)[] = [];

@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { portOf } from '@shard-controller/shared/listening';
 import { createLogger } from '@shard-controller/shared/observability';
 import { elapse, ManualClock, PATIENCE_MS } from '@shard-controller/shared/testing';
 import { afterEach, expect, it } from 'vitest';
@@ -26,8 +27,7 @@ async function checking(intervalMs = 300_000) {
     response.end(`# HELP kube_pod_info x\n${'kube_pod_info{} 1\n'.repeat(world.pods)}`);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = portOf(server) ?? 0;
   const clock = new ManualClock();
   const lines: string[] = [];
   const changes: (string | undefined)[] = [];

@@ -6,9 +6,10 @@ import {
   type RequestListener,
   type Server,
 } from 'node:http';
+import { portOf } from '@shard-controller/shared/listening';
 import { createLogger } from '@shard-controller/shared/observability';
 import { systemClock } from '@shard-controller/shared/runtime';
-import { retried, waitUntil } from '@shard-controller/shared/testing';
+import { waitUntil } from '@shard-controller/shared/testing';
 import { onTestFinished } from 'vitest';
 import { ChangeNotifier } from '../../change-notifier.ts';
 import type { GatewayState } from '../gateway-state.ts';
@@ -28,8 +29,7 @@ export const STANDBY: GatewayState = { state: 'standby', reason: 'replica a of t
 
 export async function listening(server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  return portOf(server) ?? 0;
 }
 
 /** A real HTTP server in the exporter's place. */
@@ -110,10 +110,6 @@ export async function scrape(
     outgoing.on('error', reject);
     outgoing.end();
   });
-}
-
-export async function eventually(check: () => void | Promise<void>): Promise<void> {
-  await retried(check);
 }
 
 export const text: RequestListener = (_request, response) => {

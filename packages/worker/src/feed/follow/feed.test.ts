@@ -1,5 +1,5 @@
 import { PassThrough, Readable } from 'node:stream';
-import { PATIENCE_MS } from '@shard-controller/shared/testing';
+import { PATIENCE_MS, until } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
 import { protobufBookmark, protobufFrame } from '../../wire/testing/wire.ts';
@@ -18,7 +18,6 @@ import {
   protobuf,
   stopFeeds,
   subscribe,
-  until,
 } from './testing/feed-rig.ts';
 
 afterEach(stopFeeds);

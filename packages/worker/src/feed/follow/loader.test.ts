@@ -1,7 +1,8 @@
+import { until } from '@shard-controller/shared/testing';
 import { afterEach, expect, test } from 'vitest';
 import { status } from '../../upstream/testing/scripted-api-server.ts';
 import { WatchPeer } from '../books/testing/watch-peer.ts';
-import { newRig, stopFeeds, subscribe, until } from './testing/feed-rig.ts';
+import { newRig, stopFeeds, subscribe } from './testing/feed-rig.ts';
 
 afterEach(stopFeeds);
 

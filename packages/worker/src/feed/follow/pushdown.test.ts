@@ -1,4 +1,4 @@
-import { elapse } from '@shard-controller/shared/testing';
+import { elapse, until } from '@shard-controller/shared/testing';
 import { describe, expect, test } from 'vitest';
 import { SlotRole } from '../../slots/slot-plan.ts';
 import { CollectionReader } from '../../upstream/collection-reader.ts';
@@ -7,7 +7,6 @@ import { resumeExporter } from '../books/difference.ts';
 import { SlotState } from '../books/subscription.ts';
 import { WatchPeer } from '../books/testing/watch-peer.ts';
 import { fetchEach } from './relist.ts';
-import { until } from './testing/feed-rig.ts';
 import { inSlots, owned, PushdownRig, range, slotOfUid } from './testing/pushdown-rig.ts';
 
 describe('a feed of many objects', () => {

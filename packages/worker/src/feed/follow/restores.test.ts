@@ -1,9 +1,9 @@
-import { PATIENCE_MS } from '@shard-controller/shared/testing';
+import { PATIENCE_MS, until } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
 import { resumeExporter } from '../books/difference.ts';
 import { Restores } from './restores.ts';
-import { everything, loseWatch, newFeed, newRig, type Rig, rigOf, stopFeeds, until } from './testing/feed-rig.ts';
+import { everything, loseWatch, newFeed, newRig, type Rig, rigOf, stopFeeds } from './testing/feed-rig.ts';
 
 afterEach(stopFeeds);
 

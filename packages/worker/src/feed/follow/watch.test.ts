@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { elapse } from '@shard-controller/shared/testing';
+import { elapse, until } from '@shard-controller/shared/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ScriptedApiServer, status } from '../../upstream/testing/scripted-api-server.ts';
 import { protobufFrame, protobufList, protobufObject } from '../../wire/testing/wire.ts';
@@ -16,7 +16,6 @@ import {
   rigOf,
   stopFeeds,
   subscribe,
-  until,
 } from './testing/feed-rig.ts';
 
 afterEach(stopFeeds);

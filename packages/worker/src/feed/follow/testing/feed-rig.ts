@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { StreamResponse } from '@shard-controller/shared/kubernetes';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
-import { waitUntil } from '@shard-controller/shared/testing';
+import { until } from '@shard-controller/shared/testing';
 import { slotHashOf } from '../../../slots/slot-hash.ts';
 import { SlotRole } from '../../../slots/slot-plan.ts';
 import { ScriptedApiServer } from '../../../upstream/testing/scripted-api-server.ts';
@@ -117,7 +117,6 @@ export async function loseWatch(api: ScriptedApiServer, feed: Feed): Promise<voi
 }
 
 /** Resolves once `holds` does. */
-export const until = (holds: () => boolean): Promise<void> => waitUntil(holds.toString(), holds, { everyMs: 1 });
 
 export const protobuf = (body: Buffer): StreamResponse => ({
   status: 200,

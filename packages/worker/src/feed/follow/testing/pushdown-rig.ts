@@ -1,5 +1,6 @@
 import { fnv1a64, slotOf } from '@shard-controller/shared/hashing';
 import { type Clock, systemClock } from '@shard-controller/shared/runtime';
+import { until } from '@shard-controller/shared/testing';
 import { onTestFinished } from 'vitest';
 import { slotHashOf } from '../../../slots/slot-hash.ts';
 import { SlotRole } from '../../../slots/slot-plan.ts';
@@ -8,7 +9,6 @@ import { SlotState } from '../../books/subscription.ts';
 import { WatchPeer } from '../../books/testing/watch-peer.ts';
 import { Feed } from '../feed.ts';
 import { PODS, testContext } from './feed-context.ts';
-import { until } from './feed-rig.ts';
 
 const SLOTS = 64;
 export const slotOfUid = (uid: string): number => slotOf(fnv1a64(uid).high, SLOTS);
