@@ -32,7 +32,7 @@ import { FeedVersions } from './versions.ts';
  * - I2: the index holds objects of the scope only.
  * - I3: open subscriptions have marks of their own, and the index knows no other mark.
  * - I4: what an exporter was sent lies in a slot that is loading, sent or shown, or is late in leaving (`Subscription.late`).
- * - I5: of a slot that is sent or shown the exporter was sent every object in the index that it is to be told of, once
+ * - I5: of a slot that is sent or shown the exporter was sent every object in the index that it is to get, once
  *   the watch has brought the deletions that the newest load or relist knew of (`position` has reached `digestFloor`), and while it knows of every restore of a backup.
  * - I6: `knownFrom` is a position exactly when the feed is `filled`.
  * - I7: a count as of a version from `digestFloor` on is what there was; the models compare it with the cluster.

@@ -89,7 +89,7 @@ export class FeedVersions {
     if (this.#filled) this.#knownFrom = version;
   }
 
-  /** The API server has gone back to `version`: what was newer never happened (I1, I6). */
+  /** The API server was restored to `version`: what was newer never happened (I1, I6). */
   restoreTo(version: ResourceVersion): void {
     this.#lostUntil = newerOf(this.#lostUntil, this.#highWatermark);
     this.#position = version;

@@ -58,11 +58,11 @@ export class FeedWatch {
   #abort = new AbortController();
   /** The next watch is to be a brief one. */
   #isBrief = false;
-  /** The API server has gone back, or so it seems: the next step is a comparison. */
+  /** The API server was restored, or so it seems: the next step is a comparison. */
   #isDoubtful = false;
   /** A consistent read has proved that it has: a list may be newer again than what is lost by the time it comes. */
   #isRestored = false;
-  /** Returns of the API server to older data that this feed has followed. */
+  /** Restores that this feed has followed. */
   #restores: number;
   readonly #successor: SuccessorWatch;
   #followed: { readonly state: FeedState; readonly signal: AbortSignal } | undefined;
