@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 const settings = {
   image: 'worker',
   serviceAccount: 'worker',
-  natsUrl: 'nats://nats:4222',
+  nats: { url: 'nats://nats:4222', auth: 'none', audience: '' } as const,
   logLevel: 'info',
   fixedUser: true,
 };

@@ -5,7 +5,7 @@ import {
   type KubernetesEndpoint,
   LeaseElector,
 } from '@shard-controller/shared/kubernetes';
-import { connectNats, type NatsAuth, type NatsLink } from '@shard-controller/shared/nats';
+import { connectNats, type NatsLink } from '@shard-controller/shared/nats';
 import {
   createLogger,
   createMetrics,
@@ -52,7 +52,7 @@ async function main(environment: Environment, signal: AbortSignal): Promise<void
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
     });
     const link = config.shardConfigs.enabled
-      ? await connectNats({ servers: config.nats.servers, name: config.podName, logger, ...auth(config) })
+      ? await connectNats({ servers: config.nats.servers, name: config.podName, logger, ...config.nats.access })
       : undefined;
     const components = assemble({ config, logger, client, link, health, metrics });
     await runComponents(components, { signal, logger, graceMs: GRACE_MS });
@@ -127,12 +127,6 @@ function assemble({ config, logger, client, link, health, metrics }: Process): r
 async function endpoint(environment: Environment): Promise<KubernetesEndpoint> {
   const inCluster = (environment['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
   return inCluster ? inClusterEndpoint({ env: environment }) : kubeconfigEndpoint();
-}
-
-function auth({ nats: { token, user, password } }: ManagerConfig): { readonly auth?: NatsAuth } {
-  if (token !== undefined) return { auth: { kind: 'token', token } };
-  if (user !== undefined) return { auth: { kind: 'user', user, password: password ?? '' } };
-  return {};
 }
 
 await runMain((signal) => main(process.env, signal), {

@@ -9,6 +9,7 @@ import {
   inspectionService,
   isManagerGone,
 } from './inspection/index.ts';
+import { NatsAuthenticator, PodTokens } from './nats-access/index.ts';
 import { ClusterView, ListeningPeriod, WorkerRegistry } from './observation/index.ts';
 import type { Part, PartInput } from './part.ts';
 import { DecisionMetrics, Fleet } from './runner/index.ts';
@@ -48,6 +49,7 @@ export function shardConfigPart(
     clock,
     logger,
   });
+  authenticator(input, cluster)?.join(link);
   health.addLivenessCheck('decisions', async () => fleet.stuck);
   health.addReadinessCheck('kubernetes', async () =>
     cluster.isSynced ? undefined : 'ShardConfigs, ShardInstances and pods are not listed yet',
@@ -80,4 +82,22 @@ export function shardConfigPart(
       task('fleet', (signal) => fleet.run(signal)),
     ],
   };
+}
+
+/** Where NATS asks the managers who its clients are. */
+function authenticator(
+  { config, client, clock, logger }: PartInput,
+  cluster: ClusterView,
+): NatsAuthenticator | undefined {
+  const { nats, worker, watchNamespace: namespace } = config;
+  if (nats.callout === undefined) return undefined;
+  return new NatsAuthenticator({
+    ...nats.callout,
+    tokens: new PodTokens({ client, audience: worker.nats.audience, clock }),
+    workerOf: (uid) => cluster.worker(uid),
+    namespace,
+    serviceAccount: worker.serviceAccount,
+    clock,
+    logger,
+  });
 }

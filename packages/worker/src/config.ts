@@ -1,5 +1,6 @@
 import type { Environment } from '@shard-controller/shared/runtime';
 import { ConfigError, env, parseConfig } from '@shard-controller/shared/runtime';
+import { natsFileVariables } from '@shard-controller/shared/nats';
 import { LOG_LEVELS } from '@shard-controller/shared/observability';
 import { z } from 'zod';
 import type { CustomResourceKind } from './pruning/index.ts';
@@ -64,10 +65,7 @@ const workerEnvironment = z.object({
   REVISION: env.text('the revision of the pod template').default('unknown'),
 
   NATS_URL: env.urls(['nats', 'tls']),
-  /** File with a NATS user's JWT and seed. */
-  NATS_CREDENTIALS_FILE: env.text('a path').optional(),
-  /** CA bundle for NATS over TLS. */
-  NATS_CA_FILE: env.text('a path').optional(),
+  ...natsFileVariables,
   /** Folder with `token` and `ca.crt`. */
   SERVICE_ACCOUNT_FOLDER: env.text('a path').default('/var/run/secrets/kubernetes.io/serviceaccount'),
 

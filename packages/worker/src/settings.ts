@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { shardInstanceName } from '@shard-controller/shared/api';
-import type { NatsConnectionConfig } from '@shard-controller/shared/nats';
+import { natsAccess, type NatsConnectionConfig } from '@shard-controller/shared/nats';
 import type { WorkerConfig } from './config.ts';
 import type { Capacity } from './heartbeat-manager/index.ts';
 import type { WorkerIdentity } from './worker-identity.ts';
@@ -24,12 +24,8 @@ export function identityOf(config: WorkerConfig): WorkerIdentity {
 }
 
 export function natsConfig(config: WorkerConfig): Omit<NatsConnectionConfig, 'name'> {
-  const { NATS_CREDENTIALS_FILE: file, NATS_CA_FILE: caFile } = config;
-  return {
-    servers: config.NATS_URL,
-    ...(file === undefined ? {} : { auth: { kind: 'credentials', file } }),
-    ...(caFile === undefined ? {} : { tls: { caFile } }),
-  };
+  // Its own inbox, so that it may listen to that one alone.
+  return { servers: config.NATS_URL, inbox: config.POD_NAME, ...natsAccess(config) };
 }
 
 export function capacityOf(config: WorkerConfig): Capacity {

@@ -1,1 +1,1 @@
-export { type ManagerConfig, type WorkerSettings, loadManagerConfig } from './manager-config.ts';
+export { type ManagerConfig, type WorkerNats, type WorkerSettings, loadManagerConfig } from './manager-config.ts';

@@ -8,7 +8,7 @@ describe('loadManagerConfig', () => {
   it('needs only a namespace and NATS', () => {
     const config = loadManagerConfig(minimal);
     expect(config.watchNamespace).toBe('monitoring');
-    expect(config.worker.natsUrl).toBe('nats://nats:4222');
+    expect(config.worker.nats.url).toBe('nats://nats:4222');
     expect(config.lease).toMatchObject({ durationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 });
   });
 

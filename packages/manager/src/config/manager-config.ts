@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { type NatsAuth, natsAccess, type NatsConnectionConfig, natsFileVariables } from '@shard-controller/shared/nats';
 import { type Environment, env, parseConfig } from '@shard-controller/shared/runtime';
 import { z } from 'zod';
 
@@ -9,6 +10,9 @@ const namespaces = () =>
   env
     .text('names of namespaces, or * for all')
     .regex(/^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(,[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*)$/, 'expected a,b or *');
+/** Kinds of credentials that workers can have for NATS. */
+const WORKER_AUTH = ['none', 'service-account', 'credentials', 'nkey', 'token', 'password'] as const;
+const NATS_AUDIENCE = 'nats.shard.io';
 const natsUrls = () => env.urls(['nats', 'tls']);
 
 /** Environment of the manager. Durations are written as in Go (`2s`, `500ms`). */
@@ -33,10 +37,25 @@ const managerEnvironmentSchema = z
     NATS_TOKEN: env.text().optional(),
     NATS_USER: env.text().optional(),
     NATS_PASSWORD: env.text().optional(),
+    ...natsFileVariables,
+    /** Seed of the account key by which this manager tells NATS who workers are; without, it is not asked. */
+    NATS_ISSUER_FILE: env.text('a path').optional(),
+    /** Account of NATS that workers are in. */
+    NATS_ACCOUNT: env.text('the name of an account').default('SHARDS'),
     /** Copies of each JetStream stream: 1, or 3 on a NATS cluster. */
     NATS_REPLICAS: env.integer(1, 5).default(1),
     /** Where the workers find NATS; `NATS_URL` by default. */
     WORKER_NATS_URL: natsUrls().optional(),
+    /** How workers show NATS who they are; all but `none` and `service-account` need WORKER_NATS_SECRET. */
+    WORKER_NATS_AUTH: env.oneOf(WORKER_AUTH).default('none'),
+    /** Audience of the workers' tokens for NATS; no API server takes them. */
+    WORKER_NATS_AUDIENCE: env.text('an audience').default(NATS_AUDIENCE),
+    /** Secret of their namespace with `nats.creds`, `nats.nk`, `token`, or `username` and `password`. */
+    WORKER_NATS_SECRET: env.text('the name of a Secret').optional(),
+    /** Secret of their namespace with `ca.crt`, for NATS over TLS. */
+    WORKER_NATS_CA_SECRET: env.text('the name of a Secret').optional(),
+    /** Secret of their namespace with a client certificate, `tls.crt` and `tls.key`. */
+    WORKER_NATS_CERT_SECRET: env.text('the name of a Secret').optional(),
     /** Image of the `worker` container. */
     WORKER_IMAGE: env.text('an image').default('shard-controller-worker'),
     /** ServiceAccount of worker pods. */
@@ -69,6 +88,15 @@ const managerEnvironmentSchema = z
         path: ['NATS_URL'],
         input: undefined,
         message: 'the address of NATS, or SHARDCONFIG_ENABLED=false',
+      });
+    }
+    const { WORKER_NATS_AUTH, WORKER_NATS_SECRET } = context.value;
+    if (!['none', 'service-account'].includes(WORKER_NATS_AUTH) && WORKER_NATS_SECRET === undefined) {
+      context.issues.push({
+        code: 'custom',
+        path: ['WORKER_NATS_SECRET'],
+        input: undefined,
+        message: `the name of a Secret for WORKER_NATS_AUTH=${WORKER_NATS_AUTH}`,
       });
     }
     if (!SHARDCONFIG_ENABLED && !KSMSCALE_ENABLED) {
@@ -106,9 +134,10 @@ export interface ManagerConfig {
   readonly ksmScales: KsmScaleSwitch;
   readonly nats: {
     readonly servers: readonly string[];
-    readonly token: string | undefined;
-    readonly user: string | undefined;
-    readonly password: string | undefined;
+    /** Who the manager is, and whom it trusts. */
+    readonly access: Pick<NatsConnectionConfig, 'auth' | 'tls'>;
+    /** How NATS is told who workers are; undefined when it does not ask. */
+    readonly callout: { readonly issuerFile: string; readonly account: string } | undefined;
     readonly replicas: number;
   };
   readonly worker: WorkerSettings;
@@ -134,14 +163,39 @@ interface KsmScaleSwitch {
   readonly fixedUser: boolean;
 }
 
+/** How workers reach NATS, and who they are to it. */
+export interface WorkerNats {
+  readonly url: string;
+  /** `service-account`: by a token of their pod for `audience`, which a manager checks; else what `secret` holds. */
+  readonly auth: (typeof WORKER_AUTH)[number];
+  readonly audience: string;
+  readonly secret?: string | undefined;
+  /** Secret with the CA's certificate, `ca.crt`. */
+  readonly caSecret?: string | undefined;
+  /** Secret with a client certificate, `tls.crt` and `tls.key`. */
+  readonly certSecret?: string | undefined;
+}
+
 /** What every worker pod gets from the installation and not from its ShardConfig. */
 export interface WorkerSettings {
   readonly image: string;
   readonly serviceAccount: string;
-  readonly natsUrl: string;
+  readonly nats: WorkerNats;
   readonly logLevel: string;
   /** Whether its user and group are named, rather than left to the platform. */
   readonly fixedUser: boolean;
+}
+
+/** Credentials that stand in the environment itself. */
+function inVariables({
+  NATS_TOKEN: token,
+  NATS_USER: user,
+  NATS_PASSWORD: password = '',
+}: Readonly<{ NATS_TOKEN?: string | undefined; NATS_USER?: string | undefined; NATS_PASSWORD?: string | undefined }>): {
+  readonly auth?: NatsAuth;
+} {
+  if (token !== undefined) return { auth: { kind: 'token', token } };
+  return user === undefined ? {} : { auth: { kind: 'user', user, password } };
 }
 
 /** Reads the environment; the only place that does. Reports every problem at once. */
@@ -159,15 +213,22 @@ export function loadManagerConfig(environment: Environment): ManagerConfig {
     },
     nats: {
       servers: e.NATS_URL ?? [],
-      token: e.NATS_TOKEN,
-      user: e.NATS_USER,
-      password: e.NATS_PASSWORD,
+      access: { ...inVariables(e), ...natsAccess(e) },
+      callout:
+        e.NATS_ISSUER_FILE === undefined ? undefined : { issuerFile: e.NATS_ISSUER_FILE, account: e.NATS_ACCOUNT },
       replicas: e.NATS_REPLICAS,
     },
     worker: {
       image: e.WORKER_IMAGE,
       serviceAccount: e.WORKER_SERVICE_ACCOUNT,
-      natsUrl: (e.WORKER_NATS_URL ?? e.NATS_URL ?? []).join(','),
+      nats: {
+        url: (e.WORKER_NATS_URL ?? e.NATS_URL ?? []).join(','),
+        auth: e.WORKER_NATS_AUTH,
+        audience: e.WORKER_NATS_AUDIENCE,
+        secret: e.WORKER_NATS_SECRET,
+        caSecret: e.WORKER_NATS_CA_SECRET,
+        certSecret: e.WORKER_NATS_CERT_SECRET,
+      },
       logLevel: e.WORKER_LOG_LEVEL,
       fixedUser: e.WORKER_FIXED_USER,
     },

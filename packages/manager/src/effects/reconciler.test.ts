@@ -13,7 +13,7 @@ const config = { namespace: 'monitoring', name: 'main', uid: 'uid-1' };
 const worker = {
   image: 'worker:1',
   serviceAccount: 'worker',
-  natsUrl: 'nats://nats:4222',
+  nats: { url: 'nats://nats:4222', auth: 'none', audience: '' } as const,
   logLevel: 'info',
   fixedUser: true,
 };

@@ -8,7 +8,7 @@ const config = { namespace: 'monitoring', name: 'main', uid: '7d1f9c1e-0000-4000
 const worker = {
   image: 'shard-controller-worker:1',
   serviceAccount: 'shard-controller-worker',
-  natsUrl: 'nats://nats.monitoring:4222',
+  nats: { url: 'nats://nats.monitoring:4222', auth: 'none', audience: '' } as const,
   logLevel: 'info',
   fixedUser: true,
 };

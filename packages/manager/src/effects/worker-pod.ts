@@ -15,6 +15,7 @@ import type { WorkerSettings } from '../config/index.ts';
 import { type ConfigIdentity, type PodRole, REVISION_LABEL, workerLabels, workerSelector } from '../naming/index.ts';
 import { customResourcesEnv } from './custom-resources.ts';
 import { allowlist, exporterArguments } from './exporter-arguments.ts';
+import { workerNats } from './worker-nats.ts';
 
 /** Ports of a worker pod. Scrapes go to the gateway; the exporter's own ports are there for its probes and its telemetry. */
 const WORKER_PORTS = {
@@ -123,7 +124,7 @@ function unlabelledTemplate(input: WorkerPodInput): WorkerPodTemplate {
         seccompProfile: { type: 'RuntimeDefault' },
       },
       containers: [workerContainer(input), exporterContainer(spec)],
-      volumes: [tokenVolume()],
+      volumes: [tokenVolume(), ...workerNats(worker.nats).volumes],
       ...placement(input),
     },
   };
@@ -138,7 +139,7 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
       { name: 'SHARD_CONFIG', value: config.name },
       { name: 'SHARD_CONFIG_UID', value: config.uid },
       { name: 'REVISION', valueFrom: { fieldRef: { fieldPath: `metadata.labels['${REVISION_LABEL}']` } } },
-      { name: 'NATS_URL', value: worker.natsUrl },
+      ...workerNats(worker.nats).env,
       { name: 'LOG_LEVEL', value: worker.logLevel },
       { name: 'ISOLATION', value: spec.isolation },
       { name: 'DRAIN_TIMEOUT_MS', value: String(drainSeconds(spec) * 1000) },
@@ -156,7 +157,7 @@ function workerContainer({ config, spec, worker }: WorkerPodInput): V1Container 
     readinessProbe: probe('/readyz', 'worker', { periodSeconds: 2, failureThreshold: 2, timeoutSeconds: 2 }),
     resources: spec.workerResources === undefined ? WORKER_RESOURCES : requirements(spec.workerResources),
     securityContext: HARDENED,
-    volumeMounts: [{ name: TOKEN_VOLUME, mountPath: TOKEN_FOLDER, readOnly: true }],
+    volumeMounts: [{ name: TOKEN_VOLUME, mountPath: TOKEN_FOLDER, readOnly: true }, ...workerNats(worker.nats).mounts],
   };
 }
 

@@ -10,7 +10,7 @@ import {
   type ShardInstance,
   VERSION,
 } from '@shard-controller/shared/api';
-import type { Replica } from '@shard-controller/shared/contracts';
+import type { Replica, WorkerAddress } from '@shard-controller/shared/contracts';
 import { type Invalid, type KubernetesClient, Reflector, resourcePath } from '@shard-controller/shared/kubernetes';
 import type { Logger } from '@shard-controller/shared/observability';
 import type { Clock } from '@shard-controller/shared/runtime';
@@ -141,6 +141,14 @@ export class ClusterView {
 
   pods(config: string): readonly WorkerPod[] {
     return [...this.#pods.values()].filter((pod) => pod.config === config);
+  }
+
+  /** The worker that a pod is, by the pod's uid; undefined for one that is not there or on its way out for good. */
+  worker(podUid: string): WorkerAddress | undefined {
+    const pod = [...this.#pods.values()].find(({ uid }) => uid === podUid);
+    if (pod === undefined) return undefined;
+    const { config, shardId, replica } = pod;
+    return { namespace: this.#options.namespace, config, shardId, replica };
   }
 
   /** A worker's pod: null when there is none, undefined before pods were listed. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import {
   type Authenticator,
@@ -11,7 +12,9 @@ import { NatsConfigError } from './errors.ts';
 export type NatsAuth =
   | { readonly kind: 'none' }
   | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'token-file'; readonly file: string }
   | { readonly kind: 'user'; readonly user: string; readonly password: string }
+  | { readonly kind: 'user-files'; readonly userFile: string; readonly passwordFile: string }
   | { readonly kind: 'nkey'; readonly seedFile: string }
   | { readonly kind: 'credentials'; readonly file: string };
 
@@ -30,6 +33,8 @@ export interface NatsConnectionConfig {
   readonly name: string;
   readonly auth?: NatsAuth;
   readonly tls?: NatsTls;
+  /** Last part of the subjects on which answers to this client come in, `_INBOX.<inbox>.…`; any by default. */
+  readonly inbox?: string;
   /** A dial that takes longer has failed, ms. Default 2000. */
   readonly connectTimeoutMs?: number;
   /** Interval of pings; two without an answer are a dead connection, ms. Default 2000. */
@@ -47,18 +52,25 @@ function readCredentials(path: string, setting: string): Uint8Array {
 
 function authentication(auth: NatsAuth): Partial<NodeConnectionOptions> {
   if (auth.kind === 'token') return { token: auth.token };
+  if (auth.kind === 'token-file') return { token: text(readCredentials(auth.file, 'NATS token file')) };
   if (auth.kind === 'user') return { user: auth.user, pass: auth.password };
+  if (auth.kind === 'user-files') {
+    const user = text(readCredentials(auth.userFile, 'NATS user file'));
+    return { user, pass: text(readCredentials(auth.passwordFile, 'NATS password file')) };
+  }
   if (auth.kind === 'credentials') {
     return {
       authenticator: guarded(credsAuthenticator(readCredentials(auth.file, 'NATS credentials file')), auth.file),
     };
   }
   if (auth.kind === 'nkey') {
-    const seed = new TextDecoder().decode(readCredentials(auth.seedFile, 'NATS nkey seed file')).trim();
+    const seed = text(readCredentials(auth.seedFile, 'NATS nkey seed file'));
     return { authenticator: guarded(nkeyAuthenticator(new TextEncoder().encode(seed)), auth.seedFile) };
   }
   return {};
 }
+
+const text = (content: Uint8Array): string => new TextDecoder().decode(content).trim();
 
 /** A malformed seed shows only when the server sends its nonce; name the file then. */
 function guarded(authenticator: Authenticator, file: string): Authenticator {
@@ -77,6 +89,27 @@ function authenticationInUrl(server: string): NatsAuth {
   if (user === undefined) return { kind: 'none' };
   if (password === undefined) return { kind: 'token', token: decodeURIComponent(user) };
   return { kind: 'user', user: decodeURIComponent(user), password: decodeURIComponent(password) };
+}
+
+/** Names the content of all files that a connection is made with, except for a token: the one of a pod changes every hour. */
+export function credentialsDigest({ auth, tls }: NatsConnectionConfig): string {
+  const files = [...Object.values(tls ?? {}), ...secretFiles(auth)];
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readCredentials(String(file), 'NATS credentials')).update('\0');
+  return hash.digest('hex');
+}
+
+function secretFiles(auth: NatsAuth | undefined): readonly string[] {
+  switch (auth?.kind) {
+    case 'credentials':
+      return [auth.file];
+    case 'nkey':
+      return [auth.seedFile];
+    case 'user-files':
+      return [auth.userFile, auth.passwordFile];
+    default:
+      return [];
+  }
 }
 
 export function serverList(servers: string | readonly string[]): string[] {
@@ -99,6 +132,7 @@ export function connectionOptions(config: NatsConnectionConfig): NodeConnectionO
     maxPingOut: 2,
     reconnect: false,
     ...authentication(config.auth ?? authenticationInUrl(servers[0] ?? '')),
+    ...(config.inbox === undefined ? {} : { inboxPrefix: `_INBOX.${config.inbox}` }),
     ...(tls === undefined ? {} : { tls: { ...tls } }),
   };
 }

@@ -1,5 +1,6 @@
 export type { AppendResult } from './append.ts';
 export type { NatsAuth, NatsConnectionConfig, NatsTls } from './connection-options.ts';
+export { natsAccess, natsFileVariables } from './environment.ts';
 export {
   MessageTooLargeError,
   NatsConfigError,
@@ -32,6 +33,7 @@ export {
   type EnsuredStream,
   ensureStream,
   lastValueStream,
+  storedSubject,
   type StreamShape,
   type WantedStream,
 } from './stream-config.ts';

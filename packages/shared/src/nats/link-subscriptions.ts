@@ -42,8 +42,14 @@ export class LinkSubscriptions {
     return this.#register(registration, connection);
   }
 
-  addRaw(subject: string, deliver: (message: Msg) => void, connection: NatsConnection | undefined): NatsSubscription {
-    return this.#register({ subject, deliver, live: undefined }, connection);
+  addRaw(
+    subject: string,
+    deliver: (message: Msg) => void,
+    connection: NatsConnection | undefined,
+    queue?: string,
+  ): NatsSubscription {
+    const group = queue === undefined ? {} : { queue };
+    return this.#register({ subject, deliver, live: undefined, ...group }, connection);
   }
 
   /** Re-creates all subscriptions on a new connection. */

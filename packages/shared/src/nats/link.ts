@@ -18,6 +18,7 @@ import type {
 } from './link-types.ts';
 import { LinkSubscriptions } from './link-subscriptions.ts';
 import { encodeMessage, type Parsed } from './message.ts';
+import { digestNow, rotated } from './rotation.ts';
 
 interface Session {
   readonly connection: NatsConnection;
@@ -47,6 +48,8 @@ export class NatsLink {
   #firstAttempt: PromiseWithResolvers<void> = Promise.withResolvers();
   #running: Promise<void> | undefined;
   #remindedAt = Number.NEGATIVE_INFINITY;
+  /** What the files said with which the newest connection was made. */
+  #digest: string | undefined;
 
   /** Use `connectNats`. */
   constructor(options: NatsLinkOptions) {
@@ -182,9 +185,9 @@ export class NatsLink {
     return this.#subscriptions.add(options, handler, this.#session?.connection);
   }
 
-  /** Calls back for each message on a subject without looking at it; for wake-ups. */
-  subscribeRaw(subject: string, deliver: (message: Msg) => void): NatsSubscription {
-    return this.#subscriptions.addRaw(subject, deliver, this.#session?.connection);
+  /** Calls back for each message on a subject without looking at it; with `queue`, one member of the group gets it. */
+  subscribeRaw(subject: string, deliver: (message: Msg) => void, queue?: string): NatsSubscription {
+    return this.#subscriptions.addRaw(subject, deliver, this.#session?.connection, queue);
   }
 
   /** Present JetStream session. @throws NatsUnavailableError while there is no connection */
@@ -223,7 +226,7 @@ export class NatsLink {
         failures += 1;
       } else {
         failures = 0;
-        const why = await connection.closed();
+        const why = await this.#end(connection);
         this.#session = undefined;
         this.#change({ connected: false, problem: why instanceof Error ? why.message : 'connection closed' });
       }
@@ -235,10 +238,23 @@ export class NatsLink {
     }
   }
 
+  /** Resolves when the connection has ended: by itself, or because the files that it was made with are others now. */
+  async #end(connection: NatsConnection): Promise<unknown> {
+    const over = new AbortController();
+    const closed = connection.closed().finally(() => over.abort());
+    await Promise.race([closed, rotated(this.#options, this.#digest, this.#clock, over.signal)]);
+    if (over.signal.aborted) return closed;
+    over.abort();
+    this.logger.info({ server: connection.getServer() }, 'the files with the credentials for NATS have changed');
+    await deadline(connection.close(), CLOSE_TIMEOUT_MS);
+    return new Error('the credentials have changed');
+  }
+
   /** One attempt. Undefined when there is no usable connection; the reason is logged and kept. */
   async #dial(): Promise<NatsConnection | undefined> {
     let connection: NatsConnection | undefined;
     try {
+      this.#digest = digestNow(this.#options);
       connection = await connect(connectionOptions(this.#options));
       if (this.closed.aborted) throw new NatsUnavailableError('closed');
       const version = connection.info?.version ?? 'unknown';

@@ -12,7 +12,8 @@ export interface ConfigProblem {
   readonly expected: string;
 }
 
-const SECRET_NAME = /TOKEN|PASSWORD|SECRET|CREDENTIAL|PRIVATE/;
+/** The path of a file with a secret is none. */
+const SECRET_NAME = /(?:TOKEN|PASSWORD|SECRET|CREDENTIAL|PRIVATE)(?!.*_FILE$)/;
 const URL_PASSWORD = /\/\/[^\s/@]+@/g;
 
 /**

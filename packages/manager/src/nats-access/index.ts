@@ -1,0 +1,2 @@
+export { NatsAuthenticator } from './authenticator.ts';
+export { PodTokens } from './pod-tokens.ts';
