@@ -1,10 +1,4 @@
-import {
-  EventRecorder,
-  inClusterEndpoint,
-  KubernetesClient,
-  type KubernetesEndpoint,
-  LeaseElector,
-} from '@shard-controller/shared/kubernetes';
+import { EventRecorder, KubernetesClient, LeaseElector } from '@shard-controller/shared/kubernetes';
 import { connectNats, type NatsLink } from '@shard-controller/shared/nats';
 import {
   createLogger,
@@ -23,7 +17,7 @@ import {
   task,
 } from '@shard-controller/shared/runtime';
 import { loadManagerConfig, type ManagerConfig } from './config/index.ts';
-import { kubeconfigEndpoint } from './effects/index.ts';
+import { kubernetesEndpoint } from './effects/index.ts';
 import { ksmScalePart } from './ksm-scale-part.ts';
 import { Leadership } from './leadership/index.ts';
 import type { PartInput } from './part.ts';
@@ -46,7 +40,7 @@ async function main(environment: Environment, signal: AbortSignal): Promise<void
   await health.start();
   try {
     const client = new KubernetesClient({
-      endpoint: await endpoint(environment),
+      endpoint: await kubernetesEndpoint(environment),
       logger,
       userAgent: COMPONENT,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
@@ -123,13 +117,33 @@ function assemble({ config, logger, client, link, health, metrics }: Process): r
   ];
 }
 
-/** In a pod its own ServiceAccount; outside, the kubeconfig. */
-async function endpoint(environment: Environment): Promise<KubernetesEndpoint> {
-  const inCluster = (environment['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
-  return inCluster ? inClusterEndpoint({ env: environment }) : kubeconfigEndpoint();
+/** The program does one of these; the first argument says which. */
+const COMMANDS: Readonly<Record<string, (environment: Environment, signal: AbortSignal) => Promise<void>>> = {
+  manager: main,
+  'nats-credentials': async (environment, signal) => {
+    const { makeNatsCredentials } = await import('./nats-credentials/index.ts');
+    await makeNatsCredentials(environment, createLogger({ name: 'shard-controller-nats-credentials' }), signal);
+  },
+};
+
+function command(name = 'manager'): (typeof COMMANDS)[string] {
+  const found = COMMANDS[name];
+  if (found !== undefined) return found;
+  return async () => {
+    throw new UnknownCommandError(`${name} is no command: choose one of ${Object.keys(COMMANDS).join(', ')}`);
+  };
 }
 
-await runMain((signal) => main(process.env, signal), {
+/**
+ * The first argument of the manager's program is none that it knows.
+ * @remedy use one of the commands that the message names, or none to run the manager.
+ */
+class UnknownCommandError extends Error {
+  override readonly name = 'UnknownCommandError';
+  readonly code = 'SC_COMMAND';
+}
+
+await runMain((signal) => command(process.argv[2])(process.env, signal), {
   logger: createLogger({ name: COMPONENT }),
   graceMs: GRACE_MS + 1_500,
 });

@@ -1,5 +1,5 @@
 export { AssignmentPublisher, assignmentValues } from './assignments.ts';
-export { kubeconfigEndpoint } from './kubeconfig-endpoint.ts';
+export { kubernetesEndpoint } from './kubernetes-endpoint.ts';
 export { retryStatefulSet } from './stateful-set-retry.ts';
 export {
   type KindReport,

@@ -100,16 +100,9 @@ export function credentialsDigest({ auth, tls }: NatsConnectionConfig): string {
 }
 
 function secretFiles(auth: NatsAuth | undefined): readonly string[] {
-  switch (auth?.kind) {
-    case 'credentials':
-      return [auth.file];
-    case 'nkey':
-      return [auth.seedFile];
-    case 'user-files':
-      return [auth.userFile, auth.passwordFile];
-    default:
-      return [];
-  }
+  if (auth?.kind === 'credentials') return [auth.file];
+  if (auth?.kind === 'nkey') return [auth.seedFile];
+  return auth?.kind === 'user-files' ? [auth.userFile, auth.passwordFile] : [];
 }
 
 export function serverList(servers: string | readonly string[]): string[] {

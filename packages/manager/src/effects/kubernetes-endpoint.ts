@@ -1,4 +1,5 @@
-import { type KubernetesEndpoint, staticEndpoint } from '@shard-controller/shared/kubernetes';
+import { inClusterEndpoint, type KubernetesEndpoint, staticEndpoint } from '@shard-controller/shared/kubernetes';
+import type { Environment } from '@shard-controller/shared/runtime';
 
 /**
  * The kubeconfig names no cluster, or asks for a way to log in that this process does not have.
@@ -9,13 +10,19 @@ class KubeconfigError extends Error {
   readonly code = 'SC_KUBECONFIG';
 }
 
+/** In a pod the API server that its ServiceAccount is for; outside, that of the kubeconfig. @throws KubeconfigError */
+export async function kubernetesEndpoint(environment: Environment): Promise<KubernetesEndpoint> {
+  const inCluster = (environment['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
+  return inCluster ? inClusterEndpoint({ env: environment }) : kubeconfigEndpoint();
+}
+
 /**
  * The API server of the current context of KUBECONFIG or ~/.kube/config, for a manager that runs outside a cluster.
  * Tokens, token files and exec plug-ins work; client certificates do not. The library is loaded only here, because it
  * costs about 85 MB.
  * @throws KubeconfigError
  */
-export async function kubeconfigEndpoint(): Promise<KubernetesEndpoint> {
+async function kubeconfigEndpoint(): Promise<KubernetesEndpoint> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   config.loadFromDefault();

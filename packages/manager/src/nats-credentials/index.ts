@@ -1,0 +1,2 @@
+export { makeNatsCredentials } from './command.ts';
+export { completed, type Credentials } from './credentials.ts';
