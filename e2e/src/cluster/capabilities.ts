@@ -25,3 +25,8 @@ export function controllersWithout(executable: string, without: readonly string[
   const help = helpOf(executable);
   return ['*', ...without.filter((name) => help.includes(name)).map((name) => `-${name}`)].join(',');
 }
+
+/** Whether a feature gate is on where nobody sets it. */
+export function isOnByDefault(executable: string, gate: string): boolean {
+  return new RegExp(`\\b${gate}=true\\|false \\([A-Z]+ - default=true\\)`).test(helpOf(executable));
+}

@@ -60,6 +60,18 @@ test('a lost series is missing, by name, for as long as it is away', () => {
   expect(figures.missingUntilMs).toBe(4 * TICK_MS);
 });
 
+test('a tick that began before the phase is not of the phase', () => {
+  warmUp(all, [a], [b, n]);
+  now += TICK_MS;
+  const targets = [scrape([a]), scrape([n])];
+  now += 20;
+  judge.startPhase('reference', now);
+  now += 20;
+  judge.readTargets(targets);
+  expect(judge.readReference(scrape(all))).toBe(false);
+  expect(judge.figures()).toMatchObject({ ticks: 0, missingMax: 0, missingMs: 0 });
+});
+
 test('a dead target counts as empty', () => {
   warmUp(all, [a], [b, n]);
   tick(all, [a], undefined);

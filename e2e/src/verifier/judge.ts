@@ -176,13 +176,15 @@ export class Judge {
 
   /**
    * Second half of a tick: the first scrape of the reference that began after those of the targets. Returns whether the
-   * tick counts: in `reference` mode it does not while the reference has no scrape in the 2 s before, or gave none now.
+   * tick counts: not when it began before the phase did; and in `reference` mode not while the reference has no scrape in
+   * the 2 s before, or gave none now.
    */
   readReference(reference: Exposition): boolean {
     const start = Math.min(this.#tickStart, reference.start);
     const window = this.#references.filter((r) => r.start >= start - WINDOW_MS && r.end <= start);
     const hadReference = this.#readReference(reference);
     if (this.#expectation === 'reference' && hadReference) this.#dropDeleted(start);
+    if (this.#tickStart < this.#phaseStart) return false;
     if (this.#expectation === 'reference' && (!hadReference || window.length === 0)) return false;
     this.#account(start, window[0]?.number ?? 0, reference);
     return true;
