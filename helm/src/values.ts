@@ -201,6 +201,25 @@ const nats = group(
       },
       'Where the log is.',
     ),
+    auth: group(
+      {
+        enabled: flag(
+          true,
+          'Whether clients must say who they are: managers by a key that a Job makes, workers by the token of their pod, people by the key in the Secret `<fullname>-nats-inspector`. Without, whoever reaches NATS may do everything.',
+        ),
+      },
+      'Who may connect.',
+    ),
+    tls: group(
+      {
+        enabled: flag(true, 'Whether clients and servers talk TLS. The Job makes an authority and a certificate for ten years.'),
+        existingSecret: text(
+          '',
+          'Secret with `ca.crt`, `tls.crt` and `tls.key` instead, as cert-manager makes them. Clients take up new ones by themselves; for the servers restart the StatefulSet.',
+        ),
+      },
+      'What can be read on the way.',
+    ),
     resources: resources({ requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } }),
     podDisruptionBudget: disruptionBudget(),
     ...podValues('StatefulSet'),
@@ -218,6 +237,27 @@ const externalNats = group(
         'Where your NATS is, version 2.12 or newer with JetStream: `nats://host:4222`, several separated by commas.',
       ),
     replicas: count(1, 5, 1, 'Copies of each stream: 1, or 3 on a cluster of servers.'),
+    auth: group(
+      {
+        kind: z
+          .enum(['none', 'credentials', 'nkey', 'token', 'password', 'service-account'])
+          .default('none')
+          .describe(
+            'What managers and workers show: nothing, a credentials file (key `nats.creds` of their Secret), an nkey seed (`nats.nk`), a token (`token`), or a user with a password (`username`, `password`). With `service-account`, workers show the token of their pod and your NATS asks the managers about them (auth callout): the managers\' Secret has `nats.nk` and `issuer.nk`.',
+          ),
+        managerSecret: text('', "Secret with the managers' credentials."),
+        workerSecret: text('', "Secret with the workers' credentials."),
+        account: text('SHARDS', 'Account of your NATS that workers are in, with `kind: service-account`.'),
+      },
+      'Who managers and workers are to it.',
+    ),
+    tls: group(
+      {
+        caSecret: text('', 'Secret with the certificate of its authority, `ca.crt`, where no public one has signed it.'),
+        certSecret: text('', 'Secret with a client certificate, `tls.crt` and `tls.key`, where it asks for one.'),
+      },
+      'How it is reached by TLS.',
+    ),
   },
   'A NATS of your own instead, with `nats.enabled: false`.',
 );

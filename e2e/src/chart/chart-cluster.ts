@@ -39,9 +39,9 @@ export class ChartCluster {
     return path;
   }
 
-  /** A kubeconfig file of the administrator. */
-  kubeconfig(): string {
-    const { server, ca, adminToken: token } = this.server;
+  /** A kubeconfig file of the administrator, or of whom the token is. */
+  kubeconfig(token = this.server.adminToken): string {
+    const { server, ca } = this.server;
     const text = JSON.stringify({
       apiVersion: 'v1',
       kind: 'Config',

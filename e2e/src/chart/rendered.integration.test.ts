@@ -205,8 +205,8 @@ describe('NATS', () => {
     expect(environmentOf(one(single, 'Deployment', 'shard-controller-manager'))['NATS_REPLICAS']).toBe('1');
   });
 
-  test.each([1, 3])('takes its configuration for %i servers', async (replicas) => {
-    const manifests = await rendered({ nats: { replicas } });
+  test.each([1, 3])('takes its configuration for %i servers that are open to all', async (replicas) => {
+    const manifests = await rendered({ nats: { replicas, auth: { enabled: false }, tls: { enabled: false } } });
     const { data } = conf.parse(one(manifests, 'ConfigMap', 'shard-controller-nats'));
     const folder = mkdtempSync(join(tmpdir(), 'shard-nats-conf-'));
     try {

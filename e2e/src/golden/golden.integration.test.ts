@@ -2,6 +2,8 @@ import type { KubernetesClient } from '@shard-controller/shared/kubernetes';
 import { createLogger } from '@shard-controller/shared/observability';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { resolveBinary } from '../cluster/binaries.ts';
+import { isOnByDefault } from '../cluster/capabilities.ts';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf } from '../worker/exporter-rig.ts';
 import { BY_NAMESPACE, CASES, EVERYTHING, type GoldenCase } from './golden-cases.ts';
