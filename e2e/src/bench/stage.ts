@@ -86,7 +86,7 @@ export class Stage {
     await workload.define();
     await install(cluster.admin, {
       namespace: NAMESPACE,
-      natsUrl: cluster.natsUrl,
+      nats: cluster.nats,
       customResources: [{ group: CUSTOM_GROUP, resources: ['widgets'] }],
     });
     await workload.populate();

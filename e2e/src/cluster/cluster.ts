@@ -4,7 +4,7 @@ import { KubernetesClient, resourcePath, staticEndpoint } from '@shard-controlle
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '@shard-controller/shared/observability';
 import { waitUntil } from '@shard-controller/shared/testing';
 import { exposeOutside, type OutsidePort, requireNamespace, sharedFolder } from '../namespace/index.ts';
-import { API_SERVER_PORT, API_SERVER_URL, type ControlPlane, controlPlane, NATS_URL } from './control-plane.ts';
+import { API_SERVER_PORT, API_SERVER_URL, type ClusterNats, type ControlPlane, controlPlane } from './control-plane.ts';
 import { type Credentials, kubeconfig, makeCredentials } from './credentials.ts';
 import { kwokRights } from './kwok-rights.ts';
 import { sweepLeftOvers } from './leftovers.ts';
@@ -90,7 +90,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
 export class Cluster {
   /** Reached by everything inside the namespace. */
   readonly apiServerUrl = API_SERVER_URL;
-  readonly natsUrl = NATS_URL;
+  readonly nats: ClusterNats;
   readonly dataFolder: string;
   /** A file per process and one per container. */
   readonly logFolder: string;
@@ -111,6 +111,7 @@ export class Cluster {
     this.#parts = parts;
     this.dataFolder = parts.folder;
     this.logFolder = parts.logFolder;
+    this.nats = parts.plane.natsAccess;
     this.caFile = parts.plane.caFile;
     this.caPem = readFileSync(parts.plane.caFile, 'utf8');
     this.adminToken = parts.credentials.admin.token;

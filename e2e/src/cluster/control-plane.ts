@@ -1,3 +1,4 @@
+import { completed, type Credentials as NatsCredentials } from '@shard-controller/manager/nats-credentials';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { API_SERVER_ADDRESS, BRIDGE_ADDRESS, NATS_ADDRESS } from '../namespace/index.ts';
@@ -30,6 +31,7 @@ export interface ControlPlaneOptions {
 /** The processes, not yet started, in the order in which they can be. */
 export interface ControlPlane {
   readonly nats: ManagedProcess;
+  readonly natsAccess: ClusterNats;
   readonly etcd: ManagedProcess;
   readonly apiServer: ManagedProcess;
   readonly controllerManager: ManagedProcess;
@@ -40,7 +42,16 @@ export interface ControlPlane {
 }
 
 export const API_SERVER_URL = `https://${API_SERVER_ADDRESS}:${API_SERVER_PORT}`;
-export const NATS_URL = `nats://${NATS_ADDRESS}:${NATS_PORT}`;
+const NATS_URL = `nats://${NATS_ADDRESS}:${NATS_PORT}`;
+
+/** The cluster's NATS: managers and people have keys, workers show the token of their pod, and all of them talk TLS. */
+export interface ClusterNats {
+  readonly url: string;
+  readonly credentials: NatsCredentials;
+  /** For those who look, outside of pods. */
+  readonly inspectorFile: string;
+  readonly caFile: string;
+}
 
 /** @throws BinaryMissingError naming everything that is absent */
 export function controlPlane(options: ControlPlaneOptions): ControlPlane {
@@ -54,10 +65,12 @@ export function controlPlane(options: ControlPlaneOptions): ControlPlane {
     'nats-server',
   ]);
   const part = new PartFactory(options);
+  const natsAccess = clusterNats(part);
   const caFile = join(options.folder, 'certificates', 'apiserver.crt');
   return {
     caFile,
     nats: nats(part, binaries['nats-server']),
+    natsAccess,
     etcd: etcd(part, binaries.etcd),
     apiServer: apiServer(part, binaries['kube-apiserver'], caFile),
     controllerManager: controllerManager(part, binaries['kube-controller-manager'], caFile),
@@ -107,8 +120,28 @@ class PartFactory {
   }
 }
 
+const ACCOUNT = 'SHARDS';
+
+/** What the Job of the chart makes, as files beside the server's configuration. */
+function clusterNats(part: PartFactory): ClusterNats {
+  const nothing = { server: {}, manager: {}, inspector: {}, ca: {} };
+  const credentials = completed(nothing, { account: ACCOUNT, names: [NATS_ADDRESS], nowMs: Date.now() });
+  const write = (file: string, content = ''): string => {
+    writeFileSync(part.path(file), content, { mode: 0o600 });
+    return part.path(file);
+  };
+  for (const file of ['users.conf', 'tls.crt', 'tls.key']) write(file, credentials.server[file]);
+  return {
+    url: NATS_URL,
+    credentials,
+    inspectorFile: write('inspector.nk', credentials.inspector['nats.nk']),
+    caFile: write('nats-ca.crt', credentials.ca['ca.crt']),
+  };
+}
+
 function nats(part: PartFactory, executable: string): ManagedProcess {
   const file = part.path('nats.conf');
+  const certificate = `cert_file: ${JSON.stringify(part.path('tls.crt'))}, key_file: ${JSON.stringify(part.path('tls.key'))}`;
   writeFileSync(
     file,
     [
@@ -116,6 +149,8 @@ function nats(part: PartFactory, executable: string): ManagedProcess {
       `http: "127.0.0.1:${NATS_MONITOR_PORT}"`,
       // Without it an acknowledged event may be lost with the machine.
       `jetstream { store_dir: ${JSON.stringify(part.path('nats'))}, sync_interval: always }`,
+      'include ./users.conf',
+      `tls { ${certificate}, timeout: 5 }`,
       '',
     ].join('\n'),
   );

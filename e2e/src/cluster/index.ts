@@ -6,3 +6,4 @@ export {
   productImages,
   WORKER_IMAGE,
 } from './process-node/index.ts';
+export type { ClusterNats } from './control-plane.ts';

@@ -112,7 +112,7 @@ export class Fleet {
       await workload.define();
       await install(cluster.admin, {
         namespace: NAMESPACE,
-        natsUrl: cluster.natsUrl,
+        nats: cluster.nats,
         customResources: CUSTOM_RESOURCES,
       });
       timed('CustomResourceDefinitions, RBAC, two managers');
@@ -123,8 +123,10 @@ export class Fleet {
       timed('the reference: one unsharded kube-state-metrics');
       const config = await createConfig(cluster, options);
       const link = await connectNats({
-        servers: [cluster.natsUrl],
+        servers: [cluster.nats.url],
         name: 'demo',
+        auth: { kind: 'nkey', seedFile: cluster.nats.inspectorFile },
+        tls: { caFile: cluster.nats.caFile },
         logger: createLogger({ name: 'demo', level: 'error' }),
       });
       undo.unshift(() => link.close());

@@ -46,7 +46,7 @@ let cluster: Cluster;
 beforeAll(async () => {
   cluster = await startCluster({ fakeNodes: false });
   await Promise.all(['process-node-1', 'process-node-2', 'process-node-3'].map((name) => cluster.addNode(name)));
-  await install(cluster.admin, { namespace: NAMESPACE, natsUrl: cluster.natsUrl });
+  await install(cluster.admin, { namespace: NAMESPACE, nats: cluster.nats });
 });
 
 afterAll(async () => {

@@ -103,7 +103,9 @@ describe('the workers together show what one unsharded kube-state-metrics shows,
       const absent = cluster.absent.map(({ kind }) => `kube_${kind.toLowerCase()}_`);
       const isThere = (family: string): boolean => !absent.some((prefix) => family.startsWith(prefix));
       const server = resolveBinary('kube-apiserver');
-      const gated = Object.keys(GATED_FAMILIES).filter((family) => !isOnByDefault(server, GATED_FAMILIES[family] ?? ''));
+      const gated = Object.keys(GATED_FAMILIES).filter(
+        (family) => !isOnByDefault(server, GATED_FAMILIES[family] ?? ''),
+      );
       const empty = [...EMPTY_FAMILIES, ...gated].filter(isThere).sort();
       expect((await emptyFamilies(fleet)).filter(isThere)).toEqual(empty);
       await cluster.churn();

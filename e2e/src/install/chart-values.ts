@@ -10,6 +10,10 @@ const READ = ['get', 'list', 'watch'];
 /** Custom-resource-state finds its kinds by reading all definitions. */
 const DEFINITIONS: ResourceGroup = { group: 'apiextensions.k8s.io', resources: ['customresourcedefinitions'] };
 
+/** Secrets by which managers and workers reach the NATS of a cluster of process nodes. */
+export const NATS_MANAGER_SECRET = 'nats-manager';
+export const NATS_CA_SECRET = 'nats-ca';
+
 /** Values for a cluster of process nodes: its own NATS, images that its nodes know, and no ShardConfig yet. */
 export function chartValues(options: {
   readonly natsUrl: string;
@@ -22,7 +26,11 @@ export function chartValues(options: {
   }));
   return {
     nats: { enabled: false },
-    externalNats: { url: options.natsUrl },
+    externalNats: {
+      url: options.natsUrl,
+      auth: { kind: 'service-account', managerSecret: NATS_MANAGER_SECRET },
+      tls: { caSecret: NATS_CA_SECRET },
+    },
     manager: { image: { registry: '', repository: MANAGER_IMAGE } },
     worker: { image: { registry: '', repository: WORKER_IMAGE } },
     shardConfig: { create: false },

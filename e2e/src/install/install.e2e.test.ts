@@ -16,7 +16,7 @@ let cluster: Cluster;
 beforeAll(async () => {
   cluster = await startCluster({ fakeNodes: false });
   await Promise.all([cluster.addNode('process-node-1'), cluster.addNode('process-node-2')]);
-  await install(cluster.admin, { namespace: NAMESPACE, natsUrl: cluster.natsUrl });
+  await install(cluster.admin, { namespace: NAMESPACE, nats: cluster.nats });
 });
 
 afterAll(async () => {
@@ -25,7 +25,7 @@ afterAll(async () => {
 
 describe('an installation', () => {
   it('can be repeated', async () => {
-    await expect(install(cluster.admin, { namespace: NAMESPACE, natsUrl: cluster.natsUrl })).resolves.toBeUndefined();
+    await expect(install(cluster.admin, { namespace: NAMESPACE, nats: cluster.nats })).resolves.toBeUndefined();
   });
 
   it('runs two managers on different nodes, ready', async () => {

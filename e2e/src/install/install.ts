@@ -2,7 +2,8 @@ import { type KubernetesClient, resourcePath } from '@shard-controller/shared/ku
 import { untilWell } from '@shard-controller/shared/testing';
 import { z } from 'zod';
 import { type Manifest, render } from '../chart/render.ts';
-import { chartValues, RELEASE } from './chart-values.ts';
+import type { ClusterNats } from '../cluster/index.ts';
+import { chartValues, NATS_CA_SECRET, NATS_MANAGER_SECRET, RELEASE } from './chart-values.ts';
 import { referenceAccount } from './reference-exporter.ts';
 import { chartRights, exporterRole, type ResourceGroup } from './rights.ts';
 
@@ -11,7 +12,7 @@ const RBAC = 'rbac.authorization.k8s.io';
 
 export interface InstallOptions {
   readonly namespace: string;
-  readonly natsUrl: string;
+  readonly nats: ClusterNats;
   /** Kinds that the fleet exports besides kube-state-metrics' defaults. */
   readonly customResources?: readonly ResourceGroup[];
 }
@@ -37,7 +38,9 @@ export async function install(client: KubernetesClient, options: InstallOptions)
     client.apply({ object, fieldManager: FIELD_MANAGER, force: true });
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } });
-  const manifests = await rendered(options);
+  await apply(secretObject(namespace, NATS_MANAGER_SECRET, options.nats.credentials.manager));
+  await apply(secretObject(namespace, NATS_CA_SECRET, options.nats.credentials.ca));
+  const manifests = await rendered({ ...options, natsUrl: options.nats.url });
   await define(client, manifests);
   const others = manifests.filter((object) => !isDefinition(object));
   const { exported } = await chartRights(namespace, options.customResources);
@@ -49,8 +52,17 @@ export async function installDefinitions(client: KubernetesClient): Promise<void
   await define(client, await rendered({ namespace: 'default', natsUrl: 'nats://nats:4222' }));
 }
 
-const rendered = (options: InstallOptions): Promise<readonly Manifest[]> =>
+const rendered = (
+  options: { readonly namespace: string } & Parameters<typeof chartValues>[0],
+): Promise<readonly Manifest[]> =>
   render({ namespace: options.namespace, release: RELEASE, values: chartValues(options), hooks: false });
+
+const secretObject = (namespace: string, name: string, stringData: Readonly<Record<string, string>>): Manifest => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name, namespace },
+  stringData,
+});
 
 const isDefinition = ({ kind }: Manifest): boolean => kind === 'CustomResourceDefinition';
 

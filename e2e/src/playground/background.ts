@@ -23,7 +23,7 @@ async function populate(cluster: Cluster): Promise<void> {
   await workload.define();
   await install(cluster.admin, {
     namespace: NAMESPACE,
-    natsUrl: cluster.natsUrl,
+    nats: cluster.nats,
     customResources: [{ group: CUSTOM_GROUP, resources: ['widgets'] }],
   });
   await workload.populate();

@@ -22,7 +22,7 @@ export function serverUsers({ account, issuer, manager, inspector }: ServerUsers
         nkey: ${inspector}
         permissions {
           publish: ${JSON.stringify([...questions, '$JS.API.DIRECT.GET.>', '$JS.API.STREAM.MSG.GET.*'])}
-          subscribe: ["_INBOX.>", "shard.events.>", "shard.heartbeats.>", "shard.assignments.>"]
+          subscribe: ["_INBOX.>", "shard.events.>", "shard.stored.>", "shard.heartbeats.>", "shard.assignments.>"]
         }
       }
     ]

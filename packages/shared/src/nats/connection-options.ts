@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import {
   type Authenticator,
   credsAuthenticator,
@@ -112,6 +114,23 @@ export function serverList(servers: string | readonly string[]): string[] {
   return trimmed;
 }
 
+/**
+ * The library checks a certificate for `localhost` where the server's URL has an address. Then the certificate has to be
+ * that of one of the addresses.
+ */
+function identityCheck(servers: readonly string[]): Pick<ConnectionOptions, 'checkServerIdentity'> {
+  const hosts = servers.map((server) => new URL(server).hostname.replace(/^\[|\]$/g, ''));
+  const addresses = hosts.filter((host) => isIP(host) !== 0);
+  if (addresses.length === 0) return {};
+  return {
+    checkServerIdentity: (host, certificate) => {
+      const names = hosts.includes(host) ? [host] : addresses;
+      const problems = names.map((name) => checkServerIdentity(name, certificate));
+      return problems.includes(undefined) ? undefined : problems[0];
+    },
+  };
+}
+
 /** Options of one connection; reconnecting is the link's own business. */
 export function connectionOptions(config: NatsConnectionConfig): NodeConnectionOptions {
   const tls = config.tls;
@@ -126,6 +145,6 @@ export function connectionOptions(config: NatsConnectionConfig): NodeConnectionO
     reconnect: false,
     ...authentication(config.auth ?? authenticationInUrl(servers[0] ?? '')),
     ...(config.inbox === undefined ? {} : { inboxPrefix: `_INBOX.${config.inbox}` }),
-    ...(tls === undefined ? {} : { tls: { ...tls } }),
+    ...(tls === undefined ? {} : { tls: { ...tls, ...identityCheck(servers) } }),
   };
 }
