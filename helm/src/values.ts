@@ -212,7 +212,10 @@ const nats = group(
     ),
     tls: group(
       {
-        enabled: flag(true, 'Whether clients and servers talk TLS. The Job makes an authority and a certificate for ten years.'),
+        enabled: flag(
+          true,
+          'Whether clients and servers talk TLS. The Job makes an authority and a certificate for ten years.',
+        ),
         existingSecret: text(
           '',
           'Secret with `ca.crt`, `tls.crt` and `tls.key` instead, as cert-manager makes them. Clients take up new ones by themselves; for the servers restart the StatefulSet.',
@@ -243,7 +246,7 @@ const externalNats = group(
           .enum(['none', 'credentials', 'nkey', 'token', 'password', 'service-account'])
           .default('none')
           .describe(
-            'What managers and workers show: nothing, a credentials file (key `nats.creds` of their Secret), an nkey seed (`nats.nk`), a token (`token`), or a user with a password (`username`, `password`). With `service-account`, workers show the token of their pod and your NATS asks the managers about them (auth callout): the managers\' Secret has `nats.nk` and `issuer.nk`.',
+            "What managers and workers show: nothing, a credentials file (key `nats.creds` of their Secret), an nkey seed (`nats.nk`), a token (`token`), or a user with a password (`username`, `password`). With `service-account`, workers show the token of their pod and your NATS asks the managers about them (auth callout): the managers' Secret has `nats.nk` and `issuer.nk`.",
           ),
         managerSecret: text('', "Secret with the managers' credentials."),
         workerSecret: text('', "Secret with the workers' credentials."),
@@ -253,7 +256,10 @@ const externalNats = group(
     ),
     tls: group(
       {
-        caSecret: text('', 'Secret with the certificate of its authority, `ca.crt`, where no public one has signed it.'),
+        caSecret: text(
+          '',
+          'Secret with the certificate of its authority, `ca.crt`, where no public one has signed it.',
+        ),
         certSecret: text('', 'Secret with a client certificate, `tls.crt` and `tls.key`, where it asks for one.'),
       },
       'How it is reached by TLS.',

@@ -197,7 +197,7 @@ describe('the Job that makes the credentials', () => {
           command: [process.execPath, '--conditions=@shard/source', MANAGER_MAIN, 'nats-credentials'],
           env: { POD_NAMESPACE: NAMESPACE, SECRETS: NAME, NATS_NAMES: NAME, KUBECONFIG: kubeconfig },
         });
-        expect(await job.exit, job.output).toBe(0);
+        if ((await job.exit) !== 0) throw new Error(job.output);
         return job.output;
       };
       expect((await look()).every(({ data }) => data === undefined)).toBe(true);

@@ -61,6 +61,29 @@ describe('authentication and TLS', () => {
     expect((await connectTo(config, { auth: { kind: 'nkey', seedFile } })).connected).toBe(true);
   });
 
+  it('credentials in files are taken up when they change, without a restart', async () => {
+    const [userFile, passwordFile] = [join(folder, 'username'), join(folder, 'password')];
+    await writeFile(userFile, 'old');
+    await writeFile(passwordFile, 'p');
+    const rotating = await connectTo(
+      'authorization { users: [ { user: old, password: p }, { user: new, password: q } ] }',
+      {
+        auth: { kind: 'user-files', userFile, passwordFile },
+      },
+    );
+    const heard: string[] = [];
+    rotating.subscribeRaw('after', (message) => heard.push(message.string()));
+    expect([rotating.connected, rotating.counters.connects]).toEqual([true, 1]);
+    await writeFile(passwordFile, 'wrong');
+    await expect.poll(() => logger.text('warn')).toMatch(/NATS refuses the credentials/);
+    await writeFile(userFile, 'new');
+    await writeFile(passwordFile, 'q');
+    await expect.poll(() => [rotating.connected, rotating.counters.connects]).toEqual([true, 2]);
+    expect(logger.text('info')).toContain('the files with the credentials for NATS have changed');
+    rotating.publish('after', 'still there');
+    await expect.poll(() => heard).toEqual(['"still there"']);
+  });
+
   it('a subject without permission is reported with its name and leaves the link alive', async () => {
     const config = 'authorization { users: [ { user: u, password: p, permissions: { subscribe: ["_INBOX.>"] } } ] }';
     const restricted = await connectTo(config, { auth: { kind: 'user', user: 'u', password: 'p' } });

@@ -29,7 +29,10 @@ export function signingKey(seed: string): KeyPair {
 
 /** A seed is Base32 of two bytes of prefix, the 32 of the key, and two of a checksum, which the library has checked. */
 function privateKey(seed: string): KeyObject {
-  const bits = seed.split('').map((letter) => BASE32.indexOf(letter).toString(2).padStart(5, '0')).join('');
+  const bits = seed
+    .split('')
+    .map((letter) => BASE32.indexOf(letter).toString(2).padStart(5, '0'))
+    .join('');
   const bytes = (bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2));
   const raw = Buffer.from(bytes.slice(2, 34));
   return createPrivateKey({ key: Buffer.concat([PKCS8_HEADER, raw]), format: 'der', type: 'pkcs8' });
