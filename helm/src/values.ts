@@ -205,7 +205,7 @@ const nats = group(
       {
         enabled: flag(
           true,
-          'Whether clients must say who they are: managers by a key that a Job makes, workers by the token of their pod, people by the key in the Secret `<fullname>-nats-inspector`. Without, whoever reaches NATS may do everything.',
+          'Whether clients must say who they are: managers by a key that a Job makes, workers by the token of their pod, people by the key in the Secret `<fullname>-nats-inspector`. Without, every client that reaches NATS may do everything.',
         ),
       },
       'Who may connect.',

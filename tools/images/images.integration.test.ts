@@ -74,7 +74,7 @@ describe.each(['manager', 'worker'])('the image of the %s', (program) => {
       encoding: 'utf8',
       env: { PATH: process.env['PATH'] },
     });
-    expect(`${run.stdout}${run.stderr}`).toContain('NATS_URL');
+    expect(`${run.stdout}${run.stderr}`).toContain('POD_NAMESPACE');
     expect(run.status).toBe(2);
   });
 

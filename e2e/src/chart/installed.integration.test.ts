@@ -57,7 +57,7 @@ async function replicas(): Promise<number> {
 }
 
 describe.each(['helm', 'helm-3'] as const)('a release of %s', (binary) => {
-  test('is installed, upgraded, rolled back and removed; the definitions stay if they shall', async () => {
+  test('is installed, upgraded, rolled back and removed; the definitions stay where keep is set', async () => {
     const keep = values({ crds: { keep: true } });
     await inNamespace(binary, ['install', 'shard-controller', CHART, '--values', keep, '--take-ownership']);
     expect(await replicas()).toBe(2);
@@ -75,7 +75,7 @@ describe.each(['helm', 'helm-3'] as const)('a release of %s', (binary) => {
     await expect.poll(hasDefinition).toBe(false);
   });
 
-  test('leaves what the workers run by, if it shall', async () => {
+  test('leaves what the workers run by, where keep is set', async () => {
     await inNamespace(binary, [
       'install',
       'shard-controller',

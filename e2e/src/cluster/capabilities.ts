@@ -26,7 +26,8 @@ export function controllersWithout(executable: string, without: readonly string[
   return ['*', ...without.filter((name) => help.includes(name)).map((name) => `-${name}`)].join(',');
 }
 
-/** Whether a feature gate is on where nobody sets it. */
-export function isOnByDefault(executable: string, gate: string): boolean {
-  return new RegExp(`\\b${gate}=true\\|false \\([A-Z]+ - default=true\\)`).test(helpOf(executable));
+/** 34 for v1.34.4. */
+export function minorVersion(executable: string): number {
+  const said = execFileSync(executable, ['--version'], { encoding: 'utf8' });
+  return Number(/v1\.(\d+)\./.exec(said)?.[1]);
 }

@@ -3,7 +3,7 @@ import { createLogger } from '@shard-controller/shared/observability';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { resolveBinary } from '../cluster/binaries.ts';
-import { isOnByDefault } from '../cluster/capabilities.ts';
+import { minorVersion } from '../cluster/capabilities.ts';
 import { startApiServer, type StandaloneApiServer } from '../cluster/standalone-api-server.ts';
 import { clientOf } from '../worker/exporter-rig.ts';
 import { BY_NAMESPACE, CASES, EVERYTHING, type GoldenCase } from './golden-cases.ts';
@@ -16,13 +16,13 @@ const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0';
 
 /** Families that no object here fills: the API server refuses such an object. */
 const EMPTY_FAMILIES = ['kube_cronjob_schedule_invalid'];
-/** Families of fields that an API server drops where a gate is off: on older versions of Kubernetes. */
-const GATED_FAMILIES: Readonly<Record<string, string>> = {
-  kube_deployment_status_terminating_replicas: 'DeploymentReplicaSetTerminatingReplicas',
-  kube_replicaset_status_terminating_replicas: 'DeploymentReplicaSetTerminatingReplicas',
-  kube_horizontalpodautoscaler_spec_behavior_scale_down_tolerance: 'HPAConfigurableTolerance',
-  kube_horizontalpodautoscaler_spec_behavior_scale_up_tolerance: 'HPAConfigurableTolerance',
-};
+/** Families of fields that the API server drops before this minor version, where their gates are off. */
+const GATED_FAMILIES = {
+  kube_deployment_status_terminating_replicas: 35,
+  kube_horizontalpodautoscaler_spec_behavior_scale_down_tolerance: 35,
+  kube_horizontalpodautoscaler_spec_behavior_scale_up_tolerance: 35,
+  kube_replicaset_status_terminating_replicas: 35,
+} as const;
 
 let api: StandaloneApiServer;
 let client: KubernetesClient;
@@ -102,10 +102,8 @@ describe('the workers together show what one unsharded kube-state-metrics shows,
       expect(defaultResources(fleet).length).toBeGreaterThan(30);
       const absent = cluster.absent.map(({ kind }) => `kube_${kind.toLowerCase()}_`);
       const isThere = (family: string): boolean => !absent.some((prefix) => family.startsWith(prefix));
-      const server = resolveBinary('kube-apiserver');
-      const gated = Object.keys(GATED_FAMILIES).filter(
-        (family) => !isOnByDefault(server, GATED_FAMILIES[family] ?? ''),
-      );
+      const minor = minorVersion(resolveBinary('kube-apiserver'));
+      const gated = Object.entries(GATED_FAMILIES).flatMap(([family, since]) => (minor < since ? [family] : []));
       const empty = [...EMPTY_FAMILIES, ...gated].filter(isThere).sort();
       expect((await emptyFamilies(fleet)).filter(isThere)).toEqual(empty);
       await cluster.churn();

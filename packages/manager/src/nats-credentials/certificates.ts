@@ -9,7 +9,7 @@ export interface Certificate {
 
 const YEAR_MS = 365 * 24 * 3600 * 1000;
 const LIFE_YEARS = 10;
-/** A certificate is made anew when less than this is left of it. ms. */
+/** A certificate is replaced when less than this is left of it. ms. */
 export const RENEWAL_MS = 3 * YEAR_MS;
 
 /** A certificate authority of its own for one installation, valid for ten years. */

@@ -5,7 +5,7 @@ const file = () => env.text('a path').optional();
 
 /**
  * Variables that name the files by which a process shows NATS who it is; the same for manager and worker. All files are
- * read again at every connection, and a connection is made anew when they change.
+ * read again at every connection, and when they change, the connection is made again.
  */
 export const natsFileVariables = {
   /** A user's JWT and seed. */

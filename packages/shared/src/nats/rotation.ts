@@ -1,7 +1,7 @@
 import type { Clock } from '../runtime/index.ts';
 import { credentialsDigest, type NatsConnectionConfig } from './connection-options.ts';
 
-/** How often the files are looked at, ms; kubelet needs up to a minute to write a changed Secret. */
+/** Between two reads of the files, ms; kubelet needs up to a minute to write a changed Secret. */
 const LOOK_MS = 5_000;
 
 /**
