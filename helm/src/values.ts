@@ -114,6 +114,10 @@ const manager = group(
       'Image of the manager.',
     ),
     logLevel: oneOf(LOG_LEVELS, 'info', 'Least level of the lines that it logs.'),
+    shardConfigs: flag(
+      true,
+      'Whether managers run ShardConfigs. Without, for `ksmScale` alone, the chart runs no NATS and makes no fleet.',
+    ),
     leaderElection: group(
       {
         leaseDuration: duration('6s', 'A dead leader is replaced after this long.'),
@@ -312,6 +316,24 @@ const rbac = group(
   'Rights.',
 );
 
+const ksmScale = group(
+  {
+    enabled: flag(
+      false,
+      'Whether managers run KSMScales: plain kube-state-metrics pods, as many as the nodes of the cluster ask for. It gives them permissions in the whole cluster, on nodes and KSMScales.',
+    ),
+    namespaces: z
+      .array(z.string().regex(/^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/))
+      .default([])
+      .describe("Namespaces that their pods may be in: the release's when empty, all for `['*']`. They must exist."),
+    exporterAccount: flag(
+      true,
+      'Whether the chart makes the ServiceAccount `kube-state-metrics` in each of them, which may read what `collectors` names. Not for all namespaces.',
+    ),
+  },
+  'KSMScale, the scaler by node count.',
+);
+
 export const valuesSchema = z
   .strictObject({
     global: z
@@ -348,6 +370,7 @@ export const valuesSchema = z
       'CustomResourceDefinitions.',
     ),
     rbac,
+    ksmScale,
     ...exported,
     exporter,
     shardConfig,

@@ -46,6 +46,22 @@ const CUSTOM = { enabled: true, config: { kind: 'CustomResourceStateMetrics' } }
 describe('what cannot work is refused with the remedy', () => {
   test.each<[string, Values, RegExp]>([
     ['two NATS', { externalNats: { url: 'nats://a:4222' } }, /both set.*Remedy: set nats\.enabled=false/],
+    ['nothing to run', { manager: { shardConfigs: false } }, /nothing to do.*Remedy: set one/],
+    [
+      'KSMScales without rights on nodes',
+      { ksmScale: { enabled: true }, rbac: { namespaced: true }, collectors: ['pods'] },
+      /ksmScale counts the nodes.*Remedy: set one of them to false/,
+    ],
+    [
+      'credentials for NATS without a Secret of the managers',
+      { nats: { enabled: false }, externalNats: { url: 'nats://a:4222', auth: { kind: 'nkey' } } },
+      /externalNats\.auth\.managerSecret.*Remedy/,
+    ],
+    [
+      'credentials for NATS without a Secret of the workers',
+      { nats: { enabled: false }, externalNats: { url: 'nats://a:4222', auth: { kind: 'nkey', managerSecret: 'm' } } },
+      /externalNats\.auth\.workerSecret.*Remedy/,
+    ],
     ['no NATS', { nats: { enabled: false } }, /there is no NATS.*Remedy: set one/],
     [
       'two copies',

@@ -229,6 +229,43 @@ describe('NATS', () => {
   });
 });
 
+describe('KSMScale', () => {
+  test('costs no right and no object while it is off', async () => {
+    expect(named(await rendered()).filter((name) => name.includes('-ksmscale'))).toEqual([]);
+  });
+
+  test('alone needs no NATS, no workers and no right of theirs', async () => {
+    const values = { manager: { shardConfigs: false }, ksmScale: { enabled: true } };
+    const manifests = await rendered(values);
+    const names = named(manifests);
+    expect(names.filter((name) => /nats|worker|apply/.test(name))).toEqual([]);
+    expect(rightsOf(one(manifests, 'Role', 'shard-controller-manager'))).toEqual([
+      'coordination.k8s.io/leases create',
+      'coordination.k8s.io/leases get',
+      'coordination.k8s.io/leases update',
+    ]);
+    expect(environmentOf(one(manifests, 'Deployment', 'shard-controller-manager'))).toMatchObject({
+      SHARDCONFIG_ENABLED: 'false',
+      KSMSCALE_ENABLED: 'true',
+      KSMSCALE_NAMESPACES: NAMESPACE,
+    });
+    expect(names).toContain(`ServiceAccount ${NAMESPACE}/kube-state-metrics`);
+  });
+
+  test('keeps pods in the namespaces that are named, or in all', async () => {
+    const some = await rendered({ ksmScale: { enabled: true, namespaces: ['team-a', 'team-b'] } });
+    const name = `${NAMESPACE}:shard-controller-ksmscale`;
+    expect(named(some).filter((one) => one.startsWith('Role ') && one.endsWith(name))).toEqual([
+      `Role team-a/${name}`,
+      `Role team-b/${name}`,
+    ]);
+    expect(rightsOf(one(some, 'ClusterRole', name)).filter((right) => right.includes('pods'))).toEqual([]);
+    const all = await rendered({ ksmScale: { enabled: true, namespaces: ['*'] } });
+    expect(rightsOf(one(all, 'ClusterRole', name))).toContain('/pods create');
+    expect(named(all).filter((one) => one.startsWith('Role ') && one.endsWith(name))).toEqual([]);
+  });
+});
+
 describe('monitors', () => {
   test('are there when switched on, select by the labels of the Services, and call the job as stock alerts do', async () => {
     expect((await rendered()).filter(({ kind }) => kind?.endsWith('Monitor'))).toEqual([]);

@@ -53,6 +53,31 @@ export async function chartRights(
   };
 }
 
+/** What the chart grants to managers that run KSMScales alone. */
+export interface ScaleRights {
+  /** In the whole cluster: what has no namespace. */
+  readonly cluster: readonly PolicyRule[];
+  /** In each namespace of pods. */
+  readonly pods: readonly PolicyRule[];
+  /** In the namespace `default`. */
+  readonly events: readonly PolicyRule[];
+  /** In the managers' own namespace. */
+  readonly election: readonly PolicyRule[];
+}
+
+/** @param pods the namespace of the pods. */
+export async function chartScaleRights(namespace: string, pods: string): Promise<ScaleRights> {
+  const values = { manager: { shardConfigs: false }, ksmScale: { enabled: true, namespaces: [pods] } };
+  const manifests = await render({ namespace, release: RELEASE, values, hooks: false });
+  const name = `${exporterRole(namespace)}-ksmscale`;
+  return {
+    cluster: rulesOf(manifests, 'ClusterRole', name),
+    pods: rulesOf(manifests, 'Role', name),
+    events: rulesOf(manifests, 'Role', `${name}-events`),
+    election: rulesOf(manifests, 'Role', `${RELEASE}-manager`),
+  };
+}
+
 /** Name of the ClusterRole with what workers export. */
 export const exporterRole = (namespace: string): string => `${namespace}:${RELEASE}`;
 

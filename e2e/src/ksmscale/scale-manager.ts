@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ksmScalePermissions } from '@shard-controller/manager/ksmscale-permissions';
 import { type KubernetesClient, resourcePath } from '@shard-controller/shared/kubernetes';
 import { freePorts } from '../cluster/free-ports.ts';
+import { chartScaleRights } from '../install/rights.ts';
 import { LocalProcess } from '../worker-process/local-process.ts';
 
 /** Namespace of the manager's Lease. */
@@ -69,10 +69,11 @@ export async function grantScalePermissions(
     const roleRef = { apiGroup: RBAC, kind, name };
     await client.create(path(`${kind.toLowerCase()}bindings`), { metadata: { name }, roleRef, subjects: [subject] });
   };
-  await bind(undefined, 'cluster', ksmScalePermissions.cluster);
-  await bind(namespace, 'pods', ksmScalePermissions.pods);
-  await bind('default', 'events', ksmScalePermissions.events);
-  await bind(HOME, 'election', ksmScalePermissions.election);
+  const { cluster, pods, events, election } = await chartScaleRights(HOME, namespace);
+  await bind(undefined, 'cluster', cluster);
+  await bind(namespace, 'pods', pods);
+  await bind('default', 'events', events);
+  await bind(HOME, 'election', election);
 }
 
 function kubeconfigText(server: string, ca: string, token: string): string {

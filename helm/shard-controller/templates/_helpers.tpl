@@ -228,3 +228,26 @@ resources:
 securityContext:
   {{- include "shard-controller.containerSecurityContext" . | nindent 2 }}
 {{- end }}
+
+{{/* Namespaces that the pods of KSMScales may be in, as JSON. */}}
+{{- define "shard-controller.ksmScaleNamespaces" -}}
+{{- .Values.ksmScale.namespaces | default (list .Release.Namespace) | toJson -}}
+{{- end }}
+
+{{/* What a manager keeps for KSMScales where their pods are. */}}
+{{- define "shard-controller.ksmScalePodRules" -}}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch, delete]
+{{- end }}
+
+{{/* Whether the chart runs NATS. */}}
+{{- define "shard-controller.runsNats" -}}
+{{- if and .Values.manager.shardConfigs .Values.nats.enabled }}true{{ end -}}
+{{- end }}

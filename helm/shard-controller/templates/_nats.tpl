@@ -46,7 +46,7 @@ cluster {
 
 {{/* Whether a Job makes keys or certificates for the bundled NATS. */}}
 {{- define "shard-controller.natsJob" -}}
-{{- if and .Values.nats.enabled (or .Values.nats.auth.enabled (and .Values.nats.tls.enabled (not .Values.nats.tls.existingSecret))) -}}
+{{- if and (include "shard-controller.runsNats" .) (or .Values.nats.auth.enabled (and .Values.nats.tls.enabled (not .Values.nats.tls.existingSecret))) -}}
 true
 {{- end -}}
 {{- end }}

@@ -226,9 +226,9 @@ export class NatsLink {
         failures += 1;
       } else {
         failures = 0;
-        const why = await this.#end(connection);
+        const problem = await this.#end(connection);
         this.#session = undefined;
-        this.#change({ connected: false, problem: why instanceof Error ? why.message : 'connection closed' });
+        this.#change({ connected: false, problem });
       }
       this.#firstAttempt.resolve();
       await this.#clock.sleep(
@@ -238,16 +238,19 @@ export class NatsLink {
     }
   }
 
-  /** Resolves when the connection has ended: by itself, or because the files that it was made with are others now. */
-  async #end(connection: NatsConnection): Promise<unknown> {
+  /** Resolves with the reason when the connection has ended: by itself, or because its files are others now. */
+  async #end(connection: NatsConnection): Promise<string> {
     const over = new AbortController();
     const closed = connection.closed().finally(() => over.abort());
     await Promise.race([closed, rotated(this.#options, this.#digest, this.#clock, over.signal)]);
-    if (over.signal.aborted) return closed;
+    if (over.signal.aborted) {
+      const why = await closed;
+      return why instanceof Error ? why.message : 'connection closed';
+    }
     over.abort();
     this.logger.info({ server: connection.getServer() }, 'the files with the credentials for NATS have changed');
     await deadline(connection.close(), CLOSE_TIMEOUT_MS);
-    return new Error('the credentials have changed');
+    return 'the credentials have changed';
   }
 
   /** One attempt. Undefined when there is no usable connection; the reason is logged and kept. */
