@@ -18,6 +18,8 @@ export const NATS_CA_SECRET = 'nats-ca';
 export function chartValues(options: {
   readonly natsUrl: string;
   readonly customResources?: readonly ResourceGroup[] | undefined;
+  /** Whether managers run KSMScales, too. */
+  readonly ksmScale?: boolean | undefined;
 }): Values {
   const extraRules = [DEFINITIONS, ...(options.customResources ?? [])].map(({ group, resources }) => ({
     apiGroups: [group],
@@ -35,5 +37,6 @@ export function chartValues(options: {
     worker: { image: { registry: '', repository: WORKER_IMAGE } },
     shardConfig: { create: false },
     rbac: { extraRules },
+    ksmScale: { enabled: options.ksmScale ?? false },
   };
 }

@@ -15,6 +15,8 @@ export interface InstallOptions {
   readonly nats: ClusterNats;
   /** Kinds that the fleet exports besides kube-state-metrics' defaults. */
   readonly customResources?: readonly ResourceGroup[];
+  /** Whether managers run KSMScales, too. */
+  readonly ksmScale?: boolean;
 }
 
 /** Lets the workers read what is exported, less the resource `taken`. */

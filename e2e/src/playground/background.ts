@@ -25,6 +25,7 @@ async function populate(cluster: Cluster): Promise<void> {
     namespace: NAMESPACE,
     nats: cluster.nats,
     customResources: [{ group: CUSTOM_GROUP, resources: ['widgets'] }],
+    ksmScale: true,
   });
   await workload.populate();
   const object = {

@@ -99,6 +99,8 @@ function instructions(ready: Ready): string {
     `  kubectl -n ${NAMESPACE} get shardinstances -w`,
     `  kubectl -n ${NAMESPACE} get events --sort-by .lastTimestamp`,
     `  kubectl -n ${NAMESPACE} delete pod ${CONFIG}-a-0`,
+    `  dist/kubectl-shard -n ${NAMESPACE} status`,
+    '  kubectl apply -f examples/ksmscale/small-sharded.yaml && kubectl get ksmscales -o wide',
     `  curl -s ${ready.metrics}/                       # the workers`,
     `  curl -s ${ready.metrics}/${CONFIG}-a-0/metrics | grep -c '^kube_pod_info'`,
     '',
