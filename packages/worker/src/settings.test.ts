@@ -21,11 +21,12 @@ test('a worker is who its pod name says, and another one at each start', () => {
 });
 
 test('credentials and CA are used where they are named', () => {
-  expect(natsConfig(config())).toEqual({ servers: config().NATS_URL });
+  expect(natsConfig(config())).toEqual({ servers: config().NATS_URL, inbox: 'main-b-2' });
   expect(natsConfig(config({ NATS_CREDENTIALS_FILE: '/c', NATS_CA_FILE: '/ca' }))).toMatchObject({
     auth: { kind: 'credentials', file: '/c' },
     tls: { caFile: '/ca' },
   });
+  expect(natsConfig(config({ NATS_TOKEN_FILE: '/t' })).auth).toEqual({ kind: 'token-file', file: '/t' });
 });
 
 test('measures without a capacity do not count', () => {
