@@ -14,6 +14,8 @@ export interface ActionRunnerOptions {
   readonly client: KubernetesClient;
   /** Whether this process still leads: asked before anything is sent. */
   readonly maySend: () => boolean;
+  /** The API server has made this pod; the watch may show it only later. */
+  readonly created: (pod: Readonly<Record<string, unknown>>) => void;
 }
 
 const podPath = (namespace: string, name?: string): string =>
@@ -75,10 +77,10 @@ export class ActionRunner {
   }
 
   async #createPod(pod: PodManifest, signal: AbortSignal): Promise<void> {
-    const { client, maySend } = this.#options;
+    const { client, maySend, created } = this.#options;
     const { name, namespace, ownerReferences } = pod.metadata;
     try {
-      await client.create(podPath(namespace), pod, { signal, maySend });
+      created(await client.create<Readonly<Record<string, unknown>>>(podPath(namespace), pod, { signal, maySend }));
     } catch (error) {
       if (!isConflict(error)) throw error;
       const existing = await client.find<KubernetesObject>(podPath(namespace, name), { signal });

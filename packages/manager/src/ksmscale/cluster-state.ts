@@ -54,6 +54,9 @@ export interface ClusterStateOptions {
 
 const identitySchema = z.object({ name: z.string(), uid: z.string() });
 
+/** A created pod that the watch has not shown for so long is gone again. ms. */
+const ASSUMED_MS = 30_000;
+
 /** A reflector, whatever it follows. */
 type Follower = Pick<Reflector<unknown>, 'run' | 'synced'>;
 
@@ -64,6 +67,8 @@ export class ClusterState {
   readonly #nodes = new Map<string, ObservedNode>();
   readonly #pods = new Map<string, ObservedPod>();
   readonly #objects = new Map<string, ObservedObject>();
+  /** Pods that were created and that the watch has not shown yet, with when; monotonic ms. */
+  readonly #assumed = new Map<string, { readonly pod: ObservedPod; readonly at: number }>();
   readonly #reflectors: readonly Follower[];
   readonly synced: Promise<void>;
   #isSynced = false;
@@ -99,7 +104,17 @@ export class ClusterState {
   }
 
   podsOf(name: string): readonly ObservedPod[] {
-    return [...this.#pods.values()].filter(({ labels }) => labels[SCALE_LABEL] === name);
+    const oldest = this.#options.clock.monotonic() - ASSUMED_MS;
+    for (const [key, { at }] of this.#assumed) if (at < oldest) this.#assumed.delete(key);
+    const assumed = [...this.#assumed.values()].map(({ pod }) => pod);
+    return [...this.#pods.values(), ...assumed].filter(({ labels }) => labels[SCALE_LABEL] === name);
+  }
+
+  /** Counts a pod that was just created before the watch shows it: the next pass would otherwise plan it again elsewhere. */
+  assume(created: Readonly<Record<string, unknown>>): void {
+    const parsed = parsePod(created);
+    if (!parsed.ok || this.#pods.has(podKey(parsed.value))) return;
+    this.#assumed.set(podKey(parsed.value), { pod: parsed.value, at: this.#options.clock.monotonic() });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -153,7 +168,11 @@ export class ClusterState {
       query: { labelSelector: `${NAME_LABEL}=${KSM_NAME},${SCALE_LABEL}` },
       parse: parsePod,
       handler: keeping(this.#pods, podKey, (before, after) => {
-        for (const pod of [before, after]) if (pod !== undefined) handler.podsChanged(pod.labels[SCALE_LABEL] ?? '');
+        for (const pod of [before, after]) {
+          if (pod === undefined) continue;
+          this.#assumed.delete(podKey(pod));
+          handler.podsChanged(pod.labels[SCALE_LABEL] ?? '');
+        }
       }),
     });
     const objects = [

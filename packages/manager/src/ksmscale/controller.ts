@@ -82,7 +82,11 @@ export class KsmScaleController {
       logger,
       clock,
     });
-    this.#runner = new ActionRunner({ client, maySend: () => leading.leads });
+    this.#runner = new ActionRunner({
+      client,
+      maySend: () => leading.leads,
+      created: (pod) => this.#state.assume(pod),
+    });
     this.#state = new ClusterState({
       client,
       namespaces: settings.namespaces,
